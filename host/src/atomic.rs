@@ -1,0 +1,141 @@
+//! Files that are either there whole or not at all.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use tempfile::NamedTempFile;
+
+/// A file in the making, gzipped where its name ends in `.gz`. Dropped without [`WholeFile::finish`] it leaves nothing behind.
+#[derive(Debug)]
+pub struct WholeFile {
+    path: PathBuf,
+    out: Out,
+}
+
+#[derive(Debug)]
+enum Out {
+    Plain(BufWriter<NamedTempFile>),
+    Gzip(GzEncoder<BufWriter<NamedTempFile>>),
+}
+
+impl WholeFile {
+    /// Begins a file that will stand at `path`, replacing what stands there.
+    ///
+    /// # Errors
+    /// The system's reason, when its folder does not exist or cannot be written to, or when it is a folder itself.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        if path.is_dir() {
+            return Err(io::Error::from(io::ErrorKind::IsADirectory));
+        }
+        let file = BufWriter::new(temporary(0o666).tempfile_in(folder_of(path))?);
+        let zipped = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
+        let out = if zipped { Out::Gzip(GzEncoder::new(file, Compression::default())) } else { Out::Plain(file) };
+        Ok(Self { path: path.to_owned(), out })
+    }
+
+    /// Syncs the file and puts it in its place.
+    ///
+    /// # Errors
+    /// The system's reason, when the disk is full, say; the old file, if any, is then still there.
+    pub fn finish(self) -> io::Result<()> {
+        let buffered = match self.out {
+            Out::Plain(file) => file,
+            Out::Gzip(gzip) => gzip.finish()?,
+        };
+        let file = buffered.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.as_file().sync_all()?;
+        file.persist(&self.path).map_err(|e| e.error)?;
+        sync_folder(folder_of(&self.path))
+    }
+}
+
+impl Write for WholeFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.out {
+            Out::Plain(file) => file.write(bytes),
+            Out::Gzip(gzip) => gzip.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.out {
+            Out::Plain(file) => file.flush(),
+            Out::Gzip(gzip) => gzip.flush(),
+        }
+    }
+}
+
+/// Writes a file as [`WholeFile`] does, at once.
+///
+/// # Errors
+/// The system's reason; the old file, if any, is then still there.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = WholeFile::create(path)?;
+    file.write_all(bytes)?;
+    file.finish()
+}
+
+/// Temporary files and folders are private by default; these end under a name of the user's, so
+/// `mode` applies, as far as the user's mask allows.
+pub fn temporary(mode: u32) -> tempfile::Builder<'static, 'static> {
+    #[cfg_attr(not(unix), allow(unused_mut, unused_variables))]
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(mode));
+    }
+    builder
+}
+
+/// Makes renames inside a folder durable.
+///
+/// # Errors
+/// The system's reason.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    // Only Unix lets a folder be opened and synced; elsewhere the file system orders renames itself.
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { fs::metadata(folder).map(drop) }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    #[test]
+    fn only_a_finished_file_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.csv");
+        let mut file = WholeFile::create(&path).unwrap();
+        file.write_all(b"half").unwrap();
+        drop(file);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        write_atomically(&path, b"whole").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn the_name_says_whether_it_is_zipped() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.csv.gz");
+        write_atomically(&path, b"whole").unwrap();
+        let mut text = String::new();
+        flate2::read::GzDecoder::new(File::open(&path).unwrap()).read_to_string(&mut text).unwrap();
+        assert_eq!(text, "whole");
+    }
+
+    #[test]
+    fn a_folder_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(WholeFile::create(folder.path()).unwrap_err().kind(), io::ErrorKind::IsADirectory);
+    }
+}

@@ -1,0 +1,130 @@
+//! What the command line may say.
+
+use clap::{Args, Parser, Subcommand};
+
+use super::{
+    Context, Failure, completions, doctor, finetune, hull, init, logp, model, pretrain, sample, score, setup, tokenize,
+};
+
+/// Reinforcement fine-tuning of crystal generators.
+#[derive(Debug, Parser)]
+#[command(name = "temper", version, max_term_width = 120, arg_required_else_help = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    globals: Globals,
+}
+
+/// Options of every subcommand.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Globals {
+    /// Where models run: auto, cpu, cuda or cuda:N
+    #[arg(long, global = true, value_name = "DEVICE")]
+    pub device: Option<String>,
+    /// Threads; 0 for all cores
+    #[arg(long, global = true, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Seed of every random stream
+    #[arg(long, global = true, value_name = "SEED")]
+    pub seed: Option<u64>,
+    /// Print nothing but results and errors
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// Messages of the program's parts: error, warn, info, debug, trace, or per module such as temper=debug
+    #[arg(long, global = true, value_name = "LEVEL", default_value = "error")]
+    pub log: String,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a commented config to start from
+    Init(init::Init),
+    /// Fine-tune a policy by PPO against rewards
+    Finetune(finetune::Finetune),
+    /// Draw crystals from a policy
+    Sample(sample::Sample),
+    /// Train a policy by maximum likelihood
+    Pretrain(pretrain::Pretrain),
+    /// Evaluate a potential or property model on structures
+    Score(score::Score),
+    /// Log-probabilities of crystals under a policy
+    Logp(logp::Logp),
+    /// Turn structures into tokens: space group, lattice, Wyckoff sites
+    Tokenize(tokenize::Tokenize),
+    /// Reference hulls: build, query, info
+    #[command(subcommand)]
+    Hull(hull::Hull),
+    /// Models: inspect, export, import
+    #[command(subcommand)]
+    Model(model::Model),
+    /// Show what works on this machine, and why the rest does not
+    Doctor(doctor::Doctor),
+    /// Fetch ONNX Runtime ahead of time
+    Setup(setup::Setup),
+    /// Print a completion script for a shell
+    Completions(completions::Completions),
+}
+
+impl Arguments {
+    /// Runs the subcommand.
+    ///
+    /// # Errors
+    /// Whatever it fails of, with the exit code that goes with it.
+    pub fn run(self) -> Result<(), Failure> {
+        let context = Context::new(self.globals)?;
+        match self.command {
+            Command::Init(arguments) => arguments.run(&context),
+            Command::Finetune(arguments) => arguments.run(&context),
+            Command::Sample(arguments) => arguments.run(&context),
+            Command::Pretrain(arguments) => arguments.run(&context),
+            Command::Score(arguments) => arguments.run(&context),
+            Command::Logp(arguments) => arguments.run(&context),
+            Command::Tokenize(arguments) => arguments.run(&context),
+            Command::Hull(command) => command.run(&context),
+            Command::Model(command) => command.run(&context),
+            Command::Doctor(arguments) => arguments.run(&context),
+            Command::Setup(arguments) => arguments.run(&context),
+            Command::Completions(arguments) => arguments.run(&context),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn leaves(command: &clap::Command, found: &mut Vec<clap::Command>) {
+        if command.get_subcommands().next().is_none() {
+            found.push(command.clone());
+        }
+        command.get_subcommands().for_each(|sub| leaves(sub, found));
+    }
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_subcommand_has_an_example_that_is_accepted() {
+        let mut commands = Vec::new();
+        leaves(&Arguments::command(), &mut commands);
+        for command in commands {
+            let name = command.get_name();
+            let help = command.get_after_help().unwrap_or_else(|| panic!("{name} has no example")).to_string();
+            let examples: Vec<&str> = help.lines().filter_map(|l| l.trim().strip_prefix("temper ")).collect();
+            assert!(!examples.is_empty(), "{name}");
+            for example in examples {
+                // What stands after `>` is the shell's.
+                let words = example.split('>').next().unwrap().split_whitespace().map(|w| w.trim_matches('\''));
+                Arguments::try_parse_from(std::iter::once("temper").chain(words))
+                    .unwrap_or_else(|e| panic!("temper {example}: {e}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What every subcommand gets: the global options, and a way to say things.
+
+use std::io::{IsTerminal, Write};
+
+use tracing_subscriber::EnvFilter;
+
+use super::{Failure, Globals, Progress};
+use crate::runtime::default_threads;
+
+/// The global options, checked, and the terminal.
+#[derive(Debug)]
+pub struct Context {
+    /// The global options as given.
+    pub globals: Globals,
+}
+
+impl Context {
+    /// Checks the global options and starts logging.
+    ///
+    /// # Errors
+    /// When `--log` is no level.
+    pub fn new(globals: Globals) -> Result<Self, Failure> {
+        let filter = EnvFilter::try_new(&globals.log)
+            .map_err(|_| Failure::user(format!("--log {}: no such level", globals.log)))
+            .map_err(|failure| failure.hint("levels are error, warn, info, debug and trace"))?;
+        // A second start in one process (tests) keeps the first.
+        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+        Ok(Self { globals })
+    }
+
+    /// Prints a result, with a newline, on standard output.
+    ///
+    /// # Errors
+    /// When it cannot be written; a reader that went away (`| head`) is no error.
+    pub fn print(&self, text: &str) -> Result<(), Failure> {
+        match writeln!(std::io::stdout().lock(), "{text}") {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(Failure::user(format!("cannot write to standard output: {error}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Says what is going on, on standard error, unless `--quiet`. That it may get lost is accepted.
+    pub fn say(&self, text: &str) {
+        if !self.globals.quiet {
+            let _ = writeln!(std::io::stderr().lock(), "{text}");
+        }
+    }
+
+    /// Threads of `--threads`, else of the config, where 0 stands for all cores.
+    pub fn threads(&self, config: usize) -> usize {
+        match self.globals.threads.unwrap_or(config) {
+            0 => default_threads(),
+            n => n,
+        }
+    }
+
+    /// Shows the progress of `total` pieces of work; 0 where the total is not known.
+    pub fn progress(&self, label: &str, total: u64) -> Progress {
+        if self.globals.quiet {
+            Progress::silent()
+        } else if std::io::stderr().is_terminal() {
+            Progress::bar(label, total)
+        } else {
+            Progress::lines(label, total)
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What each module's errors are to the user: whose fault, and what to do about it.
+
+use super::{Exit, Failure};
+use crate::crystal::{ReadError, TokenFileError, WriteError};
+use crate::hull::HullError;
+use crate::policy::{ImportError, LikelihoodError, ModelTomlError, ParameterError, PolicyDirectoryError};
+use crate::record::CheckpointError;
+use crate::reward::{ContractError, HullTermError, ModelError};
+use crate::runtime;
+use crate::train::PretrainError;
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        Self::from_error(Exit::Usage, &error)
+    }
+}
+
+impl From<WriteError> for Failure {
+    fn from(error: WriteError) -> Self {
+        Self::from_error(Exit::Usage, &error)
+    }
+}
+
+impl From<TokenFileError> for Failure {
+    fn from(error: TokenFileError) -> Self {
+        Self::from_error(Exit::Usage, &error)
+    }
+}
+
+impl From<HullError> for Failure {
+    fn from(error: HullError) -> Self {
+        Self::from_error(Exit::Usage, &error)
+    }
+}
+
+impl From<runtime::Error> for Failure {
+    fn from(error: runtime::Error) -> Self {
+        let exit = if matches!(error, runtime::Error::Run { .. }) { Exit::Model } else { Exit::Usage };
+        let failure = Self::from_error(exit, &error);
+        match error.advice() {
+            Some(advice) => failure.hint(advice),
+            None => failure,
+        }
+    }
+}
+
+impl From<runtime::LocateError> for Failure {
+    fn from(error: runtime::LocateError) -> Self {
+        Self::from(runtime::Error::from(error))
+    }
+}
+
+impl From<ContractError> for Failure {
+    fn from(error: ContractError) -> Self {
+        Self::from_error(Exit::Usage, &error)
+    }
+}
+
+impl From<ModelError> for Failure {
+    fn from(error: ModelError) -> Self {
+        match error {
+            ModelError::Contract(error) => error.into(),
+            ModelError::Runtime(error) => error.into(),
+            error => Self::from_error(Exit::Usage, &error),
+        }
+    }
+}
+
+impl From<HullTermError> for Failure {
+    fn from(error: HullTermError) -> Self {
+        match error {
+            HullTermError::Model(error) => error.into(),
+            error => Self::from_error(Exit::Usage, &error),
+        }
+    }
+}
+
+impl From<ModelTomlError> for Failure {
+    fn from(error: ModelTomlError) -> Self {
+        Self::from_error(Exit::Usage, &error)
+    }
+}
+
+impl From<ParameterError> for Failure {
+    fn from(error: ParameterError) -> Self {
+        Self::from_error(Exit::Usage, &error)
+    }
+}
+
+impl From<PolicyDirectoryError> for Failure {
+    fn from(error: PolicyDirectoryError) -> Self {
+        Self::from_error(Exit::Usage, &error)
+    }
+}
+
+impl From<ImportError> for Failure {
+    fn from(error: ImportError) -> Self {
+        match error {
+            ImportError::Parameters(error) => error.into(),
+            error => Self::from_error(Exit::Usage, &error),
+        }
+    }
+}
+
+impl From<CheckpointError> for Failure {
+    fn from(error: CheckpointError) -> Self {
+        Self::from_error(Exit::Usage, &error)
+    }
+}
+
+impl From<LikelihoodError> for Failure {
+    fn from(error: LikelihoodError) -> Self {
+        match error {
+            LikelihoodError::Runtime(error) => error.into(),
+            LikelihoodError::Crystal { .. } => Self::from_error(Exit::Usage, &error),
+            error => Self::from_error(Exit::Internal, &error),
+        }
+    }
+}
+
+impl From<PretrainError> for Failure {
+    fn from(error: PretrainError) -> Self {
+        match error {
+            PretrainError::Likelihood(error) => error.into(),
+            error => Self::from_error(Exit::Usage, &error),
+        }
+    }
+}

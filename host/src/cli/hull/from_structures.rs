@@ -1,0 +1,187 @@
+//! A hull whose energies a potential gives.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::{Context, Failure};
+use crate::cli::{Progress, Search, Table};
+use crate::crystal::{Composition, Element, Lattice, ReadError, Record, Structure, read_structures};
+use crate::hull::{Check, Entry, Hull, HullHeader, read_entries};
+use crate::reward::OnnxModel;
+
+/// Rows that are held in memory as structures at a time.
+const CHUNK: usize = 1024;
+
+/// Symbol and fractional coordinates.
+type CheckAtom = (&'static str, [f64; 3]);
+
+/// Crystals from the textbook that are stored with their energies: lattice constant of the cubic cell in angstrom, the
+/// atoms' symbols and fractional coordinates. Whoever loads the hull can tell by them whether the potential is the same.
+const CHECKS: [(f64, &[CheckAtom]); 4] = [
+    (3.61, &[("Cu", [0.0, 0.0, 0.0]), ("Cu", [0.0, 0.5, 0.5]), ("Cu", [0.5, 0.0, 0.5]), ("Cu", [0.5, 0.5, 0.0])]),
+    (4.12, &[("Cs", [0.0, 0.0, 0.0]), ("Cl", [0.5, 0.5, 0.5])]),
+    (2.87, &[("Fe", [0.0, 0.0, 0.0]), ("Fe", [0.5, 0.5, 0.5])]),
+    (
+        3.905,
+        &[
+            ("Sr", [0.0, 0.0, 0.0]),
+            ("Ti", [0.5, 0.5, 0.5]),
+            ("O", [0.5, 0.5, 0.0]),
+            ("O", [0.5, 0.0, 0.5]),
+            ("O", [0.0, 0.5, 0.5]),
+        ],
+    ),
+];
+
+/// Evaluates every structure, and builds and saves the hull of the energies. A table beside it says what became of each row.
+pub(super) fn build(
+    files: &[PathBuf],
+    model: &Path,
+    elements_from: Option<&Path>,
+    out: &Path,
+    context: &Context,
+) -> Result<(), Failure> {
+    let model = context.open_model(&Search::new(None).find("--model", model)?)?;
+    model.quantity(Some("energy"))?;
+    let status_path = out.with_extension("status.csv");
+    let mut evaluation = Evaluation {
+        model: &model,
+        status: Table::create(&status_path, &["file", "row", "id", "formula", "energy_per_atom", "status"])?,
+        entries: Vec::new(),
+        rows: 0,
+    };
+    let progress = context.progress("structures", 0);
+    files.iter().try_for_each(|file| evaluation.file(file, &progress))?;
+    drop(progress);
+    let Evaluation { status, mut entries, rows, .. } = evaluation;
+    status.finish()?;
+    if entries.is_empty() {
+        return Err(Failure::user(format!("{}: none of {rows} structures has an energy", super::file_names(files)))
+            .hint(format!("the column `status` of {} says why", status_path.display())));
+    }
+    context.say(&format!("{} of {rows} structures evaluated: {}", entries.len(), status_path.display()));
+    if let Some(path) = elements_from {
+        add_elements(&mut entries, path, context)?;
+    }
+    let contract = model.contract();
+    let header = HullHeader {
+        energy_reference: contract.energy_reference.clone(),
+        source: format!("{} with {}", super::file_names(files), contract.name),
+        checks: checks(&model),
+    };
+    let (hull, report) = Hull::build(entries, header, &|_, _| ())?;
+    hull.save(out)?;
+    super::say_built(context, &report, out);
+    Ok(())
+}
+
+struct Evaluation<'a> {
+    model: &'a OnnxModel,
+    status: Table,
+    entries: Vec<Entry>,
+    rows: usize,
+}
+
+impl Evaluation<'_> {
+    fn file(&mut self, file: &Path, progress: &Progress) -> Result<(), Failure> {
+        let mut records = read_structures(file)?;
+        loop {
+            let chunk: Vec<Record> = records.by_ref().take(CHUNK).collect::<Result<_, ReadError>>()?;
+            if chunk.is_empty() {
+                return Ok(());
+            }
+            let structures: Vec<&Structure> =
+                chunk.iter().filter_map(|record| record.structure.as_ref().ok()).collect();
+            let mut energies = energies(self.model, &structures).into_iter();
+            for record in &chunk {
+                let entry = match &record.structure {
+                    Ok(structure) => {
+                        let energy = energies.next().unwrap_or_else(|| Err("not evaluated".to_owned()));
+                        energy.and_then(|energy| entry(structure, energy, &record.id))
+                    }
+                    Err(reason) => Err(reason.to_string()),
+                };
+                self.add(file, record, entry)?;
+            }
+            progress.advance(chunk.len() as u64);
+        }
+    }
+
+    fn add(&mut self, file: &Path, record: &Record, entry: Result<Entry, String>) -> Result<(), Failure> {
+        self.rows += 1;
+        let (file, line) = (file.display().to_string(), record.line.to_string());
+        let (formula, energy) = entry.as_ref().map_or_else(
+            |_| (String::new(), String::new()),
+            |entry| (entry.composition().reduced_formula(), entry.energy_per_atom().to_string()),
+        );
+        let status = entry.as_ref().err().map_or("ok", String::as_str);
+        self.status.row(&[&file, &line, &record.id, &formula, &energy, status])?;
+        self.entries.extend(entry);
+        Ok(())
+    }
+}
+
+/// Energies, eV/atom.
+fn energies(model: &OnnxModel, structures: &[&Structure]) -> Vec<Result<f64, String>> {
+    let totals = model.evaluate(structures, &["energy"]).into_iter().zip(structures);
+    let per_atom = |values: Vec<f64>, structure: &Structure| {
+        values.first().map(|total| total / structure.len() as f64).ok_or_else(|| "no energy".to_owned())
+    };
+    totals
+        .map(|(values, s)| values.map_err(|failure| failure.to_string()).and_then(|values| per_atom(values, s)))
+        .collect()
+}
+
+fn entry(structure: &Structure, energy_per_atom: f64, id: &str) -> Result<Entry, String> {
+    let composition = Composition::of_structure(structure).map_err(|error| error.to_string())?;
+    Entry::new(composition, energy_per_atom, id).map_err(|error| error.to_string())
+}
+
+/// Adds elemental entries of a file for the elements that have none yet, and names them.
+fn add_elements(entries: &mut Vec<Entry>, path: &Path, context: &Context) -> Result<(), Failure> {
+    let element = |entry: &Entry| match entry.composition().amounts() {
+        [(element, _)] => Some(*element),
+        _ => None,
+    };
+    let present: BTreeSet<Element> = entries.iter().filter_map(element).collect();
+    let read = read_entries(path)?;
+    super::say_rejected(context, path, &read.rejected);
+    let missing = |entry: &Entry| element(entry).is_some_and(|element| !present.contains(&element));
+    let added: Vec<Entry> = read.entries.into_iter().filter(missing).collect();
+    let names: BTreeSet<Element> = added.iter().filter_map(element).collect();
+    let names: Vec<&str> = names.iter().map(|element| element.symbol()).collect();
+    context.say(&format!("{} elements from {}: {}", names.len(), path.display(), names.join(" ")));
+    entries.extend(added);
+    Ok(())
+}
+
+/// The textbook crystals that the potential can evaluate.
+fn checks(model: &OnnxModel) -> Vec<Check> {
+    let crystals: Vec<Structure> = CHECKS.iter().filter_map(|(a, atoms)| cubic(*a, atoms)).collect();
+    let energies = energies(model, &crystals.iter().collect::<Vec<_>>());
+    let check = |(structure, energy): (Structure, Result<f64, String>)| {
+        Some(Check { structure, energy_per_atom: energy.ok()? })
+    };
+    crystals.into_iter().zip(energies).filter_map(check).collect()
+}
+
+fn cubic(a: f64, atoms: &[CheckAtom]) -> Option<Structure> {
+    let species = atoms.iter().map(|(symbol, _)| Element::from_symbol(symbol)).collect::<Option<_>>()?;
+    let lattice = Lattice([[a, 0.0, 0.0], [0.0, a, 0.0], [0.0, 0.0, a]]);
+    Structure::new(lattice, species, atoms.iter().map(|(_, x)| *x).collect()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crystal::smallest_distance;
+
+    #[test]
+    fn the_textbook_crystals_are_crystals() {
+        for (a, atoms) in CHECKS {
+            let crystal = cubic(a, atoms).unwrap();
+            let nearest = smallest_distance(&crystal);
+            assert!((1.9..3.6).contains(&nearest), "{atoms:?}: {nearest}");
+        }
+    }
+}

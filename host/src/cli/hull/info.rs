@@ -1,0 +1,44 @@
+//! `temper hull info`: what a hull holds.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{Context, Failure};
+use crate::cli::Search;
+use crate::crystal::Element;
+
+/// What a hull holds.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  temper hull info models/hulls/mp-chgnet.hull")]
+pub struct Info {
+    /// A hull of `temper hull build`, a CSV of formula,energy_per_atom, or a pymatgen JSON of entries
+    hull: PathBuf,
+}
+
+impl Info {
+    pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
+        let path = Search::new(None).find("the hull", &self.hull)?;
+        let hull = super::open(&path, context)?;
+        let (header, info) = (hull.header(), hull.info());
+        let missing: Vec<Element> =
+            (1..=118).filter_map(Element::from_number).filter(|element| !info.elements.contains(element)).collect();
+        for (name, value) in [
+            ("file", path.display().to_string()),
+            ("source", header.source.clone()),
+            ("energy reference", header.energy_reference.clone().unwrap_or_else(|| "not stated".to_owned())),
+            ("built from", format!("{} entries", info.built_from)),
+            ("stable phases", format!("{} in {} chemical systems", info.phases, info.systems)),
+            ("check crystals", header.checks.len().to_string()),
+            ("elements", format!("{}: {}", info.elements.len(), symbols(&info.elements))),
+            ("without reference", format!("{}: {}", missing.len(), symbols(&missing))),
+        ] {
+            context.print(format!("{name:<18} {value}").trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+fn symbols(elements: &[Element]) -> String {
+    elements.iter().map(|element| element.symbol()).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,36 @@
+//! `temper init`: a commented config to start from.
+
+use std::io::{ErrorKind, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{Context, Failure, Recipe};
+
+/// Write a commented config to start from.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  temper init stability -o run.toml")]
+pub struct Init {
+    /// The recipe to copy
+    #[arg(default_value = "stability")]
+    name: String,
+    /// The file to write; it must not exist
+    #[arg(short, long, value_name = "FILE", default_value = "run.toml")]
+    out: PathBuf,
+}
+
+impl Init {
+    pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
+        let recipe = Recipe::named(&self.name)?;
+        let out = self.out.display();
+        let written = std::fs::File::create_new(&self.out).and_then(|mut file| file.write_all(recipe.text.as_bytes()));
+        if let Err(error) = written {
+            return Err(match error.kind() {
+                ErrorKind::AlreadyExists => Failure::user(format!("{out} exists already")).hint("name another with -o"),
+                _ => Failure::user(format!("cannot write {out}: {error}")),
+            });
+        }
+        context.say(&format!("wrote {out}; run it with: temper finetune {out}"));
+        Ok(())
+    }
+}

@@ -1,0 +1,39 @@
+//! The command line: arguments, the subcommands (one file each), how errors are shown, and where files are looked for.
+//! The only module that writes to standard output and error, and the only one that erases the types of errors.
+//! Computes nothing itself.
+
+mod arguments;
+mod completions;
+mod context;
+mod doctor;
+mod elements;
+mod errors;
+mod failure;
+mod finetune;
+mod hull;
+mod init;
+mod interrupts;
+mod logp;
+mod model;
+mod output;
+mod paths;
+mod plan;
+mod pretrain;
+mod progress;
+mod recipe;
+mod runtime;
+mod sample;
+mod score;
+mod setup;
+mod token_rows;
+mod tokenize;
+
+pub use arguments::{Arguments, Command, Globals};
+pub use context::Context;
+pub use failure::{Exit, Failure};
+pub use interrupts::Interrupts;
+pub use output::{Output, Table};
+pub use paths::Search;
+pub use plan::Plan;
+pub use progress::Progress;
+pub use recipe::Recipe;

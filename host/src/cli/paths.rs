@@ -1,0 +1,109 @@
+//! Where relative paths of models and hulls are looked for.
+//!
+//! In this order, the first that exists wins: the current folder; the folder of the config that names the path; the folder
+//! `TEMPER_MODELS` (in which `models/NAME` is found as `NAME`); Temper's data folder; the source checkout that this binary
+//! was built from. What Temper writes (runs, tables) always goes into the current folder.
+
+use std::path::{Path, PathBuf};
+
+use super::Failure;
+
+/// The folders to look in, and what each is called in messages.
+#[derive(Clone, Debug)]
+pub struct Search {
+    roots: Vec<Root>,
+}
+
+#[derive(Clone, Debug)]
+struct Root {
+    folder: PathBuf,
+    /// Holds what is inside `models/` elsewhere.
+    is_models: bool,
+}
+
+impl Search {
+    /// The search for paths of the command line (`config` absent) or of the file `config`.
+    pub fn new(config: Option<&Path>) -> Self {
+        let plain = |folder: PathBuf| Root { folder, is_models: false };
+        let mut roots = vec![plain(PathBuf::new())];
+        roots.extend(config.and_then(Path::parent).map(|folder| plain(folder.to_owned())));
+        roots.extend(std::env::var_os("TEMPER_MODELS").map(|f| Root { folder: f.into(), is_models: true }));
+        roots.extend(directories::ProjectDirs::from("", "", "temper").map(|dirs| plain(dirs.data_dir().to_owned())));
+        roots.extend(Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(|checkout| plain(checkout.to_owned())));
+        Self { roots }
+    }
+
+    /// The folders in which models are looked for, whether they exist or not.
+    pub fn model_folders(&self) -> Vec<PathBuf> {
+        self.roots
+            .iter()
+            .map(|root| if root.is_models { root.folder.clone() } else { root.folder.join("models") })
+            .collect()
+    }
+
+    /// The file or folder that `path` names; `what` is called so in the message, such as "`policy.model`".
+    ///
+    /// # Errors
+    /// When there is none; the hint lists where it was looked for.
+    pub fn find(&self, what: &str, path: &Path) -> Result<PathBuf, Failure> {
+        let candidates: Vec<PathBuf> = self.roots.iter().filter_map(|root| root.candidate(path)).collect();
+        if let Some(found) = candidates.iter().find(|candidate| candidate.exists()) {
+            return Ok(found.clone());
+        }
+        let mut places: Vec<String> = candidates.iter().map(|candidate| candidate.display().to_string()).collect();
+        places.dedup();
+        Err(Failure::user(format!("{what}: no such file or folder: {}", path.display()))
+            .hint(format!("looked for {}", places.join(", "))))
+    }
+}
+
+impl Root {
+    fn candidate(&self, path: &Path) -> Option<PathBuf> {
+        if path.is_absolute() {
+            return Some(path.to_owned());
+        }
+        let inside = if self.is_models { path.strip_prefix("models").unwrap_or(path) } else { path };
+        // An empty root is the current folder, an empty path nothing at all.
+        (!inside.as_os_str().is_empty()).then(|| self.folder.join(inside))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn search(folders: &[(&Path, bool)]) -> Search {
+        let root = |(folder, is_models): &(&Path, bool)| Root { folder: folder.to_path_buf(), is_models: *is_models };
+        Search { roots: folders.iter().map(root).collect() }
+    }
+
+    #[test]
+    fn the_first_folder_that_has_it_wins() {
+        let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let search = search(&[(first.path(), false), (second.path(), true)]);
+        let path = Path::new("models/small");
+        std::fs::create_dir_all(second.path().join("small")).unwrap();
+        assert_eq!(search.find("x", path).unwrap(), second.path().join("small"));
+        std::fs::create_dir_all(first.path().join("models/small")).unwrap();
+        assert_eq!(search.find("x", path).unwrap(), first.path().join("models/small"));
+    }
+
+    #[test]
+    fn the_checkout_is_searched_last() {
+        let search = Search::new(Some(Path::new("somewhere/run.toml")));
+        assert_eq!(search.roots[1].folder, Path::new("somewhere"));
+        let found = search.find("x", Path::new("host/Cargo.toml")).unwrap();
+        assert!(found.is_file(), "{}", found.display());
+    }
+
+    #[test]
+    fn a_missing_path_is_named_with_the_places() {
+        let folder = tempfile::tempdir().unwrap();
+        let failure = search(&[(folder.path(), false)]).find("`policy.model`", Path::new("nowhere")).unwrap_err();
+        let expected = format!(
+            "error: `policy.model`: no such file or folder: nowhere\nhint: looked for {}",
+            folder.path().join("nowhere").display()
+        );
+        assert_eq!(failure.to_string(), expected);
+    }
+}

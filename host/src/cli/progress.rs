@@ -1,0 +1,115 @@
+//! Progress: a bar on a terminal, now and then a line elsewhere, nothing when quiet.
+
+use std::io::Write;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Between two lines where there is no terminal.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// The progress of one piece of work; may be advanced from several threads.
+#[derive(Debug)]
+pub struct Progress(Shown);
+
+#[derive(Debug)]
+enum Shown {
+    Nothing,
+    Bar(ProgressBar),
+    Lines(Mutex<Lines>),
+}
+
+#[derive(Debug)]
+struct Lines {
+    label: String,
+    done: u64,
+    total: u64,
+    last: Instant,
+}
+
+impl Progress {
+    pub(super) fn silent() -> Self {
+        Self(Shown::Nothing)
+    }
+
+    pub(super) fn bar(label: &str, total: u64) -> Self {
+        let bar = ProgressBar::new(total).with_prefix(label.to_owned()).with_style(style(total));
+        Self(Shown::Bar(bar))
+    }
+
+    pub(super) fn lines(label: &str, total: u64) -> Self {
+        Self(Shown::Lines(Mutex::new(Lines { label: label.to_owned(), done: 0, total, last: Instant::now() })))
+    }
+
+    /// `n` more pieces are done.
+    pub fn advance(&self, n: u64) {
+        match &self.0 {
+            Shown::Nothing => {}
+            Shown::Bar(bar) => bar.inc(n),
+            // A thread that panicked while printing leaves nothing half done.
+            Shown::Lines(lines) => lines.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).advance(n),
+        }
+    }
+
+    /// `done` of `total` pieces are done; for work that learns its size on the way.
+    pub fn set(&self, done: u64, total: u64) {
+        match &self.0 {
+            Shown::Nothing => {}
+            Shown::Bar(bar) => {
+                if bar.length() != Some(total) {
+                    bar.set_length(total);
+                    bar.set_style(style(total));
+                }
+                bar.set_position(done);
+            }
+            Shown::Lines(lines) => lines.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).set(done, total),
+        }
+    }
+
+    /// Says something without disturbing the bar.
+    pub fn say(&self, text: &str) {
+        match &self.0 {
+            Shown::Nothing => {}
+            Shown::Bar(bar) => bar.suspend(|| line(text)),
+            Shown::Lines(_) => line(text),
+        }
+    }
+}
+
+impl Lines {
+    fn advance(&mut self, n: u64) {
+        self.set(self.done + n, self.total);
+    }
+
+    fn set(&mut self, done: u64, total: u64) {
+        // Threads may report out of order.
+        (self.done, self.total) = (self.done.max(done), total);
+        if self.last.elapsed() >= PAUSE {
+            self.last = Instant::now();
+            let of = if self.total > 0 { format!(" of {}", self.total) } else { String::new() };
+            line(&format!("{}: {}{of}", self.label, self.done));
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Shown::Bar(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// A bar, or without a known total (0) a count.
+fn style(total: u64) -> ProgressStyle {
+    let template = match total {
+        0 => "{prefix}: {pos} ({elapsed})",
+        _ => "{prefix} [{bar:30}] {pos}/{len} {elapsed} (left: {eta}) {msg}",
+    };
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+fn line(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}

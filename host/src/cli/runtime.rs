@@ -1,0 +1,41 @@
+//! ONNX Runtime as the global options want it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Context, Failure};
+use crate::reward::{ModelOptions, OnnxModel};
+use crate::runtime::{Device, Locator, Runtime};
+
+impl Context {
+    /// The device of `--device`, `auto` without it.
+    ///
+    /// # Errors
+    /// When there is no such device.
+    pub fn device(&self) -> Result<Device, Failure> {
+        Ok(self.globals.device.as_deref().map(str::parse).transpose()?.unwrap_or_default())
+    }
+
+    /// The runtime for `device`; says so when the library has to be fetched.
+    ///
+    /// # Errors
+    /// When no library is there and none can be fetched, or the one that is there cannot be used.
+    pub fn runtime(&self, device: Device) -> Result<Arc<Runtime>, Failure> {
+        let announce = |line: &str| self.say(line);
+        Ok(Runtime::open(&Locator::from_env(&announce), device)?)
+    }
+
+    /// Loads a potential or property model, and says what its user should know.
+    ///
+    /// # Errors
+    /// When it does not fit the contract or the runtime refuses it.
+    pub fn open_model(&self, path: &Path) -> Result<OnnxModel, Failure> {
+        let wish = self.device()?;
+        let runtime = self.runtime(wish)?;
+        let device = runtime.resolve(wish, &|line| self.say(line))?;
+        let options = ModelOptions { device, threads: self.globals.threads.unwrap_or(0), ..ModelOptions::default() };
+        let model = OnnxModel::open(&runtime, path, options)?;
+        model.contract().warnings.iter().for_each(|warning| self.say(&format!("warning: {warning}")));
+        Ok(model)
+    }
+}

@@ -1,0 +1,204 @@
+//! `temper sample`: crystals drawn from a policy.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::elements::element_flags;
+use super::{Context, Failure, Output, Search};
+use crate::config::Elements;
+use crate::crystal::{Composition, Format, Record, Structure, StructureWriter, Tokens};
+use crate::policy::{
+    Draws, ModelToml, PolicyDirectory, Refusal, Resources, SampleSettings, Sampler, SpaceGroupDistribution,
+};
+use crate::record::tokens_json;
+
+/// Crystals that are drawn at a time.
+const CHUNK: usize = 1000;
+/// Bytes that caches may take.
+const MEMORY: u64 = 2 << 30;
+
+/// Draw crystals from a policy.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  temper sample -m models/crystalformer-small -n 100 --spacegroup 225,216 -o crystals.jsonl"
+)]
+pub struct Sample {
+    /// The policy: a folder with model.toml and params.safetensors
+    #[arg(long, short, value_name = "DIR")]
+    model: PathBuf,
+    /// How many
+    #[arg(short, value_name = "N")]
+    n: usize,
+    /// Space groups, evenly; without it as often as in the training data
+    #[arg(long, value_name = "NUMBERS", value_delimiter = ',', value_parser = clap::value_parser!(u8).range(1..=230))]
+    spacegroup: Vec<u8>,
+    /// Only these elements
+    #[arg(long, value_name = "SYMBOLS", value_delimiter = ',', conflicts_with = "exclude_elements")]
+    elements: Vec<String>,
+    /// None of these elements; `radioactive` and `noble-gas` stand for several
+    #[arg(long, value_name = "SYMBOLS", value_delimiter = ',')]
+    exclude_elements: Vec<String>,
+    /// Below 1 favours likely crystals; 0 takes the most likely token everywhere
+    #[arg(long, value_name = "T", default_value_t = 1.0)]
+    temperature: f64,
+    /// Share of the probability that is drawn from, in each discrete choice
+    #[arg(long, value_name = "P", default_value_t = 1.0)]
+    top_p: f64,
+    /// Receives the crystals: .jsonl (with tokens), .cif, .extxyz or .csv
+    #[arg(long, short, value_name = "FILE")]
+    out: PathBuf,
+}
+
+impl Sample {
+    pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
+        self.check()?;
+        let folder = Search::new(None).find("--model", &self.model)?;
+        let PolicyDirectory { model, parameters } = PolicyDirectory::open(&folder)?;
+        let settings = self.settings(model.hyper.atom_types)?;
+        let groups = self.groups(&model)?;
+        let device = context.device()?;
+        let runtime = context.runtime(device)?;
+        let resources = Resources { device, threads: context.threads(0), memory: MEMORY };
+        let sampler = Sampler::load(&runtime, &model.hyper, resources)?;
+        let mut sink = Sink::create(&self.out)?;
+        let progress = context.progress("crystals", self.n as u64);
+        let mut refused = 0;
+        for first in (0..self.n).step_by(CHUNK) {
+            let count = CHUNK.min(self.n - first);
+            let draws = Draws { seed: context.globals.seed.unwrap_or(42), step: 0, first: first as u32 };
+            let groups = groups.draw(draws, count);
+            for (i, drawn) in sampler.sample(&parameters, &groups, draws, &settings)?.into_iter().enumerate() {
+                refused += usize::from(!sink.add(first + i, &drawn)?);
+            }
+            progress.advance(count as u64);
+        }
+        drop(progress);
+        sink.finish()?;
+        context.say(&format!("{} crystals: {}", self.n - refused, self.out.display()));
+        if refused > 0 {
+            context.say(&format!("{refused} of {} draws make no crystal", self.n));
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), Failure> {
+        if self.n == 0 || u32::try_from(self.n).is_err() {
+            return Err(Failure::user(format!("-n {}: between 1 and {} crystals can be drawn", self.n, u32::MAX)));
+        }
+        if !(self.temperature >= 0.0 && self.temperature.is_finite()) {
+            return Err(Failure::user(format!("--temperature {}: a number from 0 on is needed", self.temperature)));
+        }
+        if !(self.top_p > 0.0 && self.top_p <= 1.0) {
+            return Err(Failure::user(format!("--top-p {}: a share above 0 and up to 1 is needed", self.top_p)));
+        }
+        Ok(())
+    }
+
+    fn settings(&self, classes: usize) -> Result<SampleSettings, Failure> {
+        let elements = match (self.elements.is_empty(), self.exclude_elements.is_empty()) {
+            (false, _) => Some(("--elements", Elements::Only(self.elements.clone()))),
+            (true, false) => Some(("--exclude-elements", Elements::Exclude(self.exclude_elements.clone()))),
+            (true, true) => None,
+        };
+        let elements = match elements {
+            None => None,
+            Some((flag, list)) => {
+                Some(element_flags(&list, classes).map_err(|e| Failure::user(format!("{flag}: {e}")))?)
+            }
+        };
+        Ok(SampleSettings { temperature: self.temperature, top_p: self.top_p, elements })
+    }
+
+    fn groups(&self, model: &ModelToml) -> Result<SpaceGroupDistribution, Failure> {
+        let groups = if !self.spacegroup.is_empty() {
+            SpaceGroupDistribution::new(&self.spacegroup.iter().map(|n| (*n, 1.0)).collect())
+        } else if let Some(frequencies) = &model.spacegroups {
+            SpaceGroupDistribution::new(frequencies)
+        } else {
+            Some(SpaceGroupDistribution::uniform())
+        };
+        groups.ok_or_else(|| Failure::user("the policy's model.toml gives no space group any weight"))
+    }
+}
+
+/// Where crystals go, as they come.
+enum Sink {
+    /// Tokens and structures, or why there is none.
+    Lines(Output),
+    /// Structures alone.
+    Structures(StructureWriter),
+}
+
+impl Sink {
+    fn create(path: &Path) -> Result<Self, Failure> {
+        match Format::of(path) {
+            Some(Format::JsonLines) => Ok(Self::Lines(Output::create(path)?)),
+            Some(Format::Cif | Format::Extxyz | Format::Csv) => {
+                Ok(Self::Structures(StructureWriter::create(path, &["formula", "spacegroup"])?))
+            }
+            Some(Format::Poscar) | None => {
+                Err(Failure::user(format!("{}: crystals are not written in this format", path.display()))
+                    .hint("use .jsonl, .cif, .extxyz or .csv, each also with .gz"))
+            }
+        }
+    }
+
+    /// Adds a draw; false if it makes no crystal.
+    fn add(&mut self, index: usize, drawn: &Result<Tokens, Refusal>) -> Result<bool, Failure> {
+        let structure = match drawn {
+            Ok(tokens) => tokens.to_structure().map_err(|e| e.to_string()),
+            Err(refusal) => Err(refusal.to_string()),
+        };
+        let mut extra = Map::new();
+        if let (Ok(tokens), Ok(structure)) = (drawn, &structure) {
+            let formula = Composition::of_structure(structure).map(|c| c.reduced_formula()).unwrap_or_default();
+            extra.insert("formula".into(), json!(formula));
+            extra.insert("spacegroup".into(), json!(tokens.group.number()));
+        }
+        let (id, made) = (format!("sample-{index}"), structure.is_ok());
+        match (self, structure) {
+            (Self::Lines(output), structure) => {
+                let line = json_line(id, drawn.as_ref().ok(), structure, extra);
+                writeln!(output, "{line}").map_err(|e| output.failed(&e))?;
+            }
+            (Self::Structures(writer), Ok(structure)) => {
+                writer.add(&Record { id, line: index + 1, structure: Ok(structure), extra })?;
+            }
+            (Self::Structures(_), Err(_)) => {}
+        }
+        Ok(made)
+    }
+
+    fn finish(self) -> Result<(), Failure> {
+        match self {
+            Self::Lines(output) => output.finish(),
+            Self::Structures(writer) => Ok(writer.finish()?),
+        }
+    }
+}
+
+fn json_line(
+    id: String,
+    tokens: Option<&Tokens>,
+    structure: Result<Structure, String>,
+    extra: Map<String, Value>,
+) -> Value {
+    let mut line = Map::from_iter([("id".to_owned(), json!(id))]);
+    line.extend(extra);
+    if let Some(tokens) = tokens {
+        line.insert("tokens".into(), tokens_json(tokens));
+    }
+    match structure {
+        Ok(s) => {
+            let species: Vec<&str> = s.species.iter().map(|e| e.symbol()).collect();
+            line.insert("lattice".into(), json!(s.lattice.0));
+            line.insert("species".into(), json!(species));
+            line.insert("frac_coords".into(), json!(s.frac));
+        }
+        Err(reason) => drop(line.insert("refused".into(), json!(reason))),
+    }
+    Value::Object(line)
+}

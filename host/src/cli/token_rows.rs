@@ -1,0 +1,100 @@
+//! Crystals as tokens from a file of either kind: structures, which are tokenised, or tokens; and the table that says what became
+//! of every row.
+
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use super::{Failure, Progress, Table};
+use crate::crystal::{Record, TokenRecord, Tokens, read_structures, read_tokens, tokenise};
+
+/// Structures that are read before they are tokenised together.
+const CHUNK: usize = 1024;
+
+/// One crystal of a file.
+pub(super) struct TokenRow {
+    /// Its identifier.
+    pub id: String,
+    /// Where it is in the file, from 1: a row of tokens, or as [`Record::line`].
+    pub row: usize,
+    /// Its tokens, or why it has none.
+    pub tokens: Result<Tokens, String>,
+}
+
+/// How structures become tokens.
+#[derive(Clone, Copy)]
+pub(super) struct Tokenising {
+    /// Structures with more atoms are refused.
+    pub max_atoms: usize,
+    /// Tolerance of the symmetry search, angstrom.
+    pub symprec: f64,
+}
+
+impl Tokenising {
+    /// Hands on the rows of a token file (.safetensors) or of a file of structures, in the file's order.
+    ///
+    /// # Errors
+    /// When the file as a whole is unusable, or `take` fails.
+    pub(super) fn each_row(
+        self,
+        file: &Path,
+        progress: &Progress,
+        take: &mut dyn FnMut(TokenRow) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        if file.extension().is_some_and(|extension| extension == "safetensors") {
+            let row =
+                |(TokenRecord { id, tokens }, row)| TokenRow { id, row, tokens: tokens.map_err(|e| e.to_string()) };
+            return read_tokens(file)?.into_iter().zip(1..).map(row).try_for_each(take);
+        }
+        let mut records = read_structures(file)?;
+        loop {
+            let chunk: Vec<Record> = records.by_ref().take(CHUNK).collect::<Result<_, _>>()?;
+            if chunk.is_empty() {
+                return Ok(());
+            }
+            progress.advance(chunk.len() as u64);
+            let tokens: Vec<_> = chunk.par_iter().map(|record| self.tokens(record)).collect();
+            let rows = chunk.into_iter().zip(tokens);
+            rows.map(|(record, tokens)| TokenRow { id: record.id, row: record.line, tokens })
+                .try_for_each(&mut *take)?;
+        }
+    }
+
+    fn tokens(self, record: &Record) -> Result<Tokens, String> {
+        let structure = record.structure.as_ref().map_err(ToString::to_string)?;
+        if structure.len() > self.max_atoms {
+            return Err(format!("{} atoms, more than {}", structure.len(), self.max_atoms));
+        }
+        tokenise(structure, self.symprec).map_err(|error| error.to_string())
+    }
+}
+
+/// Columns `file, row, id, status`: `ok`, or why a row was left out.
+pub(super) struct StatusTable(Table);
+
+impl StatusTable {
+    /// Begins the table.
+    ///
+    /// # Errors
+    /// As [`Table::create`].
+    pub(super) fn create(path: &Path) -> Result<Self, Failure> {
+        Table::create(path, &["file", "row", "id", "status"]).map(Self)
+    }
+
+    /// Adds a row of a file.
+    ///
+    /// # Errors
+    /// As [`Table::row`].
+    pub(super) fn add(&mut self, file: &Path, row: &TokenRow) -> Result<(), Failure> {
+        let status = row.tokens.as_ref().err().map_or("ok", String::as_str);
+        self.0.row(&[&file.display().to_string(), &row.row.to_string(), &row.id, status])
+    }
+
+    /// Puts the table in its place.
+    ///
+    /// # Errors
+    /// As [`Table::finish`].
+    pub(super) fn finish(self) -> Result<(), Failure> {
+        self.0.finish()
+    }
+}

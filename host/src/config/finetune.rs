@@ -1,0 +1,224 @@
+//! The config of `temper finetune`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Config, Memory, Problem, Reward, Sampling};
+
+/// A fine-tuning run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Finetune {
+    /// What is maximised: an expression over the names of the reward terms.
+    pub objective: String,
+    /// The policy under training.
+    pub policy: PolicySource,
+    /// Where and how it runs.
+    #[serde(default)]
+    pub run: Run,
+    /// What is sampled.
+    #[serde(default)]
+    pub sampling: Sampling,
+    /// The optimisation.
+    #[serde(default)]
+    pub ppo: Ppo,
+    /// The reward terms by name.
+    pub rewards: BTreeMap<String, Reward>,
+    /// A second opinion, never in the objective.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub judge: Option<Judge>,
+}
+
+/// The `[policy]` table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicySource {
+    /// Directory of the policy to start from.
+    pub model: PathBuf,
+    /// Directory of the policy that KL is measured against; absent: the start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<PathBuf>,
+}
+
+/// The `[run]` table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Run {
+    /// Directory that receives the run's files.
+    pub dir: PathBuf,
+    /// Optimisation steps, each on a fresh batch.
+    pub steps: usize,
+    /// Seed of every random stream.
+    pub seed: u64,
+    /// `auto`, `cpu`, `cuda` or `cuda:N`.
+    pub device: String,
+    /// Threads; 0: all cores.
+    pub threads: usize,
+    /// Budget for activations and caches.
+    pub memory: Memory,
+    /// Steps between checkpoints.
+    pub checkpoint_every: usize,
+    /// Newest checkpoints kept beside the best.
+    pub keep: usize,
+    /// Largest share of a batch that may fail to be scored before the run stops.
+    pub max_failed: f64,
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Self {
+            dir: PathBuf::from("runs/finetune"),
+            steps: 100,
+            seed: 42,
+            device: "auto".to_owned(),
+            threads: 0,
+            memory: Memory::gib(4),
+            checkpoint_every: 5,
+            keep: 2,
+            max_failed: 0.5,
+        }
+    }
+}
+
+/// The `[ppo]` table; defaults are those of the paper (arXiv 2504.02367, appendix C).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ppo {
+    /// The ratio is clipped to 1 - clip ..= 1 + clip.
+    pub clip: f64,
+    /// Optimiser steps on each batch.
+    pub epochs: usize,
+    /// Adam's learning rate.
+    pub learning_rate: f64,
+    /// Weight of the KL term (tau).
+    pub kl_weight: f64,
+    /// How the KL term enters the gradient.
+    pub kl_gradient: KlGradient,
+    /// Decay of the running baseline per step.
+    pub baseline_decay: f64,
+    /// Largest global norm of a gradient.
+    pub grad_clip: f64,
+    /// KL of the sampling policy to the policy as updated, nats, above which a batch's remaining optimiser steps are left out;
+    /// absent: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kl_stop: Option<f64>,
+}
+
+impl Default for Ppo {
+    fn default() -> Self {
+        Self {
+            clip: 0.2,
+            epochs: 3,
+            learning_rate: 1e-4,
+            kl_weight: 0.1,
+            kl_gradient: KlGradient::Detached,
+            baseline_decay: 0.95,
+            grad_clip: 1.0,
+            kl_stop: None,
+        }
+    }
+}
+
+/// How the KL term enters the gradient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KlGradient {
+    /// A constant of the batch, as in the paper.
+    Detached,
+    /// Differentiated, as in the reference code.
+    Reference,
+}
+
+/// The `[judge.KIND]` table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Judge {
+    /// Energy above hull by another potential.
+    pub hull: JudgeHull,
+}
+
+/// `[judge.hull]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JudgeHull {
+    /// The potential: an ONNX file or a model directory.
+    pub potential: PathBuf,
+    /// The hull of reference entries; absent: that of the one hull term.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<PathBuf>,
+    /// Steps between its verdicts.
+    #[serde(default = "five")]
+    pub every: usize,
+}
+
+fn five() -> usize {
+    5
+}
+
+impl Config for Finetune {
+    fn check(&self) -> Result<(), Problem> {
+        if self.objective.trim().is_empty() {
+            return Err(Problem::new("objective", "`objective` is empty: write an expression such as \"-e_hull\""));
+        }
+        self.run.check()?;
+        self.sampling.check()?;
+        self.ppo.check()?;
+        if self.rewards.is_empty() {
+            return Err(Problem::new("rewards", "`rewards` has no term: add a table such as [rewards.e_hull.hull]"));
+        }
+        for (name, reward) in &self.rewards {
+            if !is_identifier(name) {
+                let message =
+                    format!("`rewards.{name}`: a term's name is letters, digits and _, and begins with a letter");
+                return Err(Problem { key: vec!["rewards".to_owned(), name.clone()], message });
+            }
+            reward.check(name)?;
+        }
+        let every = self.judge.as_ref().map_or(1, |judge| judge.hull.every);
+        Problem::unless(every >= 1, "judge.hull.every", every, "must be at least 1")
+    }
+}
+
+impl Run {
+    fn check(&self) -> Result<(), Problem> {
+        Problem::unless(self.steps >= 1, "run.steps", self.steps, "must be at least 1")?;
+        Problem::unless(
+            self.checkpoint_every >= 1,
+            "run.checkpoint_every",
+            self.checkpoint_every,
+            "must be at least 1",
+        )?;
+        Problem::unless(self.keep >= 1, "run.keep", self.keep, "must be at least 1")?;
+        let share = self.max_failed;
+        Problem::unless(share > 0.0 && share <= 1.0, "run.max_failed", share, "must be more than 0 and at most 1")
+    }
+}
+
+impl Ppo {
+    fn check(&self) -> Result<(), Problem> {
+        let positive = |value: f64| value > 0.0 && value.is_finite();
+        Problem::unless(self.clip > 0.0 && self.clip < 1.0, "ppo.clip", self.clip, "must be between 0 and 1")?;
+        Problem::unless(self.epochs >= 1, "ppo.epochs", self.epochs, "must be at least 1")?;
+        Problem::unless(positive(self.learning_rate), "ppo.learning_rate", self.learning_rate, "must be more than 0")?;
+        let tau = self.kl_weight;
+        Problem::unless(tau >= 0.0 && tau.is_finite(), "ppo.kl_weight", tau, "must be at least 0")?;
+        let decay = self.baseline_decay;
+        Problem::unless(
+            (0.0..1.0).contains(&decay),
+            "ppo.baseline_decay",
+            decay,
+            "must be at least 0 and less than 1",
+        )?;
+        Problem::unless(positive(self.grad_clip), "ppo.grad_clip", self.grad_clip, "must be more than 0")?;
+        let kl_stop = self.kl_stop.unwrap_or(1.0);
+        Problem::unless(positive(kl_stop), "ppo.kl_stop", kl_stop, "must be more than 0")
+    }
+}
+
+/// Whether the objective can name it.
+fn is_identifier(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}

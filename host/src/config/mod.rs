@@ -1,0 +1,49 @@
+//! What the user writes: the TOML of a run (`temper finetune`) and of a pretraining (`temper pretrain`), as plain values.
+//!
+//! Keys, types and ranges are checked here, and every mistake is named with its file, line and column. Nothing of the world
+//! is: no path is opened but the config's own, and names that other modules give meaning to (devices, elements, terms of
+//! the objective) stay text. `cli` turns these values into a plan.
+
+mod document;
+mod error;
+mod finetune;
+mod memory;
+mod pretrain;
+mod reward;
+mod sampling;
+
+pub use document::{Document, Override};
+pub use error::{ConfigError, Place, Problem};
+pub use finetune::{Finetune, Judge, JudgeHull, KlGradient, PolicySource, Ppo, Run};
+pub use memory::Memory;
+pub use pretrain::{CrystalFormerShape, Data, Pretrain, PretrainPolicy, PretrainRun, Schedule, Train};
+pub use reward::{BuiltinTerm, HullTerm, OnFailure, OnnxTerm, Reward, Role};
+pub use sampling::{Elements, Sampling, SpaceGroups};
+
+/// A kind of config file.
+pub trait Config: serde::de::DeserializeOwned + serde::Serialize {
+    /// The first value that is outside its range, if any.
+    fn check(&self) -> Result<(), Problem>;
+
+    /// The resolved config as TOML: every key with the value in force.
+    fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_configs_of_the_readme_are_read() {
+        let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
+        let blocks: Vec<&str> = text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+        let read = |key: &str| {
+            let block = blocks.iter().find(|block| block.contains(key)).unwrap();
+            Document::new("README.md", (*block).to_owned(), vec![])
+        };
+        assert_eq!(read("[sampling]").read::<Finetune>().unwrap().sampling.batch, 200);
+        assert_eq!(read("[train]").read::<Pretrain>().unwrap().train.epochs, 200);
+    }
+}

@@ -1,0 +1,291 @@
+//! The config of `temper pretrain`.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Config, Memory, Problem};
+
+/// A pretraining by maximum likelihood.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pretrain {
+    /// The crystals to learn from.
+    pub data: Data,
+    /// What is trained.
+    pub policy: PretrainPolicy,
+    /// Where and how it runs.
+    #[serde(default)]
+    pub run: PretrainRun,
+    /// The optimisation.
+    #[serde(default)]
+    pub train: Train,
+}
+
+/// The `[data]` table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Data {
+    /// Files of structures or of tokens.
+    pub files: Vec<PathBuf>,
+    /// Crystals with more atoms in the cell as the file has it are left out.
+    #[serde(default = "twenty")]
+    pub max_atoms: usize,
+    /// Crystals with more Wyckoff sites are left out.
+    #[serde(default = "twenty")]
+    pub max_sites: usize,
+    /// Share held out for validation, chosen by a hash of each crystal's id.
+    #[serde(default = "five_percent")]
+    pub holdout: f64,
+    /// Tolerance of the symmetry search, angstrom.
+    #[serde(default = "symprec")]
+    pub symprec: f64,
+}
+
+fn twenty() -> usize {
+    20
+}
+
+fn five_percent() -> f64 {
+    0.05
+}
+
+fn symprec() -> f64 {
+    0.01
+}
+
+/// The `[policy]` table: a policy to start from, or the shape of a new one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", try_from = "PolicyTable")]
+pub enum PretrainPolicy {
+    /// Directory of the policy to go on from.
+    Model(PathBuf),
+    /// A new CrystalFormer.
+    CrystalFormer(CrystalFormerShape),
+}
+
+/// The `[policy]` table as written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PolicyTable {
+    model: Option<PathBuf>,
+    crystalformer: Option<CrystalFormerShape>,
+}
+
+impl TryFrom<PolicyTable> for PretrainPolicy {
+    type Error = &'static str;
+
+    fn try_from(table: PolicyTable) -> Result<Self, Self::Error> {
+        match (table.model, table.crystalformer) {
+            (Some(directory), None) => Ok(Self::Model(directory)),
+            (None, Some(shape)) => Ok(Self::CrystalFormer(shape)),
+            _ => Err("give either `model`, a directory to start from, or the table [policy.crystalformer]"),
+        }
+    }
+}
+
+/// `[policy.crystalformer]`, under the reference's names; defaults are the paper's Table S1. The policy checks their ranges.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(non_snake_case, reason = "the names of the reference's hyper-parameters")]
+pub struct CrystalFormerShape {
+    /// Fourier frequencies of a coordinate.
+    pub Nf: usize,
+    /// Von Mises components per coordinate.
+    pub Kx: usize,
+    /// Gaussian components per lattice parameter.
+    pub Kl: usize,
+    /// Site slots per crystal.
+    pub n_max: usize,
+    /// Hidden width of the first Wyckoff letter's network; 0: a table.
+    pub h0_size: usize,
+    /// Transformer layers.
+    pub num_layers: usize,
+    /// Attention heads.
+    pub num_heads: usize,
+    /// Width of a head's queries, keys and values.
+    pub key_size: usize,
+    /// Width of the residual stream.
+    pub model_size: usize,
+    /// Width of the embeddings.
+    pub embed_size: usize,
+    /// Atom types, padding included.
+    pub atom_types: usize,
+    /// Wyckoff letters, padding included.
+    pub wyck_types: usize,
+    /// Share of the feed-forward activations dropped in training.
+    pub dropout_rate: f64,
+    /// Share of the attention weights dropped in training.
+    pub attn_dropout: f64,
+}
+
+impl Default for CrystalFormerShape {
+    fn default() -> Self {
+        Self {
+            Nf: 5,
+            Kx: 16,
+            Kl: 4,
+            n_max: 21,
+            h0_size: 256,
+            num_layers: 16,
+            num_heads: 16,
+            key_size: 64,
+            model_size: 64,
+            embed_size: 32,
+            atom_types: 119,
+            wyck_types: 28,
+            dropout_rate: 0.1,
+            attn_dropout: 0.1,
+        }
+    }
+}
+
+/// The `[run]` table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PretrainRun {
+    /// Directory that receives the run's files.
+    pub dir: PathBuf,
+    /// Seed of every random stream.
+    pub seed: u64,
+    /// `auto`, `cpu`, `cuda` or `cuda:N`.
+    pub device: String,
+    /// Threads; 0: all cores.
+    pub threads: usize,
+    /// Budget for activations.
+    pub memory: Memory,
+    /// Epochs between checkpoints.
+    pub checkpoint_every: usize,
+}
+
+impl Default for PretrainRun {
+    fn default() -> Self {
+        Self {
+            dir: PathBuf::from("runs/pretrain"),
+            seed: 42,
+            device: "auto".to_owned(),
+            threads: 0,
+            memory: Memory::gib(4),
+            checkpoint_every: 1,
+        }
+    }
+}
+
+/// The `[train]` table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Train {
+    /// Crystals per optimiser step.
+    pub batch: usize,
+    /// Passes over the data.
+    pub epochs: usize,
+    /// Adam's largest learning rate.
+    pub learning_rate: f64,
+    /// How it falls.
+    pub schedule: Schedule,
+    /// Optimiser steps over which it first rises from 0.
+    pub warmup_steps: usize,
+    /// Largest global norm of a gradient.
+    pub grad_clip: f64,
+    /// Epochs without a better validation after which it stops; 0: never.
+    pub patience: usize,
+    /// Directory that receives the finished policy.
+    pub out: PathBuf,
+}
+
+impl Default for Train {
+    fn default() -> Self {
+        Self {
+            batch: 100,
+            epochs: 100,
+            learning_rate: 1e-3,
+            schedule: Schedule::Cosine,
+            warmup_steps: 200,
+            grad_clip: 1.0,
+            patience: 10,
+            out: PathBuf::from("runs/pretrain/model"),
+        }
+    }
+}
+
+/// How the learning rate falls after the warm-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Schedule {
+    /// Not at all.
+    Constant,
+    /// Along half a cosine, to 0 at the last step.
+    Cosine,
+}
+
+impl Config for Pretrain {
+    fn check(&self) -> Result<(), Problem> {
+        self.data.check()?;
+        let every = self.run.checkpoint_every;
+        Problem::unless(every >= 1, "run.checkpoint_every", every, "must be at least 1")?;
+        self.train.check()
+    }
+}
+
+impl Data {
+    fn check(&self) -> Result<(), Problem> {
+        if self.files.is_empty() {
+            return Err(Problem::new("data.files", "`data.files` is empty: name at least one file"));
+        }
+        Problem::unless(self.max_atoms >= 1, "data.max_atoms", self.max_atoms, "must be at least 1")?;
+        Problem::unless(self.max_sites >= 1, "data.max_sites", self.max_sites, "must be at least 1")?;
+        let holdout = self.holdout;
+        Problem::unless((0.0..1.0).contains(&holdout), "data.holdout", holdout, "must be at least 0 and less than 1")?;
+        let positive = self.symprec > 0.0 && self.symprec.is_finite();
+        Problem::unless(positive, "data.symprec", self.symprec, "must be more than 0")
+    }
+}
+
+impl Train {
+    fn check(&self) -> Result<(), Problem> {
+        Problem::unless(self.batch >= 1, "train.batch", self.batch, "must be at least 1")?;
+        Problem::unless(self.epochs >= 1, "train.epochs", self.epochs, "must be at least 1")?;
+        for (key, value) in [("train.learning_rate", self.learning_rate), ("train.grad_clip", self.grad_clip)] {
+            Problem::unless(value > 0.0 && value.is_finite(), key, value, "must be more than 0")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Config, ConfigError, Document, Pretrain, PretrainPolicy, Schedule};
+
+    const DATA: &str = "[data]\nfiles = [\"a.csv\"]\n";
+
+    fn read(rest: &str) -> Result<Pretrain, ConfigError> {
+        Document::new("p.toml", format!("{DATA}{rest}"), vec![]).read()
+    }
+
+    #[test]
+    fn a_new_policy_has_the_shape_of_the_paper() {
+        let config = read("[policy.crystalformer]\nnum_layers = 4\n[train]\nschedule = \"constant\"\n").unwrap();
+        let PretrainPolicy::CrystalFormer(shape) = &config.policy else { panic!() };
+        assert_eq!((shape.num_layers, shape.Kx, shape.dropout_rate), (4, 16, 0.1));
+        assert_eq!(config.train.schedule, Schedule::Constant);
+        assert_eq!(Document::new("", config.to_toml().unwrap(), vec![]).read::<Pretrain>().unwrap(), config);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (rest, expected) in [
+            ("", "p.toml:1:1: the key `policy` is missing"),
+            (
+                "[policy]\nmodle = \"x\"\n",
+                "p.toml:4:1: unknown key `policy.modle`; the nearest valid key is `policy.model`",
+            ),
+            (
+                "[policy.crystalformer]\nkx = 3\n",
+                "p.toml:4:1: unknown key `policy.crystalformer.kx`; the nearest valid key is `policy.crystalformer.Kx`",
+            ),
+            ("[policy]\nmodel = \"x\"\n[train]\nbatch = 0\n", "p.toml:6:1: `train.batch` = 0: must be at least 1"),
+        ] {
+            assert_eq!(read(rest).unwrap_err().to_string(), expected);
+        }
+    }
+}

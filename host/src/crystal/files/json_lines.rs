@@ -1,0 +1,135 @@
+//! JSON lines: one object `{id, lattice, species, frac_coords}` per line. `lattice` has three rows of three numbers
+//! (angstrom), `species` symbols or atomic numbers; other keys are carried along.
+
+use super::super::{Element, Lattice, Structure};
+use super::read::{Row, Source};
+use super::record::{RowError, checked};
+use super::species;
+use serde_json::{Map, Value, json};
+use std::io::{self, Write};
+
+/// Keys that describe the structure itself.
+pub(super) const OWN_KEYS: [&str; 4] = ["id", "lattice", "species", "frac_coords"];
+
+/// The lines of a file that are not blank.
+pub(super) fn rows(mut source: Source) -> impl Iterator<Item = io::Result<Row>> + Send {
+    let mut text = Vec::new();
+    std::iter::from_fn(move || {
+        loop {
+            text.clear();
+            source.begin_row();
+            match source.read_line(&mut text) {
+                Ok(true) if text.trim_ascii().is_empty() => {}
+                Ok(true) => return Some(Ok(row(&text, source.line()))),
+                Ok(false) => return None,
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    })
+}
+
+fn row(text: &[u8], line: usize) -> Row {
+    let mut object: Map<String, Value> = match serde_json::from_slice(text) {
+        Ok(object) => object,
+        Err(error) => {
+            let structure = Err(RowError::syntax(line, format!("not a JSON object: {error}")));
+            return Row { id: None, line, structure, extra: Map::new() };
+        }
+    };
+    let [id, lattice, symbols, coordinates] = OWN_KEYS.map(|key| object.shift_remove(key));
+    let structure = structure(lattice, symbols, coordinates);
+    let (id, structure) = match id {
+        Some(Value::String(id)) => (Some(id), structure),
+        Some(Value::Number(id)) => (Some(id.to_string()), structure),
+        None | Some(Value::Null) => (None, structure),
+        Some(other) => (None, Err(RowError::value("id", &other.to_string(), "a string or a number"))),
+    };
+    Row { id, line, structure, extra: object }
+}
+
+fn structure(lattice: Option<Value>, symbols: Option<Value>, frac: Option<Value>) -> Result<Structure, RowError> {
+    let list = |value: Option<Value>, key: &str| match value {
+        Some(Value::Array(values)) => Ok(values),
+        Some(other) => Err(RowError::value(key, &other.to_string(), "an array")),
+        None => Err(RowError::missing(format!("key {key:?}"))),
+    };
+    let triples = |value, key| -> Result<Vec<[f64; 3]>, RowError> {
+        list(value, key)?.iter().enumerate().map(|(row, value)| triple(value, key, row)).collect()
+    };
+    let vectors = triples(lattice, "lattice")?;
+    let vectors = <[[f64; 3]; 3]>::try_from(vectors)
+        .map_err(|vectors| RowError::value("lattice", &format!("{} rows", vectors.len()), "three rows"))?;
+    let species = list(symbols, "species")?.iter().map(element).collect::<Result<_, _>>()?;
+    checked(Lattice(vectors), species, triples(frac, "frac_coords")?)
+}
+
+fn triple(value: &Value, key: &str, row: usize) -> Result<[f64; 3], RowError> {
+    let numbers = value.as_array().and_then(|values| values.iter().map(Value::as_f64).collect::<Option<Vec<_>>>());
+    let triple = numbers.and_then(|numbers| <[f64; 3]>::try_from(numbers).ok());
+    triple.ok_or_else(|| RowError::value(format!("row {} of {key}", row + 1), &value.to_string(), "three numbers"))
+}
+
+fn element(value: &Value) -> Result<Element, RowError> {
+    match value {
+        Value::String(symbol) => species::from_symbol(symbol),
+        other => species::from_number(&other.to_string()),
+    }
+}
+
+/// Writes one line; every number is read back to the same bits.
+pub(super) fn write(
+    out: &mut dyn Write,
+    id: &str,
+    structure: &Structure,
+    extra: &Map<String, Value>,
+) -> io::Result<()> {
+    let symbols: Vec<&str> = structure.species.iter().map(|element| element.symbol()).collect();
+    let mut object = Map::new();
+    let own = [json!(id), json!(structure.lattice.0), json!(symbols), json!(structure.frac)];
+    object.extend(OWN_KEYS.map(str::to_owned).into_iter().zip(own));
+    object.extend(extra.clone());
+    serde_json::to_writer(&mut *out, &object)?;
+    writeln!(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = r#"{"id":"a","lattice":[[4,0,0],[0,4,0],[0,0,4]],"species":["Cs",17],"frac_coords":[[0,0,0],[0.5,0.5,0.5]],"gap":[1.5,null]}"#;
+
+    #[test]
+    fn a_line_with_other_keys() {
+        let row = row(LINE.as_bytes(), 3);
+        let structure = row.structure.unwrap();
+        assert_eq!(structure.species.iter().map(|e| e.symbol()).collect::<Vec<_>>(), ["Cs", "Cl"]);
+        assert_eq!((row.id.as_deref(), row.line), (Some("a"), 3));
+        assert_eq!(serde_json::to_string(&row.extra).unwrap(), r#"{"gap":[1.5,null]}"#);
+        assert_eq!(super::row(LINE.replace("\"a\"", "7").as_bytes(), 1).id.as_deref(), Some("7"));
+    }
+
+    #[test]
+    fn bad_lines_say_why() {
+        for (from, to, reason) in [
+            ("17", "0", "unknown element \"0\""),
+            ("17", "119", "unknown element \"119\""),
+            ("17", "1.5", "unknown element \"1.5\""),
+            ("\"Cs\"", "\"Xx\"", "unknown element \"Xx\""),
+            ("[\"Cs\",17]", "[]", "0 species but 2 coordinates"),
+            ("[0,4,0],", "", "lattice is \"2 rows\", not three rows"),
+            ("[0,4,0]", "[0,0,0]", "the cell is flat: volume 0.000e0 A^3"),
+            ("[0,4,0]", "[0,1e9,0]", "a lattice vector of 1.000e9 A is longer than 100000 A"),
+            ("0.5]]", "\"x\"]]", "row 2 of frac_coords is \"[0.5,0.5,\\\"x\\\"]\", not three numbers"),
+            ("[0.5,0.5,0.5]", "[1,0,0]", "atoms Cs1 and Cl2 overlap: 0.0000 A apart"),
+            ("frac_coords", "coords", "no key \"frac_coords\""),
+            ("\"a\"", "[1]", "id is \"[1]\", not a string or a number"),
+        ] {
+            assert_eq!(row(LINE.replace(from, to).as_bytes(), 1).structure.unwrap_err().to_string(), reason);
+        }
+        for text in ["[1]", "{\"id\":", "{} {}", "\u{7f}", "{\"lattice\":NaN}", &LINE.replace("0.5]]", "1e999]]")] {
+            assert!(
+                row(text.as_bytes(), 7).structure.unwrap_err().to_string().starts_with("line 7: not a JSON object")
+            );
+        }
+    }
+}

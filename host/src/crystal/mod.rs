@@ -1,0 +1,31 @@
+//! Crystals as numbers: elements, lattices, space groups with their Wyckoff positions, tokens, neighbour lists, and the text
+//! formats they come in and go out as. Knows no model, no file of ours, and nothing of training.
+
+mod composition;
+mod element;
+mod files;
+mod mass;
+mod neighbours;
+#[cfg(test)]
+pub(crate) mod npz;
+mod operation;
+mod space_group;
+mod structure;
+mod token_file;
+mod tokenise;
+mod tokens;
+mod wyckoff;
+
+pub use composition::{Composition, CompositionError};
+pub use element::{Element, NOBLE_GASES, RADIOACTIVE};
+pub use files::{
+    Format, MAX_ATOMS, MAX_VECTOR, ReadError, Record, Records, RowError, StructureWriter, WriteError, read_structures,
+    write_structures,
+};
+pub use neighbours::{ClosestPair, NeighbourError, Neighbours, closest_pair, neighbours, smallest_distance};
+pub use space_group::{SpaceGroup, SpaceGroupError};
+pub use structure::{Lattice, OVERLAP, Structure, StructureError};
+pub use token_file::{TokenFileError, TokenRecord, TokenRowError, encode_tokens, read_tokens};
+pub use tokenise::{TokeniseError, tokenise};
+pub use tokens::{Site, TokenError, Tokens};
+pub use wyckoff::{Affine, WyckoffPosition, wyckoff_position, wyckoff_positions};

@@ -1,0 +1,28 @@
+//! ONNX graphs as values: build, encode and decode, infer shapes, differentiate.
+//!
+//! Runs nothing and opens no library: a graph is data here. Every operator has one file under `ops/` with its shape rule and
+//! its reverse-mode derivative side by side; an operator without a derivative is an error that names it, never a zero.
+
+mod attribute;
+mod builder;
+mod differentiate;
+mod error;
+mod math;
+mod model;
+#[allow(missing_docs, clippy::all, rustdoc::all)]
+#[rustfmt::skip]
+pub mod onnx;
+mod ops;
+mod potential;
+mod proto;
+mod shape;
+mod tensor;
+
+pub use attribute::Attributes;
+pub use builder::{Builder, Node, Value};
+pub use error::GraphError;
+pub use model::{decode, encode, fix_inputs};
+pub use ops::differentiable;
+pub use potential::add_forces_and_stress;
+pub use shape::{Dim, Symbols, ValueType};
+pub use tensor::{DataType, Tensor};

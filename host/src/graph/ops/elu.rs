@@ -1,0 +1,16 @@
+//! Exponential linear unit: `alpha exp(x)` up to 0, 1 above.
+
+use super::context::same_as_input;
+use super::elementwise::{chain, float, piecewise};
+use super::{Derivative, GraphError, InputGrads, Operator, Reverse};
+
+pub(super) const ELU: Operator = Operator { infer: same_as_input, derivative: Derivative::Rule(reverse) };
+
+fn reverse(r: Reverse) -> Result<InputGrads, GraphError> {
+    let alpha = float(&r, "alpha", 1.0);
+    chain(r, |b, x, _| {
+        let curve = b.exp(x);
+        let curve = b.mul_scalar(curve, alpha);
+        piecewise(b, x, 1.0, curve)
+    })
+}

@@ -1,0 +1,11 @@
+//! `exp x`.
+
+use super::context::same_as_input;
+use super::elementwise::chain;
+use super::{Derivative, GraphError, InputGrads, Operator, Reverse};
+
+pub(super) const EXP: Operator = Operator { infer: same_as_input, derivative: Derivative::Rule(reverse) };
+
+fn reverse(r: Reverse) -> Result<InputGrads, GraphError> {
+    chain(r, |_, _, y| y)
+}

@@ -1,0 +1,14 @@
+//! Tangent: `1 + y^2`.
+
+use super::context::same_as_input;
+use super::elementwise::chain;
+use super::{Derivative, GraphError, InputGrads, Operator, Reverse};
+
+pub(super) const TAN: Operator = Operator { infer: same_as_input, derivative: Derivative::Rule(reverse) };
+
+fn reverse(r: Reverse) -> Result<InputGrads, GraphError> {
+    chain(r, |b, _, y| {
+        let square = b.mul(y, y);
+        b.add_scalar(square, 1.0)
+    })
+}

@@ -1,0 +1,145 @@
+//! Building a hull: duplicates out, then what is unstable in its own system.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rayon::prelude::*;
+
+use super::index::{Mask, Phase, PhaseIndex, System, mask_of};
+use super::{Entry, Hull, HullError, HullHeader};
+use crate::crystal::Element;
+
+/// Called from several threads with the number of entries examined and the number to examine.
+pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
+
+/// An entry this far above its own system's hull is still kept, eV/atom: ties stay, and so does what rounding put above.
+/// Keeping too much costs time, never exactness.
+const TIE: f64 = 1e-9;
+
+/// What building made of the entries: they are all counted here.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BuildReport {
+    /// Entries given.
+    pub given: usize,
+    /// Not the lowest entry of their composition.
+    pub duplicates: usize,
+    /// Above the hull of their own chemical system.
+    pub unstable: usize,
+    /// With an element that has no elemental entry: no query can reach them.
+    pub unreachable: usize,
+    /// The elements that made them so.
+    pub without_reference: Vec<Element>,
+    /// Kept in the hull.
+    pub kept: usize,
+}
+
+impl Hull {
+    /// Builds a hull, in parallel over chemical systems. `progress` is called as entries are examined.
+    ///
+    /// Systems of fewer elements come first, so that every entry is measured against phases that are already pruned: one
+    /// small linear program per entry. Entries whose elements lack an elemental entry are left out and reported.
+    ///
+    /// # Errors
+    /// [`HullError::NoSolution`] if an entry's linear program fails numerically.
+    pub fn build(
+        entries: Vec<Entry>,
+        header: HullHeader,
+        progress: Progress<'_>,
+    ) -> Result<(Self, BuildReport), HullError> {
+        let mut report = BuildReport { given: entries.len(), ..BuildReport::default() };
+        let mut index = PhaseIndex::of_elements(&entries);
+        let mut levels = by_number_of_elements(group(entries, &index, &mut report), &mut report);
+        let total = levels.iter().flatten().map(|(_, phases)| phases.len()).sum();
+        let done = AtomicUsize::new(0);
+        for level in &mut levels {
+            let pruned: Vec<_> = std::mem::take(level)
+                .into_par_iter()
+                .map(|(system, phases)| {
+                    let examined = phases.len();
+                    let stable = stable_in(system, phases, &index)?;
+                    progress(done.fetch_add(examined, Ordering::Relaxed) + examined, total);
+                    Ok((system, examined - stable.len(), stable))
+                })
+                .collect::<Result<_, HullError>>()?;
+            for (system, unstable, stable) in pruned {
+                report.unstable += unstable;
+                if !stable.is_empty() {
+                    index.insert(system, stable);
+                }
+            }
+        }
+        report.kept = index.systems().map(|(_, phases)| phases.len()).sum();
+        Ok((Self::from_index(index, header, report.given), report))
+    }
+}
+
+/// Entries of more than one element, by chemical system; those of one are in the index already.
+fn group(entries: Vec<Entry>, index: &PhaseIndex, report: &mut BuildReport) -> HashMap<Mask, Vec<Phase>> {
+    let mut systems: HashMap<Mask, Vec<Phase>> = HashMap::new();
+    let mut without_reference = BTreeSet::new();
+    for entry in entries {
+        if entry.composition().amounts().len() == 1 {
+            report.duplicates += 1;
+            continue;
+        }
+        match index.formation(entry.composition(), entry.energy_per_atom()) {
+            Some(formation) => {
+                systems.entry(mask_of(entry.composition())).or_default().push(Phase { entry, formation });
+            }
+            None => {
+                report.unreachable += 1;
+                without_reference.extend(index.without_reference(entry.composition()));
+            }
+        }
+    }
+    // Of each element one entry is the reference; only the others were duplicates.
+    report.duplicates -= index.systems().count();
+    report.without_reference = without_reference.into_iter().collect();
+    systems
+}
+
+/// Systems in order of their number of elements, with duplicates removed; element i is the systems of i elements.
+fn by_number_of_elements(systems: HashMap<Mask, Vec<Phase>>, report: &mut BuildReport) -> Vec<Vec<(Mask, Vec<Phase>)>> {
+    let mut levels: Vec<Vec<(Mask, Vec<Phase>)>> = Vec::new();
+    for (system, mut phases) in systems {
+        let before = phases.len();
+        keep_lowest(&mut phases);
+        report.duplicates += before - phases.len();
+        let level = system.count_ones() as usize;
+        if levels.len() <= level {
+            levels.resize_with(level + 1, Vec::new);
+        }
+        levels[level].push((system, phases));
+    }
+    levels
+}
+
+/// Leaves the lowest phase of each composition; of equal ones the first. Sorts by composition.
+fn keep_lowest(phases: &mut Vec<Phase>) {
+    // Positive floats are ordered as their bits are.
+    let fractions = |phase: &Phase| phase.entry.composition().fractions().map(|(_, x)| x.to_bits()).collect::<Vec<_>>();
+    phases.sort_by(|a, b| a.formation.total_cmp(&b.formation));
+    phases.sort_by_cached_key(fractions);
+    phases.dedup_by(|later, earlier| fractions(later) == fractions(earlier));
+}
+
+/// The phases of a system that lie on its hull. `index` holds the stable phases of all smaller systems.
+fn stable_in(system: Mask, phases: Vec<Phase>, index: &PhaseIndex) -> Result<Vec<Phase>, HullError> {
+    // What lies above the elements is never stable and need not be a column.
+    let candidates: Vec<Phase> = phases.into_iter().filter(|phase| phase.formation <= TIE).collect();
+    if candidates.is_empty() {
+        return Ok(candidates);
+    }
+    let columns = index.inside(system).into_iter().chain(&candidates).collect();
+    let program = System::new(system, columns);
+    let on_hull = candidates
+        .iter()
+        .map(|phase| {
+            let composition = phase.entry.composition();
+            let hull = program.solve(composition);
+            let hull = hull.ok_or_else(|| HullError::NoSolution { formula: composition.reduced_formula() })?;
+            Ok(phase.formation <= hull.cost + TIE)
+        })
+        .collect::<Result<Vec<bool>, HullError>>()?;
+    Ok(candidates.into_iter().zip(on_hull).filter_map(|(phase, stable)| stable.then_some(phase)).collect())
+}

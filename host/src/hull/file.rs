@@ -1,0 +1,387 @@
+//! The compact file of a built hull, and opening whatever a user names as a hull.
+//!
+//! # The `.hull` format, version 1
+//! ```text
+//! temper-hull 1 <SHA-256 of every byte after this line, 64 hexadecimal digits>\n
+//! <one line of JSON, the header>\n
+//! <entries>
+//! ```
+//! The header is `{"energy_reference": text or null, "source": text, "built_from": entries before pruning,
+//! "entries": entries in the file, "checks": [{"lattice": 3x3 angstrom, "species": [symbols], "frac_coords": [[x, y, z]],
+//! "energy_per_atom": eV}]}`. An entry is, little-endian: number of elements (u8); for each its atomic number (u8) and amount
+//! (f64); energy in eV/atom (f64); length of the identifier in bytes (u16), and the identifier (UTF-8).
+
+use std::collections::HashMap;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::index::{Phase, PhaseIndex, mask_of};
+use super::read::{Format, format_of};
+use super::{BuildReport, Check, Entry, Hull, HullError, HullHeader, Progress, RejectedRow, read_entries};
+use crate::atomic::write_atomically;
+use crate::crystal::{Composition, Element, Lattice, Structure};
+
+const MAGIC: &str = "temper-hull ";
+const VERSION: &str = "1";
+
+/// A hull and how it was come by.
+#[derive(Debug)]
+pub struct OpenedHull {
+    /// The hull.
+    pub hull: Hull,
+    /// What it was made from.
+    pub source: HullSource,
+}
+
+/// What a hull was made from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HullSource {
+    /// A hull file.
+    Hull,
+    /// A table or JSON file of entries, pruned just now.
+    Entries {
+        /// Rows that were no entries.
+        rejected: Vec<RejectedRow>,
+        /// What became of the others.
+        report: BuildReport,
+    },
+}
+
+/// Opens a hull file, or builds a hull from a file of entries (see [`read_entries`]); told apart by content. A hull made
+/// from entries has no energy reference.
+///
+/// # Errors
+/// Those of [`Hull::load`], [`read_entries`] and [`Hull::build`].
+pub fn open_hull(path: &Path, progress: Progress<'_>) -> Result<OpenedHull, HullError> {
+    if format_of(path)? == Format::Hull {
+        return Ok(OpenedHull { hull: Hull::load(path)?, source: HullSource::Hull });
+    }
+    let read = read_entries(path)?;
+    let header = HullHeader { source: path.display().to_string(), ..HullHeader::default() };
+    let (hull, report) = Hull::build(read.entries, header, progress)?;
+    Ok(OpenedHull { hull, source: HullSource::Entries { rejected: read.rejected, report } })
+}
+
+/// A hull built from files and saved.
+#[derive(Debug)]
+pub struct BuiltHull {
+    /// The hull.
+    pub hull: Hull,
+    /// What building made of the entries.
+    pub report: BuildReport,
+    /// Rows that were no entries, of each file.
+    pub rejected: Vec<(PathBuf, Vec<RejectedRow>)>,
+}
+
+/// Reads entries from files, builds one hull of all of them and saves it.
+///
+/// # Errors
+/// Those of [`read_entries`], [`Hull::build`] and [`Hull::save`].
+pub fn build_file(
+    inputs: &[PathBuf],
+    header: HullHeader,
+    output: &Path,
+    progress: Progress<'_>,
+) -> Result<BuiltHull, HullError> {
+    let mut entries = Vec::new();
+    let mut rejected = Vec::new();
+    for input in inputs {
+        let read = read_entries(input)?;
+        entries.extend(read.entries);
+        rejected.push((input.clone(), read.rejected));
+    }
+    let (hull, report) = Hull::build(entries, header, progress)?;
+    hull.save(output)?;
+    Ok(BuiltHull { hull, report, rejected })
+}
+
+/// Does a file begin as hull files do?
+pub(super) fn is_hull(beginning: &[u8]) -> bool {
+    beginning.starts_with(MAGIC.as_bytes())
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileHeader {
+    energy_reference: Option<String>,
+    source: String,
+    built_from: usize,
+    entries: usize,
+    checks: Vec<FileCheck>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileCheck {
+    lattice: [[f64; 3]; 3],
+    species: Vec<String>,
+    frac_coords: Vec<[f64; 3]>,
+    energy_per_atom: f64,
+}
+
+impl Hull {
+    /// Writes the compact file: aside first, then renamed, so that no reader sees half of it.
+    ///
+    /// # Errors
+    /// [`HullError::Write`].
+    pub fn save(&self, path: &Path) -> Result<(), HullError> {
+        let write = || {
+            let body = self.body()?;
+            let mut file = format!("{MAGIC}{VERSION} {}\n", digest(&body)).into_bytes();
+            file.extend(body);
+            write_atomically(path, &file)
+        };
+        write().map_err(|e| HullError::write(path, e))
+    }
+
+    /// The SHA-256 that its file carries, as 64 hexadecimal digits: equal for hulls that answer and introduce themselves alike.
+    ///
+    /// # Errors
+    /// None that a hull of [`Hull::build`] or [`Hull::load`] can cause; those of the JSON writer.
+    pub fn sha256(&self) -> std::io::Result<String> {
+        Ok(digest(&self.body()?))
+    }
+
+    /// The file after its first line.
+    fn body(&self) -> std::io::Result<Vec<u8>> {
+        let entries = self.entries();
+        let mut body = serde_json::to_vec(&self.file_header(entries.len()))?;
+        body.push(b'\n');
+        entries.iter().for_each(|entry| encode(entry, &mut body));
+        Ok(body)
+    }
+
+    /// Reads the compact file.
+    ///
+    /// # Errors
+    /// [`HullError::Read`], or [`HullError::Damaged`] when it is another kind of file, of another version, truncated or altered.
+    pub fn load(path: &Path) -> Result<Self, HullError> {
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(path).map_err(|e| HullError::read(path, e))?;
+        BufReader::new(file).read_to_end(&mut bytes).map_err(|e| HullError::read(path, e))?;
+        parse(&bytes).map_err(|reason| HullError::damaged(path, reason))
+    }
+
+    fn file_header(&self, entries: usize) -> FileHeader {
+        let header = self.header();
+        let checks = header.checks.iter().map(|check| FileCheck {
+            lattice: check.structure.lattice.0,
+            species: check.structure.species.iter().map(Element::to_string).collect(),
+            frac_coords: check.structure.frac.clone(),
+            energy_per_atom: check.energy_per_atom,
+        });
+        FileHeader {
+            energy_reference: header.energy_reference.clone(),
+            source: header.source.clone(),
+            built_from: self.info().built_from,
+            entries,
+            checks: checks.collect(),
+        }
+    }
+}
+
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A hull from the bytes of its file, or what is wrong with them.
+fn parse(bytes: &[u8]) -> Result<Hull, String> {
+    let (first, body) = split_line(bytes).ok_or("it does not begin as a hull file does")?;
+    let first = std::str::from_utf8(first).ok().and_then(|line| line.strip_prefix(MAGIC));
+    let (version, hash) = first.and_then(|line| line.split_once(' ')).ok_or("it does not begin as a hull file does")?;
+    if version != VERSION {
+        return Err(format!("it has version {version}, and this program reads version {VERSION}"));
+    }
+    if digest(body) != hash {
+        return Err("its SHA-256 does not match its content: truncated or altered".into());
+    }
+    let (header, payload) = split_line(body).ok_or("the header line has no end")?;
+    let header: FileHeader = serde_json::from_slice(header).map_err(|e| format!("header: {e}"))?;
+    let mut rest = Payload(payload);
+    let mut entries = Vec::new();
+    while !rest.0.is_empty() {
+        entries.push(rest.entry().map_err(|e| format!("entry {}: {e}", entries.len() + 1))?);
+    }
+    if entries.len() != header.entries {
+        return Err(format!("it holds {} entries and its header says {}", entries.len(), header.entries));
+    }
+    let checks = header.checks.into_iter().enumerate();
+    let checks: Result<_, String> =
+        checks.map(|(i, check)| check.read().map_err(|e| format!("check {}: {e}", i + 1))).collect();
+    let known = HullHeader { energy_reference: header.energy_reference, source: header.source, checks: checks? };
+    Ok(Hull::from_index(index_of(entries)?, known, header.built_from))
+}
+
+fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = bytes.iter().position(|byte| *byte == b'\n')?;
+    Some((&bytes[..end], &bytes[end + 1..]))
+}
+
+/// Entries that are stable already, by system.
+fn index_of(entries: Vec<Entry>) -> Result<PhaseIndex, String> {
+    let mut index = PhaseIndex::of_elements(&entries);
+    let mut systems: HashMap<_, Vec<Phase>> = HashMap::new();
+    for entry in entries.into_iter().filter(|entry| entry.composition().amounts().len() > 1) {
+        let formation = index.formation(entry.composition(), entry.energy_per_atom());
+        let formation = formation.ok_or_else(|| format!("{} lacks an elemental entry", entry.composition()))?;
+        systems.entry(mask_of(entry.composition())).or_default().push(Phase { entry, formation });
+    }
+    systems.into_iter().for_each(|(system, phases)| index.insert(system, phases));
+    Ok(index)
+}
+
+impl FileCheck {
+    fn read(self) -> Result<Check, String> {
+        let element = |s: &String| Element::from_symbol(s).ok_or_else(|| format!("`{s}` is no element"));
+        let species = self.species.iter().map(element).collect::<Result<_, _>>()?;
+        let structure = Structure::new(Lattice(self.lattice), species, self.frac_coords).map_err(|e| e.to_string())?;
+        Ok(Check { structure, energy_per_atom: self.energy_per_atom })
+    }
+}
+
+fn encode(entry: &Entry, out: &mut Vec<u8>) {
+    let amounts = entry.composition().amounts();
+    out.push(amounts.len() as u8); // at most 118
+    for (element, amount) in amounts {
+        out.push(element.number());
+        out.extend(amount.to_le_bytes());
+    }
+    out.extend(entry.energy_per_atom().to_le_bytes());
+    out.extend((entry.id().len() as u16).to_le_bytes()); // at most 1000
+    out.extend(entry.id().as_bytes());
+}
+
+/// Bytes of entries not yet read.
+struct Payload<'a>(&'a [u8]);
+
+impl Payload<'_> {
+    fn entry(&mut self) -> Result<Entry, String> {
+        let [elements] = self.take()?;
+        let amounts = (0..elements).map(|_| {
+            let [number] = self.take()?;
+            let element = Element::from_number(number).ok_or_else(|| format!("atomic number {number}"))?;
+            Ok((element, f64::from_le_bytes(self.take()?)))
+        });
+        let amounts = amounts.collect::<Result<Vec<_>, String>>()?;
+        let composition = Composition::new(amounts).map_err(|e| e.to_string())?;
+        let energy = f64::from_le_bytes(self.take()?);
+        let length = usize::from(u16::from_le_bytes(self.take()?));
+        let (id, rest) = self.0.split_at_checked(length).ok_or("the file ends inside it")?;
+        self.0 = rest;
+        let id = std::str::from_utf8(id).map_err(|e| e.to_string())?;
+        Entry::new(composition, energy, id).map_err(|e| e.to_string())
+    }
+
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], String> {
+        let (taken, rest) = self.0.split_first_chunk().ok_or("the file ends inside it")?;
+        self.0 = rest;
+        Ok(*taken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::query::tests::{entry, hull_of};
+    use super::*;
+
+    fn example() -> Hull {
+        let sodium = Element::from_symbol("Na").unwrap();
+        let chlorine = Element::from_symbol("Cl").unwrap();
+        let rock_salt = Structure::new(
+            Lattice([[0.0, 2.8, 2.8], [2.8, 0.0, 2.8], [2.8, 2.8, 0.0]]),
+            vec![sodium, chlorine],
+            vec![[0.0; 3], [0.5; 3]],
+        );
+        let hull = hull_of(vec![entry("Na", -1.3), entry("Cl2", -1.8), entry("NaCl", -3.4), entry("Na0.3Cl", -3.0)]);
+        let header = HullHeader {
+            energy_reference: Some("MP2020".into()),
+            source: "a line\nand \"quotes\"".into(),
+            checks: vec![Check { structure: rock_salt.unwrap(), energy_per_atom: -3.4 }],
+        };
+        Hull::from_index(index_of(hull.entries().into_iter().cloned().collect()).unwrap(), header, 7)
+    }
+
+    #[test]
+    fn what_is_saved_is_loaded() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("nacl.hull");
+        example().save(&path).unwrap();
+        let loaded = Hull::load(&path).unwrap();
+        assert_eq!(loaded.header(), example().header());
+        assert_eq!(loaded.info(), example().info());
+        assert_eq!(loaded.info().built_from, 7);
+        assert_eq!(loaded.entries(), example().entries());
+        assert_eq!(loaded.sha256().unwrap(), example().sha256().unwrap());
+        assert!(
+            std::fs::read(&path)
+                .unwrap()
+                .starts_with(format!("temper-hull 1 {}\n", loaded.sha256().unwrap()).as_bytes())
+        );
+        assert_eq!(read_entries(&path).unwrap().entries.len(), loaded.entries().len());
+    }
+
+    #[test]
+    fn several_files_become_one_hull() {
+        let folder = tempfile::tempdir().unwrap();
+        let [elements, compounds, output] =
+            ["elements.json", "compounds.csv", "both.hull"].map(|n| folder.path().join(n));
+        let json =
+            r#"{"Na": {"composition": {"Na": 2}, "energy": -2.6}, "Cl": {"composition": {"Cl": 1}, "energy": -1.8}}"#;
+        std::fs::write(&elements, json).unwrap();
+        std::fs::write(&compounds, "formula,energy_per_atom\nNaCl,-3.4\nNaX,-1\n").unwrap();
+        let header = HullHeader { source: "both".into(), ..HullHeader::default() };
+        let built = build_file(&[elements, compounds], header, &output, &|_, _| ()).unwrap();
+        assert_eq!((built.report.given, built.report.kept), (3, 3));
+        assert_eq!(built.rejected.iter().map(|(_, rows)| rows.len()).collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(open_hull(&output, &|_, _| ()).unwrap().hull.entries(), built.hull.entries());
+    }
+
+    #[test]
+    fn truncated_and_altered_files_are_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("nacl.hull");
+        example().save(&path).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        for end in 0..whole.len() {
+            assert!(parse(&whole[..end]).is_err(), "{end} bytes");
+        }
+        for place in 0..whole.len() {
+            let mut altered = whole.clone();
+            altered[place] ^= 1;
+            assert!(parse(&altered).is_err(), "byte {place}");
+        }
+        std::fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+        let error = Hull::load(&path).unwrap_err().to_string();
+        assert!(error.contains("nacl.hull") && error.contains("truncated or altered"), "{error}");
+        let newer = String::from_utf8_lossy(&whole).replacen("hull 1", "hull 2", 1);
+        assert!(parse(newer.as_bytes()).unwrap_err().contains("version 2"));
+    }
+
+    /// Files with a right hash and wrong content, as a hostile or mistaken writer would make them.
+    #[test]
+    fn wrong_content_is_refused_behind_a_right_hash() {
+        let file = |header: &str, payload: &[u8]| {
+            let body = [header.as_bytes(), b"\n", payload].concat();
+            parse(&[format!("{MAGIC}{VERSION} {}\n", digest(&body)).as_bytes(), &body].concat())
+        };
+        let header = |entries: u64| {
+            format!(r#"{{"energy_reference":null,"source":"","built_from":1,"entries":{entries},"checks":[]}}"#)
+        };
+        let mut iron = Vec::new();
+        encode(&entry("Fe", -8.0), &mut iron);
+        let mut rust = Vec::new();
+        encode(&entry("FeO", -8.0), &mut rust);
+        assert!(file(&header(1), &iron).is_ok());
+        assert!(file(&header(u64::MAX), &iron).is_err());
+        assert!(file(&header(2), &iron).is_err());
+        assert!(file(&header(1), &rust).unwrap_err().contains("lacks an elemental entry"));
+        assert!(file(&header(1), &[255]).is_err());
+        assert!(file(&header(1), &[1, 0, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap_err().contains("atomic number 0"));
+        assert!(file("{}", &iron).is_err());
+        let nan = [&iron[..10], &f64::NAN.to_le_bytes(), &iron[18..]].concat();
+        assert!(file(&header(1), &nan).unwrap_err().contains("entry 1"));
+    }
+}

@@ -1,0 +1,260 @@
+//! Entries from tables and from pymatgen's JSON, plain or compressed (gzip, bzip2).
+//!
+//! The kind of a file is told by its content, not by its name. JSON is streamed: of a ComputedStructureEntry the structure is
+//! skipped over, so that files of millions of entries need no more memory than their compositions and energies do.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+use super::json::read_json;
+use super::{Entry, HullError};
+use crate::crystal::Composition;
+
+/// Entries of a file, with the rows that were none.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ReadEntries {
+    /// The entries, in the file's order.
+    pub entries: Vec<Entry>,
+    /// Rows that could not be used; never dropped silently.
+    pub rejected: Vec<RejectedRow>,
+}
+
+/// A row that is no entry.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RejectedRow {
+    /// Line of a table (the column names are line 1), or number of the entry in JSON, from 1.
+    pub row: u64,
+    /// Why.
+    pub reason: String,
+}
+
+impl fmt::Display for RejectedRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "row {}: {}", self.row, self.reason)
+    }
+}
+
+/// Reads entries from
+/// * a table (CSV) with the columns `formula` and `energy_per_atom` (eV/atom), and `id` if it has one; other columns are ignored;
+/// * pymatgen JSON: ComputedEntry or ComputedStructureEntry dictionaries in a list, in an object under `entries` or `entry`
+///   (as a list, or as an object such as pandas writes), or as the values of an object, as elemental references come.
+///   Their energy is (`energy` + `correction`) / number of atoms.
+///
+/// # Errors
+/// [`HullError`] `Read`, `Column` or `Json` when the file as a whole is unusable, `NoEntries` when every row of it is. Single
+/// bad rows are reported in [`ReadEntries::rejected`].
+pub fn read_entries(path: &Path) -> Result<ReadEntries, HullError> {
+    let mut found = ReadEntries::default();
+    match format_of(path)? {
+        Format::Hull => found.entries = super::Hull::load(path)?.entries().into_iter().cloned().collect(),
+        Format::Json => {
+            read_json(open(path)?, &mut found).map_err(|source| HullError::Json { path: path.into(), source })?
+        }
+        Format::Table => read_table(path, &mut found)?,
+    }
+    if found.entries.is_empty() {
+        let first = found.rejected.first().map(RejectedRow::to_string);
+        return Err(HullError::NoEntries { path: path.into(), first });
+    }
+    Ok(found)
+}
+
+/// What a file is, by its first bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    Hull,
+    Json,
+    Table,
+}
+
+pub(super) fn format_of(path: &Path) -> Result<Format, HullError> {
+    let mut beginning = Vec::new();
+    open(path)?.take(64).read_to_end(&mut beginning).map_err(|e| HullError::read(path, e))?;
+    let first = beginning.iter().find(|byte| !byte.is_ascii_whitespace());
+    Ok(match first {
+        _ if super::file::is_hull(&beginning) => Format::Hull,
+        Some(b'[' | b'{') => Format::Json,
+        _ => Format::Table,
+    })
+}
+
+/// An opened file. A concrete `BufReader` outside: JSON is taken from it byte by byte.
+pub(super) type Opened = BufReader<Box<dyn Read>>;
+
+/// Opens a file, decompressing gzip and bzip2.
+pub(super) fn open(path: &Path) -> Result<Opened, HullError> {
+    let open = || {
+        let mut file = BufReader::with_capacity(1 << 16, File::open(path)?);
+        let reader: Box<dyn Read> = match file.fill_buf()? {
+            [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(file)),
+            [b'B', b'Z', b'h', ..] => Box::new(bzip2::bufread::MultiBzDecoder::new(file)),
+            _ => Box::new(file),
+        };
+        Ok(BufReader::with_capacity(1 << 16, reader))
+    };
+    open().map_err(|e| HullError::read(path, e))
+}
+
+impl ReadEntries {
+    /// Takes a row's entry, or the reason why it is none.
+    pub(super) fn push(&mut self, row: u64, entry: Result<Entry, String>) {
+        match entry {
+            Ok(entry) => self.entries.push(entry),
+            Err(reason) => self.rejected.push(RejectedRow { row, reason }),
+        }
+    }
+}
+
+/// Places of the columns of a table of formulas and energies.
+pub(super) struct Columns {
+    formula: usize,
+    energy: usize,
+    id: Option<usize>,
+}
+
+impl Columns {
+    pub fn find(names: &csv::ByteRecord, path: &Path) -> Result<Self, HullError> {
+        let place = |name: &str| names.iter().position(|found| found.trim_ascii() == name.as_bytes());
+        let column = |name: &'static str| {
+            place(name).ok_or_else(|| {
+                let found: Vec<_> = names.iter().take(20).map(|name| String::from_utf8_lossy(name)).collect();
+                HullError::Column { path: path.into(), column: name, found: found.join(", ") }
+            })
+        };
+        Ok(Self { formula: column("formula")?, energy: column("energy_per_atom")?, id: place("id") })
+    }
+
+    /// Composition and energy (eV/atom) of a row, or why it has none.
+    pub fn read(&self, row: &csv::ByteRecord) -> Result<(Composition, f64), String> {
+        let formula = field(row, self.formula, "formula")?;
+        let energy = field(row, self.energy, "energy_per_atom")?;
+        let composition = formula.parse::<Composition>().map_err(|e| e.to_string())?;
+        let energy: f64 = energy.parse().map_err(|_| format!("energy_per_atom `{energy}` is no number"))?;
+        super::entry::check_energy(energy).map_err(|e| e.to_string())?;
+        Ok((composition, energy))
+    }
+
+    fn entry(&self, row: &csv::ByteRecord) -> Result<Entry, String> {
+        let (composition, energy) = self.read(row)?;
+        let id = self.id.map_or(Ok(""), |place| field(row, place, "id"))?;
+        Entry::new(composition, energy, id).map_err(|e| e.to_string())
+    }
+}
+
+fn field<'a>(row: &'a csv::ByteRecord, place: usize, name: &str) -> Result<&'a str, String> {
+    let bytes = row.get(place).ok_or_else(|| format!("it has {} columns and no {name}", row.len()))?;
+    std::str::from_utf8(bytes.trim_ascii()).map_err(|_| format!("{name} is not UTF-8"))
+}
+
+/// A reader that lets rows of any length through, to be judged one by one.
+pub(super) fn table(path: &Path) -> Result<csv::Reader<Opened>, HullError> {
+    Ok(csv::ReaderBuilder::new().flexible(true).from_reader(open(path)?))
+}
+
+fn read_table(path: &Path, found: &mut ReadEntries) -> Result<(), HullError> {
+    let mut reader = table(path)?;
+    let columns = Columns::find(reader.byte_headers().map_err(|e| HullError::read(path, e.into()))?, path)?;
+    let mut row = csv::ByteRecord::new();
+    while reader.read_byte_record(&mut row).map_err(|e| HullError::read(path, e.into()))? {
+        found.push(row.position().map_or(0, csv::Position::line), columns.entry(&row));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn read(content: &[u8]) -> Result<ReadEntries, HullError> {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(content).unwrap();
+        read_entries(file.path())
+    }
+
+    fn summary(read: &ReadEntries) -> Vec<(String, f64)> {
+        read.entries.iter().map(|e| (e.composition().reduced_formula(), e.energy_per_atom())).collect()
+    }
+
+    #[test]
+    fn tables_are_read_and_bad_rows_reported() {
+        let table = "id,energy_per_atom,formula,more\na,-1.5,Fe2O3,x\nb,nan,FeO,x\nc,-1,Xx,x\nd,-1\n\"e\",-2e0, Fe ,x\nf,1e300,Fe,x\ng,,Fe,x\n";
+        let found = read(table.as_bytes()).unwrap();
+        assert_eq!(summary(&found), [("Fe2O3".into(), -1.5), ("Fe".into(), -2.0)]);
+        assert_eq!(found.entries[1].id(), "e");
+        let rejected: Vec<_> = found.rejected.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            rejected,
+            [
+                "row 3: the energy NaN eV/atom is not a number between -1e7 and 1e7",
+                "row 4: `Xx` in `Xx` is no element",
+                "row 5: it has 2 columns and no formula",
+                "row 7: the energy 1e300 eV/atom is not a number between -1e7 and 1e7",
+                "row 8: energy_per_atom `` is no number",
+            ]
+        );
+    }
+
+    #[test]
+    fn unusable_files_are_errors() {
+        assert!(matches!(read(b"formula,energy\nFe,1\n"), Err(HullError::Column { column: "energy_per_atom", .. })));
+        assert!(matches!(read(b""), Err(HullError::Column { .. })));
+        assert!(matches!(read(b"formula,energy_per_atom\nFe,x\n"), Err(HullError::NoEntries { first: Some(_), .. })));
+        assert!(matches!(read(b"[]"), Err(HullError::NoEntries { .. })));
+        assert!(matches!(read(b"[{\"energy\": 1"), Err(HullError::Json { .. })));
+        assert!(matches!(read(b"{\"entries\": 3}"), Err(HullError::Json { .. })));
+        assert!(matches!(read_entries(Path::new("/nonexistent/x.csv")), Err(HullError::Read { .. })));
+        let mut zipped = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        zipped.write_all(b"formula,energy_per_atom\nFe,1\nO,2\n").unwrap();
+        let zipped = zipped.finish().unwrap();
+        assert_eq!(read(&zipped).unwrap().entries.len(), 2);
+        assert!(matches!(read(&zipped[..zipped.len() - 10]), Err(HullError::Read { .. })));
+    }
+
+    #[test]
+    fn json_of_every_shape_is_read() {
+        let iron = r#"{"composition": {"Fe3+": 2.0, "O2-": 3}, "energy": -10.0, "correction": -5.0, "entry_id": "mp-1",
+            "structure": {"sites": [[1, {"composition": 3}]]}, "energy_adjustments": [{"value": -5.0}]}"#;
+        let oxygen = r#"{"composition": "O2", "energy": -8, "correction": null, "entry_id": 5}"#;
+        let expected = [("Fe2O3".to_string(), -3.0), ("O2".to_string(), -4.0)];
+        for document in [
+            format!("[{iron}, {oxygen}]"),
+            format!("{{\"@module\": \"x\", \"entries\": [{iron}, {oxygen}], \"meta\": {{\"n\": [1]}}}}"),
+            format!("{{\"Fe\": {iron}, \"O\": {oxygen}}}"),
+            format!("{{\"material_id\": {{\"0\": \"a\"}}, \"entry\": {{\"0\": {iron}, \"1\": {oxygen}}}}}"),
+        ] {
+            let found = read(document.as_bytes()).unwrap();
+            assert_eq!(summary(&found), expected, "{document}");
+            assert_eq!((found.entries[0].id(), found.entries[1].id()), ("mp-1", "5"));
+            assert!(found.rejected.is_empty());
+        }
+        let mut packed = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        packed.write_all(format!("[{iron}, {oxygen}]").as_bytes()).unwrap();
+        let packed = packed.finish().unwrap();
+        assert_eq!(summary(&read(&packed).unwrap()), expected);
+        assert!(matches!(read(&packed[..packed.len() / 2]), Err(HullError::Json { .. } | HullError::Read { .. })));
+    }
+
+    #[test]
+    fn bad_json_entries_are_reported() {
+        let document = r#"[{"composition": {"Fe": 1}, "energy": -8.0}, 3, [1], {"energy": 1, "entry_id": "mp-2"},
+            {"composition": {"Fe": 1}, "energy": "x"}, {"composition": {"Fe": -1}, "energy": 1},
+            {"composition": {"Fe": 1}, "energy": 1, "energy_adjustments": [{"value": 1}]}]"#;
+        let found = read(document.as_bytes()).unwrap();
+        assert_eq!(found.entries.len(), 1);
+        let rejected: Vec<_> = found.rejected.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            rejected,
+            [
+                "row 2: it is no ComputedEntry dictionary",
+                "row 3: it is no ComputedEntry dictionary",
+                "row 4: it has no `composition` (mp-2)",
+                "row 5: `energy` is no number",
+                "row 6: the amount -1.0 of Fe is not between 0 and 1e9",
+                "row 7: it has `energy_adjustments` but no `correction`, their sum",
+            ]
+        );
+    }
+}

@@ -1,0 +1,107 @@
+//! Tables of questions answered by a hull.
+
+use std::io::Write;
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use super::read::{Columns, table};
+use super::{Hull, HullError};
+
+/// Rows that are held in memory at a time.
+const CHUNK: usize = 8192;
+
+/// Columns that are added.
+const ADDED: [&str; 3] = ["e_above_hull", "decomposition", "status"];
+
+/// How the rows of a table fared.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct QuerySummary {
+    /// Rows read.
+    pub rows: usize,
+    /// Rows answered; the others carry their reason in the column `status`.
+    pub answered: usize,
+}
+
+/// Answers a table (CSV, perhaps compressed) with the columns `formula` and `energy_per_atom` (eV/atom): every column of it
+/// is passed on, and `e_above_hull` (eV/atom), `decomposition` (`formula:fraction of atoms;...`) and `status` (`ok` or the
+/// reason why not) come last; where the table has columns of these names already, the new ones replace them.
+///
+/// # Errors
+/// [`HullError`] `Read`, `Column` or `Write` (with `output_path` as the name); a bad row is a status.
+pub fn query_file(
+    hull: &Hull,
+    input: &Path,
+    output: impl Write,
+    output_path: &Path,
+) -> Result<QuerySummary, HullError> {
+    let mut reader = table(input)?;
+    let names = reader.byte_headers().map_err(|e| HullError::read(input, e.into()))?.clone();
+    let columns = Columns::find(&names, input)?;
+    let passed: Vec<usize> = (0..names.len()).filter(|i| ADDED.iter().all(|a| a.as_bytes() != &names[*i])).collect();
+    let pass =
+        |row: &csv::ByteRecord| passed.iter().map(|i| row.get(*i).unwrap_or_default().to_vec()).collect::<Vec<_>>();
+    let mut writer = csv::WriterBuilder::new().from_writer(output);
+    let mut write = |row: Vec<Vec<u8>>, added: [&str; 3]| {
+        let added = added.map(|text| text.as_bytes().to_vec());
+        writer
+            .write_byte_record(&row.into_iter().chain(added).collect())
+            .map_err(|e| HullError::write(output_path, e.into()))
+    };
+    write(pass(&names), ADDED)?;
+    let mut summary = QuerySummary::default();
+    let mut rows = reader.into_byte_records();
+    loop {
+        let chunk: Vec<_> =
+            rows.by_ref().take(CHUNK).collect::<Result<_, _>>().map_err(|e| HullError::read(input, e.into()))?;
+        if chunk.is_empty() {
+            break;
+        }
+        let answers: Vec<_> = chunk.par_iter().map(|row| answer(hull, &columns, row)).collect();
+        for (row, answer) in chunk.iter().zip(answers) {
+            summary.rows += 1;
+            match answer {
+                Ok([above, decomposition]) => {
+                    summary.answered += 1;
+                    write(pass(row), [&above, &decomposition, "ok"])?;
+                }
+                Err(reason) => write(pass(row), ["", "", &reason])?,
+            }
+        }
+    }
+    writer.flush().map_err(|e| HullError::write(output_path, e))?;
+    Ok(summary)
+}
+
+/// Energy above hull and decomposition of a row, as texts; or why there are none.
+fn answer(hull: &Hull, columns: &Columns, row: &csv::ByteRecord) -> Result<[String; 2], String> {
+    let (composition, energy) = columns.read(row)?;
+    let above = hull.query(&composition, energy).map_err(|e| e.to_string())?;
+    Ok([above.e_above_hull.to_string(), above.decomposition_text()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::query::tests::{entry, hull_of};
+    use super::*;
+
+    #[test]
+    fn rows_are_answered_or_say_why_not() {
+        let hull = hull_of(vec![entry("Na", 0.0), entry("Cl2", 0.0), entry("NaCl", -2.0)]);
+        let folder = tempfile::tempdir().unwrap();
+        let input = folder.path().join("in.csv");
+        let table = "name,formula,status,energy_per_atom\n\"a,b\",Na2Cl2,old,-2.5\nc,NaBr,old,-1\nd,Na3Cl,old,x\ne\n";
+        std::fs::write(&input, table).unwrap();
+        let mut out = Vec::new();
+        let summary = query_file(&hull, &input, &mut out, Path::new("out.csv")).unwrap();
+        assert_eq!(summary, QuerySummary { rows: 4, answered: 1 });
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "name,formula,energy_per_atom,e_above_hull,decomposition,status\n\
+             \"a,b\",Na2Cl2,-2.5,-0.5,NaCl:1.00000000,ok\n\
+             c,NaBr,-1,,,\"the hull has no reference energy for Br, which NaBr contains\"\n\
+             d,Na3Cl,x,,,energy_per_atom `x` is no number\n\
+             e,,,,,it has 1 columns and no formula\n"
+        );
+    }
+}

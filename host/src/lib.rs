@@ -1,0 +1,16 @@
+//! Temper: reinforcement fine-tuning of crystal generators.
+//!
+//! The modules are the stages of the computation; `ARCHITECTURE.md` maps them and says which may import which.
+//! Nothing here prints: standard output belongs to [`cli`].
+
+pub mod atomic;
+pub mod cli;
+pub mod config;
+pub mod crystal;
+pub mod graph;
+pub mod hull;
+pub mod policy;
+pub mod record;
+pub mod reward;
+pub mod runtime;
+pub mod train;

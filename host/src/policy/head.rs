@@ -1,0 +1,346 @@
+//! From a raw row of the network's output to the distribution of the next token (arXiv 2504.02367; masks as in its reference code).
+//!
+//! A row has `output_size` columns, whatever it is for; the token it was computed at decides how it is read. Log-probabilities
+//! are normalised in float64 over the allowed classes; a forbidden class has minus infinity.
+
+use super::hyper::Hyperparameters;
+
+/// Floor of the widths of the lattice Gaussians.
+const SIGMA_MIN: f64 = 1e-3;
+
+/// What the masks need to know of a space group.
+#[derive(Clone, Copy, Debug)]
+pub struct WyckoffRules<'a> {
+    /// Number of Wyckoff positions of the group: letters are 1..=wmax.
+    pub wmax: u8,
+    /// Whether letter w has no free coordinate and so can hold one site only, for w = 0..=wmax; entry 0 is not read.
+    pub dof0: &'a [bool],
+}
+
+/// A mixture of von Mises distributions of a coordinate as an angle, 2 pi (x - 1/2).
+#[derive(Clone, Debug, PartialEq)]
+pub struct CoordinateMixture {
+    /// Log-weight per component, normalised; (Kx).
+    pub log_weights: Vec<f64>,
+    /// Location per component, radians, any real; (Kx).
+    pub loc: Vec<f64>,
+    /// Concentration per component, not negative; (Kx).
+    pub kappa: Vec<f64>,
+}
+
+/// A mixture of Gaussians of the six lattice numbers: lengths over the cube root of the number of atoms (angstrom), angles (radians).
+#[derive(Clone, Debug, PartialEq)]
+pub struct LatticeMixture {
+    /// Log-weight per component, normalised; (Kl).
+    pub log_weights: Vec<f64>,
+    /// Means; (Kl, 6).
+    pub mu: Vec<[f64; 6]>,
+    /// Standard deviations, at least 1e-3; (Kl, 6).
+    pub sigma: Vec<[f64; 6]>,
+}
+
+/// Why a row is no distribution.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum HeadError {
+    /// A row of the wrong length.
+    #[error("a row of the network's output has {found} columns, but needs {expected}")]
+    Width {
+        /// Columns found.
+        found: usize,
+        /// Columns needed.
+        expected: usize,
+    },
+    /// A NaN or infinite output.
+    #[error("column {column} of the network's output is {value}")]
+    NotFinite {
+        /// Column, from 0.
+        column: usize,
+        /// Its value.
+        value: f32,
+    },
+    /// A letter that the group does not have.
+    #[error("Wyckoff letter {letter} does not exist in a space group with {wmax} positions")]
+    Letter {
+        /// The letter as a number.
+        letter: u8,
+        /// Number of positions.
+        wmax: u8,
+    },
+    /// Rules that do not cover all letters of the group.
+    #[error("{found} flags for free coordinates given for {wmax} Wyckoff positions and padding")]
+    Rules {
+        /// Flags given.
+        found: usize,
+        /// Number of positions.
+        wmax: u8,
+    },
+    /// A mask of elements of the wrong length.
+    #[error("the mask of allowed elements has {found} entries, but the model has {expected} atom classes")]
+    Mask {
+        /// Entries found.
+        found: usize,
+        /// Atom classes of the model.
+        expected: usize,
+    },
+    /// A mask that leaves no element.
+    #[error("no element is allowed")]
+    NoElement,
+}
+
+/// Log-probabilities of the first site's letter; `logits` has (at least) `wyck_types` columns. Padding is impossible here.
+///
+/// # Errors
+/// [`HeadError::Width`], [`HeadError::NotFinite`], and [`HeadError::Letter`] when the group has no positions.
+pub fn first_wyckoff(logits: &[f32], rules: WyckoffRules<'_>, hyper: &Hyperparameters) -> Result<Vec<f64>, HeadError> {
+    let logits = columns(logits, 0, hyper.wyck_types)?;
+    if rules.wmax == 0 {
+        return Err(HeadError::Letter { letter: 1, wmax: 0 });
+    }
+    Ok(log_softmax(&logits, |w| w >= 1 && w <= usize::from(rules.wmax)))
+}
+
+/// Log-probabilities of the letter after `previous`, from the row of that site's Z token. Letters do not descend, those without
+/// a free coordinate do not repeat, and after padding comes padding.
+///
+/// # Errors
+/// Any [`HeadError`] but `Mask` and `NoElement`.
+pub fn next_wyckoff(
+    row: &[f32],
+    previous: u8,
+    rules: WyckoffRules<'_>,
+    hyper: &Hyperparameters,
+) -> Result<Vec<f64>, HeadError> {
+    let logits = columns(row, 0, hyper.wyck_types)?;
+    if previous > rules.wmax {
+        return Err(HeadError::Letter { letter: previous, wmax: rules.wmax });
+    }
+    let Some(single) = rules.dof0.get(usize::from(previous)).copied() else {
+        return Err(HeadError::Rules { found: rules.dof0.len(), wmax: rules.wmax });
+    };
+    let lowest = usize::from(previous) + usize::from(single);
+    let letters = lowest..=usize::from(rules.wmax);
+    Ok(log_softmax(&logits, |w| w == 0 || previous > 0 && letters.contains(&w)))
+}
+
+/// Log-probabilities of the element at letter `wyckoff`, from the row of its W token: padding exactly if the letter is.
+/// `allowed` restricts the elements by atomic number (entry 0 is not read).
+///
+/// # Errors
+/// [`HeadError::Width`], [`HeadError::NotFinite`], [`HeadError::Mask`], [`HeadError::NoElement`].
+pub fn atoms(
+    row: &[f32],
+    wyckoff: u8,
+    allowed: Option<&[bool]>,
+    hyper: &Hyperparameters,
+) -> Result<Vec<f64>, HeadError> {
+    let logits = columns(row, 0, hyper.atom_types)?;
+    if let Some(mask) = allowed {
+        if mask.len() != hyper.atom_types {
+            return Err(HeadError::Mask { found: mask.len(), expected: hyper.atom_types });
+        }
+        if !mask[1..].contains(&true) {
+            return Err(HeadError::NoElement);
+        }
+    }
+    if wyckoff == 0 {
+        return Ok(log_softmax(&logits, |a| a == 0));
+    }
+    Ok(log_softmax(&logits, |a| a > 0 && allowed.is_none_or(|mask| mask[a])))
+}
+
+/// The distribution of a coordinate, from the row of the A, X or Y token (for x, y or z).
+///
+/// # Errors
+/// [`HeadError::Width`] and [`HeadError::NotFinite`].
+pub fn coordinate(row: &[f32], hyper: &Hyperparameters) -> Result<CoordinateMixture, HeadError> {
+    let kx = hyper.Kx;
+    Ok(CoordinateMixture {
+        log_weights: log_softmax(&columns(row, 0, kx)?, |_| true),
+        loc: columns(row, kx, kx)?,
+        kappa: columns(row, 2 * kx, kx)?.into_iter().map(softplus).collect(),
+    })
+}
+
+/// The distribution of the lattice, from the row of a W token: the first padding site's, or the last slot's when all are filled.
+///
+/// # Errors
+/// [`HeadError::Width`] and [`HeadError::NotFinite`].
+pub fn lattice(row: &[f32], hyper: &Hyperparameters) -> Result<LatticeMixture, HeadError> {
+    let (first, kl) = (hyper.atom_types, hyper.Kl);
+    let sixes = |values: Vec<f64>| values.as_chunks::<6>().0.to_vec();
+    let widths = columns(row, first + 7 * kl, 6 * kl)?.into_iter().map(|raw| softplus(raw) + SIGMA_MIN).collect();
+    Ok(LatticeMixture {
+        log_weights: log_softmax(&columns(row, first, kl)?, |_| true),
+        mu: sixes(columns(row, first + kl, 6 * kl)?),
+        sigma: sixes(widths),
+    })
+}
+
+/// Columns `first..first + count` as float64, all finite.
+fn columns(row: &[f32], first: usize, count: usize) -> Result<Vec<f64>, HeadError> {
+    let range = first..first + count;
+    let Some(values) = row.get(range.clone()) else {
+        return Err(HeadError::Width { found: row.len(), expected: range.end });
+    };
+    match values.iter().position(|value| !value.is_finite()) {
+        Some(column) => Err(HeadError::NotFinite { column: first + column, value: values[column] }),
+        None => Ok(values.iter().map(|value| f64::from(*value)).collect()),
+    }
+}
+
+fn log_softmax(logits: &[f64], allowed: impl Fn(usize) -> bool) -> Vec<f64> {
+    let kept: Vec<f64> = logits
+        .iter()
+        .enumerate()
+        .map(|(class, logit)| if allowed(class) { *logit } else { f64::NEG_INFINITY })
+        .collect();
+    let highest = kept.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let total: f64 = kept.iter().map(|logit| (logit - highest).exp()).sum();
+    kept.into_iter().map(|logit| logit - highest - total.ln()).collect()
+}
+
+/// log(1 + e^x) without overflow.
+fn softplus(x: f64) -> f64 {
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::golden::{golden, numbers};
+    use super::super::hyper::tests::tiny;
+    use super::*;
+
+    const NEVER: f64 = f64::NEG_INFINITY;
+
+    /// Logits log(1), log(2), ... so that probabilities are k over the sum of the allowed k.
+    fn counting_row(width: usize) -> Vec<f32> {
+        (1..=width).map(|k| (k as f32).ln()).collect()
+    }
+
+    fn assert_probabilities(log_probabilities: &[f64], expected: &[(usize, f64)]) {
+        for (class, log_p) in log_probabilities.iter().enumerate() {
+            match expected.iter().find(|(allowed, _)| *allowed == class) {
+                Some((_, p)) => assert!((log_p.exp() - p).abs() < 1e-6, "class {class}: {} {p}", log_p.exp()),
+                None => assert_eq!(*log_p, NEVER, "class {class}"),
+            }
+        }
+    }
+
+    #[test]
+    fn letters_rise_and_fixed_points_do_not_repeat() {
+        let (hyper, row) = (tiny(), counting_row(145));
+        let rules = WyckoffRules { wmax: 4, dof0: &[true, true, false, true, false] };
+        assert_probabilities(
+            &first_wyckoff(&row[..28], rules, &hyper).unwrap(),
+            &[(1, 2.0 / 14.0), (2, 3.0 / 14.0), (3, 4.0 / 14.0), (4, 5.0 / 14.0)],
+        );
+        let next = |previous| next_wyckoff(&row, previous, rules, &hyper).unwrap();
+        assert_probabilities(&next(1), &[(0, 1.0 / 13.0), (2, 3.0 / 13.0), (3, 4.0 / 13.0), (4, 5.0 / 13.0)]);
+        assert_probabilities(&next(2), &[(0, 1.0 / 13.0), (2, 3.0 / 13.0), (3, 4.0 / 13.0), (4, 5.0 / 13.0)]);
+        assert_probabilities(&next(3), &[(0, 1.0 / 6.0), (4, 5.0 / 6.0)]);
+        assert_probabilities(&next(4), &[(0, 1.0 / 6.0), (4, 5.0 / 6.0)]);
+        assert_probabilities(&next(0), &[(0, 1.0)]);
+        let filled = WyckoffRules { wmax: 1, dof0: &[true, true] };
+        assert_probabilities(&next_wyckoff(&row, 1, filled, &hyper).unwrap(), &[(0, 1.0)]);
+    }
+
+    #[test]
+    fn elements_obey_letter_and_mask() {
+        let (hyper, row) = (tiny(), counting_row(145));
+        assert_probabilities(&atoms(&row, 0, None, &hyper).unwrap(), &[(0, 1.0)]);
+        let all: f64 = (2..=119).map(f64::from).sum();
+        let free: Vec<_> = (1..119).map(|a| (a, (a + 1) as f64 / all)).collect();
+        assert_probabilities(&atoms(&row, 3, None, &hyper).unwrap(), &free);
+        let mut mask = vec![false; 119];
+        assert_eq!(atoms(&row, 3, Some(&mask), &hyper), Err(HeadError::NoElement));
+        mask[0] = true;
+        assert_eq!(atoms(&row, 3, Some(&mask), &hyper), Err(HeadError::NoElement));
+        (mask[3], mask[8]) = (true, true);
+        assert_probabilities(&atoms(&row, 3, Some(&mask), &hyper).unwrap(), &[(3, 4.0 / 13.0), (8, 9.0 / 13.0)]);
+        assert_probabilities(&atoms(&row, 0, Some(&mask), &hyper).unwrap(), &[(0, 1.0)]);
+    }
+
+    #[test]
+    fn mixtures_read_their_columns() {
+        let hyper = Hyperparameters { Kx: 2, Kl: 2, atom_types: 3, wyck_types: 4, ..tiny() };
+        let row: Vec<f32> = (0..29).map(|c| c as f32 / 10.0).collect();
+        let x = coordinate(&row, &hyper).unwrap();
+        assert!((x.log_weights[0] - x.log_weights[1] + 0.1).abs() < 1e-6);
+        assert!((x.log_weights.iter().map(|w| w.exp()).sum::<f64>() - 1.0).abs() < 1e-12);
+        assert!((x.loc[1] - 0.3).abs() < 1e-6 && (x.kappa[1] - (1.0 + 0.5f64.exp()).ln()).abs() < 1e-6);
+        let l = lattice(&row, &hyper).unwrap();
+        assert!((l.log_weights[1] - l.log_weights[0] - 0.1).abs() < 1e-6);
+        assert!((l.mu[0][0] - 0.5).abs() < 1e-6 && (l.mu[1][5] - 1.6).abs() < 1e-6);
+        assert!((l.sigma[1][0] - (1.0 + 2.3f64.exp()).ln() - 1e-3).abs() < 1e-6);
+        assert_eq!((l.mu.len(), l.sigma.len()), (2, 2));
+    }
+
+    #[test]
+    fn broken_rows_and_rules_are_refused() {
+        let (hyper, mut row) = (tiny(), counting_row(145));
+        let rules = WyckoffRules { wmax: 4, dof0: &[true, true] };
+        assert_eq!(next_wyckoff(&row, 5, rules, &hyper), Err(HeadError::Letter { letter: 5, wmax: 4 }));
+        assert_eq!(next_wyckoff(&row, 2, rules, &hyper), Err(HeadError::Rules { found: 2, wmax: 4 }));
+        assert_eq!(coordinate(&row[..11], &hyper), Err(HeadError::Width { found: 11, expected: 12 }));
+        assert_eq!(atoms(&row, 1, Some(&[true; 5]), &hyper), Err(HeadError::Mask { found: 5, expected: 119 }));
+        row[3] = f32::NAN;
+        assert!(matches!(first_wyckoff(&row, rules, &hyper), Err(HeadError::NotFinite { column: 3, .. })));
+        assert!(matches!(atoms(&row, 1, None, &hyper), Err(HeadError::NotFinite { column: 3, .. })));
+        assert!(lattice(&row, &hyper).is_ok());
+        row[130] = f32::INFINITY;
+        assert!(matches!(lattice(&row, &hyper), Err(HeadError::NotFinite { column: 130, .. })));
+    }
+
+    /// Raw rows of the last layer against the rows that the reference makes of them.
+    #[test]
+    fn rows_are_read_as_the_reference_reads_them() {
+        let hyper = tiny();
+        for (file, index) in [("tiny/trace_crystal0.safetensors", 0), ("tiny/trace_crystal20.safetensors", 20)] {
+            let (Some(trace), Some(batch)) = (golden(file), golden("tiny/batch.safetensors")) else { return };
+            let rows = |name: &str| {
+                let tensor = numbers(&trace, name);
+                let width = tensor.shape()[tensor.ndim() - 1];
+                let flat: Vec<f64> = tensor.into_iter().collect();
+                flat.chunks(width).map(<[f64]>::to_vec).collect::<Vec<_>>()
+            };
+            let (raw, cooked, first) = (rows("linear_11"), rows("h"), rows("linear_1"));
+            let letters: Vec<u8> =
+                numbers(&batch, "W").index_axis(ndarray::Axis(0), index).iter().map(|w| *w as u8).collect();
+            let group = numbers(&batch, "G")[[index]] as usize;
+            let (wmax, dof0) = wyckoff_of(group);
+            let rules = WyckoffRules { wmax, dof0: &dof0 };
+            let single = |row: &[f64]| row.iter().map(|x| *x as f32).collect::<Vec<f32>>();
+            assert_close(&first_wyckoff(&single(&first[0]), rules, &hyper).unwrap(), &cooked[0]);
+            for (site, letter) in letters.into_iter().enumerate() {
+                let row = |token: usize| single(&raw[5 * site + token]);
+                let target = |token: usize| &cooked[5 * site + token + 1];
+                assert_close(&atoms(&row(0), letter, None, &hyper).unwrap(), target(0));
+                let l = lattice(&row(0), &hyper).unwrap();
+                let flat = [l.log_weights, l.mu.concat(), l.sigma.concat()].concat();
+                assert_close(&flat, &target(0)[119..]);
+                for token in 1..4 {
+                    let x = coordinate(&row(token), &hyper).unwrap();
+                    assert_close(&[x.log_weights, x.loc, x.kappa].concat(), target(token));
+                }
+                assert_close(&next_wyckoff(&row(4), letter, rules, &hyper).unwrap(), target(4));
+            }
+        }
+    }
+
+    /// From the International Tables: Pmm2 (25) has no fixed points; those of Pnma (62) are a and b.
+    fn wyckoff_of(group: usize) -> (u8, Vec<bool>) {
+        match group {
+            25 => (9, [vec![true], vec![false; 9]].concat()),
+            62 => (4, vec![true, true, true, false, false]),
+            other => panic!("no rules for group {other}"),
+        }
+    }
+
+    /// Minus infinity here is about -1e10 there.
+    fn assert_close(ours: &[f64], reference: &[f64]) {
+        for (column, (x, y)) in ours.iter().zip(reference).enumerate() {
+            let both_forbidden = *x == NEVER && *y < -1e9;
+            assert!(both_forbidden || (x - y).abs() < 1e-5 * (1.0 + y.abs()), "column {column}: {x} {y}");
+        }
+    }
+}

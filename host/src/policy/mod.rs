@@ -1,0 +1,41 @@
+//! CrystalFormer as a policy over crystals: hyper-parameters, parameters and their files, the distributions that a row of the
+//! network's output stands for, and the random streams that samples are drawn with.
+//!
+//! Runs no code from a checkpoint, trains nothing, and scores no crystal.
+
+mod batch;
+mod directory;
+mod draft;
+#[cfg(test)]
+mod golden;
+mod head;
+mod hyper;
+mod import;
+mod likelihood;
+mod model_toml;
+mod network;
+mod parameters;
+mod pickle;
+mod random;
+mod sample;
+mod space_groups;
+mod workers;
+
+pub use batch::{BatchError, Features, check_crystal};
+pub use directory::{MODEL, PARAMETERS, PolicyDirectory, PolicyDirectoryError};
+pub use draft::{Refusal, SampleSettings};
+pub use head::{
+    CoordinateMixture, HeadError, LatticeMixture, WyckoffRules, atoms, coordinate, first_wyckoff, lattice, next_wyckoff,
+};
+#[cfg(test)]
+pub use hyper::tests::tiny as tiny_hyperparameters;
+pub use hyper::{HyperparameterError, Hyperparameters};
+pub use import::{ImportError, import_checkpoint};
+pub use likelihood::{GradientBatch, Likelihood, LikelihoodError, LogProbability, Resources};
+pub use model_toml::{ModelToml, ModelTomlError};
+pub use network::{compact_graph, decode_graph, logp_graph, nll_gradient_graph, no_dropout, ppo_gradient_graph};
+pub use parameters::{ParameterError, ParameterSpec, Parameters, parameter_specs};
+pub use pickle::PickleError;
+pub use random::{DrawError, SampleStream, keyed_stream, probabilities};
+pub use sample::{Draws, Sampler};
+pub use space_groups::SpaceGroupDistribution;

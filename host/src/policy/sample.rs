@@ -1,0 +1,351 @@
+//! Sampling: one token at a time with a key/value cache (spec section 7, the equivalent cheap algorithm).
+//!
+//! All crystals of a chunk stand at the same token, because each writes W, A, X, Y, Z in turn from position 0. One that is finished is
+//! carried along until a quarter of the chunk is, then the caches are compacted. Numbers come from each sample's own stream, and
+//! chunks are the same for any number of threads. Where the caches of long crystals would outgrow the memory, half of a chunk waits.
+
+use std::sync::{Mutex, PoisonError};
+
+use ndarray::{Array1, Array2, ArrayD, IxDyn};
+
+use super::draft::{Draft, Refusal, SampleSettings};
+use super::likelihood::{LikelihoodError, Split};
+use super::random::DrawError;
+use super::workers::in_order;
+use super::{Hyperparameters, Parameters, Resources, SampleStream, compact_graph, decode_graph};
+use crate::crystal::{SpaceGroup, Tokens};
+use crate::graph::onnx::ModelProto;
+use crate::graph::{Tensor, encode, fix_inputs};
+use crate::runtime::{Input, Runtime, Session, SessionOptions, Value};
+
+/// A batch is cut into this many chunks, so that several workers get some, but of rows between these bounds: with few rows the
+/// weights are read for little.
+const CHUNKS: usize = 4;
+const CHUNK_ROWS: (usize, usize) = (64, 256);
+/// Bytes of the caches of a chunk on the CPU.
+const CHUNK_BYTES: u64 = 768 << 20;
+
+/// Which random numbers a batch uses: sample i of the batch has the stream (seed, step, first + i).
+#[derive(Clone, Copy, Debug)]
+pub struct Draws {
+    /// Of the run.
+    pub seed: u64,
+    /// Of the training; 0 outside of one.
+    pub step: u32,
+    /// Index of the first sample.
+    pub first: u32,
+}
+
+/// The decoding graphs, and sessions of them for the parameters that were last sampled with.
+pub struct Sampler {
+    runtime: Runtime,
+    decode: ModelProto,
+    compact: Vec<u8>,
+    options: SessionOptions,
+    hyper: Hyperparameters,
+    split: Split,
+    loaded: Mutex<Option<Loaded>>,
+    /// Number of sites of each sample, where it is given and not drawn.
+    sites: Option<Vec<usize>>,
+}
+
+/// Sessions that hold the parameters, so that what follows from them alone is computed once, not with every token.
+struct Loaded {
+    parameters: Parameters,
+    workers: Vec<Mutex<Worker>>,
+}
+
+struct Worker {
+    decode: Session,
+    compact: Session,
+}
+
+impl Sampler {
+    /// Makes the decoding graphs.
+    ///
+    /// # Errors
+    /// [`LikelihoodError`] when they cannot be made or the device cannot be used.
+    pub fn load(runtime: &Runtime, hyper: &Hyperparameters, resources: Resources) -> Result<Self, LikelihoodError> {
+        Ok(Self {
+            runtime: runtime.clone(),
+            decode: decode_graph(hyper)?,
+            compact: encode(&compact_graph(hyper)?),
+            options: SessionOptions { device: resources.device, threads: 1, ..SessionOptions::default() },
+            hyper: hyper.clone(),
+            split: resources.split(runtime, CHUNK_BYTES)?,
+            loaded: Mutex::new(None),
+            sites: None,
+        })
+    }
+
+    fn sessions(&self, parameters: &Parameters) -> Result<Loaded, LikelihoodError> {
+        let mut decode = self.decode.clone();
+        fix_inputs(&mut decode, parameters.iter().map(|(name, p)| (name, Tensor::F32(p.clone()))));
+        let decode = encode(&decode);
+        let load = |name, bytes| Session::from_bytes(&self.runtime, name, bytes, &self.options);
+        let worker = |_| {
+            Ok(Mutex::new(Worker {
+                decode: load("policy decoding graph", &decode)?,
+                compact: load("cache compaction graph", &self.compact)?,
+            }))
+        };
+        let workers = (0..self.split.workers).map(worker).collect::<Result<_, LikelihoodError>>()?;
+        Ok(Loaded { parameters: parameters.clone(), workers })
+    }
+
+    /// Gives sample i `sites[i]` sites, as far as its group allows: to measure what a policy that has not been trained would
+    /// take for crystals of usual lengths.
+    pub fn with_sites(mut self, sites: Vec<usize>) -> Self {
+        self.sites = Some(sites);
+        self
+    }
+
+    /// One crystal for each of `groups`, in their order.
+    ///
+    /// # Errors
+    /// [`LikelihoodError`] when a graph cannot be run; a sample that fails by itself is a [`Refusal`].
+    pub fn sample(
+        &self,
+        parameters: &Parameters,
+        groups: &[SpaceGroup],
+        draws: Draws,
+        settings: &SampleSettings,
+    ) -> Result<Vec<Result<Tokens, Refusal>>, LikelihoodError> {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let loaded = match loaded.take().filter(|loaded| loaded.parameters == *parameters) {
+            Some(same) => loaded.insert(same),
+            None => loaded.insert(self.sessions(parameters)?),
+        };
+        let rows = groups.len().div_ceil(CHUNKS).clamp(CHUNK_ROWS.0, CHUNK_ROWS.1);
+        let chunks: Vec<(usize, &[SpaceGroup])> = groups.chunks(rows).enumerate().collect();
+        let mut all = Vec::with_capacity(groups.len());
+        let decode = |worker: &mut Worker, (index, chunk): &(usize, &[SpaceGroup])| {
+            let first = draws.first + (index * rows) as u32;
+            Chunk::new(self, settings, chunk, Draws { first, ..draws }).decode(worker)
+        };
+        in_order(&loaded.workers, &chunks, decode, |_, drawn| all.extend(drawn))?;
+        Ok(all)
+    }
+}
+
+/// Crystals that are written together.
+struct Chunk<'a> {
+    sampler: &'a Sampler,
+    settings: &'a SampleSettings,
+    drafts: Vec<Draft>,
+    part: Part,
+}
+
+/// The crystals of a chunk that stand at the same token.
+struct Part {
+    /// Draft of each row of the caches.
+    rows: Vec<usize>,
+    caches: Vec<Value>,
+    /// Tokens so far.
+    position: usize,
+}
+
+/// What is fed for each row of a token.
+struct Token {
+    kind: i64,
+    class: Vec<i64>,
+    multiplicity: Vec<f32>,
+    coordinate: Vec<f64>,
+}
+
+impl<'a> Chunk<'a> {
+    fn new(sampler: &'a Sampler, settings: &'a SampleSettings, groups: &[SpaceGroup], draws: Draws) -> Self {
+        let wanted = |index: usize| sampler.sites.as_ref().and_then(|sites| sites.get(index)).copied();
+        let draft = |(i, group): (usize, &SpaceGroup)| {
+            let index = draws.first + i as u32;
+            Draft::new(*group, SampleStream::new(draws.seed, draws.step, index), wanted(index as usize))
+        };
+        let part = Part { rows: (0..groups.len()).collect(), caches: Vec::new(), position: 0 };
+        Self { sampler, settings, drafts: groups.iter().enumerate().map(draft).collect(), part }
+    }
+
+    fn decode(mut self, worker: &mut Worker) -> Result<Vec<Result<Tokens, Refusal>>, LikelihoodError> {
+        let hyper = &self.sampler.hyper;
+        let first = self.first_letters(worker)?;
+        self.each_row(|draft, row| draft.first_letters(&first[row], hyper));
+        let mut waiting = Vec::new();
+        loop {
+            while !self.part.rows.is_empty() && self.part.position < 5 * hyper.n_max {
+                self.halve(worker, &mut waiting)?;
+                self.site(worker)?;
+            }
+            match waiting.pop() {
+                Some(part) => self.part = part,
+                None => break,
+            }
+        }
+        let unfinished = Refusal::Draw(DrawError::NothingAllowed { classes: 0 });
+        Ok(self.drafts.into_iter().map(|d| d.outcome.unwrap_or(Err(unfinished.clone()))).collect())
+    }
+
+    /// Writes one site of every crystal, or its end.
+    fn site(&mut self, worker: &mut Worker) -> Result<(), LikelihoodError> {
+        let (hyper, settings) = (&self.sampler.hyper, self.settings);
+        let slot = self.part.position / 5;
+        let raw = self.letter_token(worker)?;
+        self.each_row(|draft, row| draft.element(&raw[row], slot, settings, hyper));
+        self.compact(worker)?;
+        if self.part.rows.is_empty() {
+            return Ok(());
+        }
+        let mut raw = self.step(worker, &self.element_token())?;
+        for axis in 0..3 {
+            self.each_row(|draft, row| draft.coordinate(&raw[row], axis, settings, hyper));
+            raw = self.step(worker, &self.coordinate_token(axis))?;
+        }
+        let last = slot + 1 == hyper.n_max;
+        self.each_row(|draft, row| if last { draft.finish(settings) } else { draft.next_letters(&raw[row], hyper) });
+        Ok(())
+    }
+
+    /// Sets half of the crystals aside for as long as the caches, old and new, could outgrow the memory within a site.
+    fn halve(&mut self, worker: &mut Worker, waiting: &mut Vec<Part>) -> Result<(), LikelihoodError> {
+        let h = &self.sampler.hyper;
+        let token_bytes = 2 * 4 * h.num_layers * (h.num_heads * h.key_size + h.model_size);
+        let fits = |rows: usize, tokens: usize| (rows * tokens * token_bytes) as u64 <= self.sampler.split.bytes / 2;
+        while self.part.rows.len() > 1 && !fits(self.part.rows.len(), self.part.position + 5) {
+            let all: Vec<usize> = (0..self.part.rows.len()).collect();
+            let (here, aside) = all.split_at(all.len() / 2);
+            waiting.push(self.keep(worker, aside)?);
+            self.part = self.keep(worker, here)?;
+        }
+        Ok(())
+    }
+
+    /// Applies a rule to the crystals that are not finished; one that fails is finished by its failure.
+    fn each_row(&mut self, rule: impl Fn(&mut Draft, usize) -> Result<(), Refusal>) {
+        for (row, index) in self.part.rows.iter().enumerate() {
+            let draft = &mut self.drafts[*index];
+            if draft.outcome.is_none()
+                && let Err(refusal) = rule(draft, row)
+            {
+                draft.outcome = Some(Err(refusal));
+            }
+        }
+    }
+
+    /// Logits of the first letter, which depend on the group alone: a token is fed for them and forgotten.
+    fn first_letters(&mut self, worker: &mut Worker) -> Result<Vec<Vec<f32>>, LikelihoodError> {
+        let n = self.part.rows.len();
+        let token = Token { kind: 0, class: vec![0; n], multiplicity: vec![0.0; n], coordinate: vec![0.0; n] };
+        let first = self.run(worker, &token, &["first"])?.remove(0);
+        split_rows(first.to_tensor()?)
+    }
+
+    /// Draws the letters and feeds them.
+    fn letter_token(&mut self, worker: &mut Worker) -> Result<Vec<Vec<f32>>, LikelihoodError> {
+        let settings = self.settings;
+        self.each_row(|draft, _| draft.draw_letter(settings));
+        let mut token = self.token(0);
+        for (row, index) in self.part.rows.iter().enumerate() {
+            let draft = &self.drafts[*index];
+            token.class[row] = i64::from(draft.letter);
+            token.multiplicity[row] = draft.position().map_or(0.0, |p| p.multiplicity() as f32);
+        }
+        self.step(worker, &token)
+    }
+
+    fn element_token(&self) -> Token {
+        let mut token = self.token(1);
+        for (class, index) in token.class.iter_mut().zip(&self.part.rows) {
+            *class = self.drafts[*index].sites.last().map_or(0, |site| i64::from(site.species.number()));
+        }
+        token
+    }
+
+    fn coordinate_token(&self, axis: usize) -> Token {
+        let mut token = self.token(2 + axis as i64);
+        for (x, index) in token.coordinate.iter_mut().zip(&self.part.rows) {
+            *x = self.drafts[*index].sites.last().map_or(0.0, |site| site.coord[axis]);
+        }
+        token
+    }
+
+    fn token(&self, kind: i64) -> Token {
+        let n = self.part.rows.len();
+        Token { kind, class: vec![0; n], multiplicity: vec![0.0; n], coordinate: vec![0.0; n] }
+    }
+
+    /// Feeds a token and returns the output layer's rows.
+    fn step(&mut self, worker: &mut Worker, token: &Token) -> Result<Vec<Vec<f32>>, LikelihoodError> {
+        let names = self.cache_names("_out");
+        let mut outputs = vec!["raw"];
+        outputs.extend(names.iter().map(String::as_str));
+        let mut results = self.run(worker, token, &outputs)?;
+        let raw = results.remove(0);
+        self.part.caches = results;
+        self.part.position += 1;
+        split_rows(raw.to_tensor()?)
+    }
+
+    fn run(&self, worker: &mut Worker, token: &Token, outputs: &[&str]) -> Result<Vec<Value>, LikelihoodError> {
+        let h = &self.sampler.hyper;
+        let n = self.part.rows.len();
+        let column = |values: Vec<f64>| Array2::from_shape_vec((n, 1), values).unwrap_or_default();
+        let groups = self.part.rows.iter().map(|i| i64::from(self.drafts[*i].group.number())).collect();
+        let multiplicity = Array2::from_shape_vec((n, 1), token.multiplicity.clone()).unwrap_or_default();
+        let fed: [(&str, Tensor); 6] = [
+            ("G", Array1::from_vec(groups).into()),
+            ("kind", ndarray::arr0(token.kind).into()),
+            ("position", ndarray::arr0(self.part.position as f32).into()),
+            ("type", Array1::from_vec(token.class.clone()).into()),
+            ("M", multiplicity.into()),
+            ("x", column(token.coordinate.clone()).into()),
+        ];
+        let empty = [&[n, h.num_heads, 0, h.key_size][..], &[n, 0, h.model_size]];
+        let empty = empty.map(|shape| Tensor::F32(ArrayD::zeros(IxDyn(shape))));
+        let names = self.cache_names("");
+        let mut inputs: Vec<(&str, Input<'_>)> =
+            fed.iter().map(|(name, tensor)| (*name, Input::Tensor(tensor))).collect();
+        for (i, name) in names.iter().enumerate() {
+            inputs.push((name, self.part.caches.get(i).map_or(Input::Tensor(&empty[i % 2]), Input::Value)));
+        }
+        Ok(worker.decode.run_values(&inputs, outputs)?)
+    }
+
+    /// Drops finished rows from the caches once they are a quarter of all, or all.
+    fn compact(&mut self, worker: &mut Worker) -> Result<(), LikelihoodError> {
+        let alive = |index: &usize| self.drafts[*index].outcome.is_none();
+        let rows = &self.part.rows;
+        let keep: Vec<usize> = (0..rows.len()).filter(|row| alive(&rows[*row])).collect();
+        if keep.is_empty() {
+            self.part.rows.clear();
+            self.part.caches.clear();
+        } else if 4 * keep.len() <= 3 * rows.len() {
+            self.part = self.keep(worker, &keep)?;
+        }
+        Ok(())
+    }
+
+    /// Some rows of the part at hand.
+    fn keep(&self, worker: &mut Worker, keep: &[usize]) -> Result<Part, LikelihoodError> {
+        let rows = keep.iter().map(|row| self.part.rows[*row]).collect();
+        let position = self.part.position;
+        if self.part.caches.is_empty() {
+            return Ok(Part { rows, caches: Vec::new(), position });
+        }
+        let indices: Tensor = Array1::from_iter(keep.iter().map(|row| *row as i64)).into();
+        let (names, outputs) = (self.cache_names(""), self.cache_names("_out"));
+        let mut inputs = vec![("keep", Input::Tensor(&indices))];
+        inputs.extend(names.iter().zip(&self.part.caches).map(|(name, cache)| (name.as_str(), Input::Value(cache))));
+        let outputs: Vec<&str> = outputs.iter().map(String::as_str).collect();
+        Ok(Part { rows, caches: worker.compact.run_values(&inputs, &outputs)?, position })
+    }
+
+    fn cache_names(&self, suffix: &str) -> Vec<String> {
+        (0..self.sampler.hyper.num_layers).flat_map(|i| ["k", "x"].map(|c| format!("{c}{suffix}_{i}"))).collect()
+    }
+}
+
+/// A float32 matrix as its rows.
+fn split_rows(tensor: Tensor) -> Result<Vec<Vec<f32>>, LikelihoodError> {
+    match tensor {
+        Tensor::F32(a) if a.ndim() == 2 => Ok(a.outer_iter().map(|row| row.iter().copied().collect()).collect()),
+        _ => Err(LikelihoodError::Output { output: 0, expected: "float32 (b, columns)" }),
+    }
+}

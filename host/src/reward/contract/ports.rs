@@ -1,0 +1,291 @@
+//! What a file's inputs and outputs are in terms of the contract.
+
+use super::ContractError;
+use super::metadata::Metadata;
+use super::units::{self, Dimension};
+use crate::graph::DataType;
+use crate::graph::onnx::tensor_proto::DataType as Element;
+use crate::graph::onnx::{GraphProto, ValueInfoProto, tensor_shape_proto, type_proto};
+
+/// What the host feeds into an input.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum InputKind {
+    /// Z, integer [n].
+    AtomicNumbers,
+    /// Cartesian, angstrom, float [n, 3].
+    Positions,
+    /// Lattice vectors as rows, angstrom, float [b, 3, 3].
+    Cell,
+    /// Crystal of each atom, integer [n].
+    Batch,
+    /// Centre and neighbour of each edge, integer [2, e].
+    EdgeIndex,
+    /// Cell offsets of the neighbour, float [e, 3].
+    EdgeShift,
+    /// The opposite edge, integer [e].
+    EdgeReverse,
+    /// Ordered pairs of edges with one centre, integer [2, t].
+    TripletIndex,
+    /// Fidelity or head, integer [b].
+    State,
+    /// A number that the sidecar pins, for each crystal or as a scalar.
+    Constant(f64),
+}
+
+/// An input of the file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelInput {
+    /// Its name in the file.
+    pub name: String,
+    /// What is fed.
+    pub kind: InputKind,
+    /// As which type.
+    pub data_type: DataType,
+    /// Number of axes.
+    pub rank: usize,
+}
+
+/// How an output becomes numbers of a crystal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputKind {
+    /// Total energy [b].
+    Energy,
+    /// Energy per atom [b].
+    EnergyPerAtom,
+    /// Forces [n, 3].
+    Forces,
+    /// Stress [b, 3, 3].
+    Stress,
+    /// Magnetic moments [n].
+    Magmoms,
+    /// A scalar property [b].
+    Property,
+    /// The mean eigenvalue of a symmetric tensor xx, yy, zz, yz, xz, xy [b, 6]: a third of its trace.
+    MeanEigenvalue,
+}
+
+/// An output of the file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelOutput {
+    /// Its name in the file.
+    pub name: String,
+    /// Its name in the contract: `energy`, `band_gap`, ...
+    pub quantity: String,
+    /// How it is read.
+    pub kind: OutputKind,
+    /// What its numbers are multiplied with to be in eV, eV/A, eV/A^3 or muB.
+    pub factor: f64,
+}
+
+/// An axis of an input: what its length counts.
+#[derive(Clone, Copy, PartialEq)]
+enum Axis {
+    Atoms,
+    Crystals,
+    Edges,
+    Triplets,
+    Fixed(i64),
+}
+
+use Axis::{Atoms, Crystals, Edges, Fixed, Triplets};
+
+const INPUTS: [(&str, InputKind, &[Axis]); 9] = [
+    ("atomic_numbers", InputKind::AtomicNumbers, &[Atoms]),
+    ("positions", InputKind::Positions, &[Atoms, Fixed(3)]),
+    ("cell", InputKind::Cell, &[Crystals, Fixed(3), Fixed(3)]),
+    ("batch", InputKind::Batch, &[Atoms]),
+    ("edge_index", InputKind::EdgeIndex, &[Fixed(2), Edges]),
+    ("edge_shift", InputKind::EdgeShift, &[Edges, Fixed(3)]),
+    ("edge_reverse", InputKind::EdgeReverse, &[Edges]),
+    ("triplet_index", InputKind::TripletIndex, &[Fixed(2), Triplets]),
+    ("state", InputKind::State, &[Crystals]),
+];
+
+impl InputKind {
+    fn is_float(self) -> bool {
+        matches!(self, Self::Positions | Self::Cell | Self::EdgeShift)
+    }
+
+    /// Whether the host needs neighbour lists for it.
+    pub fn needs_edges(self) -> bool {
+        matches!(self, Self::EdgeIndex | Self::EdgeShift | Self::EdgeReverse | Self::TripletIndex)
+    }
+}
+
+/// Length of each axis, `None` where it is free; `None` in all if the file states no shape.
+type Shape = Option<Vec<Option<i64>>>;
+
+fn type_and_shape(port: &ValueInfoProto) -> Option<(i32, Shape)> {
+    let Some(type_proto::Value::TensorType(tensor)) = port.r#type.as_ref()?.value.as_ref() else { return None };
+    let length = |dim: &tensor_shape_proto::Dimension| match dim.value {
+        Some(tensor_shape_proto::dimension::Value::DimValue(length)) => Some(length),
+        _ => None,
+    };
+    let shape = tensor.shape.as_ref().map(|shape| shape.dim.iter().map(length).collect());
+    Some((tensor.elem_type(), shape))
+}
+
+/// The inputs that must be fed, and whether the file was exported for one crystal at a time.
+pub(super) fn inputs(graph: &GraphProto, metadata: &Metadata) -> Result<(Vec<ModelInput>, bool), ContractError> {
+    // Files of old opsets list their weights among the inputs.
+    let weight = |port: &&ValueInfoProto| graph.initializer.iter().any(|weight| weight.name() == port.name());
+    let ports: Vec<&ValueInfoProto> = graph.input.iter().filter(|port| !weight(port)).collect();
+    for name in metadata.inputs.keys() {
+        if !ports.iter().any(|port| port.name() == name) {
+            return Err(no_such_port("inputs", name, &ports, metadata));
+        }
+    }
+    for name in metadata.constants.keys() {
+        if !ports.iter().any(|port| port.name() == name || contract_name(port, metadata) == name) {
+            return Err(no_such_port("constants", name, &ports, metadata));
+        }
+    }
+    let mut one_at_a_time = false;
+    let inputs = ports.iter().map(|port| input(port, metadata, &mut one_at_a_time)).collect::<Result<_, _>>()?;
+    Ok((inputs, one_at_a_time))
+}
+
+fn contract_name<'a>(port: &'a ValueInfoProto, metadata: &'a Metadata) -> &'a str {
+    metadata.inputs.get(port.name()).map_or(port.name(), String::as_str)
+}
+
+fn input(port: &ValueInfoProto, metadata: &Metadata, one_at_a_time: &mut bool) -> Result<ModelInput, ContractError> {
+    let name = port.name().to_owned();
+    let refused =
+        |problem: String| ContractError::Input { sidecar: metadata.sidecar.clone(), name: name.clone(), problem };
+    let Some((element, shape)) = type_and_shape(port) else {
+        return Err(refused("is not a tensor".into()));
+    };
+    let known_as = contract_name(port, metadata);
+    let pinned = metadata.constants.get(&name).or_else(|| metadata.constants.get(known_as));
+    let (kind, axes) = match (pinned, INPUTS.iter().find(|(known, ..)| *known == known_as)) {
+        (Some(value), _) => (InputKind::Constant(*value), &[Crystals][..]),
+        (None, Some((_, kind, axes))) => (*kind, *axes),
+        (None, None) => {
+            let names = INPUTS.map(|(known, ..)| known).join(", ");
+            return Err(refused(format!(
+                "is none of {names}; say which it is by `[inputs] {name} = \"...\"`, or pin it by `[constants] {name} = ...`"
+            )));
+        }
+    };
+    let scalar = matches!(kind, InputKind::Constant(_)) && shape.as_ref().is_some_and(Vec::is_empty);
+    let axes = if scalar { &[] } else { axes };
+    if let Some(shape) = &shape {
+        *one_at_a_time |= check_shape(shape, axes).map_err(refused)?;
+    }
+    let data_type = data_type(element, kind).map_err(refused)?;
+    Ok(ModelInput { name, kind, data_type, rank: axes.len() })
+}
+
+/// Whether the shape is fixed to one crystal; an error if it fits no batch.
+fn check_shape(shape: &[Option<i64>], axes: &[Axis]) -> Result<bool, String> {
+    if shape.len() != axes.len() {
+        return Err(format!("has {} axes instead of {}", shape.len(), axes.len()));
+    }
+    let mut one_at_a_time = false;
+    for (place, (length, axis)) in shape.iter().zip(axes).enumerate() {
+        let what = match axis {
+            Fixed(wanted) if length.is_none_or(|length| length == *wanted) => continue,
+            Fixed(wanted) => {
+                return Err(format!("has length {} on axis {place} instead of {wanted}", length.unwrap_or(0)));
+            }
+            Crystals if *length == Some(1) => {
+                one_at_a_time = true;
+                continue;
+            }
+            Crystals => "crystals",
+            Atoms => "atoms",
+            Edges => "edges",
+            Triplets => "triplets",
+        };
+        if let Some(length) = length {
+            return Err(format!("was exported for {length} {what} only; export it with a free axis {place}"));
+        }
+    }
+    Ok(one_at_a_time)
+}
+
+fn data_type(element: i32, kind: InputKind) -> Result<DataType, String> {
+    let found = match Element::try_from(element) {
+        Ok(Element::Float) => DataType::F32,
+        Ok(Element::Double) => DataType::F64,
+        Ok(Element::Int64) => DataType::I64,
+        Ok(Element::Int32) => DataType::I32,
+        Ok(other) => {
+            return Err(format!("has the element type {}, which is not fed", other.as_str_name().to_lowercase()));
+        }
+        Err(_) => return Err(format!("has the unknown element type {element}")),
+    };
+    let float = matches!(found, DataType::F32 | DataType::F64);
+    match kind {
+        InputKind::Constant(_) => Ok(found),
+        _ if float == kind.is_float() => Ok(found),
+        _ => Err(format!("has the element type {found} instead of {}", if float { "int64" } else { "float32" })),
+    }
+}
+
+/// The outputs that the contract understands; the others become warnings.
+pub(super) fn outputs(graph: &GraphProto, metadata: &mut Metadata) -> Result<Vec<ModelOutput>, ContractError> {
+    let ports: Vec<&ValueInfoProto> = graph.output.iter().collect();
+    if let Some(name) = metadata.outputs.keys().find(|name| !ports.iter().any(|port| port.name() == *name)) {
+        return Err(no_such_port("outputs", name, &ports, metadata));
+    }
+    let mut outputs: Vec<ModelOutput> = Vec::new();
+    for port in &ports {
+        match output(port, metadata)? {
+            Ok(output) if outputs.iter().any(|o| o.quantity == output.quantity) => {
+                let problem = format!("is a second output called `{}`", output.quantity);
+                return Err(ContractError::Output { sidecar: metadata.sidecar.clone(), name: output.name, problem });
+            }
+            Ok(output) => outputs.push(output),
+            Err(reason) => metadata.warnings.push(format!("output `{}` is ignored: {reason}", port.name())),
+        }
+    }
+    let unknown = metadata.named_outputs().find(|(name, ..)| !outputs.iter().any(|o| o.quantity == *name));
+    if let Some((_, key, path)) = unknown {
+        return Err(ContractError::UnknownKey { path: path.into(), key: key.into(), nearest: None });
+    }
+    Ok(outputs)
+}
+
+/// The outer error refuses the file, the inner one passes over this output.
+fn output(port: &ValueInfoProto, metadata: &Metadata) -> Result<Result<ModelOutput, String>, ContractError> {
+    let name = port.name().to_owned();
+    let quantity = metadata.outputs.get(&name).cloned().unwrap_or_else(|| name.clone());
+    let Some((element, shape)) = type_and_shape(port) else { return Ok(Err("it is not a tensor".into())) };
+    if !matches!(Element::try_from(element), Ok(Element::Float | Element::Double)) {
+        return Ok(Err("its numbers are not floats".into()));
+    }
+    let reduce = metadata.parsed(&format!("reduce.{quantity}"), "voigt_mean_eigenvalue", |text| {
+        (text == "voigt_mean_eigenvalue").then_some(OutputKind::MeanEigenvalue)
+    })?;
+    let per_atom = metadata.parsed("energy_per_atom", "true or false", |text| text.parse().ok())?.unwrap_or(false);
+    let (kind, dimension) = match (quantity.as_str(), reduce) {
+        (_, Some(kind)) => (kind, None),
+        ("energy", _) if per_atom => (OutputKind::EnergyPerAtom, Some(Dimension::Energy)),
+        ("energy", _) => (OutputKind::Energy, Some(Dimension::Energy)),
+        ("forces", _) => (OutputKind::Forces, Some(Dimension::Force)),
+        ("stress", _) => (OutputKind::Stress, Some(Dimension::Pressure)),
+        ("magmoms", _) => (OutputKind::Magmoms, Some(Dimension::Moment)),
+        _ => (OutputKind::Property, None),
+    };
+    if let (OutputKind::Property, Some(shape)) = (kind, &shape) {
+        match shape[..] {
+            [] | [_] | [_, Some(1)] => {}
+            [_, Some(6)] => {
+                return Ok(Err(format!(
+                    "it has six numbers per crystal and no `reduce.{quantity}` says how to make one of them"
+                )));
+            }
+            _ => return Ok(Err(format!("it has {} axes, and is not one number per crystal", shape.len()))),
+        }
+    }
+    let expected = units::names(dimension);
+    let factor = metadata.parsed(&format!("unit.{quantity}"), &expected, |unit| units::factor(unit, dimension))?;
+    Ok(Ok(ModelOutput { name, quantity, kind, factor: factor.unwrap_or(1.0) }))
+}
+
+fn no_such_port(table: &'static str, name: &str, ports: &[&ValueInfoProto], metadata: &Metadata) -> ContractError {
+    let known = ports.iter().map(|port| port.name().to_owned()).collect();
+    ContractError::NoSuchPort { path: metadata.sidecar.clone(), table, name: name.into(), known }
+}

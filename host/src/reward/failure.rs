@@ -1,0 +1,85 @@
+//! Why a crystal has no value for a term.
+
+use crate::crystal::Element;
+
+/// A failure of one term on one crystal.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Failure {
+    /// There is no structure to score: the generator's or the reader's reason.
+    #[error("no structure: {0}")]
+    NoStructure(String),
+    /// Atoms (or an atom and its image) nearer than a bound.
+    #[error("two atoms are {distance:.3} A apart, nearer than {bound} A")]
+    TooClose {
+        /// Smallest distance, angstrom.
+        distance: f64,
+        /// Smallest distance allowed, angstrom.
+        bound: f64,
+    },
+    /// An element that the model was not made for.
+    #[error("the model does not know {0}")]
+    Element(Element),
+    /// An atom without any neighbour inside the model's cutoff, for which most models return a meaningless number.
+    #[error("atom {atom} ({element}) has no neighbour within the model's cutoff of {cutoff} A")]
+    Isolated {
+        /// The atom, counted from 1.
+        atom: usize,
+        /// Its element.
+        element: Element,
+        /// Angstrom.
+        cutoff: f64,
+    },
+    /// More neighbours than one crystal may have.
+    #[error("{0}")]
+    TooDense(String),
+    /// A NaN or an infinity where a number must stand.
+    #[error("{source_name} is {value}")]
+    NotFinite {
+        /// What gave it: a model's output, a term.
+        source_name: String,
+        /// NaN or an infinity.
+        value: f64,
+    },
+    /// The model could not be run on this crystal.
+    #[error("the model failed: {0}")]
+    Model(String),
+    /// A density that no crystal has.
+    #[error("density {value:.3e} g/cm^3, outside {low} to {high} g/cm^3")]
+    Density {
+        /// g/cm^3.
+        value: f64,
+        /// Lowest density believed, g/cm^3.
+        low: f64,
+        /// Highest density believed, g/cm^3.
+        high: f64,
+    },
+    /// An energy too far below the hull to be true.
+    #[error("{value:.3} eV/atom relative to the hull, below the bound of {bound} eV/atom")]
+    BelowHull {
+        /// eV/atom.
+        value: f64,
+        /// Lowest value believed, eV/atom.
+        bound: f64,
+    },
+    /// The hull has no answer for this composition.
+    #[error("{0}")]
+    Hull(String),
+}
+
+impl Failure {
+    /// The kind of failure, by which failures are counted.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::NoStructure(_) => "no structure",
+            Self::TooClose { .. } => "atoms too close",
+            Self::Element(_) => "unknown element",
+            Self::Isolated { .. } => "isolated atom",
+            Self::TooDense(_) => "too dense",
+            Self::NotFinite { .. } => "not finite",
+            Self::Model(_) => "model failed",
+            Self::Density { .. } => "absurd density",
+            Self::BelowHull { .. } => "below the hull",
+            Self::Hull(_) => "not on the hull's elements",
+        }
+    }
+}

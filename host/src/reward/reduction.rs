@@ -1,0 +1,348 @@
+//! From outcomes to one objective value per row.
+//!
+//! The rule that everything here serves: a failure never scores above a success. A failed term takes its documented worst
+//! value, or else the batch's worst; since an expression may turn any value into a good one (`abs(e_hull)`), the objective
+//! of a failed row is in the end also capped by the lowest objective among the rows that succeeded.
+
+use std::collections::BTreeMap;
+
+use super::table::mean_and_spread;
+use super::{NotFinite, Objective, OnFailure, Outcome, RewardTable};
+
+/// One objective value per row, each finite; `None` for a row that was dropped. Made by [`RewardTable::objective_values`] alone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ObjectiveValues {
+    values: Vec<Option<f64>>,
+    failed: usize,
+}
+
+/// Why a table has no objective values.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ReductionError {
+    /// More rows failed than the run allows.
+    #[error("{failed} of {rows} crystals failed, more than max_failed = {max_failed} allows; reasons: {reasons}")]
+    TooManyFailed {
+        /// Rows on which a term of the objective, a filter or the expression itself failed.
+        failed: usize,
+        /// Rows in all.
+        rows: usize,
+        /// Largest fraction allowed.
+        max_failed: f64,
+        /// Kinds of failure with their counts, most frequent first.
+        reasons: String,
+    },
+    /// The objective was parsed against other terms than the table has.
+    #[error("the table has no term `{0}`, which the objective names")]
+    NoTerm(String),
+}
+
+impl RewardTable {
+    /// The objective of every row.
+    ///
+    /// A row succeeds when every term of the objective has a value, the expression is finite and no filter rejects it. Any
+    /// other row is dropped if a term that it misses says so; otherwise its missing terms are replaced (see [`OnFailure`]).
+    /// Unless all of them were replaced by numbers that the user chose, the result is lowered to the lowest objective among
+    /// the successes. Without a success and without a documented worst value there is nothing to go by: the row is dropped.
+    ///
+    /// # Errors
+    /// [`ReductionError::TooManyFailed`] when more than `max_failed` (a fraction) of the rows failed; a row that a filter
+    /// rejected by its bound has not failed.
+    pub fn objective_values(&self, objective: &Objective, max_failed: f64) -> Result<ObjectiveValues, ReductionError> {
+        let reduction = Reduction::new(self, objective)?;
+        let failures: Vec<&'static str> = (0..self.rows()).filter_map(|row| reduction.failure(row)).collect();
+        let failed = failures.len();
+        if failed as f64 > max_failed * self.rows() as f64 {
+            let reasons = count(&failures);
+            return Err(ReductionError::TooManyFailed { failed, rows: self.rows(), max_failed, reasons });
+        }
+        let values = (0..self.rows()).map(|row| reduction.value(row)).collect();
+        Ok(ObjectiveValues { values, failed })
+    }
+}
+
+impl ObjectiveValues {
+    /// The value of every row, finite; `None` where the row was dropped.
+    pub fn values(&self) -> &[Option<f64>] {
+        &self.values
+    }
+
+    /// How many rows failed.
+    pub fn failed(&self) -> usize {
+        self.failed
+    }
+
+    /// Mean over the rows that were kept.
+    pub fn mean(&self) -> Option<f64> {
+        mean_and_spread(&self.values.iter().flatten().copied().collect::<Vec<_>>()).0
+    }
+}
+
+/// What the rows of a batch say about each other.
+struct Reduction<'a> {
+    table: &'a RewardTable,
+    objective: &'a Objective,
+    /// Column of each term of the objective.
+    used: Vec<usize>,
+    /// Smallest and largest value of each used term in the batch.
+    extremes: Vec<Option<(f64, f64)>>,
+    /// Objective of each row that succeeded.
+    successes: Vec<Option<f64>>,
+    lowest: Option<f64>,
+}
+
+impl<'a> Reduction<'a> {
+    fn new(table: &'a RewardTable, objective: &'a Objective) -> Result<Self, ReductionError> {
+        let find = |name: &String| {
+            let found = table.columns().iter().position(|c| c.name == *name);
+            found.ok_or_else(|| ReductionError::NoTerm(name.clone()))
+        };
+        let used = objective.terms().iter().map(find).collect::<Result<Vec<_>, _>>()?;
+        let extremes =
+            used.iter().map(|&c| extremes((0..table.rows()).filter_map(|r| table.row(r)[c].value()))).collect();
+        let mut reduction = Self { table, objective, used, extremes, successes: Vec::new(), lowest: None };
+        reduction.successes = (0..table.rows())
+            .map(|row| if table.rejected(row) { None } else { reduction.complete(row)?.ok() })
+            .collect();
+        reduction.lowest = reduction.successes.iter().flatten().copied().reduce(f64::min);
+        Ok(reduction)
+    }
+
+    /// The expression's result where every term of it has a value.
+    fn complete(&self, row: usize) -> Option<Result<f64, NotFinite>> {
+        let values: Option<Vec<f64>> = self.used.iter().map(|&c| self.table.row(row)[c].value()).collect();
+        values.map(|values| self.objective.evaluate(&values))
+    }
+
+    /// The kind of failure of a row, if it failed.
+    fn failure(&self, row: usize) -> Option<&'static str> {
+        let outcomes = self.table.row(row);
+        let filters = self.table.columns().iter().zip(outcomes).filter(|(c, _)| c.bound.is_some()).map(|(_, o)| o);
+        let failed = filters.chain(self.used.iter().map(|&c| &outcomes[c])).find_map(|outcome| match outcome {
+            Outcome::Failed(failure) => Some(failure.kind()),
+            _ => None,
+        });
+        failed.or_else(|| matches!(self.complete(row), Some(Err(_))).then_some("objective not finite"))
+    }
+
+    fn value(&self, row: usize) -> Option<f64> {
+        if let Some(value) = self.successes[row] {
+            return Some(value);
+        }
+        let outcomes = self.table.row(row);
+        let columns = &self.table.columns();
+        let missing = |c: &usize| outcomes[*c].value().is_none();
+        let failed_filter = |c: &usize| columns[*c].bound.is_some() && matches!(outcomes[*c], Outcome::Failed(_));
+        let failed_filters = (0..columns.len()).filter(failed_filter);
+        if failed_filters
+            .chain(self.used.iter().copied().filter(missing))
+            .any(|c| columns[c].on_failure == OnFailure::Drop)
+        {
+            return None;
+        }
+        let mut replaced_columns = self.used.iter().copied().filter(missing).peekable();
+        let chosen_by_user = replaced_columns.peek().is_some()
+            && replaced_columns.all(|c| matches!(columns[c].on_failure, OnFailure::Value(_)));
+        match (self.replaced(row), self.lowest) {
+            (Some(value), _) if chosen_by_user => Some(value),
+            (Some(value), Some(lowest)) => Some(value.min(lowest)),
+            (value, lowest) => value.or(lowest),
+        }
+    }
+
+    /// The objective with the missing terms replaced: by the user's number, the documented worst value, or whichever end of
+    /// the batch's values lowers the objective more.
+    fn replaced(&self, row: usize) -> Option<f64> {
+        let outcomes = self.table.row(row);
+        let mut values = Vec::with_capacity(self.used.len());
+        let mut undecided = Vec::new();
+        for (place, &c) in self.used.iter().enumerate() {
+            let column = &self.table.columns()[c];
+            values.push(match (&outcomes[c], column.on_failure, column.worst) {
+                (Outcome::Value(value), _, _) => *value,
+                (_, OnFailure::Value(value), _) => value,
+                (_, _, Some(worst)) => worst,
+                _ => {
+                    undecided.push(place);
+                    self.extremes[place]?.0
+                }
+            });
+        }
+        for place in undecided {
+            let (low, high) = self.extremes[place]?;
+            let mut at = |value| {
+                values[place] = value;
+                self.objective.evaluate(&values)
+            };
+            let (with_low, with_high) = (at(low), at(high));
+            let low_is_worse = matches!((with_low, with_high), (Ok(a), Ok(b)) if a < b);
+            values[place] = if low_is_worse { low } else { high };
+        }
+        self.objective.evaluate(&values).ok()
+    }
+}
+
+fn extremes(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    values.fold(None, |range, x| {
+        let (low, high) = range.unwrap_or((x, x));
+        Some((low.min(x), high.max(x)))
+    })
+}
+
+/// "atoms too close (12), isolated atom (3)".
+fn count(kinds: &[&'static str]) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for kind in kinds {
+        *counts.entry(kind).or_default() += 1;
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+    counts.iter().map(|(kind, n)| format!("{kind} ({n})")).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Column, Failure};
+    use super::*;
+    use proptest::prelude::*;
+
+    fn column(name: &str, on_failure: OnFailure, worst: Option<f64>) -> Column {
+        Column { name: name.into(), on_failure, worst, bound: None }
+    }
+
+    fn failed() -> Outcome {
+        Outcome::Failed(Failure::Model("out of order".into()))
+    }
+
+    fn table(columns: Vec<Column>, rows: &[&[Outcome]]) -> RewardTable {
+        let mut table = RewardTable::new(columns, rows.len());
+        for (r, row) in rows.iter().enumerate() {
+            for (c, outcome) in row.iter().enumerate() {
+                table.set(r, c, outcome.clone());
+            }
+        }
+        table
+    }
+
+    fn reduce(table: &RewardTable, objective: &str) -> Vec<Option<f64>> {
+        let names: Vec<&str> = table.columns().iter().map(|c| c.name.as_str()).collect();
+        let objective = Objective::parse(objective, &names).unwrap();
+        table.objective_values(&objective, 1.0).unwrap().values().to_vec()
+    }
+
+    const V: fn(f64) -> Outcome = Outcome::Value;
+
+    #[test]
+    fn a_failure_takes_the_documented_worst_value() {
+        let hull = column("e_hull", OnFailure::Worst, Some(10.0));
+        let t = table(vec![hull], &[&[V(0.2)], &[failed()], &[V(f64::NAN)], &[V(-0.1)]]);
+        assert_eq!(reduce(&t, "-e_hull"), [Some(-0.2), Some(-10.0), Some(-10.0), Some(0.1)]);
+        // The worst value would be the best here: the lowest success caps it.
+        assert_eq!(reduce(&t, "abs(e_hull)"), [Some(0.2), Some(0.1), Some(0.1), Some(0.1)]);
+        assert_eq!(reduce(&t, "e_hull"), [Some(0.2), Some(-0.1), Some(-0.1), Some(-0.1)]);
+    }
+
+    #[test]
+    fn a_failure_without_documented_worst_takes_the_batch_value_that_lowers_the_objective() {
+        let columns = vec![column("eps", OnFailure::Worst, None), column("gap", OnFailure::Worst, None)];
+        let t = table(columns, &[&[V(2.0), V(1.0)], &[V(8.0), V(4.0)], &[failed(), V(0.5)], &[failed(), failed()]]);
+        assert_eq!(reduce(&t, "eps * gap"), [Some(2.0), Some(32.0), Some(1.0), Some(1.0)]);
+        // Lowest where eps is highest: gap - 8, below the lowest success (1 - 2 and 4 - 8).
+        assert_eq!(reduce(&t, "gap - eps"), [Some(-1.0), Some(-4.0), Some(-7.5), Some(-7.5)]);
+    }
+
+    #[test]
+    fn drop_and_value_do_what_the_user_asked() {
+        let rows: &[&[Outcome]] = &[&[V(3.0)], &[failed()], &[V(1.0)]];
+        let dropped = table(vec![column("gap", OnFailure::Drop, None)], rows);
+        assert_eq!(reduce(&dropped, "gap"), [Some(3.0), None, Some(1.0)]);
+        let valued = table(vec![column("gap", OnFailure::Value(7.0), Some(0.0))], rows);
+        assert_eq!(reduce(&valued, "2 * gap"), [Some(6.0), Some(14.0), Some(2.0)]);
+        // No finite value comes of the user's number: back to the rule.
+        let log = table(vec![column("gap", OnFailure::Value(0.0), None)], rows);
+        assert_eq!(reduce(&log, "log(gap)")[1], Some(0.0));
+    }
+
+    #[test]
+    fn an_expression_without_finite_value_is_a_failure_of_the_row() {
+        let t = table(vec![column("gap", OnFailure::Worst, None)], &[&[V(2.0)], &[V(0.0)], &[V(1.0)]]);
+        assert_eq!(reduce(&t, "1 / gap"), [Some(0.5), Some(0.5), Some(1.0)]);
+        let objective = Objective::parse("1 / gap", &["gap"]).unwrap();
+        assert_eq!(t.objective_values(&objective, 0.5).unwrap().failed(), 1);
+    }
+
+    #[test]
+    fn a_rejected_row_has_not_failed_and_is_not_rewarded() {
+        let filter = Column { bound: Some(1.0), ..column("neutral", OnFailure::Worst, None) };
+        let columns = vec![filter, column("gap", OnFailure::Worst, None)];
+        let t =
+            table(columns, &[&[V(1.0), V(3.0)], &[V(0.0), Outcome::NotAsked], &[V(0.0), V(9.0)], &[V(1.0), V(5.0)]]);
+        assert_eq!(reduce(&t, "gap"), [Some(3.0), Some(3.0), Some(3.0), Some(5.0)]);
+        let objective = Objective::parse("gap", &["neutral", "gap"]).unwrap();
+        assert_eq!(t.objective_values(&objective, 0.0).unwrap().failed(), 0);
+    }
+
+    #[test]
+    fn too_many_failures_stop_with_their_reasons() {
+        let hull = column("e_hull", OnFailure::Worst, Some(10.0));
+        let close = Outcome::Failed(Failure::TooClose { distance: 0.3, bound: 0.5 });
+        let t =
+            table(vec![hull], &[&[V(0.2)], &[failed()], std::slice::from_ref(&close), std::slice::from_ref(&close)]);
+        let objective = Objective::parse("-e_hull", &["e_hull"]).unwrap();
+        assert_eq!(
+            t.objective_values(&objective, 0.5).unwrap_err().to_string(),
+            "3 of 4 crystals failed, more than max_failed = 0.5 allows; reasons: atoms too close (2), model failed (1)"
+        );
+        let other = Objective::parse("gap", &["gap"]).unwrap();
+        assert_eq!(t.objective_values(&other, 1.0), Err(ReductionError::NoTerm("gap".into())));
+    }
+
+    #[test]
+    fn a_batch_without_success_or_worst_value_is_dropped() {
+        let t = table(vec![column("gap", OnFailure::Worst, None)], &[&[failed()], &[failed()]]);
+        assert_eq!(reduce(&t, "gap"), [None, None]);
+        assert_eq!(RewardTable::new(vec![], 0).statistics(), []);
+    }
+
+    fn any_outcome() -> impl Strategy<Value = Outcome> {
+        prop_oneof![
+            3 => (-20.0..20.0f64).prop_map(Outcome::Value),
+            1 => Just(Outcome::Value(f64::NAN)),
+            1 => Just(failed()),
+            1 => Just(Outcome::NotAsked),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_failed_row_never_scores_above_a_successful_one(
+            rows in proptest::collection::vec([any_outcome(), any_outcome(), any_outcome()], 1..12),
+            which in 0..8usize,
+            worst in proptest::option::of(-50.0..50.0f64),
+        ) {
+            let expression = ["-a", "abs(a)", "a * b", "-abs(a - 1.4) - 0.5*relu(b - 0.1)", "log(a) + b", "1 / a",
+                              "gauss(a, 0, 2) * step(b, 0)", "exp(a^2) - b"][which];
+            let columns = vec![
+                column("a", OnFailure::Worst, worst),
+                column("b", OnFailure::Worst, None),
+                Column { bound: Some(0.0), ..column("filter", OnFailure::Worst, None) },
+            ];
+            let rows: Vec<&[Outcome]> = rows.iter().map(|r| r.as_slice()).collect();
+            let t = table(columns, &rows);
+            let values = reduce(&t, expression);
+            let objective = Objective::parse(expression, &["a", "b"]).unwrap();
+            let reduction = Reduction::new(&t, &objective).unwrap();
+            let succeeded = |row: usize| reduction.successes[row].is_some();
+            let lowest = (0..rows.len()).filter(|r| succeeded(*r)).filter_map(|r| values[r]).reduce(f64::min);
+            for (row, value) in values.iter().enumerate() {
+                if let Some(value) = value {
+                    prop_assert!(value.is_finite());
+                    if !succeeded(row) && lowest.is_some_and(|lowest| *value > lowest) {
+                        prop_assert!(false, "row {row} failed and has {value}, above {lowest:?}");
+                    }
+                } else {
+                    prop_assert!(lowest.is_none());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Outcomes of every term on every row.
+
+use std::collections::BTreeMap;
+
+use super::Failure;
+
+/// What one term gave for one row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// A finite number.
+    Value(f64),
+    /// No number, and why.
+    Failed(Failure),
+    /// Not computed, because a filter had rejected the row.
+    NotAsked,
+}
+
+impl Outcome {
+    /// The number, if there is one.
+    pub fn value(&self) -> Option<f64> {
+        if let Self::Value(value) = self { Some(*value) } else { None }
+    }
+}
+
+impl From<Result<f64, Failure>> for Outcome {
+    fn from(result: Result<f64, Failure>) -> Self {
+        result.map_or_else(Self::Failed, Self::Value)
+    }
+}
+
+/// What a failed term means for its row.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum OnFailure {
+    /// The term counts as its documented worst value, else as the worst of the batch; the row never beats a success.
+    #[default]
+    Worst,
+    /// The row leaves the batch.
+    Drop,
+    /// The term counts as this number, exactly.
+    Value(f64),
+}
+
+/// A term's place in the table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Column {
+    /// Name of the term.
+    pub name: String,
+    /// What its failures mean.
+    pub on_failure: OnFailure,
+    /// Its documented worst value, if it has one: 10 eV/atom for an energy above hull.
+    pub worst: Option<f64>,
+    /// For a filter: rows whose value is lower (or missing) are rejected.
+    pub bound: Option<f64>,
+}
+
+/// Rows x terms.
+#[derive(Clone, Debug)]
+pub struct RewardTable {
+    columns: Vec<Column>,
+    rows: usize,
+    /// Row-major.
+    cells: Vec<Outcome>,
+}
+
+/// One term over a batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TermStatistics {
+    /// Name of the term.
+    pub name: String,
+    /// Rows with a value.
+    pub values: usize,
+    /// Mean of these values; `None` without any.
+    pub mean: Option<f64>,
+    /// Their standard deviation (of the population).
+    pub spread: Option<f64>,
+    /// Rows that failed, by kind of failure.
+    pub failures: BTreeMap<&'static str, usize>,
+    /// Rows that a filter had rejected before.
+    pub not_asked: usize,
+}
+
+impl RewardTable {
+    /// A table in which nothing has been asked yet.
+    pub fn new(columns: Vec<Column>, rows: usize) -> Self {
+        let cells = vec![Outcome::NotAsked; rows * columns.len()];
+        Self { columns, rows, cells }
+    }
+
+    /// The terms, in the order of the columns.
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The outcomes of a row, one per column.
+    pub fn row(&self, row: usize) -> &[Outcome] {
+        &self.cells[row * self.columns.len()..][..self.columns.len()]
+    }
+
+    /// Records an outcome; a value that is not finite is recorded as a failure.
+    pub fn set(&mut self, row: usize, column: usize, outcome: Outcome) {
+        let outcome = match outcome {
+            Outcome::Value(value) if !value.is_finite() => {
+                Outcome::Failed(Failure::NotFinite { source_name: self.columns[column].name.clone(), value })
+            }
+            outcome => outcome,
+        };
+        self.cells[row * self.columns.len() + column] = outcome;
+    }
+
+    /// Whether a filter rejects a row, by its value or by its failure.
+    pub fn rejected(&self, row: usize) -> bool {
+        let passes = |(column, outcome): (&Column, &Outcome)| match (column.bound, outcome) {
+            (None, _) | (Some(_), Outcome::NotAsked) => true,
+            (Some(bound), Outcome::Value(value)) => *value >= bound,
+            (Some(_), Outcome::Failed(_)) => false,
+        };
+        !self.columns.iter().zip(self.row(row)).all(passes)
+    }
+
+    /// Mean, spread and failures of every term.
+    pub fn statistics(&self) -> Vec<TermStatistics> {
+        let column = |(index, column): (usize, &Column)| {
+            let outcomes = || (0..self.rows).map(move |row| &self.row(row)[index]);
+            let values: Vec<f64> = outcomes().filter_map(Outcome::value).collect();
+            let (mean, spread) = mean_and_spread(&values);
+            let mut failures = BTreeMap::new();
+            for outcome in outcomes() {
+                if let Outcome::Failed(failure) = outcome {
+                    *failures.entry(failure.kind()).or_insert(0) += 1;
+                }
+            }
+            let not_asked = outcomes().filter(|o| **o == Outcome::NotAsked).count();
+            TermStatistics { name: column.name.clone(), values: values.len(), mean, spread, failures, not_asked }
+        };
+        self.columns.iter().enumerate().map(column).collect()
+    }
+}
+
+pub(super) fn mean_and_spread(values: &[f64]) -> (Option<f64>, Option<f64>) {
+    if values.is_empty() {
+        return (None, None);
+    }
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let variance = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n;
+    (Some(mean), Some(variance.sqrt()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statistics_count_values_failures_and_rows_not_asked() {
+        let gap = Column { name: "gap".into(), on_failure: OnFailure::Worst, worst: None, bound: None };
+        let mut t = RewardTable::new(vec![gap], 5);
+        t.set(0, 0, Outcome::Value(1.0));
+        t.set(1, 0, Outcome::Value(3.0));
+        t.set(2, 0, Outcome::Failed(Failure::Model("out of order".into())));
+        t.set(4, 0, Outcome::Value(f64::INFINITY));
+        let expected = TermStatistics {
+            name: "gap".into(),
+            values: 2,
+            mean: Some(2.0),
+            spread: Some(1.0),
+            failures: BTreeMap::from([("model failed", 1), ("not finite", 1)]),
+            not_asked: 1,
+        };
+        assert_eq!(t.statistics(), [expected]);
+    }
+}

@@ -1,0 +1,77 @@
+//! Where a graph runs.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::Error;
+
+/// The device a user asks for: `auto`, `cpu`, `cuda` or `cuda:N`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Device {
+    /// CUDA if the loaded library has it and it works, else the processor.
+    #[default]
+    Auto,
+    /// The processor.
+    Cpu,
+    /// The CUDA device of this index; never replaced by another.
+    Cuda(u32),
+}
+
+impl FromStr for Device {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let unknown = || Error::UnknownDevice { given: text.to_owned() };
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Ok(Self::Cuda(0)),
+            _ => {
+                let index = text.strip_prefix("cuda:").ok_or_else(unknown)?;
+                let digits = !index.is_empty() && index.bytes().all(|byte| byte.is_ascii_digit());
+                // ONNX Runtime takes the index as a C int.
+                let index = index.parse().ok().filter(|&n: &u32| digits && n <= i32::MAX as u32);
+                index.map(Self::Cuda).ok_or_else(unknown)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(0) => f.write_str("cuda"),
+            Self::Cuda(index) => write!(f, "cuda:{index}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_is_read_and_written_back() {
+        for (text, device) in [
+            ("auto", Device::Auto),
+            ("cpu", Device::Cpu),
+            ("cuda", Device::Cuda(0)),
+            ("cuda:1", Device::Cuda(1)),
+            ("cuda:12", Device::Cuda(12)),
+        ] {
+            assert_eq!(text.parse::<Device>().unwrap(), device);
+            assert_eq!(device.to_string(), text);
+        }
+        assert_eq!("cuda:0".parse::<Device>().unwrap(), Device::Cuda(0));
+    }
+
+    #[test]
+    fn anything_else_is_refused_with_the_choices() {
+        for text in ["", "gpu", "CPU", "cuda:", "cuda:-1", "cuda:+1", "cuda:1.0", "cuda:4294967296", "cuda 0"] {
+            let error = text.parse::<Device>().unwrap_err().to_string();
+            assert_eq!(error, format!("unknown device `{text}`: use `auto`, `cpu`, `cuda` or `cuda:N`"));
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The directory of fetched libraries: nothing in it is used unless its hash is the pinned one.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::LocateError;
+use super::fetch::Tools;
+use super::wheel::{VERSION, Wheel};
+
+/// The folder of one wheel's files.
+pub(super) fn folder(cache: &Path, wheel: &Wheel<'_>) -> PathBuf {
+    cache.join(format!("onnxruntime-{VERSION}-{}-{}-{}", wheel.build.name(), wheel.os, wheel.arch))
+}
+
+/// The library of `wheel`, if all its files are there and whole.
+pub(super) fn find(cache: &Path, wheel: &Wheel<'_>) -> Option<PathBuf> {
+    let folder = folder(cache, wheel);
+    for member in wheel.members {
+        let path = folder.join(member.file);
+        // The length is looked at first: it tells a cut file without reading it.
+        if fs::metadata(&path).ok()?.len() != member.bytes || sha256(&path).ok()? != member.sha256 {
+            return None;
+        }
+    }
+    Some(folder.join(wheel.members.first()?.file))
+}
+
+/// Fetches `wheel` into the cache. Processes that start together wait for the first of them and then find its files.
+pub(super) fn install(
+    cache: &Path,
+    wheel: &Wheel<'_>,
+    tools: &Tools<'_>,
+    announce: &dyn Fn(&str),
+) -> Result<PathBuf, LocateError> {
+    let folder = folder(cache, wheel);
+    let failed = |source| LocateError::Cache { path: folder.clone(), source };
+    fs::create_dir_all(&folder).map_err(failed)?;
+    let lock = File::create(folder.join("lock")).map_err(failed)?;
+    // File systems without locks are no reason to stop: every file is renamed into place whole.
+    if let Err(error) = lock.lock() {
+        tracing::debug!("cannot lock `{}`: {error}", folder.display());
+    }
+    if let Some(library) = find(cache, wheel) {
+        return Ok(library);
+    }
+    let megabytes = wheel.bytes / 1_000_000;
+    announce(&format!("fetching ONNX Runtime {VERSION} ({megabytes} MB) into {}", folder.display()));
+    let scratch = tempfile::tempdir_in(&folder).map_err(failed)?;
+    tools.fetch(wheel, scratch.path())?;
+    for member in wheel.members {
+        let fetched = scratch.path().join(member.file);
+        check(&fetched, member.file, member.sha256)?;
+        fs::rename(&fetched, folder.join(member.file)).map_err(failed)?;
+    }
+    find(cache, wheel).ok_or_else(|| failed(io::Error::other("the files just written are not there")))
+}
+
+/// Unpacks the members of the wheel file at `path` into `target`, after checking the wheel's hash.
+pub(super) fn unpack(path: &Path, wheel: &Wheel<'_>, target: &Path) -> Result<(), LocateError> {
+    check(path, wheel.file, wheel.sha256)?;
+    let unpack = || -> io::Result<()> {
+        let mut archive = zip::ZipArchive::new(File::open(path)?)?;
+        for member in wheel.members {
+            let mut packed = archive.by_name(&format!("onnxruntime/capi/{}", member.file))?;
+            let mut file = File::create(target.join(member.file))?;
+            io::copy(&mut packed, &mut file)?;
+            file.flush()?;
+            file.sync_all()?;
+        }
+        Ok(())
+    };
+    unpack().map_err(|source| LocateError::Cache { path: path.to_owned(), source })
+}
+
+fn check(path: &Path, name: &str, expected: &str) -> Result<(), LocateError> {
+    let found = sha256(path).map_err(|source| LocateError::Cache { path: path.to_owned(), source })?;
+    if found == expected {
+        return Ok(());
+    }
+    Err(LocateError::Hash { file: name.to_owned(), expected: expected.to_owned(), found })
+}
+
+/// SHA-256 of a file, in lower-case hexadecimal.
+pub(super) fn sha256(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+            length => hash.update(&buffer[..length]),
+        }
+    }
+}

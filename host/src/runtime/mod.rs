@@ -1,0 +1,26 @@
+//! ONNX Runtime: find and load the library, choose a device, run graphs.
+//!
+//! The only module that names `ort`. A process loads one library, once ([`Runtime::open`]); from then on a [`Session`] runs one
+//! model, on tensors of [`crate::graph`]. The library itself is never part of the build: the [`Locator`] finds an installed one
+//! or fetches the pinned wheel, and refuses whatever does not carry the pinned hash. This module prints nothing: what a user
+//! should read while waiting goes through a callback.
+
+mod binding;
+mod device;
+mod doctor;
+mod environment;
+mod error;
+mod locate;
+mod session;
+#[cfg(test)]
+mod testing;
+mod value;
+
+pub use binding::Binding;
+pub use device::Device;
+pub use doctor::{Loaded, Provider, Report, doctor};
+pub use environment::Runtime;
+pub use error::Error;
+pub use locate::{Found, Library, LocateError, Locator, Setup};
+pub use session::{Optimization, Session, SessionOptions, default_threads};
+pub use value::{Dim, Input, TensorInfo, Value};

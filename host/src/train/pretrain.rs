@@ -1,0 +1,322 @@
+//! Maximum likelihood (spec section 6): shuffle, one Adam step per batch, validation after every epoch, early stop.
+
+use ndarray::{ArrayD, IxDyn};
+use rand::Rng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use super::Adam;
+use crate::crystal::Tokens;
+use crate::graph::Tensor;
+use crate::policy::{
+    Hyperparameters, Likelihood, LikelihoodError, LogProbability, Parameters, Resources, keyed_stream, logp_graph,
+    nll_gradient_graph,
+};
+use crate::runtime::Runtime;
+
+/// What is trained on, and what is held out.
+#[derive(Clone, Debug, Default)]
+pub struct PretrainData {
+    /// Seen in training.
+    pub train: Vec<Tokens>,
+    /// Never trained on: decides when to stop.
+    pub valid: Vec<Tokens>,
+}
+
+/// The learning rate over time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schedule {
+    /// Always the same.
+    Constant,
+    /// Down to zero at the last epoch along half a period of the cosine (Loshchilov and Hutter 2017, without restarts).
+    Cosine,
+}
+
+/// How to train.
+#[derive(Clone, Debug)]
+pub struct PretrainSettings {
+    /// Crystals per step; an incomplete last batch is dropped.
+    pub batch: usize,
+    /// Passes over the data.
+    pub epochs: usize,
+    /// Largest learning rate.
+    pub learning_rate: f64,
+    /// Its course.
+    pub schedule: Schedule,
+    /// Steps over which the rate rises from zero.
+    pub warmup_steps: usize,
+    /// Global norm to which gradients are clipped.
+    pub grad_clip: f64,
+    /// Epochs without a better validation NLL after which training stops; 0 for never.
+    pub patience: usize,
+    /// Seed of the shuffles and dropout masks.
+    pub seed: u64,
+    /// Where and how widely to run.
+    pub resources: Resources,
+}
+
+/// Everything that a resumed training needs.
+#[derive(Clone, Debug)]
+pub struct PretrainState {
+    /// Current parameters.
+    pub parameters: Parameters,
+    /// Optimiser.
+    pub adam: Adam,
+    /// Epochs finished.
+    pub epoch: usize,
+    /// Parameters with the lowest validation NLL.
+    pub best: Parameters,
+    /// That NLL.
+    pub best_nll: f64,
+    /// The epoch that reached it.
+    pub best_epoch: usize,
+}
+
+/// What is reported of an epoch. NLL is per crystal, nats.
+#[derive(Clone, Copy, Debug)]
+pub struct Epoch {
+    /// From 1.
+    pub epoch: usize,
+    /// Mean over the epoch's training batches, with dropout.
+    pub train_nll: f64,
+    /// Mean over the held-out crystals, without dropout; parts as log-probabilities.
+    pub valid: LogProbability,
+    /// Learning rate of the last step.
+    pub learning_rate: f64,
+    /// Median of the gradient norms before clipping.
+    pub grad_norm: f64,
+    /// Steps whose gradient was not finite and that were skipped.
+    pub skipped: usize,
+    /// Whether the validation NLL is the lowest so far.
+    pub best: bool,
+}
+
+/// What a training tells the outside, and is told by it.
+pub trait PretrainObserver {
+    /// A step is done: how many of how many in this epoch.
+    fn step(&mut self, done: usize, of: usize);
+    /// An epoch is done.
+    ///
+    /// # Errors
+    /// Any reason to stop: the record could not be written, say.
+    fn epoch(&mut self, epoch: &Epoch, state: &PretrainState) -> Result<(), String>;
+    /// Whether to stop after this epoch.
+    fn interrupted(&self) -> bool;
+}
+
+/// Why a training stopped before its end.
+#[derive(Debug, thiserror::Error)]
+pub enum PretrainError {
+    /// The policy could not be evaluated.
+    #[error(transparent)]
+    Likelihood(#[from] LikelihoodError),
+    /// No complete batch, or nothing held out.
+    #[error(
+        "{train} crystals to train on and {valid} held out: training needs at least one batch of {batch}, and one held out"
+    )]
+    TooFew {
+        /// To train on.
+        train: usize,
+        /// Held out.
+        valid: usize,
+        /// Crystals per step.
+        batch: usize,
+    },
+    /// The record of the run could not be kept.
+    #[error("{0}")]
+    Observer(String),
+}
+
+impl PretrainState {
+    /// Before the first epoch.
+    pub fn new(parameters: Parameters) -> Self {
+        let adam = Adam::new(&parameters);
+        Self { best: parameters.clone(), parameters, adam, epoch: 0, best_nll: f64::INFINITY, best_epoch: 0 }
+    }
+}
+
+/// Trains until the last epoch, the end of patience, or an interruption.
+///
+/// # Errors
+/// [`PretrainError`].
+pub fn pretrain(
+    runtime: &Runtime,
+    hyper: &Hyperparameters,
+    data: &PretrainData,
+    settings: &PretrainSettings,
+    state: &mut PretrainState,
+    observer: &mut dyn PretrainObserver,
+) -> Result<(), PretrainError> {
+    let (train, valid, batch) = (data.train.len(), data.valid.len(), settings.batch);
+    if train < batch || valid == 0 || batch == 0 {
+        return Err(PretrainError::TooFew { train, valid, batch });
+    }
+    let graph = nll_gradient_graph(hyper).map_err(LikelihoodError::from)?;
+    let gradients = Likelihood::load(runtime, &graph, hyper, true, settings.resources)?;
+    let graph = logp_graph(hyper).map_err(LikelihoodError::from)?;
+    let likelihood = Likelihood::load(runtime, &graph, hyper, false, settings.resources)?;
+    let held_out: Vec<&Tokens> = data.valid.iter().collect();
+    let steps = train / batch;
+    while state.epoch < settings.epochs && !observer.interrupted() {
+        let (mut nll, mut norms, mut skipped) = (0.0, Vec::with_capacity(steps), 0);
+        for (step, crystals) in shuffled(&data.train, settings.seed, state.epoch).chunks_exact(batch).enumerate() {
+            let rate = settings.rate(steps, state.epoch * steps + step);
+            let masks = Dropout { hyper, seed: settings.seed, step: (state.epoch * steps + step) as u64 };
+            let weight = vec![1.0 / batch as f64; batch];
+            let result = gradients.gradient(
+                &state.parameters,
+                crystals,
+                &[("row_weight", &weight)],
+                &|group, rows, tokens| masks.inputs(group, rows, tokens),
+            )?;
+            let norm = state.adam.descend(&mut state.parameters, &result.gradient, rate, settings.grad_clip);
+            let mean = -result.logp.iter().map(LogProbability::total).sum::<f64>() / batch as f64;
+            if norm.is_finite() {
+                norms.push(norm)
+            } else {
+                skipped += 1
+            }
+            nll += mean;
+            observer.step(step + 1, steps);
+        }
+        let valid = mean(&likelihood.log_probabilities(&state.parameters, &held_out)?);
+        state.epoch += 1;
+        let best = -valid.total() < state.best_nll;
+        if best {
+            (state.best, state.best_nll, state.best_epoch) = (state.parameters.clone(), -valid.total(), state.epoch);
+        }
+        let epoch = Epoch {
+            epoch: state.epoch,
+            train_nll: nll / steps as f64,
+            valid,
+            learning_rate: settings.rate(steps, state.epoch * steps - 1),
+            grad_norm: median(norms),
+            skipped,
+            best,
+        };
+        observer.epoch(&epoch, state).map_err(PretrainError::Observer)?;
+        if settings.patience > 0 && state.epoch >= state.best_epoch + settings.patience {
+            break;
+        }
+    }
+    Ok(())
+}
+
+impl PretrainSettings {
+    /// Learning rate of a step counted from 0 over the whole training.
+    fn rate(&self, steps_per_epoch: usize, step: usize) -> f64 {
+        let warmup = ((step + 1) as f64 / self.warmup_steps.max(1) as f64).min(1.0);
+        let course = match self.schedule {
+            Schedule::Constant => 1.0,
+            Schedule::Cosine => {
+                let progress = step as f64 / (steps_per_epoch * self.epochs).max(1) as f64;
+                0.5 * (1.0 + (std::f64::consts::PI * progress.min(1.0)).cos())
+            }
+        };
+        self.learning_rate * warmup * course
+    }
+}
+
+fn shuffled(crystals: &[Tokens], seed: u64, epoch: usize) -> Vec<&Tokens> {
+    let mut order: Vec<&Tokens> = crystals.iter().collect();
+    order.shuffle(&mut keyed_stream(seed, *b"temper pretrain shuffle ", epoch as u64));
+    order
+}
+
+/// The dropout masks of a step.
+struct Dropout<'h> {
+    hyper: &'h Hyperparameters,
+    seed: u64,
+    step: u64,
+}
+
+impl Dropout<'_> {
+    /// Masks for one group: on the residual stream each row has its own; on attention a group's crystals share them.
+    fn inputs(&self, group: usize, crystals: usize, tokens: usize) -> Vec<(&'static str, Tensor)> {
+        let h = self.hyper;
+        let mut random = keyed_stream(self.seed, *b"temper pretrain dropout ", self.step << 16 | group as u64);
+        let attention = [h.num_layers, h.num_heads, tokens, tokens];
+        let residual = [h.num_layers, 2, crystals * tokens, h.model_size];
+        vec![
+            ("dropout_attention", mask(&mut random, &attention, h.attn_dropout)),
+            ("dropout_residual", mask(&mut random, &residual, h.dropout_rate)),
+        ]
+    }
+}
+
+/// 0 with probability `rate` (to 1/65536), else 1 / (1 - rate). Without dropout a single 1 along the varying axes.
+fn mask(random: &mut ChaCha8Rng, shape: &[usize], rate: f64) -> Tensor {
+    if rate == 0.0 {
+        let mut ones = vec![1; shape.len()];
+        ones[..shape.len() - 2].copy_from_slice(&shape[..shape.len() - 2]);
+        return ArrayD::<f32>::ones(IxDyn(&ones)).into();
+    }
+    let (threshold, kept) = ((rate * 65536.0) as u16, (1.0 / (1.0 - rate)) as f32);
+    let count: usize = shape.iter().product();
+    let mut bytes = vec![0u8; 2 * count];
+    random.fill_bytes(&mut bytes);
+    let mut pairs = bytes.as_chunks::<2>().0.iter();
+    let draw = || pairs.next().map_or(kept, |pair| if u16::from_le_bytes(*pair) < threshold { 0.0 } else { kept });
+    ArrayD::from_shape_simple_fn(IxDyn(shape), draw).into()
+}
+
+fn mean(values: &[LogProbability]) -> LogProbability {
+    let n = values.len().max(1) as f64;
+    let sum = |part: fn(&LogProbability) -> f64| values.iter().map(part).sum::<f64>() / n;
+    LogProbability { w: sum(|p| p.w), xyz: sum(|p| p.xyz), a: sum(|p| p.a), l: sum(|p| p.l) }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masks_keep_the_mean() {
+        let mut random = keyed_stream(1, *b"temper pretrain dropout ", 3);
+        let Tensor::F32(mask) = mask(&mut random, &[100, 200], 0.1) else { panic!("masks are float32") };
+        let mean = mask.mean().unwrap();
+        // 20,000 draws: the mean's standard deviation is 0.0024.
+        assert!((mean - 1.0).abs() < 0.01, "{mean}");
+        assert!(mask.iter().all(|x| *x == 0.0 || (*x - 1.0 / 0.9).abs() < 1e-6));
+    }
+
+    #[test]
+    fn the_cosine_ends_at_zero_and_warms_up() {
+        let settings = PretrainSettings {
+            batch: 1,
+            epochs: 10,
+            learning_rate: 2.0,
+            schedule: Schedule::Cosine,
+            warmup_steps: 4,
+            grad_clip: 1.0,
+            patience: 0,
+            seed: 0,
+            resources: Resources { device: crate::runtime::Device::Cpu, threads: 1, memory: 1 },
+        };
+        assert!((settings.rate(10, 0) - 0.5).abs() < 1e-12);
+        assert!((settings.rate(10, 50) - 1.0).abs() < 1e-12);
+        assert!(settings.rate(10, 100).abs() < 1e-12);
+    }
+
+    #[test]
+    fn every_epoch_sees_everything_in_another_order() {
+        let crystal = |group| Tokens {
+            group: crate::crystal::SpaceGroup::new(group).unwrap(),
+            lattice: [1.0; 6],
+            sites: Vec::new(),
+        };
+        let crystals: Vec<Tokens> = (1..=50).map(crystal).collect();
+        let numbers = |epoch| shuffled(&crystals, 7, epoch).iter().map(|c| c.group.number()).collect::<Vec<_>>();
+        let (first, second) = (numbers(0), numbers(1));
+        assert_ne!(first, second);
+        assert_eq!(first, numbers(0));
+        let mut sorted = second;
+        sorted.sort_unstable();
+        assert_eq!(sorted, (1..=50).collect::<Vec<u8>>());
+    }
+}

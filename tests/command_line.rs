@@ -1,0 +1,54 @@
+//! The binary as a user meets it: exit codes and complete sentences.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot do its work has failed")]
+
+mod support;
+
+use support::{assert_refused, temper};
+
+#[test]
+fn init_writes_a_config_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = temper(folder.path(), &["init"]);
+    assert!(output.status.success());
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "wrote run.toml; run it with: temper finetune run.toml\n");
+    let written = std::fs::read_to_string(folder.path().join("run.toml")).unwrap();
+    assert!(written.contains("objective = \"-min(e_hull, 1)\""));
+    assert_refused(folder.path(), &["init"], 2, "error: run.toml exists already\nhint: name another with -o");
+}
+
+#[test]
+fn quiet_says_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = temper(folder.path(), &["init", "stability", "-o", "a.toml", "--quiet"]);
+    assert!(output.status.success() && output.stderr.is_empty() && output.stdout.is_empty());
+}
+
+#[test]
+fn an_unknown_recipe_is_answered_with_the_nearest() {
+    let folder = tempfile::tempdir().unwrap();
+    let expected = "error: no recipe `stabil`; the nearest is `stability`\nhint: recipes: stability";
+    assert_refused(folder.path(), &["init", "stabil"], 2, expected);
+}
+
+#[test]
+fn wrong_usage_is_the_users_mistake() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in
+        [&[][..], &["inti"], &["init", "--nonsense"], &["--threads", "many", "init"], &["completions", "x"]]
+    {
+        assert_eq!(temper(folder.path(), arguments).status.code(), Some(2), "temper {arguments:?}");
+    }
+    let suggestion = temper(folder.path(), &["tokenise"]);
+    assert!(String::from_utf8_lossy(&suggestion.stderr).contains("a similar subcommand exists: 'tokenize'"));
+    let levels = "error: --log =: no such level\nhint: levels are error, warn, info, debug and trace";
+    assert_refused(folder.path(), &["--log", "=", "init"], 2, levels);
+}
+
+#[test]
+fn completions_are_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = temper(folder.path(), &["completions", "bash"]);
+    assert!(output.status.success());
+    assert!(String::from_utf8_lossy(&output.stdout).contains("complete -F _temper"));
+}

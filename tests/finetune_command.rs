@@ -1,0 +1,291 @@
+//! `temper finetune` and `temper sample` as a user meets them. The policies are tiny and untrained: what is tested is the run, not
+//! the crystals.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot do its work has failed")]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use support::{accepted, assert_refused, command, small, temper, untrained_policy};
+
+const CONFIG: &str = r#"
+objective = "-density"
+
+[policy]
+model = "policy"
+
+[run]
+dir = "run"
+steps = 4
+seed = 7
+threads = 1
+checkpoint_every = 2
+max_failed = 1.0
+
+[sampling]
+batch = 12
+spacegroups = [1, 225]
+elements = { exclude = ["radioactive"] }
+
+[ppo]
+learning_rate = 1e-2
+
+[rewards.density.builtin]
+term = "density"
+on_failure = { value = 30.0 }
+"#;
+
+/// A folder with a policy and a config.
+fn prepared() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    untrained_policy(&folder.path().join("policy"), small());
+    fs::write(folder.path().join("run.toml"), CONFIG).unwrap();
+    folder
+}
+
+/// Lines of the metrics, without what depends on the clock.
+fn metrics(run: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let line = |line: &str| {
+        let mut value: Value = serde_json::from_str(line).unwrap();
+        assert!(value.as_object_mut().unwrap().remove("time").is_some());
+        value
+    };
+    text.lines().map(line).collect()
+}
+
+/// Everything that a resumed run must have in common with one that was never stopped.
+fn assert_same(a: &Path, b: &Path, steps: usize) {
+    assert_eq!(metrics(a), metrics(b));
+    assert_eq!(metrics(a).len(), steps);
+    let mut files = vec!["candidates.csv".to_owned(), "candidates.extxyz".to_owned()];
+    files.extend((1..=steps).map(|step| format!("samples/step-{step}.jsonl")));
+    for name in ["params.safetensors", "optimizer.safetensors", "state.json"] {
+        files.push(format!("checkpoints/step-{steps}/{name}"));
+    }
+    for file in files {
+        assert!(fs::read(a.join(&file)).unwrap() == fs::read(b.join(&file)).unwrap(), "{file} differs");
+    }
+}
+
+#[test]
+fn a_resumed_run_ends_with_the_same_bytes() {
+    let folder = prepared();
+    let at = folder.path();
+    let (table, _) = accepted(at, &["finetune", "run.toml", "--set", "run.dir=straight"]);
+    assert!(table.contains("step 1") && table.contains("step 4") && table.contains("KL to the base"), "{table}");
+    accepted(at, &["finetune", "run.toml", "--set", "run.steps=2"]);
+    let (resumed, _) = accepted(at, &["finetune", "run.toml", "--resume"]);
+    assert_same(&at.join("straight"), &at.join("run"), 4);
+    let but_seconds = |table: &str| table.lines().filter(|l| !l.starts_with("seconds")).collect::<Vec<_>>().join("\n");
+    assert_eq!(but_seconds(&table), but_seconds(&resumed), "the table compares with the first step of all");
+}
+
+#[test]
+fn a_killed_run_ends_with_the_same_bytes() {
+    let folder = prepared();
+    let at = folder.path();
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_temper"))
+        .current_dir(at)
+        .args(["finetune", "run.toml", "--quiet", "--set", "run.steps=10000"])
+        .spawn()
+        .unwrap();
+    let started = Instant::now();
+    while !at.join("run/checkpoints/step-4").exists() {
+        assert!(started.elapsed() < Duration::from_secs(120), "no checkpoint after two minutes");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let newest = fs::read_dir(at.join("run/checkpoints")).unwrap().flatten();
+    let newest = newest.filter_map(|e| e.file_name().to_str()?.strip_prefix("step-")?.parse::<usize>().ok()).max();
+    let steps = newest.unwrap() + 2;
+    let wanted = format!("run.steps={steps}");
+    accepted(at, &["finetune", "run.toml", "--resume", "--set", &wanted]);
+    accepted(at, &["finetune", "run.toml", "--set", "run.dir=straight", "--set", &wanted]);
+    assert_same(&at.join("straight"), &at.join("run"), steps);
+}
+
+/// The logarithm, because densities of untrained crystals span ten powers of ten: a mean of them is the largest one, and a policy
+/// that follows it goes wherever rounding leads. A failure counts as worse than any of them.
+#[test]
+fn training_does_what_it_is_rewarded_for() {
+    let folder = prepared();
+    let at = folder.path();
+    let set = ["run.steps=40", "sampling.batch=64", "ppo.kl_weight=0.0", "objective=-log(density)"];
+    let mut arguments = vec!["finetune", "run.toml", "--set", "rewards.density.builtin.on_failure.value=1e9"];
+    set.iter().for_each(|s| arguments.extend(["--set", s]));
+    accepted(at, &arguments);
+    let lines = metrics(&at.join("run"));
+    let objective = |line: &Value| line["objective_mean"].as_f64().unwrap();
+    let mean = |lines: &[Value]| lines.iter().map(objective).sum::<f64>() / lines.len() as f64;
+    let (first, last) = (mean(&lines[..5]), mean(&lines[35..]));
+    assert!(last > first + 3.0, "-log(density) went from {first} to {last}");
+}
+
+#[test]
+fn a_dry_run_writes_nothing() {
+    let folder = prepared();
+    let (said, _) = accepted(folder.path(), &["finetune", "run.toml", "--dry-run"]);
+    assert_eq!(said, "everything checks out: 4 steps of 12\n");
+    assert!(!folder.path().join("run").exists());
+}
+
+#[test]
+fn an_occupied_directory_and_a_changed_config_are_refused() {
+    let folder = prepared();
+    let at = folder.path();
+    accepted(at, &["finetune", "run.toml", "--quiet"]);
+    assert_refused(
+        at,
+        &["finetune", "run.toml"],
+        2,
+        "error: run holds a run of 4 steps already\n\
+         hint: go on with --resume, or choose another directory with --set run.dir=...",
+    );
+    assert_refused(
+        at,
+        &["finetune", "run.toml", "--resume", "--set", "ppo.clip=0.3"],
+        2,
+        "error: run/lock.json: the run was started with another config\n\
+         hint: start a new run in another directory with --set run.dir=...",
+    );
+}
+
+#[test]
+fn mistakes_in_a_config_name_the_place() {
+    let folder = prepared();
+    let at = folder.path();
+    for (key, code) in [("run.stepz=3", 2), ("sampling.spacegroups=[231]", 2), ("sampling.temperature=0.5", 2)] {
+        let output = temper(at, &["finetune", "run.toml", "--dry-run", "--set", key]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{key}: {said}");
+        let name = key.split_once('=').unwrap().0;
+        assert!(said.starts_with("error: ") && said.contains(name), "{key}: {said}");
+    }
+    let output = command(at, &["finetune", "run.toml", "--dry-run", "--set", "objective=-densty"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("densty") && said.contains("density"), "{said}");
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn samples_do_not_depend_on_threads_or_number() {
+    let folder = prepared();
+    let at = folder.path();
+    accepted(at, &["sample", "-m", "policy", "-n", "30", "--seed", "3", "--threads", "1", "-o", "a.jsonl"]);
+    accepted(at, &["sample", "-m", "policy", "-n", "17", "--seed", "3", "--threads", "2", "-o", "b.jsonl"]);
+    let (a, b) = (fs::read_to_string(at.join("a.jsonl")).unwrap(), fs::read_to_string(at.join("b.jsonl")).unwrap());
+    let tokens = |text: &str| -> Vec<Value> {
+        text.lines().map(|l| serde_json::from_str::<Value>(l).unwrap()["tokens"]["sites"].clone()).collect()
+    };
+    let (a, b) = (tokens(&a), tokens(&b));
+    assert_eq!((a.len(), b.len()), (30, 17));
+    for (row, (a, b)) in a.iter().zip(&b).enumerate() {
+        let letters = |sites: &Value| -> Vec<(Value, Value)> {
+            sites.as_array().unwrap().iter().map(|s| (s["w"].clone(), s["a"].clone())).collect()
+        };
+        assert_eq!(letters(a), letters(b), "sample {row}");
+    }
+}
+
+#[test]
+fn restrictions_hold() {
+    let folder = prepared();
+    let at = folder.path();
+    let arguments =
+        ["sample", "-m", "policy", "-n", "40", "--spacegroup", "225,216", "--elements", "Li,O", "-o", "c.jsonl"];
+    accepted(at, &arguments);
+    for line in fs::read_to_string(at.join("c.jsonl")).unwrap().lines() {
+        let value: Value = serde_json::from_str(line).unwrap();
+        let tokens = &value["tokens"];
+        assert!([225, 216].contains(&tokens["spacegroup"].as_u64().unwrap()));
+        for site in tokens["sites"].as_array().unwrap() {
+            assert!(["Li", "O"].contains(&site["a"].as_str().unwrap()), "{line}");
+        }
+    }
+    assert_refused(
+        at,
+        &["sample", "-m", "policy", "-n", "1", "--elements", "Xx", "-o", "d.jsonl"],
+        2,
+        "error: --elements: `Xx` is no element; write symbols such as Li, or radioactive or noble-gas",
+    );
+}
+
+/// One potential and hull as reward and as judge: the judge agrees, and speaks only when it is due.
+#[test]
+fn a_judge_is_logged_and_never_rewarded() {
+    let folder = prepared();
+    let at = folder.path();
+    let models = concat!(env!("CARGO_MANIFEST_DIR"), "/../models");
+    let hull = format!("potential = \"{models}/chgnet-0.3.0\"\nreference = \"{models}/hulls/mp-chgnet.hull\"\n");
+    let config = format!("{CONFIG}\n[rewards.stability.hull]\n{hull}\n[judge.hull]\n{hull}every = 2\n");
+    fs::write(at.join("run.toml"), config).unwrap();
+    accepted(at, &["finetune", "run.toml", "--set", "run.dir=judged"]);
+    let lines = metrics(&at.join("judged"));
+    for line in &lines {
+        let due = line["step"].as_u64().unwrap().is_multiple_of(2);
+        assert_eq!(line["judge"].is_null(), !due);
+        if due {
+            assert_eq!(line["judge"]["e_hull"], line["terms"]["stability"]);
+        }
+    }
+    fs::write(at.join("run.toml"), CONFIG).unwrap();
+    accepted(at, &["finetune", "run.toml", "--set", "run.dir=alone"]);
+    let objective = |line: &Value| line["objective_mean"].clone();
+    let alone: Vec<Value> = metrics(&at.join("alone")).iter().map(objective).collect();
+    assert_eq!(lines.iter().map(objective).collect::<Vec<_>>(), alone);
+}
+
+#[test]
+fn optimiser_steps_end_at_the_kl_stop() {
+    let folder = prepared();
+    let at = folder.path();
+    accepted(at, &["finetune", "run.toml", "--set", "run.steps=2", "--set", "ppo.kl_stop=1e-12"]);
+    for line in metrics(&at.join("run")) {
+        // The first gradient is taken at the sampling policy itself, where the KL is zero.
+        assert_eq!(line["grad_norms"].as_array().unwrap().len(), 1);
+    }
+}
+
+#[test]
+fn a_collapsing_policy_is_warned_of_once() {
+    let folder = prepared();
+    let at = folder.path();
+    let set =
+        ["run.steps=40", "sampling.batch=64", "ppo.kl_weight=0.0", "sampling.elements={ only = [\"Li\", \"U\"] }"];
+    let mut arguments = vec!["finetune", "run.toml"];
+    set.iter().for_each(|s| arguments.extend(["--set", s]));
+    let (_, said) = accepted(at, &arguments);
+    assert_eq!(said.matches("warning: unique formulas fell to ").count(), 1, "{said}");
+}
+
+#[test]
+fn samples_are_written_in_every_format() {
+    let folder = prepared();
+    let at = folder.path();
+    let (mut usable, names) = (0, ["a.jsonl", "a.jsonl.gz", "a.csv.gz", "a.csv", "a.cif", "a.extxyz"]);
+    for name in names {
+        accepted(at, &["sample", "-m", "policy", "-n", "8", "--spacegroup", "225", "--quiet", "-o", name]);
+        accepted(at, &["score", name, "--model", &chgnet(), "-o", "scores.csv", "--quiet"]);
+        let scores = csv::Reader::from_path(at.join("scores.csv")).unwrap();
+        let formulas = scores.into_records().map(|row| row.unwrap()[1].to_owned());
+        let count = formulas.filter(|formula| !formula.is_empty()).count();
+        if name == names[0] {
+            usable = count;
+        }
+        // Draws that make no crystal have a line in JSON lines, and nothing elsewhere.
+        assert!(count > 0 && count == usable, "{name}: {count} of {usable}");
+    }
+    let refused = "error: POSCAR: crystals are not written in this format\n\
+        hint: use .jsonl, .cif, .extxyz or .csv, each also with .gz";
+    assert_refused(at, &["sample", "-m", "policy", "-n", "8", "-o", "POSCAR"], 2, refused);
+}
+
+fn chgnet() -> String {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../models/chgnet-0.3.0").to_owned()
+}

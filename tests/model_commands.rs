@@ -1,0 +1,126 @@
+//! `temper model`, `temper setup` and `temper doctor` as a user meets them.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot do its work has failed")]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use support::{accepted, assert_refused, command, shared, temper};
+
+/// The model.toml of the checkpoints in `golden/checkpoints`.
+const SMALL: &str = "architecture = \"crystalformer\"\n\n[crystalformer]\nNf = 2\nKx = 2\nKl = 1\nn_max = 4\nh0_size = 4\n\
+    num_layers = 2\nnum_heads = 2\nkey_size = 2\nmodel_size = 4\nembed_size = 1\natom_types = 119\nwyck_types = 28\n";
+
+fn checkpoint() -> String {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/checkpoints/numpy_protocol5.pkl").to_owned()
+}
+
+#[test]
+fn a_checkpoint_becomes_a_policy_with_graphs() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::write(at.join("small.toml"), SMALL).unwrap();
+    let checkpoint = checkpoint();
+    let (_, said) = accepted(at, &["model", "import", &checkpoint, "-o", "policy", "--config", "small.toml"]);
+    assert!(said.ends_with(" parameters: policy\n"), "{said}");
+    let (told, _) = accepted(at, &["model", "inspect", "policy"]);
+    assert!(told.contains("layers             2 of 2 heads of 2\n"), "{told}");
+    accepted(at, &["model", "export", "policy", "-q"]);
+    for graph in ["decode.onnx", "logp.onnx", "nll_grad.onnx", "ppo_grad.onnx"] {
+        temper::graph::decode(&fs::read(at.join("policy").join(graph)).unwrap()).unwrap();
+    }
+    // Parameters that do not fit the model.toml beside them.
+    fs::write(at.join("policy/model.toml"), SMALL.replace("model_size = 4", "model_size = 6")).unwrap();
+    for arguments in [["model", "inspect", "policy"], ["model", "export", "policy"]] {
+        let output = temper(at, &arguments);
+        assert_eq!(output.status.code(), Some(2));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.starts_with("error: policy/params.safetensors: "), "{said}");
+        assert!(said.contains('4') && said.contains('6'), "{said}");
+    }
+}
+
+#[test]
+fn models_that_cannot_be_used_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let missing = temper(at, &["model", "inspect", "nothing.onnx"]);
+    assert_eq!(missing.status.code(), Some(2));
+    let said = String::from_utf8(missing.stderr).unwrap();
+    assert!(
+        said.starts_with("error: the model: no such file or folder: nothing.onnx\nhint: looked for nothing.onnx, ")
+    );
+    let checkpoint = checkpoint();
+    let output = temper(at, &["model", "import", &checkpoint, "-o", "policy"]);
+    assert_eq!(output.status.code(), Some(2), "the paper's hyper-parameters do not fit");
+    assert!(!at.join("policy").exists());
+    let Some(shared) = shared() else { return };
+    let whole = fs::read(shared.join("models/chgnet-0.3.0-fast.onnx")).unwrap();
+    fs::write(at.join("cut.onnx"), &whole[..100_000]).unwrap();
+    let sentence = "error: cut.onnx: not an ONNX model, or a truncated one";
+    for arguments in
+        [&["model", "inspect", "cut.onnx"][..], &["score", "s.jsonl", "--model", "cut.onnx", "-o", "s.csv"]]
+    {
+        fs::write(at.join("s.jsonl"), "{}\n").unwrap();
+        let output = temper(at, arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.starts_with(sentence), "{said}");
+    }
+}
+
+#[test]
+fn a_model_is_explained() {
+    let Some(shared) = shared() else { return };
+    let model = shared.join("models/chgnet-0.3.0-fast.onnx");
+    let (told, _) = accepted(Path::new("."), &["model", "inspect", model.to_str().unwrap()]);
+    for line in [
+        "output             energy: total energy [b], eV",
+        "elements           94: 1-94",
+        "energy reference   MP2020",
+        "usable             yes: ONNX Runtime loads it",
+    ] {
+        assert!(told.lines().any(|l| l == line), "{line} in\n{told}");
+    }
+}
+
+#[test]
+fn without_pip_and_network_the_advice_is_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let output = command(at, &["setup", "-q"])
+        .env_remove("ORT_DYLIB_PATH")
+        .env("PATH", at)
+        .env("TEMPER_CACHE_DIR", at.join("cache"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        said.trim_end(),
+        "error: no ONNX Runtime library was found, and neither pip nor uv is there to fetch it\n\
+         hint: install pip (`python3 -m ensurepip`) or uv, or set ORT_DYLIB_PATH to an ONNX Runtime library of version 1.24 \
+         or newer"
+    );
+    let doctor = command(at, &["doctor"])
+        .env_remove("ORT_DYLIB_PATH")
+        .env("PATH", at)
+        .env("TEMPER_CACHE_DIR", at.join("cache"))
+        .output()
+        .unwrap();
+    assert!(doctor.status.success());
+    let told = String::from_utf8(doctor.stdout).unwrap();
+    assert!(
+        told.contains("ONNX Runtime       not here yet; it is fetched when needed, or by `temper setup`\n"),
+        "{told}"
+    );
+}
+
+#[test]
+fn an_unknown_device_is_refused_with_the_choices() {
+    let sentence = "error: unknown device `gpu`: use `auto`, `cpu`, `cuda` or `cuda:N`";
+    assert_refused(Path::new("."), &["setup", "--device", "gpu"], 2, sentence);
+    assert_refused(Path::new("."), &["doctor", "--device", "gpu"], 2, sentence);
+}

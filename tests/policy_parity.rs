@@ -1,0 +1,19 @@
+//! The policy's graphs against the reference implementation's values, and against what mathematics demands of any likelihood.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test that cannot run has failed, and says so"
+)]
+
+#[path = "policy_parity/evaluate.rs"]
+mod evaluate;
+#[path = "policy_parity/mathematics.rs"]
+mod mathematics;
+#[path = "policy_parity/reference.rs"]
+mod reference;
+#[path = "policy_parity/reproducibility.rs"]
+mod reproducibility;
+#[path = "policy_parity/sampling.rs"]
+mod sampling;

@@ -1,0 +1,181 @@
+//! Values of the JAX reference (float64), where they are at hand: a tiny configuration, and the paper's.
+
+use std::path::{Path, PathBuf};
+
+use safetensors::SafeTensors;
+use temper::crystal::{Tokens, read_tokens};
+use temper::policy::{GradientBatch, Hyperparameters, LogProbability, Parameters};
+use temper::train::Adam;
+
+use crate::evaluate::{Ppo, distance, log_probabilities, logp, mean_weight, nll, nll_gradient, ppo, ppo_gradient};
+
+const PARTS: [&str; 4] = ["logp_w", "logp_xyz", "logp_a", "logp_l"];
+/// Allowed where the reference's own float32 deviates less than half of it.
+const SMALLEST_TOLERANCE: f64 = 2e-5;
+/// Relative L2 distance of a gradient tensor.
+const GRADIENT_TOLERANCE: f64 = 1e-4;
+const LEARNING_RATE: f64 = 1e-4;
+/// Distance of any one parameter after three steps, in learning rates; a step is about one of them. The ratio in Adam's step
+/// passes on the gradient's relative error, at worst about 1e-3 in an entry, and one rounding of a parameter near 1 is 1.2e-3.
+const STEP_TOLERANCE: f64 = 5e-3;
+
+#[test]
+fn tiny_log_probabilities() {
+    Golden::find("tiny").inspect(check_log_probabilities);
+}
+
+#[test]
+fn tiny_nll_gradient() {
+    Golden::find("tiny").inspect(check_nll_gradient);
+}
+
+#[test]
+fn tiny_ppo_gradient() {
+    Golden::find("tiny").inspect(check_ppo_gradient);
+}
+
+#[test]
+fn paper_log_probabilities() {
+    Golden::find("paper").inspect(check_log_probabilities);
+}
+
+#[test]
+fn paper_nll_gradient() {
+    Golden::find("paper").inspect(check_nll_gradient);
+}
+
+#[test]
+fn paper_ppo_gradient() {
+    Golden::find("paper").inspect(check_ppo_gradient);
+}
+
+#[test]
+fn three_optimiser_steps_on_nll() {
+    let Some(golden) = Golden::find("tiny") else { return };
+    let graph = nll(&golden.hyper);
+    let weight = mean_weight(golden.crystals.len());
+    check_steps(&golden, "params_adam3_nll.safetensors", |parameters| {
+        nll_gradient(&graph, &golden.hyper, parameters, &golden.crystals, &weight)
+    });
+}
+
+#[test]
+fn three_optimiser_steps_on_ppo() {
+    let Some(golden) = Golden::find("tiny") else { return };
+    let graph = ppo(&golden.hyper);
+    check_steps(&golden, "params_adam3_ppo.safetensors", |parameters| {
+        let mut batch = golden.ppo_gradient(&graph, parameters);
+        // The objective is climbed.
+        batch.gradient.iter_mut().for_each(|gradient| gradient.mapv_inplace(|g| -g));
+        batch
+    });
+}
+
+fn check_log_probabilities(golden: &Golden) {
+    let found = log_probabilities(&logp(&golden.hyper), &golden.parameters, &golden.crystals);
+    let deviation: serde_json::Value = serde_json::from_slice(&golden.bytes("f32_deviation.json")).unwrap();
+    let parts: [fn(&LogProbability) -> f64; 4] = [|p| p.w, |p| p.xyz, |p| p.a, |p| p.l];
+    for (name, part) in PARTS.into_iter().zip(parts) {
+        let tolerance = SMALLEST_TOLERANCE.max(2.0 * deviation[format!("{name}_maxabs")].as_f64().unwrap());
+        let expected = golden.float64("outputs.safetensors", name);
+        assert_eq!(expected.len(), found.len());
+        let apart = found.iter().zip(&expected).map(|(found, expected)| (part(found) - expected).abs());
+        let worst = apart.fold(0.0, f64::max);
+        println!("{} {name}: {worst:.1e} of {tolerance:.1e}", golden.name());
+        assert!(worst <= tolerance, "{name}: {worst:e} is more than {tolerance:e}");
+    }
+}
+
+fn check_nll_gradient(golden: &Golden) {
+    let weight = mean_weight(golden.crystals.len());
+    let batch = nll_gradient(&nll(&golden.hyper), &golden.hyper, &golden.parameters, &golden.crystals, &weight);
+    golden.compare_gradient(&batch, "grad_nll.safetensors");
+}
+
+fn check_ppo_gradient(golden: &Golden) {
+    let batch = golden.ppo_gradient(&ppo(&golden.hyper), &golden.parameters);
+    golden.compare_gradient(&batch, "grad_ppo.safetensors");
+}
+
+fn check_steps(golden: &Golden, file: &str, gradient: impl Fn(&Parameters) -> GradientBatch) {
+    let mut parameters = golden.parameters.clone();
+    let mut adam = Adam::new(&parameters);
+    for _ in 0..3 {
+        let batch = gradient(&parameters);
+        adam.descend(&mut parameters, &batch.gradient, LEARNING_RATE, 1.0);
+    }
+    let expected = golden.parameters(file);
+    let mut worst = (0.0, "");
+    for ((name, found), (_, expected)) in parameters.iter().zip(expected.iter()) {
+        let apart =
+            found.iter().zip(expected).map(|(found, expected)| (f64::from(*found) - f64::from(*expected)).abs());
+        let apart = apart.fold(0.0, f64::max) / LEARNING_RATE;
+        worst = if apart > worst.0 { (apart, name) } else { worst };
+    }
+    println!("{file}: {:.1e} learning rates in {}", worst.0, worst.1);
+    assert!(worst.0 <= STEP_TOLERANCE, "{}: {:e} learning rates apart", worst.1, worst.0);
+}
+
+/// One configuration of the reference, and its batch of 32 crystals.
+pub struct Golden {
+    folder: PathBuf,
+    pub hyper: Hyperparameters,
+    pub parameters: Parameters,
+    crystals: Vec<Tokens>,
+}
+
+impl Golden {
+    /// A configuration's folder; without it, says so and gives none.
+    pub fn find(name: &str) -> Option<Self> {
+        let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+        let shared = std::env::var_os("TEMPER_SHARED").map_or_else(beside, PathBuf::from);
+        let folder = shared.join("golden/crystalformer").join(name);
+        if !folder.is_dir() {
+            println!("skipped: no folder {}", folder.display());
+            return None;
+        }
+        let meta: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(folder.join("meta.json")).unwrap()).unwrap();
+        let hyper: Hyperparameters = serde_json::from_value(meta["config"].clone()).unwrap();
+        let parameters = Parameters::load(&folder.join("params.safetensors"), &hyper).unwrap();
+        let records = read_tokens(&folder.join("batch.safetensors")).unwrap();
+        let crystals = records.into_iter().map(|record| record.tokens.unwrap()).collect();
+        Some(Self { folder, hyper, parameters, crystals })
+    }
+
+    fn name(&self) -> String {
+        self.folder.file_name().unwrap().to_string_lossy().into_owned()
+    }
+
+    pub fn bytes(&self, file: &str) -> Vec<u8> {
+        std::fs::read(self.folder.join(file)).unwrap()
+    }
+
+    fn parameters(&self, file: &str) -> Parameters {
+        Parameters::load(&self.folder.join(file), &self.hyper).unwrap()
+    }
+
+    fn float64(&self, file: &str, name: &str) -> Vec<f64> {
+        let bytes = self.bytes(file);
+        let view = SafeTensors::deserialize(&bytes).unwrap().tensor(name).unwrap();
+        view.data().as_chunks().0.iter().map(|word| f64::from_le_bytes(*word)).collect()
+    }
+
+    fn ppo_gradient(&self, graph: &temper::policy::Likelihood, parameters: &Parameters) -> GradientBatch {
+        let [old_logp, base_logp, advantage] =
+            ["old_logp", "pretrain_logp", "advantages"].map(|name| self.float64("batch.safetensors", name));
+        let step = Ppo { old_logp: &old_logp, base_logp: &base_logp, advantage: &advantage, clip: 0.2, beta: 0.1 };
+        ppo_gradient(graph, parameters, &self.crystals, &step)
+    }
+
+    fn compare_gradient(&self, found: &GradientBatch, file: &str) {
+        let expected = self.parameters(file);
+        let mut worst = (0.0, "");
+        for ((name, expected), found) in expected.iter().zip(&found.gradient) {
+            let apart = distance(found, expected);
+            worst = if apart > worst.0 { (apart, name) } else { worst };
+        }
+        println!("{} {file}: {:.1e} in {}", self.name(), worst.0, worst.1);
+        assert!(worst.0 <= GRADIENT_TOLERANCE, "{}: relative distance {:e}", worst.1, worst.0);
+    }
+}

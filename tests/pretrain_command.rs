@@ -1,0 +1,126 @@
+//! `temper pretrain` as a user meets it. Policies are tiny and crystals come from the textbook: what is tested is the run.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot do its work has failed")]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use support::{accepted, assert_refused};
+
+const CONFIG: &str = r#"
+[data]
+files = ["salts.jsonl"]
+holdout = 0.2
+
+[policy.crystalformer]
+Nf = 2
+Kx = 2
+Kl = 1
+n_max = 3
+h0_size = 4
+num_layers = 1
+num_heads = 2
+key_size = 4
+model_size = 8
+embed_size = 4
+
+[run]
+dir = "run"
+threads = 1
+checkpoint_every = 2
+
+[train]
+batch = 8
+epochs = 4
+schedule = "constant"
+learning_rate = 1e-2
+warmup_steps = 2
+patience = 0
+out = "policy"
+"#;
+
+/// Forty crystals of the rock salt type, one that is there twice, and one with nothing but overlapping atoms.
+fn prepared() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let mut lines = String::new();
+    for (i, cation) in ["Li", "Na", "K", "Rb", "Cs", "Mg", "Ca", "Sr", "Ba", "Mn"].iter().enumerate() {
+        for (j, anion) in ["F", "Cl", "O", "S"].iter().enumerate() {
+            let a = 4.0 + 0.2 * i as f64 + 0.3 * j as f64;
+            let h = a / 2.0;
+            let lattice = json!([[0.0, h, h], [h, 0.0, h], [h, h, 0.0]]);
+            let line = json!({ "id": format!("{cation}{anion}"), "lattice": lattice, "species": [cation, anion],
+                "frac_coords": [[0.0, 0.0, 0.0], [0.5, 0.5, 0.5]] });
+            lines += &format!("{line}\n");
+        }
+    }
+    lines += lines.lines().next().unwrap().to_owned().as_str();
+    lines +=
+        "\n{\"id\":\"flat\",\"lattice\":[[1,0,0],[1,0,0],[0,0,1]],\"species\":[\"H\"],\"frac_coords\":[[0,0,0]]}\n";
+    fs::write(folder.path().join("salts.jsonl"), lines).unwrap();
+    fs::write(folder.path().join("pretrain.toml"), CONFIG).unwrap();
+    folder
+}
+
+/// Lines of the metrics, without what depends on the clock.
+fn metrics(run: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let line = |line: &str| {
+        let mut value: Value = serde_json::from_str(line).unwrap();
+        assert!(value.as_object_mut().unwrap().remove("time").is_some());
+        value
+    };
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn it_learns_and_says_what_it_left_out() {
+    let folder = prepared();
+    let at = folder.path();
+    let (_, said) = accepted(at, &["pretrain", "pretrain.toml", "--set", "train.epochs=30"]);
+    assert!(said.starts_with("42 rows: "), "{said}");
+    let status = fs::read_to_string(at.join("run/data.status.csv")).unwrap();
+    let left_out: Vec<&str> = status.lines().skip(1).filter(|line| !line.ends_with(",ok")).collect();
+    assert_eq!(left_out.len(), 2, "{left_out:?}");
+    assert_eq!(left_out[0], "salts.jsonl,41,LiF,the id was there before");
+    assert!(left_out[1].starts_with("salts.jsonl,42,flat,"), "{}", left_out[1]);
+    let metrics = metrics(&at.join("run"));
+    let nll = |i: usize| metrics[i]["valid_nll"].as_f64().unwrap();
+    // Forty crystals of one kind: group, letters and coordinates can be learnt by heart, only the elements differ.
+    assert!(nll(29) < nll(0) - 5.0, "{} {}", nll(0), nll(29));
+    let policy = fs::read_to_string(at.join("policy/model.toml")).unwrap();
+    assert!(policy.contains("225 = 40"), "{policy}");
+    accepted(at, &["logp", "-m", "policy", "-i", "salts.jsonl", "-o", "logp.csv"]);
+}
+
+#[test]
+fn a_resumed_training_ends_with_the_same_bytes() {
+    let folder = prepared();
+    let at = folder.path();
+    accepted(at, &["pretrain", "pretrain.toml", "--set", "run.dir=straight", "--set", "train.out=whole"]);
+    accepted(at, &["pretrain", "pretrain.toml", "--set", "train.epochs=2"]);
+    accepted(at, &["pretrain", "pretrain.toml", "--resume", "--threads", "2"]);
+    assert_eq!(metrics(&at.join("straight")), metrics(&at.join("run")));
+    for file in ["params.safetensors", "optimizer.safetensors", "best.safetensors", "state.json"] {
+        let read = |run: &str| fs::read(at.join(run).join("checkpoints/step-4").join(file)).unwrap();
+        assert!(read("straight") == read("run"), "{file} differs");
+    }
+    for file in ["params.safetensors", "model.toml"] {
+        assert!(fs::read(at.join("whole").join(file)).unwrap() == fs::read(at.join("policy").join(file)).unwrap());
+    }
+}
+
+#[test]
+fn another_training_is_not_gone_on_with() {
+    let folder = prepared();
+    let at = folder.path();
+    accepted(at, &["pretrain", "pretrain.toml", "--set", "train.epochs=2"]);
+    let occupied = "error: run/checkpoints holds a checkpoint of epoch 2 already\n\
+        hint: go on from it with --resume, or choose another run.dir";
+    assert_refused(at, &["pretrain", "pretrain.toml"], 2, occupied);
+    let other = "error: run/run.toml: the training began with another `train`\n\
+        hint: only train.epochs, train.patience, train.out and [run] but its seed may change; start anew with --set run.dir=...";
+    assert_refused(at, &["pretrain", "pretrain.toml", "--resume", "--set", "train.batch=4"], 2, other);
+}

@@ -1,0 +1,73 @@
+//! Running the binary.
+#![allow(clippy::unwrap_used, reason = "a test that cannot run its command has failed")]
+#![allow(clippy::print_stdout, reason = "a test that is skipped says so")]
+#![allow(dead_code, reason = "no test binary needs all of it")]
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use assert_cmd::Command;
+use temper::policy::{Hyperparameters, ModelToml, Parameters, PolicyDirectory};
+
+/// `temper` in a folder.
+pub fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_temper"));
+    command.current_dir(folder).args(arguments);
+    command
+}
+
+/// Runs `temper` in a folder.
+pub fn temper(folder: &Path, arguments: &[&str]) -> Output {
+    command(folder, arguments).output().unwrap()
+}
+
+/// The folder of reference material beside the repository (or TEMPER_SHARED), where it is there.
+pub fn shared() -> Option<PathBuf> {
+    let beside = || concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared").into();
+    let folder = std::env::var_os("TEMPER_SHARED").map_or_else(beside, PathBuf::from);
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    println!("skipped: no folder {}", folder.display());
+    None
+}
+
+/// Of a small policy with three site slots.
+pub fn small() -> Hyperparameters {
+    Hyperparameters {
+        Nf: 2,
+        Kx: 2,
+        Kl: 1,
+        n_max: 3,
+        h0_size: 4,
+        num_layers: 1,
+        num_heads: 2,
+        key_size: 4,
+        model_size: 8,
+        embed_size: 4,
+        ..Hyperparameters::paper()
+    }
+}
+
+/// Writes a policy that was not trained.
+pub fn untrained_policy(folder: &Path, hyper: Hyperparameters) -> PolicyDirectory {
+    let parameters = Parameters::initialise(&hyper, 1);
+    let policy = PolicyDirectory { model: ModelToml { hyper, spacegroups: None, provenance: None }, parameters };
+    policy.save(folder).unwrap();
+    policy
+}
+
+/// Runs it, demands success, and returns standard output and standard error.
+pub fn accepted(folder: &Path, arguments: &[&str]) -> (String, String) {
+    let output = temper(folder, arguments);
+    let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(output.status.success(), "temper {arguments:?}: {stderr}");
+    (stdout, stderr)
+}
+
+/// Runs it and holds the exit code and all of standard error against what is expected.
+pub fn assert_refused(folder: &Path, arguments: &[&str], code: i32, stderr: &str) {
+    let output = temper(folder, arguments);
+    assert_eq!(String::from_utf8_lossy(&output.stderr).trim_end(), stderr, "temper {arguments:?}");
+    assert_eq!(output.status.code(), Some(code), "temper {arguments:?}");
+}
