@@ -18,7 +18,7 @@ pub struct WholeFile {
 #[derive(Debug)]
 enum Out {
     Plain(BufWriter<NamedTempFile>),
-    Gzip(GzEncoder<BufWriter<NamedTempFile>>),
+    Gzip(Box<GzEncoder<BufWriter<NamedTempFile>>>),
 }
 
 impl WholeFile {
@@ -32,7 +32,8 @@ impl WholeFile {
         }
         let file = BufWriter::new(temporary(0o666).tempfile_in(folder_of(path))?);
         let zipped = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
-        let out = if zipped { Out::Gzip(GzEncoder::new(file, Compression::default())) } else { Out::Plain(file) };
+        let out =
+            if zipped { Out::Gzip(GzEncoder::new(file, Compression::default()).into()) } else { Out::Plain(file) };
         Ok(Self { path: path.to_owned(), out })
     }
 
