@@ -12,8 +12,8 @@ use super::crystals::{arbitrary, draws, groups, numbers_of_sites, resources, run
 use super::measure::{Effort, Measured};
 
 /// Budgets that hold the process below the targets of 2 and 4 GB.
-const SAMPLING_MEMORY: u64 = 1 << 30;
-const GRADIENT_MEMORY: u64 = 2 << 30;
+const SAMPLING_MEMORY: u64 = 1536 << 20;
+const LIKELIHOOD_MEMORY: u64 = 2 << 30;
 
 const SITES: &str = "4.83 M parameters, 4.8 sites on average";
 
@@ -59,7 +59,7 @@ pub fn logp(effort: Effort) -> Measured {
 
 fn likelihood(hyper: &Hyperparameters) -> Likelihood {
     let graph = logp_graph(hyper).expect("a graph");
-    Likelihood::load(&runtime(), &graph, hyper, false, resources(SAMPLING_MEMORY)).expect("a session")
+    Likelihood::load(&runtime(), &graph, hyper, false, resources(LIKELIHOOD_MEMORY)).expect("a session")
 }
 
 fn assert_close(one: &LogProbability, other: &LogProbability) {
@@ -73,7 +73,8 @@ pub fn gradient(effort: Effort) -> Measured {
     let refs: Vec<&Tokens> = crystals.iter().collect();
     let old = likelihood(&hyper).log_probabilities(&parameters, &refs).expect("log-probabilities");
     let graph = ppo_gradient_graph(&hyper).expect("a graph");
-    let gradients = Likelihood::load(&runtime(), &graph, &hyper, true, resources(GRADIENT_MEMORY)).expect("a session");
+    let gradients =
+        Likelihood::load(&runtime(), &graph, &hyper, true, resources(LIKELIHOOD_MEMORY)).expect("a session");
     let mut last = None;
     let measured = Measured::of(effort, SITES, refs.len(), || last = Some(ppo(&gradients, &parameters, &refs, &old)));
     let last = last.expect("a round");

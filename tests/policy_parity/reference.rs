@@ -15,9 +15,12 @@ const SMALLEST_TOLERANCE: f64 = 2e-5;
 /// Relative L2 distance of a gradient tensor.
 const GRADIENT_TOLERANCE: f64 = 1e-4;
 const LEARNING_RATE: f64 = 1e-4;
-/// Distance of any one parameter after three steps, in learning rates; a step is about one of them. The ratio in Adam's step
-/// passes on the gradient's relative error, at worst about 1e-3 in an entry, and one rounding of a parameter near 1 is 1.2e-3.
-const STEP_TOLERANCE: f64 = 5e-3;
+/// Distance of any one parameter after three steps, in learning rates; a step is about one of them. One rounding of a parameter
+/// near 1 is 1.2e-3.
+const NLL_STEP_TOLERANCE: f64 = 2.5e-3;
+/// PPO weighs rows by ratios, which pass the rounding of log p on: the reference's own float32 gradient is 23 times as far from its
+/// float64 one as that of the NLL (f32_deviation.json), and an entry in which the rows nearly cancel gets the most of it.
+const PPO_STEP_TOLERANCE: f64 = 1e-2;
 
 #[test]
 fn tiny_log_probabilities() {
@@ -54,7 +57,7 @@ fn three_optimiser_steps_on_nll() {
     let Some(golden) = Golden::find("tiny") else { return };
     let graph = nll(&golden.hyper);
     let weight = mean_weight(golden.crystals.len());
-    check_steps(&golden, "params_adam3_nll.safetensors", |parameters| {
+    check_steps(&golden, "params_adam3_nll.safetensors", NLL_STEP_TOLERANCE, |parameters| {
         nll_gradient(&graph, &golden.hyper, parameters, &golden.crystals, &weight)
     });
 }
@@ -63,7 +66,7 @@ fn three_optimiser_steps_on_nll() {
 fn three_optimiser_steps_on_ppo() {
     let Some(golden) = Golden::find("tiny") else { return };
     let graph = ppo(&golden.hyper);
-    check_steps(&golden, "params_adam3_ppo.safetensors", |parameters| {
+    check_steps(&golden, "params_adam3_ppo.safetensors", PPO_STEP_TOLERANCE, |parameters| {
         let mut batch = golden.ppo_gradient(&graph, parameters);
         // The objective is climbed.
         batch.gradient.iter_mut().for_each(|gradient| gradient.mapv_inplace(|g| -g));
@@ -97,7 +100,7 @@ fn check_ppo_gradient(golden: &Golden) {
     golden.compare_gradient(&batch, "grad_ppo.safetensors");
 }
 
-fn check_steps(golden: &Golden, file: &str, gradient: impl Fn(&Parameters) -> GradientBatch) {
+fn check_steps(golden: &Golden, file: &str, tolerance: f64, gradient: impl Fn(&Parameters) -> GradientBatch) {
     let mut parameters = golden.parameters.clone();
     let mut adam = Adam::new(&parameters);
     for _ in 0..3 {
@@ -113,7 +116,7 @@ fn check_steps(golden: &Golden, file: &str, gradient: impl Fn(&Parameters) -> Gr
         worst = if apart > worst.0 { (apart, name) } else { worst };
     }
     println!("{file}: {:.1e} learning rates in {}", worst.0, worst.1);
-    assert!(worst.0 <= STEP_TOLERANCE, "{}: {:e} learning rates apart", worst.1, worst.0);
+    assert!(worst.0 <= tolerance, "{}: {:e} learning rates apart", worst.1, worst.0);
 }
 
 /// One configuration of the reference, and its batch of 32 crystals.

@@ -17,7 +17,7 @@ use crate::runtime::{Device, Input, Runtime, Session, SessionOptions};
 
 /// Most bytes and tokens of a group on the CPU. More tokens than this leave the processor's caches between two operators.
 const GROUP_BYTES: u64 = 1 << 30;
-const GROUP_TOKENS: usize = 512;
+const GROUP_TOKENS: usize = 1024;
 
 /// The parts of log p, nats.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

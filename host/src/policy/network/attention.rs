@@ -4,10 +4,16 @@
 //! the products of the weights do not depend on the batch. That saves a quarter of the arithmetic, and a decoder caches D numbers
 //! a token instead of H K.
 
-use ndarray::{Array1, arr1};
+use std::ops::Range;
+
+use ndarray::{Array1, Array3, arr1};
 
 use super::layers::Network;
 use crate::graph::{Attributes, Builder, DataType, Dim, Value};
+
+/// Heads that are worked on together: what four of them make of a group of crystals stays in a core's cache, and the sum over all
+/// heads of their parts of a vector is taken part by part, which halves its rounding.
+const HEADS_TOGETHER: usize = 4;
 
 /// What all layers share: the rotation, the mask, and the run-time extents of the layouts.
 pub(super) struct Causal {
@@ -82,15 +88,19 @@ pub(super) struct Output {
     head_bias: Value,
     /// (D).
     bias: Value,
+    /// D.
+    width: i64,
 }
 
 impl Output {
+    /// The product of the weights is taken in float64: its rounding would be the largest of the layer, and it is small.
     pub fn new(n: &mut Network, name: &str) -> Self {
         let (heads, key) = (n.hyper.num_heads as i64, n.hyper.key_size as i64);
         let width = n.hyper.model_size as i64;
         let (values, value_bias) = n.weights(&format!("{name}/value"));
         let (output, bias) = n.weights(&format!("{name}/linear"));
         let b = &mut n.b;
+        let [values, value_bias, output] = [values, value_bias, output].map(|w| b.cast(w, DataType::F64));
         let values = b.reshape(values, &[width, heads, key]);
         let values = b.transpose(values, &[1, 0, 2]);
         let output = b.reshape(output, &[heads, key, width]);
@@ -99,18 +109,24 @@ impl Output {
         let value_bias = b.reshape(value_bias, &[heads, 1, key]);
         let head_bias = b.matmul(value_bias, output);
         let head_bias = b.reshape(head_bias, &[heads, width]);
-        Self { weight, head_bias, bias }
+        let [weight, head_bias] = [weight, head_bias].map(|w| b.cast(w, DataType::F32));
+        Self { weight, head_bias, bias, width }
     }
 
-    /// (rows, H D) -> (rows, D), for probabilities whose sums (rows, H) are given, or are one.
-    pub fn apply(&self, b: &mut Builder, mixed: Value, sums: Option<Value>) -> Value {
-        let product = b.matmul(mixed, self.weight);
+    /// What some heads add, (rows, heads D) -> (rows, D), without any bias.
+    pub fn part(&self, b: &mut Builder, mixed: Value, heads: &Range<usize>) -> Value {
+        let weight = b.slice(self.weight, 0, heads.start as i64 * self.width, heads.end as i64 * self.width);
+        b.matmul(mixed, weight)
+    }
+
+    /// Adds the biases to the sum of the parts, for probabilities whose sums (rows, H) are given, or are one.
+    pub fn biased(&self, b: &mut Builder, parts: Value, sums: Option<Value>) -> Value {
         let share = match sums {
             Some(sums) => b.matmul(sums, self.head_bias),
             None => b.reduce_sum(self.head_bias, &[0], false),
         };
         let bias = b.add(share, self.bias);
-        b.add(product, bias)
+        b.add(parts, bias)
     }
 }
 
@@ -125,28 +141,58 @@ pub(super) struct Attention<'a> {
 impl Attention<'_> {
     /// (rows, D) -> (rows, D).
     pub fn apply(&self, n: &mut Network, x: Value) -> Value {
-        let (heads, width) = (n.hyper.num_heads as i64, n.hyper.model_size as i64);
-        let [crystals, tokens, rows] = self.causal.dims;
         let output = Output::new(n, self.name);
-        let (queries, keys) = (self.rotated(n, x, "query"), self.rotated(n, x, "key"));
+        let width = n.hyper.model_size as i64;
+        let [crystals, tokens, _] = self.causal.dims;
+        let by_crystal = self.shape(&mut n.b, &[width]);
+        let vectors = n.b.reshape_to(x, by_crystal);
+        n.b.assume_shape(vectors, &[crystals, tokens, Dim::Known(width)]);
+        let mask = self.dropout.map(|mask| for_each_head(n, mask));
+        let (mut parts, mut sums) = (Vec::new(), Vec::new());
+        for heads in together(n.hyper.num_heads) {
+            let mut weights = self.probabilities(n, x, &heads);
+            if let Some(mask) = mask {
+                weights = self.dropped(&mut n.b, weights, mask, &heads);
+                sums.push(self.sums(&mut n.b, weights, heads.len() as i64));
+            }
+            let mixed = self.mixed(&mut n.b, weights, vectors, heads.len() as i64, width);
+            parts.push(output.part(&mut n.b, mixed, &heads));
+        }
+        let b = &mut n.b;
+        let sums = mask.map(|_| b.concat(&sums, 1));
+        let parts = total(b, &parts);
+        output.biased(b, parts, sums)
+    }
+
+    /// (b, heads, T, T): how much of each earlier token goes into each.
+    fn probabilities(&self, n: &mut Network, x: Value, heads: &Range<usize>) -> Value {
+        let (queries, keys) = (self.rotated(n, x, "query", heads), self.rotated(n, x, "key", heads));
         let b = &mut n.b;
         let keys = b.transpose(keys, &[0, 1, 3, 2]);
         let scores = b.matmul(queries, keys);
         let scores = b.add(scores, self.causal.mask);
-        let mut weights = b.softmax(scores, -1);
-        let mut sums = None;
-        if let Some(mask) = self.dropout {
-            weights = b.mul(weights, mask);
-            b.assume_shape(weights, &[crystals, Dim::Known(heads), tokens, tokens]);
-            let total = b.reduce_sum(weights, &[3], false);
-            let total = b.transpose(total, &[0, 2, 1]);
-            let total = b.reshape(total, &[-1, heads]);
-            sums = Some(b.assume_shape(total, &[rows, Dim::Known(heads)]));
-        }
-        // All heads mix the same vectors: one product per crystal, of (H T, T) and (T, D).
-        let by_crystal = self.shape(b, &[width]);
-        let vectors = b.reshape_to(x, by_crystal);
-        b.assume_shape(vectors, &[crystals, tokens, Dim::Known(width)]);
+        b.softmax(scores, -1)
+    }
+
+    /// Probabilities times some heads' part of the mask.
+    fn dropped(&self, b: &mut Builder, weights: Value, mask: Value, heads: &Range<usize>) -> Value {
+        let [crystals, tokens, _] = self.causal.dims;
+        let mask = b.slice(mask, 0, heads.start as i64, heads.end as i64);
+        let weights = b.mul(weights, mask);
+        b.assume_shape(weights, &[crystals, Dim::Known(heads.len() as i64), tokens, tokens])
+    }
+
+    /// (rows, heads): sums of the probabilities.
+    fn sums(&self, b: &mut Builder, weights: Value, heads: i64) -> Value {
+        let total = b.reduce_sum(weights, &[3], false);
+        let total = b.transpose(total, &[0, 2, 1]);
+        let total = b.reshape(total, &[-1, heads]);
+        b.assume_shape(total, &[self.causal.dims[2], Dim::Known(heads)])
+    }
+
+    /// (rows, heads D): the vectors (b, T, D), mixed. All heads mix the same: one product per crystal, of (heads T, T) and (T, D).
+    fn mixed(&self, b: &mut Builder, weights: Value, vectors: Value, heads: i64, width: i64) -> Value {
+        let [crystals, tokens, rows] = self.causal.dims;
         let stacked = b.symbol("heads_and_queries");
         let weights = b.reshape_to(weights, self.causal.stacked);
         b.assume_shape(weights, &[crystals, stacked, tokens]);
@@ -155,15 +201,15 @@ impl Attention<'_> {
         b.assume_shape(mixed, &[crystals, Dim::Known(heads), tokens, Dim::Known(width)]);
         let mixed = b.transpose(mixed, &[0, 2, 1, 3]);
         let mixed = b.reshape(mixed, &[-1, heads * width]);
-        b.assume_shape(mixed, &[rows, Dim::Known(heads * width)]);
-        output.apply(b, mixed, sums)
+        b.assume_shape(mixed, &[rows, Dim::Known(heads * width)])
     }
 
-    /// Queries or keys, (b, H, T, K).
-    fn rotated(&self, n: &mut Network, x: Value, part: &str) -> Value {
-        let (heads, key) = (n.hyper.num_heads as i64, n.hyper.key_size as i64);
+    /// Queries or keys of some heads, (b, heads, T, K).
+    fn rotated(&self, n: &mut Network, x: Value, part: &str, heads: &Range<usize>) -> Value {
+        let key = n.hyper.key_size;
         let [crystals, tokens, _] = self.causal.dims;
-        let flat = n.linear(&format!("{}/{part}", self.name), x);
+        let flat = n.linear_columns(&format!("{}/{part}", self.name), x, heads.start * key..heads.end * key);
+        let (heads, key) = (heads.len() as i64, key as i64);
         let b = &mut n.b;
         let shape = self.shape(b, &[heads, key]);
         let apart = b.reshape_to(flat, shape);
@@ -177,4 +223,20 @@ impl Attention<'_> {
         let tail = b.ints(tail);
         b.concat(&[self.causal.batch_and_length, tail], 0)
     }
+}
+
+/// The heads, as many at a time as are worked on together.
+fn together(heads: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..heads).step_by(HEADS_TOGETHER).map(move |first| first..heads.min(first + HEADS_TOGETHER))
+}
+
+/// A mask with as many heads as the network, where it may have one for all.
+fn for_each_head(n: &mut Network, mask: Value) -> Value {
+    let ones = n.b.constant(Array3::<f32>::ones((n.hyper.num_heads, 1, 1)));
+    n.b.mul(mask, ones)
+}
+
+/// The sum of one value or more.
+fn total(b: &mut Builder, parts: &[Value]) -> Value {
+    parts[1..].iter().fold(parts[0], |sum, part| b.add(sum, *part))
 }

@@ -43,8 +43,7 @@ pub fn decode_graph(hyper: &Hyperparameters) -> Result<ModelProto, GraphError> {
         h = layer(&mut n, h, names, index, rotation);
     }
     n.names.layers = layers;
-    let name = n.names.final_norm.clone();
-    let h = n.norm(&name, h);
+    let h = n.final_norm(h);
     let output = n.names.output.clone();
     let raw = n.linear(&output, h);
     n.b.output("raw", raw);
@@ -114,7 +113,8 @@ fn cached_attention(n: &mut Network, x: Value, name: &str, index: usize, rotatio
     let weights = b.squeeze(weights, &[2]);
     let mixed = b.matmul(weights, vectors);
     let flat = b.reshape(mixed, &[-1, heads * width]);
-    output.apply(b, flat, None)
+    let product = output.part(b, flat, &(0..n.hyper.num_heads));
+    output.biased(&mut n.b, product, None)
 }
 
 /// The graph that keeps some rows of every cache: inputs `keep` int64 (rows kept) and `k_i`, `x_i`; outputs `k_out_i`, `x_out_i`.

@@ -1,12 +1,13 @@
 //! Parts that every layer uses: linear maps, layer norms, the transformer's two residual blocks.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use ndarray::Array2;
 
 use super::attention::{Attention, Causal};
 use super::names::{LayerNames, Names};
-use crate::graph::{Attributes, Builder, DataType, Dim, Value};
+use crate::graph::{Attributes, Builder, DataType, Dim, Tensor, Value};
 use crate::policy::{Hyperparameters, parameter_specs};
 
 /// Inside the root of layer norm (spec section 4.3).
@@ -63,6 +64,15 @@ impl<'h> Network<'h> {
         self.b.add(product, bias)
     }
 
+    /// Some columns of `x w + b`.
+    pub fn linear_columns(&mut self, module: &str, x: Value, columns: Range<usize>) -> Value {
+        let (w, bias) = self.weights(module);
+        let (from, to) = (columns.start as i64, columns.end as i64);
+        let (w, bias) = (self.b.slice(w, 1, from, to), self.b.slice(bias, 0, from, to));
+        let product = self.b.matmul(x, w);
+        self.b.add(product, bias)
+    }
+
     /// `x w + b` for several parts of a module side by side: one product.
     pub fn linears(&mut self, module: &str, parts: &[&str], x: Value) -> Value {
         let pairs: Vec<_> = parts.iter().map(|part| self.weights(&format!("{module}/{part}"))).collect();
@@ -72,19 +82,18 @@ impl<'h> Network<'h> {
         self.b.add(product, bias)
     }
 
-    /// Layer norm over the last axis of (rows, D). Centring is one product with `1 - J/D` and the variance another with `J/D`
-    /// (J all ones): faster than reductions, and so are their derivatives.
+    /// Layer norm over the last axis of (rows, D). Means are products with a column of 1/D: faster than reductions, and so
+    /// are their derivatives.
     pub fn norm(&mut self, module: &str, x: Value) -> Value {
         let width = self.hyper.model_size;
-        let share = 1.0 / width as f32;
-        let centring = Array2::from_shape_fn((width, width), |(i, j)| f32::from(u8::from(i == j)) - share);
         let (scale, offset) = (self.parameter(&format!("{module}/scale")), self.parameter(&format!("{module}/offset")));
         let b = &mut self.b;
-        let centring = constant_once(b, "centring", centring);
-        let mean = constant_once(b, "mean", Array2::from_elem((width, 1), share));
-        let centred = b.matmul(x, centring);
+        let (scale, offset) = (b.cast_like(scale, x), b.cast_like(offset, x));
+        let average = average_of(b, width, x);
+        let mean = b.matmul(x, average);
+        let centred = b.sub(x, mean);
         let square = b.mul(centred, centred);
-        let variance = b.matmul(square, mean);
+        let variance = b.matmul(square, average);
         let variance = b.add_scalar(variance, NORM_EPSILON);
         let deviation = b.sqrt(variance);
         let normal = b.div(centred, deviation);
@@ -92,13 +101,18 @@ impl<'h> Network<'h> {
         b.add(scaled, offset)
     }
 
-    /// All layers and the final norm. `h` is (rows, D).
+    /// All layers, without the final norm. `h` is (rows, D).
     pub fn transformer(&mut self, mut h: Value, causal: &Causal, dropout: Option<Dropout>) -> Value {
         let layers = std::mem::take(&mut self.names.layers);
         for (index, layer) in layers.iter().enumerate() {
             h = self.layer(h, layer, index, causal, dropout);
         }
         self.names.layers = layers;
+        h
+    }
+
+    /// The norm behind the last layer; `h` is (rows, D), float32 or float64.
+    pub fn final_norm(&mut self, h: Value) -> Value {
         let name = self.names.final_norm.clone();
         self.norm(&name, h)
     }
@@ -148,8 +162,12 @@ impl<'h> Network<'h> {
     }
 }
 
-/// A constant too large to be found among the small ones, shared by name.
-fn constant_once(b: &mut Builder, name: &str, array: Array2<f32>) -> Value {
-    let name = format!("constant/{name}");
-    b.find(&name).unwrap_or_else(|| b.initializer(&name, array.into()))
+/// The column of 1/D in the element type of `like`, made once.
+fn average_of(b: &mut Builder, width: usize, like: Value) -> Value {
+    let share = 1.0 / width as f64;
+    let (name, tensor): (_, Tensor) = match b.known(like).data_type {
+        Some(DataType::F64) => ("constant/average_f64", Array2::from_elem((width, 1), share).into()),
+        _ => ("constant/average", Array2::from_elem((width, 1), share as f32).into()),
+    };
+    b.find(name).unwrap_or_else(|| b.initializer(name, tensor))
 }

@@ -105,11 +105,13 @@ pub(super) fn likelihood(n: &mut Network, inputs: &Inputs, dropout: Option<Dropo
         [extents.crystals, extents.tokens, extents.rows],
     );
     let hidden = n.transformer(tokens, &causal, dropout);
-    let rows = batch.by_kind(n, hidden);
+    let normed = n.final_norm(hidden);
+    let rows = batch.by_kind(n, normed);
     let w = letters(n, inputs, &batch, rows.coordinates_to_letters);
     let a = atoms(n, inputs, rows.letters);
     let xyz = coordinates(n, inputs, rows.coordinates);
-    let l = lattice(n, inputs, rows.slots);
+    let slots = batch.by_kind(n, hidden).slots;
+    let l = lattice(n, inputs, slots);
     let b = &mut n.b;
     let sites = b.add(w, a);
     let rest = b.add(xyz, l);
@@ -326,6 +328,7 @@ fn lattice(n: &mut Network, inputs: &Inputs, slots: Value) -> Value {
     let hidden = n.b.squeeze(hidden, &[1]);
     n.b.assume_shape(hidden, &[crystals, width]);
     let hidden = n.b.cast(hidden, DataType::F64);
+    let hidden = n.final_norm(hidden);
     let raw = head(n, hidden, atoms, atoms + 13 * k as usize);
     let b = &mut n.b;
     let parts = b.split(raw, -1, &[k, 6 * k, 6 * k]);
