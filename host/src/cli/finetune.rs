@@ -7,7 +7,7 @@ use clap::Args;
 use super::{Context, Exit, Failure, Interrupts, Plan, Progress, Recipe};
 use crate::config::{Document, Override};
 use crate::record::{RunDirectory, RunError, StepSummary};
-use crate::train::{FinetuneObserver, FinetuneState, Finetuning, StepRecord};
+use crate::train::{FinetuneObserver, FinetuneState, Finetuning, StageTimes, StepRecord};
 
 /// Share of the first step's unique formulas below which the policy is said to collapse.
 const COLLAPSE: f64 = 0.5;
@@ -130,7 +130,7 @@ fn line(s: &StepSummary, record: &StepRecord) -> String {
         s.kl,
         100.0 * s.unique,
         100.0 * s.failed,
-        s.seconds,
+        t.step,
         t.sample,
         t.reward,
         t.likelihood + t.gradient + t.optimiser,
@@ -148,7 +148,18 @@ fn comparison(first: &StepSummary, last: &StepSummary) -> String {
     row("KL to the base, nats", &|s| format!("{:.3}", s.kl));
     row("unique formulas", &|s| format!("{:.1} %", 100.0 * s.unique));
     row("failed", &|s| format!("{:.1} %", 100.0 * s.failed));
-    row("seconds", &|s| format!("{:.1}", s.seconds));
+    row("seconds", &|s| format!("{:.1}", s.times.step));
+    let stages: [(&str, fn(&StageTimes) -> f64); 6] = [
+        ("  sampling", |t| t.sample),
+        ("  rewards", |t| t.reward),
+        ("  log-probabilities", |t| t.likelihood),
+        ("  gradients", |t| t.gradient),
+        ("  clipping and Adam", |t| t.optimiser),
+        ("  the rest", |t| t.step - t.sample - t.reward - t.likelihood - t.gradient - t.optimiser),
+    ];
+    for (name, seconds) in stages {
+        row(name, &|s| format!("{:.3}", seconds(&s.times)));
+    }
     let lines: Vec<String> = rows.iter().map(|(n, a, b)| format!("{n:<30} {a:>12} {b:>12}")).collect();
     lines.join("\n")
 }

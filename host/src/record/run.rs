@@ -11,7 +11,7 @@ use crate::atomic::write_atomically;
 use crate::crystal::{Composition, Record, Structure, Tokens, write_structures};
 use crate::policy::Hyperparameters;
 use crate::reward::RewardTable;
-use crate::train::{FinetuneState, Sample, StepRecord};
+use crate::train::{FinetuneState, Sample, StageTimes, StepRecord};
 
 /// Candidates kept over a run.
 const CANDIDATES: usize = 100;
@@ -40,8 +40,8 @@ pub struct StepSummary {
     pub unique: f64,
     /// Share of failed rows.
     pub failed: f64,
-    /// Seconds of the step.
-    pub seconds: f64,
+    /// Seconds per stage.
+    pub times: StageTimes,
 }
 
 /// Why a run directory cannot be used.
@@ -203,7 +203,7 @@ impl StepSummary {
             kl: record.kl,
             unique: record.unique_formulas,
             failed: record.failed_fraction,
-            seconds: seconds(record),
+            times: record.times,
         }
     }
 
@@ -217,14 +217,21 @@ impl StepSummary {
             kl: number("kl")?,
             unique: number("unique_formulas")?,
             failed: number("failed_fraction")?,
-            seconds: line.get("time")?.get("step")?.as_f64()?,
+            times: stage_times(line.get("time")?)?,
         })
     }
 }
 
-fn seconds(record: &StepRecord) -> f64 {
-    let t = &record.times;
-    t.sample + t.reward + t.likelihood + t.gradient + t.optimiser
+fn stage_times(time: &Value) -> Option<StageTimes> {
+    let seconds = |stage: &str| time.get(stage)?.as_f64();
+    Some(StageTimes {
+        sample: seconds("sample")?,
+        reward: seconds("reward")?,
+        likelihood: seconds("likelihood")?,
+        gradient: seconds("gradient")?,
+        optimiser: seconds("optimiser")?,
+        step: seconds("step")?,
+    })
 }
 
 /// What depends on the clock stands under `time` alone.
@@ -247,7 +254,7 @@ fn metrics_line(record: &StepRecord) -> Value {
         "judge": record.second.as_ref().map(terms),
         "time": {
             "sample": t.sample, "reward": t.reward, "likelihood": t.likelihood, "gradient": t.gradient,
-            "optimiser": t.optimiser, "step": seconds(record),
+            "optimiser": t.optimiser, "step": t.step,
         },
     })
 }

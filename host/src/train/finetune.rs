@@ -113,8 +113,10 @@ pub struct StageTimes {
     pub likelihood: f64,
     /// Gradients.
     pub gradient: f64,
-    /// Adam.
+    /// Clipping and Adam.
     pub optimiser: f64,
+    /// The whole step, with what lies between the stages.
+    pub step: f64,
 }
 
 /// What is reported of a step.
@@ -278,7 +280,7 @@ impl Finetuning {
         settings: &FinetuneSettings,
         state: &mut FinetuneState,
     ) -> Result<StepRecord, FinetuneError> {
-        let step = state.step + 1;
+        let (step, start) = (state.step + 1, Instant::now());
         let mut times = StageTimes::default();
         let batch = self.collect(step, judgement, settings, &state.parameters, &mut times)?;
         let crystals: Vec<&Tokens> = batch.learnt.iter().filter_map(|i| batch.samples[*i].tokens.as_ref()).collect();
@@ -301,6 +303,7 @@ impl Finetuning {
         for (row, logp) in learnt.iter().zip(&old) {
             samples[*row].logp = Some(*logp);
         }
+        times.step = start.elapsed().as_secs_f64();
         Ok(StepRecord {
             step,
             objective_mean,
