@@ -7,12 +7,16 @@
 
 #[path = "speed/crystals.rs"]
 mod crystals;
+#[path = "speed/machine.rs"]
+mod machine;
 #[path = "speed/measure.rs"]
 mod measure;
 #[path = "speed/policy.rs"]
 mod policy;
 #[path = "speed/rewards.rs"]
 mod rewards;
+#[path = "speed/roofline.rs"]
+mod roofline;
 #[path = "speed/structures.rs"]
 mod structures;
 #[path = "speed/table.rs"]
@@ -43,7 +47,7 @@ const fn peer(what: &'static str, rate: f64, cpu_ms: f64, target: f64) -> Option
     Some(Peer { what, rate, cpu_ms, target })
 }
 
-const STAGES: [Stage; 10] = [
+const STAGES: [Stage; 13] = [
     Stage { name: "sample", what: "crystals sampled", measure: policy::sample, peer: peer("JAX", 0.30, 5100.0, 500.0) },
     Stage { name: "logp", what: "log-probabilities", measure: policy::logp, peer: peer("JAX", 21.9, 73.8, 14.0) },
     Stage { name: "gradient", what: "PPO gradients", measure: policy::gradient, peer: peer("JAX", 4.1, 400.0, 18.0) },
@@ -68,6 +72,9 @@ const STAGES: [Stage; 10] = [
         measure: rewards::hull,
         peer: peer("pymatgen by system", 476.0, 2.1, 10.5),
     },
+    Stage { name: "square", what: "GFLOP of square products", measure: machine::square, peer: None },
+    Stage { name: "shape", what: "GFLOP of the policy's products", measure: machine::policy_shape, peer: None },
+    Stage { name: "copy", what: "GB copied", measure: machine::copy, peer: None },
     Stage { name: "start", what: "start to first crystal", measure: policy::start, peer: None },
 ];
 

@@ -45,6 +45,12 @@ pub fn groups(count: usize) -> Vec<SpaceGroup> {
     weights.expect("weights").draw(draws(), count)
 }
 
+/// Sites of a crystal, on average.
+pub fn mean_sites() -> f64 {
+    let weighted: f64 = CRYSTALS_BY_SITES.iter().enumerate().map(|(sites, n)| sites as f64 * f64::from(*n)).sum();
+    weighted / f64::from(CRYSTALS_BY_SITES.iter().sum::<u32>())
+}
+
 pub fn draws() -> Draws {
     Draws { seed: 1, step: 0, first: 0 }
 }

@@ -25,8 +25,8 @@ impl Effort {
 pub struct Measured {
     /// What was measured on, where that varies.
     pub on: String,
-    /// Items of a round.
-    pub items: usize,
+    /// Items of a round; a part of one where the unit is large.
+    pub items: f64,
     /// Seconds of wall time of each round.
     pub wall: Vec<f64>,
     /// Seconds of processor time of each round, all threads together.
@@ -54,17 +54,22 @@ impl Measured {
             wall.remove(0);
             cpu.remove(0);
         }
-        Self { on: on.into(), items, wall, cpu, peak: peak_memory() }
+        Self { on: on.into(), items: items as f64, wall, cpu, peak: peak_memory() }
+    }
+
+    /// Counts each item as `by` of them.
+    pub fn scale(&mut self, by: f64) {
+        self.items *= by;
     }
 
     /// Seconds of wall time per item, median of the rounds.
     pub fn wall_per_item(&self) -> f64 {
-        median(&self.wall) / self.items as f64
+        median(&self.wall) / self.items
     }
 
     /// Seconds of processor time per item, median of the rounds.
     pub fn cpu_per_item(&self) -> f64 {
-        median(&self.cpu) / self.items as f64
+        median(&self.cpu) / self.items
     }
 
     /// Says it to the process that waits for it.

@@ -1,7 +1,8 @@
 //! The table.
 
+use super::crystals::mean_sites;
 use super::measure::Measured;
-use super::{Peer, Stage};
+use super::{Peer, Stage, roofline};
 
 /// One line per stage, and what a step of batch 1000 would take.
 pub fn print(rows: &[(&Stage, Measured)]) {
@@ -12,7 +13,7 @@ pub fn print(rows: &[(&Stage, Measured)]) {
     for (stage, measured) in rows {
         println!("{}", line(stage, measured));
     }
-    if let Some(text) = step(rows) {
+    for text in [step(rows), roofline::table(rows, mean_sites())].into_iter().flatten() {
         println!("\n{text}");
     }
 }

@@ -149,19 +149,23 @@ fn comparison(first: &StepSummary, last: &StepSummary) -> String {
     row("unique formulas", &|s| format!("{:.1} %", 100.0 * s.unique));
     row("failed", &|s| format!("{:.1} %", 100.0 * s.failed));
     row("seconds", &|s| format!("{:.1}", s.times.step));
-    let stages: [(&str, fn(&StageTimes) -> f64); 6] = [
-        ("  sampling", |t| t.sample),
-        ("  rewards", |t| t.reward),
-        ("  log-probabilities", |t| t.likelihood),
-        ("  gradients", |t| t.gradient),
-        ("  clipping and Adam", |t| t.optimiser),
-        ("  the rest", |t| t.step - t.sample - t.reward - t.likelihood - t.gradient - t.optimiser),
-    ];
-    for (name, seconds) in stages {
-        row(name, &|s| format!("{:.3}", seconds(&s.times)));
+    for ((name, first), (_, last)) in stages(&first.times).into_iter().zip(stages(&last.times)) {
+        rows.push((name, format!("{first:.3}"), format!("{last:.3}")));
     }
     let lines: Vec<String> = rows.iter().map(|(n, a, b)| format!("{n:<30} {a:>12} {b:>12}")).collect();
     lines.join("\n")
+}
+
+/// Seconds of each stage, and of what lies between them.
+fn stages(t: &StageTimes) -> [(&'static str, f64); 6] {
+    [
+        ("  sampling", t.sample),
+        ("  rewards", t.reward),
+        ("  log-probabilities", t.likelihood),
+        ("  gradients", t.gradient),
+        ("  clipping and Adam", t.optimiser),
+        ("  the rest", t.step - t.sample - t.reward - t.likelihood - t.gradient - t.optimiser),
+    ]
 }
 
 impl From<RunError> for Failure {
