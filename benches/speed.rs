@@ -91,7 +91,7 @@ fn main() {
     let wanted: Vec<&String> = arguments.iter().filter(|a| !a.starts_with("--")).collect();
     let chosen = STAGES.iter().filter(|s| wanted.is_empty() || wanted.iter().any(|w| *w == s.name));
     let rows: Vec<(&Stage, Measured)> = chosen.map(|stage| (stage, in_own_process(stage, &arguments))).collect();
-    table::print(&rows);
+    table::print(&rows, effort);
 }
 
 fn in_own_process(stage: &Stage, arguments: &[String]) -> Measured {

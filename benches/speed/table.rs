@@ -1,17 +1,20 @@
 //! The table.
 
 use super::crystals::mean_sites;
-use super::measure::Measured;
+use super::measure::{Effort, Measured};
 use super::{Peer, Stage, roofline};
 
-/// One line per stage, and what a step of batch 1000 would take.
-pub fn print(rows: &[(&Stage, Measured)]) {
+/// One line per stage; after a full measurement also what a step of batch 1000 would take, and the roofline.
+pub fn print(rows: &[(&Stage, Measured)], effort: Effort) {
     println!(
         "| stage | ours /s | wall ms | CPU ms | peak GB | peer's figure /s | CPU ms | times faster (CPU) | target | on |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|");
     for (stage, measured) in rows {
         println!("{}", line(stage, measured));
+    }
+    if effort == Effort::Once {
+        return;
     }
     for text in [step(rows), roofline::table(rows, mean_sites())].into_iter().flatten() {
         println!("\n{text}");
