@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use ndarray::{Array1, Array2, Array3, arr1};
 use temper::crystal::{Element, Lattice, Structure, neighbours};
 use temper::graph::onnx::{ModelProto, ValueInfoProto};
-use temper::graph::{Attributes, Builder, DataType, Dim, GraphError, Tensor, add_forces_and_stress, decode, encode};
+use temper::graph::{
+    Attributes, Builder, DataType, Dim, GraphError, Potential, Tensor, add_forces_and_stress, decode, encode,
+};
 use temper::runtime::Session;
 
 use crate::check::{session, sound};
@@ -28,6 +30,17 @@ const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/chgnet-0.3
 fn model(file: &str) -> Option<ModelProto> {
     Some(decode(&std::fs::read(shared()?.join("models").join(file)).unwrap()).unwrap())
 }
+
+/// The contract's own names.
+const POTENTIAL: Potential<'_> = Potential {
+    positions: "positions",
+    cell: "cell",
+    batch: Some("batch"),
+    energy: "energy",
+    per_atom: false,
+    to_electronvolt: 1.0,
+    added: ["forces", "stress"],
+};
 
 /// Sum over edges of `exp(-|r|)`, each atom's half weighted by the position of its crystal in the batch.
 fn pair_potential(per_atom: bool) -> Builder {
@@ -136,10 +149,10 @@ fn energy(structure: &Structure, edges: &temper::crystal::Neighbours) -> f64 {
 fn forces_and_stress_of_a_pair_potential_equal_differences() {
     let structures = crystals();
     let given = inputs(&structures, 4.0, None);
-    for (per_atom, unit, scale) in [(false, "eV", 1.0), (true, "Ha", 27.211_386)] {
-        let per_atom_key = ("temper.energy_per_atom", if per_atom { "true" } else { "false" });
-        let model = pair_potential(per_atom).finish("pair", &[("temper.unit.energy", unit), per_atom_key]).unwrap();
-        let mut session = session(&encode(&add_forces_and_stress(&model).unwrap())).unwrap();
+    for (per_atom, scale) in [(false, 1.0), (true, 27.211_386)] {
+        let model = pair_potential(per_atom).finish("pair", &[]).unwrap();
+        let potential = Potential { per_atom, to_electronvolt: scale, ..POTENTIAL };
+        let mut session = session(&encode(&add_forces_and_stress(&model, &potential).unwrap())).unwrap();
         let out = run(&mut session, &given, &["forces", "stress"]);
         assert_eq!((out[0].shape(), out[1].shape()), (&[3, 3][..], &[2, 3, 3][..]));
         let (forces, stress) = (numbers(&out[0]), numbers(&out[1]));
@@ -153,6 +166,32 @@ fn forces_and_stress_of_a_pair_potential_equal_differences() {
             check_close(&stress[9 * row..][..9], &strain_derivative(structure).map(|s| s * scale));
         }
     }
+}
+
+/// A file for one crystal at a time has no `batch`, and may have names of its own.
+#[test]
+fn a_file_for_one_crystal_needs_no_batch() {
+    let structure = crystals().remove(0);
+    let given = inputs(std::slice::from_ref(&structure), 4.0, None);
+    let mut model = pair_potential(false).finish("pair", &[]).unwrap();
+    let graph = model.graph.as_mut().unwrap();
+    graph.input.retain(|input| input.name() != "batch");
+    for node in &mut graph.node {
+        // Zero for each edge, whatever `batch` held.
+        if node.input.first().is_some_and(|name| name == "batch") {
+            let edges = node.input[1].clone();
+            node.input = vec![edges.clone(), edges];
+            node.op_type = Some("Sub".into());
+            node.attribute.clear();
+        }
+    }
+    let potential = Potential { batch: None, added: ["F", "S"], ..POTENTIAL };
+    let mut session = session(&encode(&add_forces_and_stress(&model, &potential).unwrap())).unwrap();
+    let out = run(&mut session, &given, &["F", "S"]);
+    for atom in 0..structure.len() {
+        check_close(&numbers(&out[0])[3 * atom..][..3], &force(&structure, atom));
+    }
+    check_close(&numbers(&out[1]), &strain_derivative(&structure));
 }
 
 fn check_close(found: &[f64], expected: &[f64]) {
@@ -195,18 +234,18 @@ fn strain_derivative(structure: &Structure) -> [f64; 9] {
 
 #[test]
 fn what_is_no_potential_is_refused_with_the_reason() {
-    let refused = |b: Builder, metadata: &[(&str, &str)]| {
-        add_forces_and_stress(&b.finish("pair", metadata).unwrap()).unwrap_err().to_string()
+    let refused = |b: Builder, potential: &Potential<'_>| {
+        add_forces_and_stress(&b.finish("pair", &[]).unwrap(), potential).unwrap_err().to_string()
     };
     let mut other = Builder::new();
     let x = other.input("positions", DataType::F32, &[]);
     let y = other.sin(x);
     other.output("energy", y);
-    assert_eq!(refused(other, &[]), "forces and stress cannot be added to this model: it has no input `cell`");
-    let unit = refused(pair_potential(false), &[("temper.unit.energy", "furlong")]);
-    assert!(unit.ends_with("its energies have the unknown unit furlong"), "{unit}");
-    let done = add_forces_and_stress(&pair_potential(false).finish("pair", &[]).unwrap()).unwrap();
-    let again = add_forces_and_stress(&done).unwrap_err().to_string();
+    assert_eq!(refused(other, &POTENTIAL), "forces and stress cannot be added to this model: it has no input `cell`");
+    let energy = refused(pair_potential(false), &Potential { energy: "E", ..POTENTIAL });
+    assert!(energy.ends_with("it has no output `E`"), "{energy}");
+    let done = add_forces_and_stress(&pair_potential(false).finish("pair", &[]).unwrap(), &POTENTIAL).unwrap();
+    let again = add_forces_and_stress(&done, &POTENTIAL).unwrap_err().to_string();
     assert!(again.ends_with("it already has a `forces`"), "{again}");
 }
 
@@ -214,7 +253,7 @@ fn what_is_no_potential_is_refused_with_the_reason() {
 fn a_file_of_an_old_opset_is_refused_by_its_number() {
     let mut model = pair_potential(false).finish("pair", &[]).unwrap();
     model.opset_import[0].version = Some(12);
-    let error = add_forces_and_stress(&model).unwrap_err();
+    let error = add_forces_and_stress(&model, &POTENTIAL).unwrap_err();
     assert!(matches!(error, GraphError::Opset { found: 12, .. }), "{error}");
 }
 
@@ -241,7 +280,7 @@ fn forces_and_stress_of_chgnet_equal_those_of_pytorch() {
     let rows = std::fs::read_to_string(folder.join("golden/mlip.dev.jsonl")).unwrap();
     for file in ["chgnet-0.3.0.onnx", "chgnet-0.3.0-fast.onnx", SHIPPED] {
         let Some(model) = model(file) else { return };
-        let derived = add_forces_and_stress(&model).unwrap();
+        let derived = add_forces_and_stress(&model, &POTENTIAL).unwrap();
         let mut session = session(&encode(&derived)).unwrap();
         let mut worst = [0.0_f64; 3];
         for row in rows.lines().step_by(5) {

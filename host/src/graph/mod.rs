@@ -23,6 +23,6 @@ pub use builder::{Builder, Node, Value};
 pub use error::GraphError;
 pub use model::{decode, encode, fix_inputs};
 pub use ops::differentiable;
-pub use potential::add_forces_and_stress;
+pub use potential::{Potential, add_forces_and_stress};
 pub use shape::{Dim, Symbols, ValueType};
 pub use tensor::{DataType, Tensor};

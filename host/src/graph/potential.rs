@@ -2,75 +2,92 @@
 
 use super::builder::{Builder, Value};
 use super::onnx::ModelProto;
-use super::{Attributes, GraphError};
+use super::{Attributes, DataType, GraphError};
 
-/// The model with the outputs `forces` (eV/A, `[n, 3]`) and `stress` (eV/A^3, `[b, 3, 3]`, ASE's sign) besides its own.
-///
-/// The model has the inputs `positions` (`[n, 3]`), `cell` (`[b, 3, 3]`, rows are vectors) and `batch` (`[n]`) and the output
-/// `energy` (`[b]`) of the ONNX contract; its metadata tells the energy's unit and whether it is per atom.
+/// Where a file keeps what makes it a potential of the ONNX contract, under the names that the file itself uses.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Potential<'a> {
+    /// Input: Cartesian positions, angstrom, `[n, 3]`.
+    pub positions: &'a str,
+    /// Input: lattice vectors as rows, angstrom, `[b, 3, 3]`.
+    pub cell: &'a str,
+    /// Input: crystal of each atom, `[n]`; absent in files for one crystal at a time.
+    pub batch: Option<&'a str>,
+    /// Output: energies, `[b]`.
+    pub energy: &'a str,
+    /// Whether the energies are per atom.
+    pub per_atom: bool,
+    /// What the energies are multiplied with to be in eV.
+    pub to_electronvolt: f64,
+    /// Names of the outputs that are added: forces and stress.
+    pub added: [&'a str; 2],
+}
+
+/// The model with forces (eV/A, `[n, 3]`) and stress (eV/A^3, `[b, 3, 3]`, ASE's sign) besides its own outputs.
 ///
 /// Positions and cell follow a strain as `r (1 + strain)`, so the derivative by it is `sum r_i (x) dE/dr_i + cell^T dE/dcell`
 /// (Knuth et al., Comput. Phys. Commun. 190 (2015) 33, section 2). It is made symmetric, and divided by the volume.
 ///
 /// # Errors
-/// [`GraphError::Potential`] when inputs, outputs or metadata are not as above, [`GraphError::NoDerivative`] naming the node
+/// [`GraphError::Potential`] when inputs and outputs are not as stated, [`GraphError::NoDerivative`] naming the node
 /// when an operator on the way has no rule, and whatever else is wrong with the graph.
-pub fn add_forces_and_stress(model: &ModelProto) -> Result<ModelProto, GraphError> {
+pub fn add_forces_and_stress(model: &ModelProto, potential: &Potential<'_>) -> Result<ModelProto, GraphError> {
     let mut b = Builder::from_model(model)?;
     let input = |name: &str| {
         let found = b.inputs().iter().copied().find(|v| b.name(*v) == name);
-        found.ok_or_else(|| potential(format!("it has no input `{name}`")))
+        found.ok_or_else(|| refused(format!("it has no input `{name}`")))
     };
-    let (positions, cell, batch) = (input("positions")?, input("cell")?, input("batch")?);
-    let output = |name: &str| b.outputs().iter().copied().find(|v| b.name(*v) == name);
-    let energy = output("energy").ok_or_else(|| potential("it has no output `energy`".into()))?;
-    if let Some(there) = ["forces", "stress"].into_iter().find(|name| b.find(name).is_some()) {
-        return Err(potential(format!("it already has a `{there}`")));
+    let (positions, cell) = (input(potential.positions)?, input(potential.cell)?);
+    let batch = potential.batch.map(input).transpose()?;
+    let energy = b.outputs().iter().copied().find(|v| b.name(*v) == potential.energy);
+    let energy = energy.ok_or_else(|| refused(format!("it has no output `{}`", potential.energy)))?;
+    if let Some(there) = potential.added.into_iter().find(|name| b.find(name).is_some()) {
+        return Err(refused(format!("it already has a `{there}`")));
     }
-    let unit = metadata(model, "temper.unit.energy").unwrap_or("eV");
-    let to_electronvolt =
-        factor(unit).ok_or_else(|| potential(format!("its energies have the unknown unit {unit}")))?;
-    let per_atom = metadata(model, "temper.energy_per_atom") == Some("true");
-
-    let rows = b.unsqueeze(batch, &[-1]);
-    let seed = if per_atom { atoms_of_each(&mut b, energy, positions, rows) } else { b.filled_like(energy, 1.0) };
-    let seed = b.mul_scalar(seed, to_electronvolt);
+    let rows = crystal_of_each(&mut b, positions, batch);
+    let seed = if potential.per_atom {
+        atoms_of_each(&mut b, energy, positions, cell, rows)
+    } else {
+        b.filled_like(energy, 1.0)
+    };
+    let seed = b.mul_scalar(seed, potential.to_electronvolt);
     let grads = b.differentiate_from(&[(energy, seed)], &[positions, cell])?;
     let (by_positions, by_cell) = (grads[0], grads[1]);
     let forces = b.neg(by_positions);
     let stress = stress(&mut b, [positions, by_positions], [cell, by_cell], rows);
-    b.output("forces", forces);
-    b.output("stress", stress);
+    b.output(potential.added[0], forces);
+    b.output(potential.added[1], stress);
     let name = model.graph.as_ref().and_then(|graph| graph.name.clone()).unwrap_or_default();
-    b.finish(&name, &[("temper.unit.forces", "eV/A"), ("temper.unit.stress", "eV/A^3")])
+    let units = potential.added.map(|output| format!("temper.unit.{output}"));
+    b.finish(&name, &[(&units[0], "eV/A"), (&units[1], "eV/A^3")])
 }
 
-fn potential(reason: String) -> GraphError {
+fn refused(reason: String) -> GraphError {
     GraphError::Potential { reason }
 }
 
-fn metadata<'a>(model: &'a ModelProto, key: &str) -> Option<&'a str> {
-    model.metadata_props.iter().find(|entry| entry.key.as_deref() == Some(key))?.value.as_deref()
+/// The crystal of each atom, `[n, 1]`; without a `batch` there is one crystal only.
+fn crystal_of_each(b: &mut Builder, positions: Value, batch: Option<Value>) -> Value {
+    let batch = match batch {
+        Some(batch) => b.cast(batch, DataType::I64),
+        None => {
+            let sums = b.reduce_sum(positions, &[-1], false);
+            let zeros = b.zeros_like(sums);
+            b.cast(zeros, DataType::I64)
+        }
+    };
+    b.unsqueeze(batch, &[-1])
 }
 
-/// Units of energy in eV (CODATA 2018).
-fn factor(unit: &str) -> Option<f64> {
-    match unit {
-        "eV" => Some(1.0),
-        "meV" => Some(1e-3),
-        "Ha" => Some(27.211_386_245_988),
-        "kJ/mol" => Some(0.010_364_269_656_262),
-        "kcal/mol" => Some(0.043_364_104_241_802),
-        _ => None,
-    }
-}
-
-/// The number of atoms of each crystal, of the energy's type and shape.
-fn atoms_of_each(b: &mut Builder, energy: Value, positions: Value, rows: Value) -> Value {
-    let ones = b.reduce_sum(positions, &[-1], false);
-    let (ones, none) = (b.filled_like(ones, 1.0), b.zeros_like(energy));
-    let ones = b.cast_like(ones, energy);
-    b.node("ScatterND", &[none, rows, ones], Attributes::none().string("reduction", "add"))
+/// The number of atoms of each crystal, of the energy's type and shape; `rows` holds the crystal of each atom, `[n, 1]`.
+fn atoms_of_each(b: &mut Builder, energy: Value, positions: Value, cell: Value, rows: Value) -> Value {
+    let (ones, none) = (b.reduce_sum(positions, &[-1], false), b.reduce_sum(cell, &[1, 2], false));
+    let (ones, none) = (b.filled_like(ones, 1.0), b.zeros_like(none));
+    let ones = b.cast_like(ones, none);
+    let count = b.node("ScatterND", &[none, rows, ones], Attributes::none().string("reduction", "add"));
+    let count = b.cast_like(count, energy);
+    let shape = b.node("Shape", &[energy], Attributes::none());
+    b.node("Reshape", &[count, shape], Attributes::none())
 }
 
 /// From positions and cell, each with the derivative by it; `rows` holds the crystal of each atom, `[n, 1]`.
