@@ -32,6 +32,16 @@ pub enum Failure {
     /// More neighbours than one crystal may have.
     #[error("{0}")]
     TooDense(String),
+    /// More neighbours than the memory allows the derivatives of one crystal to have.
+    #[error(
+        "forces of a crystal with {cost} edges and triplets need more memory than the budget, which is enough for {largest}"
+    )]
+    TooLarge {
+        /// Edges and triplets of the crystal.
+        cost: usize,
+        /// How many the budget is enough for.
+        largest: usize,
+    },
     /// A NaN or an infinity where a number must stand.
     #[error("{source_name} is {value}")]
     NotFinite {
@@ -75,6 +85,7 @@ impl Failure {
             Self::Element(_) => "unknown element",
             Self::Isolated { .. } => "isolated atom",
             Self::TooDense(_) => "too dense",
+            Self::TooLarge { .. } => "too large",
             Self::NotFinite { .. } => "not finite",
             Self::Model(_) => "model failed",
             Self::Density { .. } => "absurd density",

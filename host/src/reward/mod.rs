@@ -6,6 +6,7 @@
 mod builtin;
 mod contract;
 mod failure;
+mod force_term;
 mod hull_term;
 mod model;
 mod objective;
@@ -19,8 +20,9 @@ mod testing;
 pub use builtin::{Builtin, BuiltinError};
 pub use contract::{Contract, ContractError, InputKind, ModelInput, ModelOutput, OutputKind, locate_model};
 pub use failure::Failure;
+pub use force_term::{ForceScale, ForceTerm};
 pub use hull_term::{HullTerm, HullTermError, Stability, WORST_E_HULL};
-pub use model::{ModelError, ModelOptions, OnnxModel};
+pub use model::{ForceModel, ModelError, ModelOptions, OnnxModel, Response};
 pub use objective::{NotFinite, Objective, ObjectiveError};
 pub use reduction::{ObjectiveValues, ReductionError};
 pub use rewards::{Rewards, Term, TermKind, structure_hash};

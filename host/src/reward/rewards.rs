@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::hull_term::WORST_E_HULL;
-use super::{Builtin, Column, Failure, HullTerm, OnFailure, OnnxModel, Outcome, RewardTable, Sanity};
+use super::{Builtin, Column, Failure, ForceTerm, HullTerm, OnFailure, OnnxModel, Outcome, RewardTable, Sanity};
 use crate::crystal::Structure;
 
 /// What computes a term.
@@ -24,6 +24,8 @@ pub enum TermKind {
     },
     /// A potential and a hull.
     Hull(HullTerm),
+    /// The size of a potential's forces and stress.
+    Force(ForceTerm),
 }
 
 /// A named reward term.
@@ -46,12 +48,14 @@ impl TermKind {
             Self::Builtin(_) => 0,
             Self::Onnx { .. } => 1,
             Self::Hull(_) => 2,
+            Self::Force(_) => 3,
         }
     }
 
     fn documented_worst(&self) -> Option<f64> {
         match self {
             Self::Hull(_) => Some(WORST_E_HULL),
+            Self::Force(term) => Some(term.worst()),
             Self::Builtin(_) | Self::Onnx { .. } => None,
         }
     }
@@ -117,6 +121,7 @@ impl TermKind {
                 rows.into_iter().map(|row| row.map(|values| values[0])).collect()
             }),
             Self::Hull(term) => if_sane(structures, sanity, |sane| term.values(sane, sanity)),
+            Self::Force(term) => if_sane(structures, sanity, |sane| term.values(sane)),
         }
     }
 }

@@ -3,7 +3,9 @@
 //! Rows go in and rows come out: whatever is wrong with a crystal is a failure of its row and of no other. A batch whose
 //! result is not finite, or that the model cannot run, is evaluated again one crystal at a time.
 
+mod cache;
 mod feed;
+mod forces;
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -15,6 +17,8 @@ use crate::crystal::Structure;
 use crate::graph::Tensor;
 use crate::runtime::{self, Device, Input, Runtime, Session, SessionOptions};
 use feed::Prepared;
+pub(super) use forces::length;
+pub use forces::{ForceModel, Response};
 
 /// Most edges, and most triplets, of one crystal: beyond that one crystal would need gigabytes.
 const LARGEST_LIST: usize = 500_000;
@@ -28,11 +32,13 @@ pub struct ModelOptions {
     pub threads: usize,
     /// Edges and triplets that one batch may have; a single crystal may have more.
     pub batch_cost: usize,
+    /// Budget for the activations that derivatives keep, in bytes, over all threads.
+    pub memory: u64,
 }
 
 impl Default for ModelOptions {
     fn default() -> Self {
-        Self { device: Device::Cpu, threads: 0, batch_cost: 16_384 }
+        Self { device: Device::Cpu, threads: 0, batch_cost: 16_384, memory: 4 << 30 }
     }
 }
 
@@ -63,6 +69,14 @@ pub enum ModelError {
         /// What there is.
         known: String,
     },
+    /// The model gives no forces, and none can be derived.
+    #[error("{model}: no forces: {reason}")]
+    NoForces {
+        /// The model's file.
+        model: String,
+        /// What stands in the way.
+        reason: String,
+    },
     /// The model has several outputs and none was chosen.
     #[error("{model}: say which output is meant by `output = \"...\"`: {known}")]
     Ambiguous {
@@ -77,10 +91,50 @@ pub enum ModelError {
 #[derive(Debug)]
 pub struct OnnxModel {
     contract: Contract,
-    sessions: Vec<Mutex<Session>>,
+    engine: Engine,
     pool: rayon::ThreadPool,
     options: ModelOptions,
 }
+
+/// A graph, loaded as often as it may run side by side.
+#[derive(Debug)]
+struct Engine {
+    sessions: Vec<Mutex<Session>>,
+    /// Edges and triplets of one batch; a single crystal may have more.
+    batch_cost: usize,
+    /// Most edges and triplets of a single crystal.
+    largest: usize,
+}
+
+impl Engine {
+    /// The same graph in `count` sessions.
+    fn open(
+        count: usize,
+        batch_cost: usize,
+        largest: usize,
+        session: impl Fn() -> Result<Session, runtime::Error>,
+    ) -> Result<Self, runtime::Error> {
+        let sessions = (0..count).map(|_| session().map(Mutex::new)).collect::<Result<_, _>>()?;
+        Ok(Self { sessions, batch_cost, largest })
+    }
+
+    /// A graph with derivatives, which keeps every activation until it has used it: as many sessions as the memory allows
+    /// with a crystal of [`LARGE`] in each.
+    fn of_derivatives(runtime: &Runtime, model: &OnnxModel, graph: &[u8]) -> Result<Self, runtime::Error> {
+        let budget = usize::try_from(model.options.memory / BYTES_PER_COST).unwrap_or(usize::MAX);
+        let count = (budget / LARGE).clamp(1, model.engine.sessions.len());
+        let largest = budget / count;
+        let name = format!("{} with forces", model.contract.path.display());
+        let options = model.session_options();
+        let batch_cost = (model.options.batch_cost / 4).min(largest);
+        Self::open(count, batch_cost, largest, || Session::from_bytes(runtime, &name, graph, &options))
+    }
+}
+
+/// Memory that CHGNet with derivatives takes for each edge and triplet, bytes.
+const BYTES_PER_COST: u64 = 20_000;
+/// Edges and triplets of a crystal of some hundreds of atoms.
+const LARGE: usize = 65_536;
 
 impl OnnxModel {
     /// Reads the contract of a model's file or folder and loads it.
@@ -97,11 +151,16 @@ impl OnnxModel {
         // Several sessions of one thread evaluate faster than one of several, and with several ONNX Runtime 1.28 loses rows
         // that ScatterND adds to one another (its issue 18048).
         let session = SessionOptions { device, threads: 1, ..SessionOptions::default() };
-        let open = |_| Ok(Mutex::new(Session::from_file(runtime, &contract.path, &session)?));
-        let sessions = (0..sessions).map(open).collect::<Result<_, runtime::Error>>()?;
+        let open = || Session::from_file(runtime, &contract.path, &session);
+        let engine = Engine::open(sessions, options.batch_cost, usize::MAX, open)?;
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
         let pool = pool.map_err(|e| ModelError::Threads { threads, reason: e.to_string() })?;
-        Ok(Self { contract, sessions, pool, options })
+        Ok(Self { contract, engine, pool, options: ModelOptions { device, threads, ..options } })
+    }
+
+    /// How its sessions are set up.
+    fn session_options(&self) -> SessionOptions {
+        SessionOptions { device: self.options.device, threads: 1, ..SessionOptions::default() }
     }
 
     /// What the file says about itself.
@@ -142,24 +201,43 @@ impl OnnxModel {
     /// The values of `quantities` for every structure, in eV, eV/A, eV/A^3 or muB where the file declares a unit, energies
     /// of the whole cell. A row's result does not depend on the other rows (beyond float32 rounding).
     pub fn evaluate(&self, structures: &[&Structure], quantities: &[&str]) -> Vec<Result<Vec<f64>, Failure>> {
-        let chosen = quantities.iter().map(|quantity| {
-            self.contract.output(quantity).ok_or_else(|| Failure::Model(format!("it has no output `{quantity}`")))
-        });
-        let outputs: Vec<&ModelOutput> = match chosen.collect() {
+        let outputs = match self.scalar_outputs(quantities) {
             Ok(outputs) => outputs,
             Err(failure) => return vec![Err(failure); structures.len()],
         };
+        let rows = self.rows(&self.engine, structures, &outputs);
+        rows.into_iter().map(|row| row.map(|numbers| numbers.into_iter().flatten().collect())).collect()
+    }
+
+    /// The outputs of quantities that are one number per crystal.
+    fn scalar_outputs(&self, quantities: &[&str]) -> Result<Vec<&ModelOutput>, Failure> {
+        let scalars = self.quantities();
+        let output = |quantity: &&str| {
+            let found = self.contract.output(quantity).filter(|_| scalars.contains(quantity));
+            found.ok_or_else(|| Failure::Model(format!("it has no output `{quantity}`")))
+        };
+        quantities.iter().map(output).collect()
+    }
+
+    /// The numbers of every output for every structure, in our units.
+    fn rows(&self, engine: &Engine, structures: &[&Structure], outputs: &[&ModelOutput]) -> Vec<Result<Row, Failure>> {
         let chunk = if self.contract.one_at_a_time { 1 } else { CHUNK };
-        let rows = |chunk: &[&Structure]| self.evaluate_chunk(chunk, &outputs);
+        let rows = |chunk: &[&Structure]| self.evaluate_chunk(engine, chunk, outputs);
         self.pool.install(|| structures.par_chunks(chunk).with_max_len(1).flat_map_iter(rows).collect())
     }
 
     /// Prepares crystals, and runs them in batches within the budget.
-    fn evaluate_chunk(&self, structures: &[&Structure], outputs: &[&ModelOutput]) -> Vec<Result<Vec<f64>, Failure>> {
+    fn evaluate_chunk(
+        &self,
+        engine: &Engine,
+        structures: &[&Structure],
+        outputs: &[&ModelOutput],
+    ) -> Vec<Result<Row, Failure>> {
         let mut results = Vec::with_capacity(structures.len());
         let mut waiting: Vec<(usize, Prepared)> = Vec::new();
         for (row, structure) in structures.iter().enumerate() {
-            match feed::prepare(structure, &self.contract, LARGEST_LIST) {
+            let prepared = feed::prepare(structure, &self.contract, LARGEST_LIST);
+            match prepared.and_then(|crystal| engine.has_room_for(crystal)) {
                 Ok(prepared) => {
                     results.push(Ok(Vec::new()));
                     waiting.push((row, prepared));
@@ -168,37 +246,33 @@ impl OnnxModel {
             }
         }
         while !waiting.is_empty() {
-            let taken = self.batch_length(waiting.iter().map(|(_, crystal)| crystal.cost()));
+            let taken = engine.batch_length(waiting.iter().map(|(_, crystal)| crystal.cost()));
             let rest = waiting.split_off(taken);
             let (rows, batch): (Vec<usize>, Vec<Prepared>) = std::mem::replace(&mut waiting, rest).into_iter().unzip();
-            for (row, result) in rows.into_iter().zip(self.evaluate_batch(&batch, outputs)) {
+            for (row, result) in rows.into_iter().zip(self.evaluate_batch(engine, &batch, outputs)) {
                 results[row] = result;
             }
         }
         results
     }
 
-    /// How many crystals of these costs, at least one, make a batch.
-    fn batch_length(&self, costs: impl Iterator<Item = usize>) -> usize {
-        let total = costs.scan(0, |total, cost| {
-            *total += cost;
-            Some(*total)
-        });
-        total.take_while(|total| *total <= self.options.batch_cost).count().max(1)
-    }
-
     /// Runs a batch, and its crystals alone if that has no finite result.
-    fn evaluate_batch(&self, batch: &[Prepared], outputs: &[&ModelOutput]) -> Vec<Result<Vec<f64>, Failure>> {
-        match self.run(batch, outputs) {
-            Ok(rows) if rows.iter().flatten().all(|value| value.is_finite()) => rows.into_iter().map(Ok).collect(),
+    fn evaluate_batch(
+        &self,
+        engine: &Engine,
+        batch: &[Prepared],
+        outputs: &[&ModelOutput],
+    ) -> Vec<Result<Row, Failure>> {
+        match self.run(engine, batch, outputs) {
+            Ok(rows) if rows.iter().flatten().flatten().all(|x| x.is_finite()) => rows.into_iter().map(Ok).collect(),
             Ok(rows) if batch.len() == 1 => rows.into_iter().map(|row| finite(row, outputs)).collect(),
             Err(reason) if batch.len() == 1 => vec![Err(Failure::Model(reason))],
-            _ => batch.chunks(1).flat_map(|alone| self.evaluate_batch(alone, outputs)).collect(),
+            _ => batch.chunks(1).flat_map(|alone| self.evaluate_batch(engine, alone, outputs)).collect(),
         }
     }
 
-    /// One row of values per crystal, as the model gives them.
-    fn run(&self, batch: &[Prepared], outputs: &[&ModelOutput]) -> Result<Vec<Vec<f64>>, String> {
+    /// One row per crystal, as the model gives them.
+    fn run(&self, engine: &Engine, batch: &[Prepared], outputs: &[&ModelOutput]) -> Result<Vec<Row>, String> {
         let tensors: Vec<(&str, Tensor)> = self
             .contract
             .inputs
@@ -207,48 +281,80 @@ impl OnnxModel {
             .collect();
         let inputs: Vec<(&str, Input<'_>)> = tensors.iter().map(|(name, tensor)| (*name, tensor.into())).collect();
         let names: Vec<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
-        let worker = rayon::current_thread_index().unwrap_or(0) % self.sessions.len();
-        let mut session = self.sessions[worker].lock().unwrap_or_else(PoisonError::into_inner);
+        let worker = rayon::current_thread_index().unwrap_or(0) % engine.sessions.len();
+        let mut session = engine.sessions[worker].lock().unwrap_or_else(PoisonError::into_inner);
         let results = session.run(&inputs, &names).map_err(|error| error.to_string())?;
         drop(session);
-        let mut rows = vec![Vec::with_capacity(outputs.len()); batch.len()];
+        let mut rows = vec![Row::with_capacity(outputs.len()); batch.len()];
         for (output, tensor) in outputs.iter().zip(&results) {
-            for (row, value) in rows.iter_mut().zip(scalars(output, tensor, batch)?) {
-                row.push(value);
+            for (row, values) in rows.iter_mut().zip(numbers(output, tensor, batch)?) {
+                row.push(values);
             }
         }
         Ok(rows)
     }
 }
 
+impl Engine {
+    /// How many crystals of these costs, at least one, make a batch.
+    fn batch_length(&self, costs: impl Iterator<Item = usize>) -> usize {
+        let total = costs.scan(0, |total, cost| {
+            *total += cost;
+            Some(*total)
+        });
+        total.take_while(|total| *total <= self.batch_cost).count().max(1)
+    }
+
+    fn has_room_for(&self, crystal: Prepared) -> Result<Prepared, Failure> {
+        let (cost, largest) = (crystal.cost(), self.largest);
+        if cost > largest { Err(Failure::TooLarge { cost, largest }) } else { Ok(crystal) }
+    }
+}
+
+/// The numbers of each output for one crystal.
+type Row = Vec<Vec<f64>>;
+
 /// Crystals that one worker takes at a time: the same on every machine, so that batches, and with them rounding, are too.
 const CHUNK: usize = 16;
 
-/// One number per crystal, in our units.
-fn scalars(output: &ModelOutput, tensor: &Tensor, batch: &[Prepared]) -> Result<Vec<f64>, String> {
+/// The numbers of each crystal, in our units.
+fn numbers(output: &ModelOutput, tensor: &Tensor, batch: &[Prepared]) -> Result<Vec<Vec<f64>>, String> {
     let values: Vec<f64> = match tensor {
-        Tensor::F32(values) => values.iter().map(|x| f64::from(*x)).collect(),
-        Tensor::F64(values) => values.iter().copied().collect(),
+        Tensor::F32(values) => values.iter().map(|x| f64::from(*x) * output.factor).collect(),
+        Tensor::F64(values) => values.iter().map(|x| x * output.factor).collect(),
         other => return Err(format!("output `{}` has the element type {}", output.name, other.data_type())),
     };
-    let per_crystal = if output.kind == OutputKind::MeanEigenvalue { 6 } else { 1 };
-    if values.len() != per_crystal * batch.len() {
+    let width = |crystal: &Prepared| match output.kind {
+        OutputKind::Energy | OutputKind::EnergyPerAtom | OutputKind::Property => 1,
+        OutputKind::MeanEigenvalue => 6,
+        OutputKind::Forces => 3 * crystal.atoms(),
+        OutputKind::Stress => 9,
+        OutputKind::Magmoms => crystal.atoms(),
+    };
+    if values.len() != batch.iter().map(width).sum::<usize>() {
         let (shape, crystals) = (tensor.shape(), batch.len());
         return Err(format!("output `{}` has the shape {shape:?} for {crystals} crystals", output.name));
     }
-    let numbers = values.chunks(per_crystal).zip(batch).map(|(x, crystal)| match (output.kind, x) {
-        (OutputKind::MeanEigenvalue, [xx, yy, zz, ..]) => (xx + yy + zz) / 3.0,
-        (OutputKind::EnergyPerAtom, x) => x[0] * crystal.atoms() as f64,
-        (_, x) => x[0],
-    });
-    Ok(numbers.map(|x| x * output.factor).collect())
+    let mut rest = &values[..];
+    let mut take = |crystal: &Prepared| {
+        let (own, others) = rest.split_at(width(crystal));
+        rest = others;
+        match (output.kind, own) {
+            (OutputKind::MeanEigenvalue, [xx, yy, zz, ..]) => vec![(xx + yy + zz) / 3.0],
+            (OutputKind::EnergyPerAtom, [energy]) => vec![energy * crystal.atoms() as f64],
+            (_, own) => own.to_vec(),
+        }
+    };
+    Ok(batch.iter().map(&mut take).collect())
 }
 
-fn finite(row: Vec<f64>, outputs: &[&ModelOutput]) -> Result<Vec<f64>, Failure> {
-    match row.iter().zip(outputs).find(|(value, _)| !value.is_finite()) {
-        Some((value, output)) => Err(Failure::NotFinite { source_name: output.quantity.clone(), value: *value }),
-        None => Ok(row),
+fn finite(row: Row, outputs: &[&ModelOutput]) -> Result<Row, Failure> {
+    for (values, output) in row.iter().zip(outputs) {
+        if let Some(value) = values.iter().find(|value| !value.is_finite()) {
+            return Err(Failure::NotFinite { source_name: output.quantity.clone(), value: *value });
+        }
     }
+    Ok(row)
 }
 
 #[cfg(test)]
