@@ -290,6 +290,65 @@ fn samples_are_written_in_every_format() {
     assert_refused(at, &["sample", "-m", "policy", "-n", "8", "-o", "POSCAR"], 2, refused);
 }
 
+/// A config whose reward is the size of the forces, with what else the term's table shall say.
+fn force_config(more: &str) -> String {
+    let builtin = CONFIG.split_once("[rewards.density").unwrap().0.replace("-density", "-rest");
+    format!("{builtin}\n[rewards.rest.force]\npotential = \"{}\"\n{more}\n", chgnet())
+}
+
+#[test]
+fn forces_are_a_reward() {
+    let folder = prepared();
+    let at = folder.path();
+    fs::write(at.join("run.toml"), force_config("")).unwrap();
+    let (said, _) = accepted(at, &["finetune", "run.toml", "--dry-run"]);
+    assert_eq!(said, "everything checks out: 4 steps of 12\n");
+    accepted(at, &["finetune", "run.toml", "--set", "run.steps=2", "--quiet"]);
+    let lines = metrics(&at.join("run"));
+    assert_eq!(lines.len(), 2);
+    let resolved = fs::read_to_string(at.join("run/run.toml")).unwrap();
+    assert!(resolved.contains("force_clip = [0.01, 100.0]") && resolved.contains("stress_weight = 1.0"), "{resolved}");
+    let (mut values, mut failures) = (0, 0);
+    for step in 1..=2 {
+        let samples = fs::read_to_string(at.join(format!("run/samples/step-{step}.jsonl"))).unwrap();
+        for line in samples.lines() {
+            let row: Value = serde_json::from_str(line).unwrap();
+            match row["terms"]["rest"].as_f64() {
+                // Between all forces and stresses at the lower end of the clip and all at the upper one.
+                Some(value) => {
+                    assert!((0.02_f64.ln() - 1e-9..=200.0_f64.ln() + 1e-9).contains(&value), "{line}");
+                    assert!((row["objective"].as_f64().unwrap() + value).abs() < 1e-9, "{line}");
+                    values += 1;
+                }
+                // A failure counts as the documented worst value.
+                None => {
+                    assert!(row["objective"].as_f64().unwrap() <= -(200.0_f64.ln()) + 1e-9, "{line}");
+                    failures += 1;
+                }
+            }
+        }
+    }
+    assert!(values > 0 && failures > 0, "{values} values, {failures} failures");
+}
+
+#[test]
+fn mistakes_in_a_force_term_name_the_key() {
+    let folder = prepared();
+    let at = folder.path();
+    for (line, part) in [
+        ("stres_weight = 1.0", "unknown key `rewards.rest.force.stres_weight`"),
+        ("stress_weight = -1.0", "`rewards.rest.force.stress_weight` = -1: must be at least 0"),
+        ("force_clip = [1.0, 0.1]", "`rewards.rest.force.force_clip` = [1, 0.1]: must be two numbers above 0"),
+        ("stress_clip = [0.0, 1.0]", "`rewards.rest.force.stress_clip` = [0, 1]: must be two numbers above 0"),
+    ] {
+        fs::write(at.join("run.toml"), force_config(line)).unwrap();
+        let output = temper(at, &["finetune", "run.toml", "--dry-run"]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(part), "{said}");
+    }
+}
+
 fn chgnet() -> String {
     concat!(env!("CARGO_MANIFEST_DIR"), "/../models/chgnet-0.3.0").to_owned()
 }

@@ -144,3 +144,55 @@ fn a_potential_scores_what_it_can() {
         "{said}"
     );
 }
+
+/// Numbers of a column, by the name of the column.
+fn column(path: &Path, name: &str) -> Vec<String> {
+    let mut table = csv::Reader::from_path(path).unwrap();
+    let column = table.headers().unwrap().iter().position(|header| header == name).unwrap();
+    table.records().map(|row| row.unwrap()[column].to_owned()).collect()
+}
+
+#[test]
+fn forces_and_stress_come_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/chgnet-0.3.0");
+    let moved = SALT.replace("salt", "moved").replace("[0.5,0.5,0.5]", "[0.52,0.5,0.5]");
+    let squeezed = SALT.replace("salt", "squeezed").replace("5.64", "5.1");
+    write(at, "some.jsonl", &[SALT, UNUSABLE[2], &moved, &squeezed]);
+    accepted(at, &["score", "some.jsonl", "--model", model, "-o", "plain.csv", "--quiet"]);
+    for out in ["f.jsonl", "f.extxyz"] {
+        accepted(
+            at,
+            &["score", "some.jsonl", "--model", model, "--forces", "--forces-out", out, "-o", "s.csv", "--quiet"],
+        );
+    }
+    let text = fs::read_to_string(at.join("s.csv")).unwrap();
+    let header =
+        "id,formula,n_atoms,energy,f_max,pressure,stress_xx,stress_yy,stress_zz,stress_yz,stress_xz,stress_xy,status\n";
+    assert!(text.starts_with(header), "{text}");
+    assert!(statuses(&at.join("s.csv"))[1].contains("unknown element"));
+    let number = |name: &str, row: usize| column(&at.join("s.csv"), name)[row].parse::<f64>().unwrap();
+    // The energies are those without forces; by symmetry salt has none; what is squeezed pushes outwards.
+    for row in [0, 2, 3] {
+        let plain: f64 = column(&at.join("plain.csv"), "energy")[row].parse().unwrap();
+        assert!((number("energy", row) - plain).abs() < 1e-4);
+    }
+    assert!(number("f_max", 0) < 1e-3 && number("f_max", 2) > 0.1);
+    assert!(number("pressure", 3) > 0.05 && number("stress_xx", 3) < -0.05);
+    let lines = fs::read_to_string(at.join("f.jsonl")).unwrap();
+    let rows: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows.iter().map(|row| row["id"].as_str().unwrap()).collect::<Vec<_>>(), ["salt", "moved", "squeezed"]);
+    let forces: Vec<[f64; 3]> = serde_json::from_value(rows[1]["forces"].clone()).unwrap();
+    let largest = forces.iter().map(|f| f.iter().map(|x| x * x).sum::<f64>().sqrt()).fold(0.0, f64::max);
+    assert!(forces.len() == 8 && (largest - number("f_max", 2)).abs() < 1e-9 && forces[4][0] < -0.1);
+    assert!((rows[2]["stress"][0][0].as_f64().unwrap() - number("stress_xx", 3)).abs() < 1e-9);
+    let frames = fs::read_to_string(at.join("f.extxyz")).unwrap();
+    assert!(
+        frames.contains("Properties=species:S:1:pos:R:3:forces:R:3") && frames.contains("\"stress\"=\""),
+        "{frames}"
+    );
+    let refused =
+        "error: f.cif: forces are not written in this format\nhint: use .jsonl or .extxyz, each also with .gz";
+    assert_refused(at, &["score", "some.jsonl", "--model", model, "--forces-out", "f.cif", "-o", "s.csv"], 2, refused);
+}

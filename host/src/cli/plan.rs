@@ -12,7 +12,8 @@ use crate::config::{self, Config, Document, Finetune, Problem, Reward, Role, Spa
 use crate::hull::Hull;
 use crate::policy::{MODEL, ModelToml, PARAMETERS, Parameters, PolicyDirectory, Resources, SpaceGroupDistribution};
 use crate::reward::{
-    Builtin, HullTerm, ModelOptions, Objective, OnFailure, OnnxModel, Rewards, Sanity, Term, TermKind, WORST_E_HULL,
+    Builtin, ForceModel, ForceScale, ForceTerm, HullTerm, ModelOptions, Objective, OnFailure, OnnxModel, Rewards,
+    Sanity, Term, TermKind, WORST_E_HULL,
 };
 use crate::runtime::{Device, Runtime};
 use crate::train::{FinetuneSettings, Judgement, KlGradient};
@@ -47,8 +48,10 @@ struct Planner<'a> {
     runtime: Arc<Runtime>,
     device: Device,
     threads: usize,
+    memory: u64,
     lock: BTreeMap<String, String>,
     potentials: BTreeMap<PathBuf, Arc<OnnxModel>>,
+    force_models: BTreeMap<PathBuf, Arc<ForceModel>>,
     hulls: BTreeMap<PathBuf, Arc<Hull>>,
 }
 
@@ -78,8 +81,10 @@ impl Plan {
             runtime: Arc::clone(&runtime),
             device,
             threads,
+            memory: config.run.memory.bytes(),
             lock,
             potentials: BTreeMap::new(),
+            force_models: BTreeMap::new(),
             hulls: BTreeMap::new(),
         };
         let PolicyDirectory { model, parameters: start } = planner.policy("policy.model", &config.policy.model)?;
@@ -124,13 +129,17 @@ impl Planner<'_> {
         Ok(policy)
     }
 
+    fn model_options(&self) -> ModelOptions {
+        let (device, threads, memory) = (self.device, self.threads, self.memory);
+        ModelOptions { device, threads, memory, ..ModelOptions::default() }
+    }
+
     fn potential(&mut self, key: &str, path: &Path) -> Result<Arc<OnnxModel>, Failure> {
         let path = self.find(key, path)?;
         if let Some(open) = self.potentials.get(&path) {
             return Ok(Arc::clone(open));
         }
-        let options = ModelOptions { device: self.device, threads: self.threads, ..ModelOptions::default() };
-        let model = OnnxModel::open(&self.runtime, &path, options)?;
+        let model = OnnxModel::open(&self.runtime, &path, self.model_options())?;
         model.contract().warnings.iter().for_each(|w| self.context.say(&format!("warning: {w}")));
         self.lock(key, &model.contract().path.clone())?;
         let model = Arc::new(model);
@@ -157,6 +166,18 @@ impl Planner<'_> {
             self.context.say(&format!("warning: {warning}"));
         }
         Ok(term)
+    }
+
+    fn force_model(&mut self, key: &str, path: &Path) -> Result<Arc<ForceModel>, Failure> {
+        let model = self.potential(key, path)?;
+        let path = model.contract().path.clone();
+        if let Some(open) = self.force_models.get(&path) {
+            return Ok(Arc::clone(open));
+        }
+        let forces = ForceModel::new(&self.runtime, model, self.context.cache().as_deref())?;
+        let forces = Arc::new(forces);
+        self.force_models.insert(path, Arc::clone(&forces));
+        Ok(forces)
     }
 
     fn judgement(&mut self, config: &Finetune) -> Result<Judgement, Failure> {
@@ -200,6 +221,15 @@ impl Planner<'_> {
                 let kind = TermKind::Hull(self.hull_term(&key, &term.potential, &term.reference)?);
                 (kind, term.on_failure, term.role, term.bound)
             }
+            Reward::Force(term) => {
+                let model = self.force_model(&format!("rewards.{name}.force.potential"), &term.potential)?;
+                let scale = ForceScale {
+                    stress_weight: term.stress_weight,
+                    force_clip: term.force_clip,
+                    stress_clip: term.stress_clip,
+                };
+                (TermKind::Force(ForceTerm::new(model, scale)), term.on_failure, term.role, term.bound)
+            }
             Reward::Onnx(term) => {
                 let key = format!("rewards.{name}.onnx");
                 (self.onnx(&key, term)?, term.on_failure, term.role, term.bound)
@@ -222,8 +252,7 @@ impl Planner<'_> {
         let mut model = self.potential(&format!("{key}.model"), &term.model)?;
         if let Some(state) = term.state {
             // A model with another state is another model.
-            let options = ModelOptions { device: self.device, threads: self.threads, ..ModelOptions::default() };
-            let mut own = OnnxModel::open(&self.runtime, &model.contract().path, options)?;
+            let mut own = OnnxModel::open(&self.runtime, &model.contract().path, self.model_options())?;
             own.set_state(state);
             model = Arc::new(own);
         }

@@ -1,10 +1,10 @@
 //! ONNX Runtime as the global options want it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Context, Failure};
-use crate::reward::{ModelOptions, OnnxModel};
+use crate::reward::{ForceModel, ModelOptions, OnnxModel};
 use crate::runtime::{Device, Locator, Runtime};
 
 impl Context {
@@ -25,6 +25,11 @@ impl Context {
         Ok(Runtime::open(&Locator::from_env(&announce), device)?)
     }
 
+    /// The directory for what is fetched or made once, if there is one.
+    pub fn cache(&self) -> Option<PathBuf> {
+        Locator::from_env(&|_| ()).cache
+    }
+
     /// Loads a potential or property model, and says what its user should know.
     ///
     /// # Errors
@@ -37,5 +42,14 @@ impl Context {
         let model = OnnxModel::open(&runtime, path, options)?;
         model.contract().warnings.iter().for_each(|warning| self.say(&format!("warning: {warning}")));
         Ok(model)
+    }
+
+    /// The forces and the stress of a potential that [`Context::open_model`] has loaded.
+    ///
+    /// # Errors
+    /// When it has none and none can be derived.
+    pub fn force_model(&self, model: Arc<OnnxModel>) -> Result<ForceModel, Failure> {
+        let runtime = self.runtime(self.device()?)?;
+        Ok(ForceModel::new(&runtime, model, self.cache().as_deref())?)
     }
 }

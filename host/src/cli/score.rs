@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use serde_json::{Map, Value, json};
+
 use super::{Context, Failure, Search, Table, hull};
-use crate::crystal::{Composition, ReadError, Record, Structure, read_structures};
+use crate::crystal::{Composition, Format, ReadError, Record, Structure, StructureWriter, read_structures};
 use crate::hull::Hull;
-use crate::reward::{HullTerm, OnnxModel};
+use crate::reward::{ForceModel, HullTerm, OnnxModel, Response};
 
 /// Rows that are held in memory at a time.
 const CHUNK: usize = 1024;
@@ -18,7 +20,8 @@ const CHUNK: usize = 1024;
 #[command(after_help = "Example:\n  temper score candidates.cif --model models/chgnet-0.3.0 \
     --hull models/hulls/mp-chgnet.hull -o scores.csv\n\n\
     Columns: id, formula, n_atoms, the model's outputs (energies in eV per cell), e_hull (eV/atom) with --hull, \
-    and status: ok, or why there is no number.")]
+    f_max (length of the largest force, eV/A), pressure and stress_xx to stress_xy (eV/A^3, signs as in ASE: a crystal under \
+    pressure has negative stress) with --forces, and status: ok, or why there is no number.")]
 pub struct Score {
     /// Structures: .cif, .csv with a cif column, .jsonl, .extxyz, POSCAR, each also with .gz
     #[arg(value_name = "FILE")]
@@ -29,6 +32,12 @@ pub struct Score {
     /// A hull on the same energy scale: adds the energy above it
     #[arg(long, value_name = "HULL")]
     hull: Option<PathBuf>,
+    /// Adds largest force, pressure and stress; a potential that gives only energies is differentiated
+    #[arg(long)]
+    forces: bool,
+    /// Receives the structures with the model's outputs, forces and stress: .jsonl or .extxyz, also with .gz (implies --forces)
+    #[arg(long, value_name = "FILE")]
+    forces_out: Option<PathBuf>,
     /// Receives one row per structure
     #[arg(long, short, value_name = "CSV")]
     out: PathBuf,
@@ -43,8 +52,13 @@ impl Score {
             Some(path) => Some(open_hull(&search.find("--hull", path)?, &model, context)?),
             None => None,
         };
-        say_left_out(&model, context);
-        let scorer = Scorer { quantities: model.quantities(), model: &model, hull };
+        let forces = match self.forces || self.forces_out.is_some() {
+            true => Some(context.force_model(Arc::clone(&model))?),
+            false => None,
+        };
+        let mut structures_out = self.forces_out.as_deref().map(with_forces).transpose()?;
+        say_left_out(&model, forces.is_some(), context);
+        let scorer = Scorer { quantities: model.quantities(), model: &model, hull, forces };
         let mut table = Table::create(&self.out, &scorer.columns())?;
         let progress = context.progress("structures", 0);
         let (mut rows, mut scored, mut first) = (0, 0, None);
@@ -53,8 +67,11 @@ impl Score {
             if chunk.is_empty() {
                 break;
             }
-            for (record, cells) in chunk.iter().zip(scorer.score(&chunk)) {
+            for (record, Row { cells, scored: outputs }) in chunk.iter().zip(scorer.score(&chunk)) {
                 rows += 1;
+                if let (Some(writer), Some(outputs)) = (&mut structures_out, outputs) {
+                    writer.add(&Record { extra: outputs, ..record.clone() })?;
+                }
                 match cells.last().map(String::as_str) {
                     Some("ok") => scored += 1,
                     Some(reason) if first.is_none() => first = Some(format!("row {}: {reason}", record.line)),
@@ -66,6 +83,7 @@ impl Score {
         }
         drop(progress);
         table.finish()?;
+        structures_out.filter(|_| scored > 0).map_or(Ok(()), StructureWriter::finish)?;
         self.conclude(context, rows, scored, first)
     }
 
@@ -92,42 +110,69 @@ fn open_hull(path: &Path, model: &Arc<OnnxModel>, context: &Context) -> Result<A
     Ok(hull)
 }
 
+/// A file of structures in a format that has room for forces.
+fn with_forces(path: &Path) -> Result<StructureWriter, Failure> {
+    match Format::of(path) {
+        Some(Format::JsonLines | Format::Extxyz) => Ok(StructureWriter::create(path, &[])?),
+        _ => Err(Failure::user(format!("{}: forces are not written in this format", path.display()))
+            .hint("use .jsonl or .extxyz, each also with .gz")),
+    }
+}
+
 /// Names the outputs that a table of one row per structure has no place for.
-fn say_left_out(model: &OnnxModel, context: &Context) {
+fn say_left_out(model: &OnnxModel, forces: bool, context: &Context) {
     let scalars = model.quantities();
     let outputs = model.contract().outputs.iter().map(|output| output.quantity.as_str());
-    let left: Vec<&str> = outputs.filter(|quantity| !scalars.contains(quantity)).collect();
+    let asked = |quantity: &&str| forces && ["forces", "stress"].contains(quantity);
+    let left: Vec<&str> = outputs.filter(|quantity| !scalars.contains(quantity) && !asked(quantity)).collect();
     if !left.is_empty() {
         context.say(&format!("not in the table, being more than one number per structure: {}", left.join(", ")));
     }
 }
 
+/// Columns of the forces and the stress.
+const FORCE_COLUMNS: [&str; 8] =
+    ["f_max", "pressure", "stress_xx", "stress_yy", "stress_zz", "stress_yz", "stress_xz", "stress_xy"];
+
 struct Scorer<'a> {
     model: &'a OnnxModel,
     quantities: Vec<&'a str>,
     hull: Option<Arc<Hull>>,
+    forces: Option<ForceModel>,
 }
+
+/// What the model gave for one record.
+struct Row {
+    /// The table's.
+    cells: Vec<String>,
+    /// Of the file of structures: the outputs with forces and stress, where there are any.
+    scored: Option<Map<String, Value>>,
+}
+
+type Evaluated = (Vec<f64>, Option<Response>);
 
 impl Scorer<'_> {
     fn columns(&self) -> Vec<String> {
         let quantities = self.quantities.iter().copied();
         let e_hull = self.hull.as_ref().map(|_| "e_hull");
+        let forces = self.forces.as_ref().map(|_| FORCE_COLUMNS).into_iter().flatten();
         ["id", "formula", "n_atoms"]
             .into_iter()
             .chain(quantities)
             .chain(e_hull)
+            .chain(forces)
             .chain(["status"])
             .map(String::from)
             .collect()
     }
 
     /// One row of the table per record.
-    fn score(&self, records: &[Record]) -> Vec<Vec<String>> {
+    fn score(&self, records: &[Record]) -> Vec<Row> {
         let structures: Vec<&Structure> = records.iter().filter_map(|record| record.structure.as_ref().ok()).collect();
-        let mut results = self.model.evaluate(&structures, &self.quantities).into_iter();
+        let mut results = self.evaluate(&structures).into_iter();
         let row = |record: &Record| match &record.structure {
             Ok(structure) => match results.next() {
-                Some(Ok(values)) => self.row(record, structure, &values),
+                Some(Ok(evaluated)) => self.row(record, structure, &evaluated),
                 Some(Err(failure)) => self.failed(record, Some(structure), failure.to_string()),
                 None => self.failed(record, Some(structure), "not evaluated".to_owned()),
             },
@@ -136,24 +181,48 @@ impl Scorer<'_> {
         records.iter().map(row).collect()
     }
 
-    fn row(&self, record: &Record, structure: &Structure, values: &[f64]) -> Vec<String> {
-        let mut row = described(record, Some(structure));
-        row.extend(values.iter().map(f64::to_string));
+    fn evaluate(&self, structures: &[&Structure]) -> Vec<Result<Evaluated, crate::reward::Failure>> {
+        match &self.forces {
+            Some(forces) => {
+                let rows = forces.evaluate(structures, &self.quantities);
+                rows.into_iter().map(|row| row.map(|(values, response)| (values, Some(response)))).collect()
+            }
+            None => {
+                let rows = self.model.evaluate(structures, &self.quantities);
+                rows.into_iter().map(|row| row.map(|values| (values, None))).collect()
+            }
+        }
+    }
+
+    fn row(&self, record: &Record, structure: &Structure, (values, response): &Evaluated) -> Row {
+        let mut cells = described(record, Some(structure));
+        cells.extend(values.iter().map(f64::to_string));
         let above = self.hull.as_ref().map(|hull| self.above(hull, structure, values));
         let mut status = "ok".to_owned();
         if let Some(above) = above {
-            row.push(above.as_ref().map_or_else(|_| String::new(), f64::to_string));
+            cells.push(above.as_ref().map_or_else(|_| String::new(), f64::to_string));
             status = above.err().unwrap_or(status);
         }
-        row.push(status);
-        row
+        if let Some(response) = response {
+            cells.push(response.largest_force().to_string());
+            cells.push(response.pressure().to_string());
+            cells.extend(response.voigt().map(|component| component.to_string()));
+        }
+        cells.push(status);
+        Row { cells, scored: response.as_ref().map(|response| self.outputs(values, response)) }
     }
 
-    fn failed(&self, record: &Record, structure: Option<&Structure>, reason: String) -> Vec<String> {
-        let mut row = described(record, structure);
-        row.resize(self.columns().len() - 1, String::new());
-        row.push(reason);
-        row
+    fn outputs(&self, values: &[f64], response: &Response) -> Map<String, Value> {
+        let scalars = self.quantities.iter().zip(values).map(|(name, value)| ((*name).to_owned(), json!(value)));
+        let tensors = [("forces", json!(response.forces)), ("stress", json!(response.stress))];
+        scalars.chain(tensors.map(|(name, value)| (name.to_owned(), value))).collect()
+    }
+
+    fn failed(&self, record: &Record, structure: Option<&Structure>, reason: String) -> Row {
+        let mut cells = described(record, structure);
+        cells.resize(self.columns().len() - 1, String::new());
+        cells.push(reason);
+        Row { cells, scored: None }
     }
 
     /// Energy above hull, eV/atom.

@@ -285,11 +285,11 @@ mod tests {
             ("[rewards.gap.onnx]\noutput = \"x\"\n", "run.toml:9:14: the key `rewards.gap.onnx.model` is missing"),
             (
                 "[rewards.gap.plugin]\nlibrary = \"x\"\n",
-                "run.toml:9:10: `rewards.gap`: this version has no terms of kind `plugin` yet; it has hull, onnx and builtin",
+                "run.toml:9:10: `rewards.gap`: this version has no terms of kind `plugin` yet; it has hull, force, onnx and builtin",
             ),
             (
                 "[rewards.gap.process]\ncommand = []\n",
-                "run.toml:9:10: `rewards.gap`: this version has no terms of kind `process` yet; it has hull, onnx and builtin",
+                "run.toml:9:10: `rewards.gap`: this version has no terms of kind `process` yet; it has hull, force, onnx and builtin",
             ),
             (
                 "[rewards.n.builtin]\nterm = \"x\"\nrole = \"filter\"\n",

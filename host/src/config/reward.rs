@@ -13,6 +13,8 @@ use super::Problem;
 pub enum Reward {
     /// Energy above hull, eV/atom.
     Hull(HullTerm),
+    /// Size of forces and stress.
+    Force(ForceTerm),
     /// One output of an ONNX model.
     Onnx(OnnxTerm),
     /// A term that Temper computes itself.
@@ -54,6 +56,33 @@ pub struct HullTerm {
     /// Name of a correction to the energies, or `none`.
     #[serde(default = "none")]
     pub correction: String,
+    /// What a failed crystal counts.
+    #[serde(default)]
+    pub on_failure: OnFailure,
+    /// Reward or filter.
+    #[serde(default)]
+    pub role: Role,
+    /// The filter's bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bound: Option<f64>,
+}
+
+/// `[rewards.NAME.force]`: how far a crystal is from rest, `ln(mean |F| + stress_weight * mean |stress|)` of a potential's
+/// forces and stress, clipped before the means are taken. To be lowered: the objective is `-NAME`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForceTerm {
+    /// The potential: an ONNX file or a model directory. Where it gives only energies, these are differentiated.
+    pub potential: PathBuf,
+    /// What the mean stress is multiplied with, A^2.
+    #[serde(default = "one")]
+    pub stress_weight: f64,
+    /// Lower and upper end of the force on an atom, eV/A.
+    #[serde(default = "reference_clip")]
+    pub force_clip: [f64; 2],
+    /// Lower and upper end of a component of the stress, eV/A^3.
+    #[serde(default = "reference_clip")]
+    pub stress_clip: [f64; 2],
     /// What a failed crystal counts.
     #[serde(default)]
     pub on_failure: OnFailure,
@@ -109,11 +138,21 @@ fn none() -> String {
     "none".to_owned()
 }
 
+fn one() -> f64 {
+    1.0
+}
+
+/// The reference code of CrystalFormer clips forces and stress alike.
+fn reference_clip() -> [f64; 2] {
+    [0.01, 100.0]
+}
+
 /// The table of one term as written: exactly one kind.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Kinds {
     hull: Option<HullTerm>,
+    force: Option<ForceTerm>,
     onnx: Option<OnnxTerm>,
     builtin: Option<BuiltinTerm>,
     plugin: Option<IgnoredAny>,
@@ -126,16 +165,35 @@ impl TryFrom<Kinds> for Reward {
     fn try_from(kinds: Kinds) -> Result<Self, String> {
         for (name, given) in [("plugin", kinds.plugin.is_some()), ("process", kinds.process.is_some())] {
             if given {
-                return Err(format!("this version has no terms of kind `{name}` yet; it has hull, onnx and builtin"));
+                return Err(format!(
+                    "this version has no terms of kind `{name}` yet; it has hull, force, onnx and builtin"
+                ));
             }
         }
-        match (kinds.hull, kinds.onnx, kinds.builtin) {
-            (Some(term), None, None) => Ok(Self::Hull(term)),
-            (None, Some(term), None) => Ok(Self::Onnx(term)),
-            (None, None, Some(term)) => Ok(Self::Builtin(term)),
-            (None, None, None) => Err("the kind is missing: write [rewards.NAME.hull], .onnx or .builtin".to_owned()),
+        match (kinds.hull, kinds.force, kinds.onnx, kinds.builtin) {
+            (Some(term), None, None, None) => Ok(Self::Hull(term)),
+            (None, Some(term), None, None) => Ok(Self::Force(term)),
+            (None, None, Some(term), None) => Ok(Self::Onnx(term)),
+            (None, None, None, Some(term)) => Ok(Self::Builtin(term)),
+            (None, None, None, None) => {
+                Err("the kind is missing: write [rewards.NAME.hull], .force, .onnx or .builtin".to_owned())
+            }
             _ => Err("a term is of one kind; give each its own name".to_owned()),
         }
+    }
+}
+
+impl ForceTerm {
+    fn check(&self, key: impl Fn(&str) -> String) -> Result<(), Problem> {
+        let weight = self.stress_weight;
+        let sane = weight >= 0.0 && weight.is_finite();
+        Problem::unless(sane, &key("stress_weight"), weight, "must be at least 0")?;
+        for (name, [low, high]) in [("force_clip", self.force_clip), ("stress_clip", self.stress_clip)] {
+            let sane = low > 0.0 && low < high && high.is_finite();
+            let what = format!("[{low}, {high}]");
+            Problem::unless(sane, &key(name), what, "must be two numbers above 0, the lower first")?;
+        }
+        Ok(())
     }
 }
 
@@ -143,10 +201,14 @@ impl Reward {
     pub(super) fn check(&self, name: &str) -> Result<(), Problem> {
         let (kind, on_failure, role, bound) = match self {
             Self::Hull(t) => ("hull", t.on_failure, t.role, t.bound),
+            Self::Force(t) => ("force", t.on_failure, t.role, t.bound),
             Self::Onnx(t) => ("onnx", t.on_failure, t.role, t.bound),
             Self::Builtin(t) => ("builtin", t.on_failure, t.role, t.bound),
         };
         let key = |last: &str| format!("rewards.{name}.{kind}.{last}");
+        if let Self::Force(term) = self {
+            term.check(key)?;
+        }
         if let OnFailure::Value(value) = on_failure {
             Problem::unless(value.is_finite(), &key("on_failure"), value, "must be finite")?;
         }

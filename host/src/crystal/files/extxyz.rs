@@ -224,7 +224,8 @@ fn word(text: &str, is_key: bool) -> Result<(Field, &str), String> {
     Err(format!("quote without an end: {}", excerpt(text)))
 }
 
-/// Writes a frame: positions in angstrom, and `extra` as keys of the comment line.
+/// Writes a frame: positions in angstrom, and `extra` as keys of the comment line. As other programs expect them, `forces`
+/// with a vector for each atom become a column, and a `stress` of three vectors becomes nine numbers.
 pub(super) fn write(
     out: &mut dyn Write,
     id: &str,
@@ -232,16 +233,41 @@ pub(super) fn write(
     extra: &Map<String, Value>,
 ) -> io::Result<()> {
     let lattice: Vec<String> = structure.lattice.0.iter().flatten().map(f64::to_string).collect();
-    write!(out, "{}\nLattice=\"{}\" Properties=species:S:1:pos:R:3", structure.len(), lattice.join(" "))?;
+    let forces = extra.get(FORCES).and_then(|value| vectors(value, structure.len()));
+    let column = if forces.is_some() { ":forces:R:3" } else { "" };
+    write!(out, "{}\nLattice=\"{}\" Properties=species:S:1:pos:R:3{column}", structure.len(), lattice.join(" "))?;
     write!(out, " pbc=\"T T T\" id={}", quoted(id))?;
-    for (key, value) in extra {
-        write!(out, " {}={}", quoted(key), field(value))?;
+    for (key, value) in extra.iter().filter(|(key, _)| forces.is_none() || *key != FORCES) {
+        let stress = vectors(value, 3).filter(|_| key == "stress");
+        let text = stress.map_or_else(|| field(value), |rows| quoted(&words(rows.as_flattened())));
+        write!(out, " {}={text}", quoted(key))?;
     }
     writeln!(out)?;
-    for (element, [x, y, z]) in structure.species.iter().zip(structure.positions()) {
-        writeln!(out, "{element} {x} {y} {z}")?;
+    for (atom, (element, [x, y, z])) in structure.species.iter().zip(structure.positions()).enumerate() {
+        write!(out, "{element} {x} {y} {z}")?;
+        if let Some(force) = forces.as_ref().and_then(|forces| forces.get(atom)) {
+            write!(out, " {}", words(force))?;
+        }
+        writeln!(out)?;
     }
     Ok(())
+}
+
+/// The key whose vectors stand in a column.
+const FORCES: &str = "forces";
+
+/// `count` vectors of three numbers, if the value is that.
+fn vectors(value: &Value, count: usize) -> Option<Vec<[f64; 3]>> {
+    let rows = value.as_array().filter(|rows| rows.len() == count)?;
+    let vector = |row: &Value| -> Option<[f64; 3]> {
+        let numbers: Option<Vec<f64>> = row.as_array()?.iter().map(Value::as_f64).collect();
+        numbers?.try_into().ok()
+    };
+    rows.iter().map(vector).collect()
+}
+
+fn words(numbers: &[f64]) -> String {
+    numbers.iter().map(f64::to_string).collect::<Vec<_>>().join(" ")
 }
 
 fn field(value: &Value) -> String {
@@ -283,6 +309,28 @@ mod tests {
         let second = rows[1].structure.as_ref().unwrap();
         assert_eq!((second.species[0].symbol(), second.frac[0]), ("Cu", [0.25; 3]));
         assert!(rows[2].structure.is_ok());
+    }
+
+    #[test]
+    fn forces_stand_in_a_column_and_a_stress_in_nine_numbers() {
+        let structure = read(FRAME).remove(0).structure.unwrap();
+        let extra = |forces: &str| -> Map<String, Value> {
+            serde_json::from_str(&format!(r#"{{"forces":{forces},"stress":[[1,2,3],[2,4,5],[3,5,6.5]],"e":[[1]]}}"#))
+                .unwrap()
+        };
+        let text = |forces: &str| {
+            let mut out = Vec::new();
+            write(&mut out, "a", &structure, &extra(forces)).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(
+            text("[[0.5,0,0],[-0.5,0,1e-3]]"),
+            "2\nLattice=\"4 0 0 0 4 0 0 0 4\" Properties=species:S:1:pos:R:3:forces:R:3 pbc=\"T T T\" id=\"a\" \
+             \"stress\"=\"1 2 3 2 4 5 3 5 6.5\" \"e\"=\"_JSON [[1]]\"\nCs 0 0 0 0.5 0 0\nCl 2 2 2 -0.5 0 0.001\n"
+        );
+        assert_eq!(read(&text("[[0.5,0,0],[-0.5,0,1e-3]]"))[0].structure.as_ref().unwrap(), &structure);
+        // Of another length they are a key as any other.
+        assert!(text("[[0.5,0,0]]").contains("\"forces\"=\"_JSON [[0.5,0,0]]\""));
     }
 
     #[test]

@@ -155,3 +155,231 @@ fn potential(contract: &Contract) -> Result<Potential<'_>, String> {
         added: ADDED,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::crystal::{Element, Lattice};
+    use crate::reward::ModelOptions;
+    use crate::reward::testing::{json_lines, runtime, shared, structure};
+
+    /// The potential that ships.
+    fn shipped() -> PathBuf {
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../models/chgnet-0.3.0/model.onnx").into()
+    }
+
+    fn open(path: &Path, memory: u64) -> Arc<OnnxModel> {
+        let options = ModelOptions { threads: 2, memory, ..ModelOptions::default() };
+        Arc::new(OnnxModel::open(&runtime(), path, options).unwrap())
+    }
+
+    fn forces_of(path: &Path, cache: Option<&Path>) -> Result<ForceModel, ModelError> {
+        ForceModel::new(&runtime(), open(path, 4 << 30), cache)
+    }
+
+    /// Crystals of low symmetry, two of them with short bonds and so with triplets.
+    fn crystals() -> Vec<Structure> {
+        let crystal = |cell, atoms: &[(&str, [f64; 3])]| {
+            let species = atoms.iter().map(|(symbol, _)| Element::from_symbol(symbol).unwrap()).collect();
+            Structure::new(Lattice(cell), species, atoms.iter().map(|(_, frac)| *frac).collect()).unwrap()
+        };
+        vec![
+            crystal(
+                [[4.0, 0.1, 0.0], [0.0, 4.3, 0.2], [0.3, 0.0, 4.1]],
+                &[("Cs", [0.0; 3]), ("Cl", [0.45, 0.55, 0.5])],
+            ),
+            crystal([[2.5, 0.0, 0.3], [1.2, 2.2, 0.0], [0.0, 0.2, 2.4]], &[("Fe", [0.3, 0.1, 0.2])]),
+            crystal(
+                [[3.7, 0.0, 0.0], [0.3, 3.9, 0.1], [0.0, 0.2, 4.1]],
+                &[
+                    ("Sr", [0.02, 0.0, 0.0]),
+                    ("Ti", [0.5, 0.53, 0.49]),
+                    ("O", [0.5, 0.5, 0.04]),
+                    ("O", [0.49, 0.0, 0.5]),
+                    ("O", [0.0, 0.5, 0.52]),
+                ],
+            ),
+        ]
+    }
+
+    fn refs(structures: &[Structure]) -> Vec<&Structure> {
+        structures.iter().collect()
+    }
+
+    fn distance(a: &[f64], b: &[f64]) -> f64 {
+        assert_eq!(a.len(), b.len());
+        a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+    }
+
+    /// Against PyTorch's CHGNet, crystal by crystal; also the file that has forces and stress of its own.
+    #[test]
+    fn forces_and_stress_equal_those_of_the_original_chgnet() {
+        let Some(shared) = shared() else { return };
+        let file = |name: &str| shared.join("models").join(name);
+        let rows = json_lines(&shared.join("golden/mlip.dev.jsonl"));
+        let files = [
+            (shipped(), 1),
+            (file("chgnet-0.3.0.onnx"), 5),
+            (file("chgnet-0.3.0-fast.onnx"), 5),
+            (file("chgnet-0.3.0-efs.onnx"), 5),
+        ];
+        for (path, step) in files {
+            let model = forces_of(&path, None).unwrap();
+            assert_eq!(model.derived.is_none(), path.ends_with("chgnet-0.3.0-efs.onnx"));
+            let rows: Vec<_> = rows.iter().step_by(step).collect();
+            let structures: Vec<Structure> = rows.iter().map(|row| structure(row)).collect();
+            let mut worst = [0.0_f64; 2];
+            for ((row, structure), found) in
+                rows.iter().zip(&structures).zip(model.evaluate(&refs(&structures), &["energy"]))
+            {
+                let (energy, found) = found.unwrap();
+                let golden = &row["chgnet"];
+                let vectors = |key: &str| -> Vec<[f64; 3]> { serde_json::from_value(golden[key].clone()).unwrap() };
+                let (forces, stress) = (vectors("forces"), vectors("stress"));
+                let largest = forces.as_flattened().iter().fold(0.0_f64, |m, f| m.max(f.abs()));
+                let off = [
+                    distance(found.forces.as_flattened(), forces.as_flattened()) / (1.0 + largest),
+                    distance(found.stress.as_flattened(), stress.as_flattened()),
+                ];
+                assert!(off.iter().all(|x| *x <= 5e-4), "{}, {}: {off:?}", path.display(), row["id"]);
+                let per_atom = (energy[0] - golden["energy"].as_f64().unwrap()) / structure.len() as f64;
+                assert!(per_atom.abs() < 1e-4, "{}: {per_atom} eV/atom", row["id"]);
+                worst = [worst[0].max(off[0]), worst[1].max(off[1])];
+            }
+            println!("{}: forces/(1 + largest) and stress off by at most {worst:?}", path.display());
+        }
+    }
+
+    /// Energy of one crystal, eV.
+    fn energy(model: &ForceModel, structure: &Structure) -> f64 {
+        model.model().evaluate(&[structure], &["energy"])[0].as_ref().unwrap()[0]
+    }
+
+    #[test]
+    fn forces_and_stress_of_the_potential_that_ships_equal_differences_of_its_energy() {
+        let model = forces_of(&shipped(), None).unwrap();
+        let structures = crystals();
+        // Wide enough for float32; the term of third order falls out (Richardson's extrapolation).
+        let difference = |moved: &dyn Fn(f64) -> Structure| {
+            let slope = |h: f64| (energy(&model, &moved(h)) - energy(&model, &moved(-h))) / (2.0 * h);
+            (4.0 * slope(0.02) - slope(0.04)) / 3.0
+        };
+        for (structure, found) in structures.iter().zip(model.evaluate(&refs(&structures), &[])) {
+            let found = found.unwrap().1;
+            for (atom, k) in [(0, 0), (0, 1), (structure.len() - 1, 2)] {
+                let expected = -difference(&|h| {
+                    let mut moved = structure.clone();
+                    let step =
+                        structure.lattice.fractional(std::array::from_fn(|axis| if axis == k { h } else { 0.0 }));
+                    (0..3).for_each(|axis| moved.frac[atom][axis] += step[axis]);
+                    moved
+                });
+                let force = found.forces[atom][k];
+                assert!(
+                    (force - expected).abs() < 4e-3 * (1.0 + expected.abs()),
+                    "force {force}, differences {expected}"
+                );
+            }
+            for (i, j) in [(0, 0), (1, 2), (2, 2)] {
+                let strained = |h: f64| {
+                    let mut strained = structure.clone();
+                    for vector in &mut strained.lattice.0 {
+                        let old = *vector;
+                        vector[j] += 0.25 * h * old[i];
+                        vector[i] += 0.25 * h * old[j];
+                    }
+                    strained
+                };
+                let expected = 2.0 * difference(&strained) / structure.lattice.volume();
+                let stress = found.stress[i][j];
+                assert!(
+                    (stress - expected).abs() < 1e-3 * (1.0 + expected.abs()),
+                    "stress {stress}, differences {expected}"
+                );
+                assert_eq!(stress, found.stress[j][i]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_left_handed_or_shifted_description_has_the_same_forces_and_stress() {
+        let model = forces_of(&shipped(), None).unwrap();
+        let one = crystals().remove(2);
+        let mut other = one.clone();
+        other.lattice.0.swap(0, 1);
+        other.frac.iter_mut().for_each(|frac| frac.swap(0, 1));
+        other.frac[3][1] -= 2.0;
+        assert!(other.lattice.signed_volume() < 0.0);
+        let rows = model.evaluate(&[&one, &other], &[]);
+        let [one, other] = [0, 1].map(|row: usize| rows[row].as_ref().unwrap().1.clone());
+        assert!(distance(one.forces.as_flattened(), other.forces.as_flattened()) < 2e-4);
+        assert!(distance(one.stress.as_flattened(), other.stress.as_flattened()) < 2e-5);
+        assert!((one.pressure() + (one.voigt()[..3].iter().sum::<f64>()) / 3.0).abs() < 1e-12);
+    }
+
+    /// A sidecar's unit scales the energy, so forces and stress with it.
+    #[test]
+    fn a_declared_unit_scales_forces_and_stress() {
+        let folder = tempfile::tempdir().unwrap();
+        let copy = folder.path().join("copy.onnx");
+        std::fs::copy(shipped(), &copy).unwrap();
+        std::fs::write(folder.path().join("copy.toml"), "unit.energy = \"Ha\"\n").unwrap();
+        let structures = crystals();
+        let of = |path: &Path| forces_of(path, None).unwrap().evaluate(&refs(&structures), &["energy"]);
+        for (plain, scaled) in of(&shipped()).into_iter().zip(of(&copy)) {
+            let ((energy, plain), (larger, scaled)) = (plain.unwrap(), scaled.unwrap());
+            assert!((larger[0] / energy[0] - 27.211_386).abs() < 1e-4);
+            let scale = |x: &f64| 27.211_386 * x;
+            let forces: Vec<f64> = plain.forces.as_flattened().iter().map(scale).collect();
+            let stress: Vec<f64> = plain.stress.as_flattened().iter().map(scale).collect();
+            assert!(distance(&forces, scaled.forces.as_flattened()) < 1e-3);
+            assert!(distance(&stress, scaled.stress.as_flattened()) < 1e-3);
+        }
+    }
+
+    #[test]
+    fn what_is_derived_is_kept_and_a_damaged_entry_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let contract = Contract::read(&shipped()).unwrap();
+        let made = derived_graph(&contract, Some(folder.path())).unwrap();
+        let entries: Vec<_> = std::fs::read_dir(folder.path().join("derived")).unwrap().flatten().collect();
+        let [entry] = &entries[..] else { panic!("{entries:?}") };
+        let whole = std::fs::read(entry.path()).unwrap();
+        assert!(whole.ends_with(&made));
+        // That the entry is read at all: one with another graph and its checksum is believed.
+        let key = cache::Key::new(&std::fs::read(shipped()).unwrap(), &potential(&contract).unwrap());
+        cache::store(folder.path(), &key, b"other").unwrap();
+        assert_eq!(derived_graph(&contract, Some(folder.path())).unwrap(), b"other");
+        let mut flipped = whole.clone();
+        flipped[whole.len() / 2] ^= 1;
+        for damaged in [&whole[..whole.len() - 1], &flipped, b""] {
+            std::fs::write(entry.path(), damaged).unwrap();
+            assert!(derived_graph(&contract, Some(folder.path())).unwrap() == made);
+            assert!(std::fs::read(entry.path()).unwrap() == whole);
+        }
+        // Nor is a folder that cannot be written a reason to stop.
+        assert!(derived_graph(&contract, Some(Path::new("/dev/null"))).unwrap() == made);
+    }
+
+    #[test]
+    fn a_crystal_beyond_the_memory_budget_fails_alone() {
+        let model = ForceModel::new(&runtime(), open(&shipped(), 5 << 20), None).unwrap();
+        let structures = crystals();
+        let rows = model.evaluate(&refs(&structures), &[]);
+        let kinds: Vec<&str> = rows.iter().map(|row| row.as_ref().map_or_else(|e| e.kind(), |_| "ok")).collect();
+        assert_eq!(kinds, ["ok", "ok", "too large"]);
+    }
+
+    #[test]
+    fn what_is_no_potential_is_refused() {
+        let Some(shared) = shared() else { return };
+        let path = shared.join("models/megnet-bandgap-mfi.onnx");
+        let refused = forces_of(&path, None).unwrap_err().to_string();
+        assert!(
+            refused.ends_with("megnet-bandgap-mfi.onnx: no forces: it gives no `energy`, so it is no potential"),
+            "{refused}"
+        );
+    }
+}
