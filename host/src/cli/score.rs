@@ -95,7 +95,9 @@ impl Score {
             return Err(Failure::user(format!("{file}: none of {rows} structures is usable{first}"))
                 .hint(format!("the column `status` of {out} says why")));
         }
-        context.say(&format!("{scored} of {rows} structures scored: {out}"));
+        let forces =
+            self.forces_out.as_ref().map_or_else(String::new, |file| format!(", with forces: {}", file.display()));
+        context.say(&format!("{scored} of {rows} structures scored: {out}{forces}"));
         Ok(())
     }
 }

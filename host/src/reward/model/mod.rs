@@ -4,11 +4,12 @@
 //! result is not finite, or that the model cannot run, is evaluated again one crystal at a time.
 
 mod cache;
+mod engine;
 mod feed;
 mod forces;
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 
 use rayon::prelude::*;
 
@@ -16,6 +17,7 @@ use super::{Contract, ContractError, Failure, ModelOutput, OutputKind};
 use crate::crystal::Structure;
 use crate::graph::Tensor;
 use crate::runtime::{self, Device, Input, Runtime, Session, SessionOptions};
+use engine::Engine;
 use feed::Prepared;
 pub(super) use forces::length;
 pub use forces::{ForceModel, Response};
@@ -96,46 +98,6 @@ pub struct OnnxModel {
     options: ModelOptions,
 }
 
-/// A graph, loaded as often as it may run side by side.
-#[derive(Debug)]
-struct Engine {
-    sessions: Vec<Mutex<Session>>,
-    /// Edges and triplets of one batch; a single crystal may have more.
-    batch_cost: usize,
-    /// Most edges and triplets of a single crystal.
-    largest: usize,
-}
-
-impl Engine {
-    /// The same graph in `count` sessions.
-    fn open(
-        count: usize,
-        batch_cost: usize,
-        largest: usize,
-        session: impl Fn() -> Result<Session, runtime::Error>,
-    ) -> Result<Self, runtime::Error> {
-        let sessions = (0..count).map(|_| session().map(Mutex::new)).collect::<Result<_, _>>()?;
-        Ok(Self { sessions, batch_cost, largest })
-    }
-
-    /// A graph with derivatives, which keeps every activation until it has used it: as many sessions as the memory allows
-    /// with a crystal of [`LARGE`] in each.
-    fn of_derivatives(runtime: &Runtime, model: &OnnxModel, graph: &[u8]) -> Result<Self, runtime::Error> {
-        let budget = usize::try_from(model.options.memory / BYTES_PER_COST).unwrap_or(usize::MAX);
-        let count = (budget / LARGE).clamp(1, model.engine.sessions.len());
-        let largest = budget / count;
-        let name = format!("{} with forces", model.contract.path.display());
-        let options = model.session_options();
-        let batch_cost = (model.options.batch_cost / 4).min(largest);
-        Self::open(count, batch_cost, largest, || Session::from_bytes(runtime, &name, graph, &options))
-    }
-}
-
-/// Memory that CHGNet with derivatives takes for each edge and triplet, bytes.
-const BYTES_PER_COST: u64 = 20_000;
-/// Edges and triplets of a crystal of some hundreds of atoms.
-const LARGE: usize = 65_536;
-
 impl OnnxModel {
     /// Reads the contract of a model's file or folder and loads it.
     ///
@@ -152,7 +114,7 @@ impl OnnxModel {
         // that ScatterND adds to one another (its issue 18048).
         let session = SessionOptions { device, threads: 1, ..SessionOptions::default() };
         let open = || Session::from_file(runtime, &contract.path, &session);
-        let engine = Engine::open(sessions, options.batch_cost, usize::MAX, open)?;
+        let engine = Engine::open(sessions, &options, open)?;
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
         let pool = pool.map_err(|e| ModelError::Threads { threads, reason: e.to_string() })?;
         Ok(Self { contract, engine, pool, options: ModelOptions { device, threads, ..options } })
@@ -292,22 +254,6 @@ impl OnnxModel {
             }
         }
         Ok(rows)
-    }
-}
-
-impl Engine {
-    /// How many crystals of these costs, at least one, make a batch.
-    fn batch_length(&self, costs: impl Iterator<Item = usize>) -> usize {
-        let total = costs.scan(0, |total, cost| {
-            *total += cost;
-            Some(*total)
-        });
-        total.take_while(|total| *total <= self.batch_cost).count().max(1)
-    }
-
-    fn has_room_for(&self, crystal: Prepared) -> Result<Prepared, Failure> {
-        let (cost, largest) = (crystal.cost(), self.largest);
-        if cost > largest { Err(Failure::TooLarge { cost, largest }) } else { Ok(crystal) }
     }
 }
 
