@@ -17,10 +17,13 @@ mod table;
 mod testing;
 
 pub use builtin::{Builtin, BuiltinError};
-pub use contract::{Contract, ContractError, InputKind, ModelInput, ModelOutput, OutputKind, locate_model};
+pub use contract::{
+    Contract, ContractError, InputKind, Inspection, ModelInput, ModelOutput, Operators, OutputKind, Port, SidecarLine,
+    locate_model,
+};
 pub use failure::Failure;
 pub use hull_term::{HullTerm, HullTermError, Stability, WORST_E_HULL};
-pub use model::{ModelError, ModelOptions, OnnxModel};
+pub use model::{CrystalOutputs, ModelError, ModelOptions, OnnxModel};
 pub use objective::{NotFinite, Objective, ObjectiveError};
 pub use reduction::{ObjectiveValues, ReductionError};
 pub use rewards::{Rewards, Term, TermKind, structure_hash};

@@ -4,6 +4,7 @@
 //! result is not finite, or that the model cannot run, is evaluated again one crystal at a time.
 
 mod feed;
+mod together;
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -15,6 +16,7 @@ use crate::crystal::Structure;
 use crate::graph::Tensor;
 use crate::runtime::{self, Device, Input, Runtime, Session, SessionOptions};
 use feed::Prepared;
+pub use together::CrystalOutputs;
 
 /// Most edges, and most triplets, of one crystal: beyond that one crystal would need gigabytes.
 const LARGEST_LIST: usize = 500_000;
@@ -199,6 +201,18 @@ impl OnnxModel {
 
     /// One row of values per crystal, as the model gives them.
     fn run(&self, batch: &[Prepared], outputs: &[&ModelOutput]) -> Result<Vec<Vec<f64>>, String> {
+        let results = self.run_tensors(batch, outputs)?;
+        let mut rows = vec![Vec::with_capacity(outputs.len()); batch.len()];
+        for (output, tensor) in outputs.iter().zip(&results) {
+            for (row, value) in rows.iter_mut().zip(scalars(output, tensor, batch)?) {
+                row.push(value);
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The model's outputs for a batch, as they come.
+    fn run_tensors(&self, batch: &[Prepared], outputs: &[&ModelOutput]) -> Result<Vec<Tensor>, String> {
         let tensors: Vec<(&str, Tensor)> = self
             .contract
             .inputs
@@ -209,15 +223,7 @@ impl OnnxModel {
         let names: Vec<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
         let worker = rayon::current_thread_index().unwrap_or(0) % self.sessions.len();
         let mut session = self.sessions[worker].lock().unwrap_or_else(PoisonError::into_inner);
-        let results = session.run(&inputs, &names).map_err(|error| error.to_string())?;
-        drop(session);
-        let mut rows = vec![Vec::with_capacity(outputs.len()); batch.len()];
-        for (output, tensor) in outputs.iter().zip(&results) {
-            for (row, value) in rows.iter_mut().zip(scalars(output, tensor, batch)?) {
-                row.push(value);
-            }
-        }
-        Ok(rows)
+        session.run(&inputs, &names).map_err(|error| error.to_string())
     }
 }
 
