@@ -87,6 +87,7 @@ fn reward_model(found: Inspection, context: &Context) -> Result<(), Failure> {
             renames.iter().try_for_each(|line| row(context, &add, line))?;
             let failure = Failure::from(error);
             return Err(match found.beyond {
+                _ if found.missing.is_empty() => failure,
                 Some(beyond) => failure.hint(format!("no sidecar mends this: {beyond}")),
                 None => failure.hint("`temper model inspect FILE --write-sidecar` drafts the lines that are missing"),
             });

@@ -4,7 +4,10 @@ use super::change::{Change, doubled, permuted, redescribed, rotated, translated}
 use super::{Check, Subject, Worst, alone};
 use crate::crystal::Structure;
 
-const CHANGES: [(&str, fn(&Structure) -> Vec<Change>); 5] = [
+/// Other descriptions of a crystal.
+type Make = fn(&Structure) -> Vec<Change>;
+
+const CHANGES: [(&str, Make); 5] = [
     ("translation", translated),
     ("rotation", rotated),
     ("atom permutation", permuted),
@@ -17,7 +20,7 @@ pub(super) fn checks(subject: &Subject<'_>) -> Vec<Check> {
     CHANGES.iter().flat_map(|(name, make)| check(subject, name, make)).collect()
 }
 
-fn check(subject: &Subject<'_>, name: &str, make: &impl Fn(&Structure) -> Vec<Change>) -> Vec<Check> {
+fn check(subject: &Subject<'_>, name: &str, make: &Make) -> Vec<Check> {
     let mut worst = Worst::of(subject.ports());
     for ((crystal, structure), outputs) in subject.crystals.iter().zip(&subject.outputs) {
         for change in make(structure) {
