@@ -81,6 +81,7 @@ fn reward_model(found: Inspection, context: &Context) -> Result<(), Failure> {
         Err(error) => {
             unusable(&found.inputs, "input", context)?;
             unusable(&found.outputs, "output", context)?;
+            found.operators.iter().try_for_each(|known| row(context, "operators", &operators(known)))?;
             row(context, "usable", &format!("no: {error}"))?;
             let add = format!("add to {sidecar}");
             found.missing.iter().try_for_each(|line| row(context, &add, &line.to_string()))?;

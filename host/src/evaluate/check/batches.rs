@@ -8,6 +8,9 @@ const PERMUTATION: &str = "batch permutation";
 const INDEPENDENCE: &str = "batch independence";
 const POISON: &str = "NaN in the batch";
 
+/// Atoms of a batch at most: a few thousand atoms with their edges would need gigabytes.
+const MOST_ATOMS: usize = 256;
+
 /// Every crystal alone against all in one batch, in another order, and beside one of which the positions are NaN.
 pub(super) fn checks(subject: &Subject<'_>) -> Vec<Check> {
     if subject.model.contract().one_at_a_time || subject.crystals.len() < 2 {
@@ -15,24 +18,41 @@ pub(super) fn checks(subject: &Subject<'_>) -> Vec<Check> {
             if subject.crystals.len() < 2 { "it takes two crystals" } else { "the file takes one crystal at a time" };
         return [INDEPENDENCE, PERMUTATION, POISON].map(|name| Check::skipped(name, "", why)).into();
     }
-    let all: Vec<usize> = (0..subject.crystals.len()).collect();
-    let together = match run(subject, &all, None) {
-        Ok(together) => together,
-        Err(failure) => return vec![Check::broken(INDEPENDENCE, "", failure.to_string())],
-    };
-    let mut checks = compared(subject, INDEPENDENCE, &all, &Ok(together.clone()), &subject.outputs, None);
+    let all = small(subject);
+    let found = run(subject, &all, None);
+    let mut checks = compared(subject, INDEPENDENCE, &all, &found, &subject.outputs, None);
+    let Ok(found) = found else { return checks };
+    let mut together = subject.outputs.clone();
+    all.iter().zip(found).for_each(|(crystal, row)| together[*crystal] = row);
     // Odd positions first, both halves from the end.
-    let (odd, even): (Vec<usize>, Vec<usize>) = all.iter().rev().partition(|index| *index % 2 == 1);
+    let (odd, even): (Vec<usize>, Vec<usize>) = all.iter().rev().partition(|crystal| *crystal % 2 == 1);
     let order = [odd, even].concat();
     checks.extend(compared(subject, PERMUTATION, &order, &run(subject, &order, None), &together, None));
-    let sick = all.len() / 2;
+    let sick = all[all.len() / 2];
     checks.extend(compared(subject, POISON, &all, &run(subject, &all, Some(sick)), &together, Some(sick)));
     checks
 }
 
+/// The smallest crystals, at least two, that fit one batch.
+fn small(subject: &Subject<'_>) -> Vec<usize> {
+    let atoms = |crystal: &usize| subject.crystals[*crystal].1.len();
+    let mut order: Vec<usize> = (0..subject.crystals.len()).collect();
+    order.sort_by_key(atoms);
+    let total = order.iter().scan(0, |total, crystal| {
+        *total += atoms(crystal);
+        Some(*total)
+    });
+    let fit = total.take_while(|total| *total <= MOST_ATOMS).count().max(2);
+    order.truncate(fit);
+    order.sort_unstable();
+    order
+}
+
+/// Runs crystals as one batch in this order.
 fn run(subject: &Subject<'_>, order: &[usize], sick: Option<usize>) -> Result<Vec<CrystalOutputs>, Failure> {
-    let structures: Vec<&Structure> = order.iter().map(|index| &subject.crystals[*index].1).collect();
-    subject.model.evaluate_together(&structures, sick)
+    let structures: Vec<&Structure> = order.iter().map(|crystal| &subject.crystals[*crystal].1).collect();
+    let place = sick.and_then(|sick| order.iter().position(|crystal| *crystal == sick));
+    subject.model.evaluate_together(&structures, place)
 }
 
 /// Holds a batch in an order against known outputs, without the crystal that is meant to be sick.
@@ -61,7 +81,8 @@ fn compared(
 /// Whether a crystal has the same numbers alone and in the middle of the subject's crystals: added to `worst`.
 pub(super) fn beside_others(subject: &Subject<'_>, worst: &mut [Worst<'_>], name: &str, structure: &Structure) {
     let own = alone(subject.model, structure);
-    let mut batch: Vec<&Structure> = subject.crystals.iter().take(3).map(|(_, crystal)| crystal).collect();
+    let others = small(subject).into_iter().take(3);
+    let mut batch: Vec<&Structure> = others.map(|crystal| &subject.crystals[crystal].1).collect();
     let place = batch.len() / 2;
     batch.insert(place, structure);
     let rows = subject.model.evaluate_together(&batch, None);

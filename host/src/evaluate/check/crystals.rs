@@ -7,7 +7,7 @@ use super::change::rattled;
 use crate::crystal::{Element, Lattice, ReadError, Structure, read_structures, smallest_distance};
 use crate::reward::Contract;
 
-/// Crystals that a model is checked on at most, and the most atoms of one: they must fit one batch.
+/// Crystals that a model is checked on at most, and the most atoms of one.
 const MOST_CRYSTALS: usize = 32;
 const MOST_ATOMS: usize = 200;
 /// Neighbours nearer than this fraction of a model's cutoff: a crystal with longer bonds is shrunk.
@@ -108,7 +108,7 @@ impl Crystals {
         Self { named, set_aside: Vec::new() }
     }
 
-    /// The crystals of a file, as many as fit one batch.
+    /// The first crystals of a file that are small enough.
     ///
     /// # Errors
     /// When the file cannot be read.

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::metadata::Metadata;
-use super::{Contract, ContractError, InputKind, OutputKind, locate_model, ports};
+use super::{Contract, ContractError, InputKind, Operators, OutputKind, locate_model, ports};
 use crate::graph::onnx::{GraphProto, ModelProto, ValueInfoProto};
 
 /// Lines that a sidecar is drafted with at most: a contract has far fewer keys and inputs.
@@ -93,6 +93,8 @@ pub struct Inspection {
     pub inputs: Vec<Port>,
     /// Outputs in the file's order.
     pub outputs: Vec<Port>,
+    /// The operators of its graph, where all are known.
+    pub operators: Option<Operators>,
     /// The contract as it stands.
     pub contract: Result<Contract, ContractError>,
     /// The lines that the sidecar lacks for the contract to be whole.
@@ -119,6 +121,7 @@ impl Inspection {
             sidecar: metadata.sidecar.clone(),
             inputs: ports::runtime_inputs(&graph).iter().map(|port| described(port)).collect(),
             outputs: graph.output.iter().map(described).collect(),
+            operators: Operators::of(&model, &path).ok(),
             contract: Contract::assemble(&model, metadata, &path),
             missing,
             beyond: outcome.err(),

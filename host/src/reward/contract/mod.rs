@@ -541,6 +541,53 @@ mod tests {
     }
 
     #[test]
+    fn outputs_have_the_shape_of_their_kind() {
+        let with = |axes: &[&'static str], name: &'static str| {
+            read(&METADATA, None, |_, outputs| outputs.push((name, F32, axes.to_vec())))
+        };
+        for (name, axes) in
+            [("forces", &["n", "3"][..]), ("stress", &["b", "3", "3"]), ("magmoms", &["n"]), ("gap", &["b", "1"])]
+        {
+            let contract = with(axes, name).unwrap();
+            assert!(contract.output(name).is_some() && !contract.one_at_a_time, "{name}: {:?}", contract.warnings);
+        }
+        for (name, axes, reason) in [
+            ("forces", &["n"][..], "it has 1 axes instead of 2"),
+            ("stress", &["b", "6"], "it has 2 axes instead of 3"),
+            ("forces", &["28", "3"], "it was exported for 28 atoms only; export it with a free axis 0"),
+            ("gap", &["16"], "it was exported for 16 crystals only; export it with a free axis 0"),
+            ("gap", &["b", "3", "3"], "it has 3 axes, and is not one number per crystal"),
+        ] {
+            let contract = with(axes, name).unwrap();
+            assert!(contract.output(name).is_none());
+            assert_eq!(contract.warnings, [format!("output `{name}` is ignored: {reason}")]);
+        }
+        for axes in [&[][..], &["1"]] {
+            assert!(with(axes, "gap").unwrap().one_at_a_time, "one number is that of one crystal");
+        }
+        let alone = read(&METADATA, None, |_, outputs| outputs[0].2 = vec!["b", "3"]).unwrap_err();
+        assert!(
+            alone.starts_with("pair.onnx: no output is usable: output `energy` is ignored: it has 2 axes"),
+            "{alone}"
+        );
+    }
+
+    #[test]
+    fn units_of_length_are_those_of_positions_and_cell() {
+        let factors = |sidecar: &str| {
+            let contract = read(&METADATA, Some(sidecar), unchanged).unwrap();
+            [1, 2].map(|input: usize| contract.inputs[input].factor)
+        };
+        let near = |found: [f64; 2], expected: [f64; 2]| found.iter().zip(expected).all(|(f, e)| (f - e).abs() < 1e-7);
+        assert_eq!(factors(""), [1.0, 1.0]);
+        assert!(near(factors("unit.positions = \"nm\""), [0.1, 0.1]));
+        assert!(near(factors("unit.cell = \"bohr\""), [1.889_726_1, 1.889_726_1]));
+        assert!(near(factors("unit.cell = \"A\"\nunit.positions = \"nm\""), [0.1, 1.0]));
+        let refused = read(&METADATA, Some("unit.cell = \"pm\""), unchanged).unwrap_err();
+        assert_eq!(refused, "pair.toml: `unit.cell` is \"pm\"; expected A, nm, bohr");
+    }
+
+    #[test]
     fn a_tensor_becomes_its_mean_eigenvalue_when_the_file_says_so() {
         let tensor = |_: &mut Vec<Port>, outputs: &mut Vec<Port>| outputs.push(("eps_total", F32, vec!["b", "6"]));
         let silent = read(&METADATA, None, tensor).unwrap();
