@@ -8,8 +8,8 @@ use super::{Check, Worst, alone};
 use crate::crystal::{ReadError, Structure, read_structures};
 use crate::reward::{Contract, ModelOutput, OnnxModel, OutputKind};
 
-/// Rows that are read at most.
-const MOST_ROWS: usize = 10_000;
+/// Atoms of all rows together that are held at most; the rows behind are not compared, and the report says so.
+const MOST_ATOMS: usize = 500_000;
 
 /// Crystals with known values.
 #[derive(Clone, Debug, Default)]
@@ -18,8 +18,8 @@ pub struct Golden {
     pub rows: Vec<GoldenRow>,
     /// Rows that cannot be used, and why.
     pub unusable: Vec<String>,
-    /// Rows without a value of the model's.
-    pub silent: usize,
+    /// Rows that are not compared and need not be, in words.
+    pub set_aside: Vec<String>,
 }
 
 /// A crystal with known values.
@@ -60,18 +60,29 @@ impl Golden {
     /// [`GoldenError`]. A row that cannot be used is no error as long as another can.
     pub fn read(path: &Path, contract: &Contract) -> Result<Self, GoldenError> {
         let mut golden = Self::default();
-        for record in read_structures(path)?.take(MOST_ROWS) {
+        let (mut silent, mut atoms) = (0, 0);
+        for record in read_structures(path)? {
             let record = record?;
+            atoms += record.structure.as_ref().map_or(1, Structure::len);
+            if atoms > MOST_ATOMS {
+                golden
+                    .set_aside
+                    .push(format!("golden rows from line {} on: {MOST_ATOMS} atoms are enough", record.line));
+                break;
+            }
             let at = format!("{} (line {})", record.id, record.line);
             let row = record.structure.map_err(|error| error.to_string()).and_then(|structure| {
                 let values = values(&record.extra, contract, structure.len())?;
                 Ok(GoldenRow { id: record.id, structure, values })
             });
             match row {
-                Ok(row) if row.values.iter().all(Option::is_none) => golden.silent += 1,
+                Ok(row) if row.values.iter().all(Option::is_none) => silent += 1,
                 Ok(row) => golden.rows.push(row),
                 Err(reason) => golden.unusable.push(format!("{at}: {reason}")),
             }
+        }
+        if silent > 0 {
+            golden.set_aside.push(format!("{silent} golden rows: no value of the model's outputs"));
         }
         if golden.rows.is_empty() {
             let names: Vec<&str> = contract.outputs.iter().map(|output| output.quantity.as_str()).collect();

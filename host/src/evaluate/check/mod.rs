@@ -47,9 +47,7 @@ pub fn check_model(model: &OnnxModel, crystals: Crystals, golden: Option<&Golden
     report.checks.extend(limits::checks(&subject));
     report.checks.extend(derivatives::checks(&subject));
     report.checks.extend(golden.into_iter().flat_map(|golden| golden::checks(model, golden)));
-    if let Some(silent) = golden.map(|golden| golden.silent).filter(|silent| *silent > 0) {
-        report.set_aside.push(format!("{silent} golden rows: no value of the model's outputs"));
-    }
+    report.set_aside.extend(golden.into_iter().flat_map(|golden| golden.set_aside.clone()));
     report.explain();
     report
 }

@@ -582,7 +582,8 @@ mod tests {
         assert_eq!(factors(""), [1.0, 1.0]);
         assert!(near(factors("unit.positions = \"nm\""), [0.1, 0.1]));
         assert!(near(factors("unit.cell = \"bohr\""), [1.889_726_1, 1.889_726_1]));
-        assert!(near(factors("unit.cell = \"A\"\nunit.positions = \"nm\""), [0.1, 1.0]));
+        let two = read(&METADATA, Some("unit.cell = \"A\"\nunit.positions = \"nm\""), unchanged).unwrap_err();
+        assert_eq!(two, "pair.toml: `unit.cell` is \"A\"; expected the unit of the positions");
         let refused = read(&METADATA, Some("unit.cell = \"pm\""), unchanged).unwrap_err();
         assert_eq!(refused, "pair.toml: `unit.cell` is \"pm\"; expected A, nm, bohr");
     }

@@ -207,19 +207,20 @@ fn input(port: &ValueInfoProto, metadata: &Metadata, one_at_a_time: &mut bool) -
         *one_at_a_time |= check_shape(shape, axes).map_err(refused)?;
     }
     let data_type = data_type(element, kind).map_err(refused)?;
-    let factor = if kind.is_length() { 1.0 / angstroms(known_as, metadata)? } else { 1.0 };
+    let factor = if kind.is_length() { 1.0 / angstroms(metadata)? } else { 1.0 };
     Ok(ModelInput { name, kind, data_type, rank: axes.len(), factor })
 }
 
-/// The file's unit of positions or cell, in angstrom. Where only one of the two is declared, both have it.
-fn angstroms(input: &str, metadata: &Metadata) -> Result<f64, ContractError> {
+/// The file's unit of positions and cell, in angstrom. Either key states that of both.
+fn angstroms(metadata: &Metadata) -> Result<f64, ContractError> {
     let expected = units::names(Some(Dimension::Length));
-    for key in [&format!("unit.{input}"), "unit.positions", "unit.cell"] {
-        if let Some(factor) = metadata.parsed(key, &expected, |unit| units::factor(unit, Some(Dimension::Length)))? {
-            return Ok(factor);
+    let unit = |key| metadata.parsed(key, &expected, |unit| units::factor(unit, Some(Dimension::Length)));
+    match (unit("unit.positions")?, unit("unit.cell")?) {
+        (Some(positions), Some(cell)) if positions != cell => {
+            Err(metadata.refuse("unit.cell", "the unit of the positions"))
         }
+        (positions, cell) => Ok(positions.or(cell).unwrap_or(1.0)),
     }
-    Ok(1.0)
 }
 
 /// The names of the contract's inputs.
