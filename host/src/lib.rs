@@ -7,6 +7,7 @@ pub mod atomic;
 pub mod cli;
 pub mod config;
 pub mod crystal;
+pub mod evaluate;
 pub mod graph;
 pub mod hull;
 pub mod policy;

@@ -57,7 +57,7 @@ pub enum Command {
     /// Reference hulls: build, query, info
     #[command(subcommand)]
     Hull(hull::Hull),
-    /// Models: inspect, export, import
+    /// Models: inspect, check, export, import
     #[command(subcommand)]
     Model(model::Model),
     /// Show what works on this machine, and why the rest does not

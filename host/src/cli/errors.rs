@@ -2,6 +2,7 @@
 
 use super::{Exit, Failure};
 use crate::crystal::{ReadError, TokenFileError, WriteError};
+use crate::evaluate::GoldenError;
 use crate::hull::HullError;
 use crate::policy::{ImportError, LikelihoodError, ModelTomlError, ParameterError, PolicyDirectoryError};
 use crate::record::CheckpointError;
@@ -47,6 +48,12 @@ impl From<runtime::Error> for Failure {
 impl From<runtime::LocateError> for Failure {
     fn from(error: runtime::LocateError) -> Self {
         Self::from(runtime::Error::from(error))
+    }
+}
+
+impl From<GoldenError> for Failure {
+    fn from(error: GoldenError) -> Self {
+        Self::from_error(Exit::Usage, &error)
     }
 }
 

@@ -18,11 +18,14 @@ mod table;
 mod testing;
 
 pub use builtin::{Builtin, BuiltinError};
-pub use contract::{Contract, ContractError, InputKind, ModelInput, ModelOutput, OutputKind, locate_model};
+pub use contract::{
+    Contract, ContractError, InputKind, Inspection, ModelInput, ModelOutput, Operators, OutputKind, Port, SidecarLine,
+    locate_model,
+};
 pub use failure::Failure;
 pub use force_term::{ForceScale, ForceTerm};
 pub use hull_term::{HullTerm, HullTermError, Stability, WORST_E_HULL};
-pub use model::{ForceModel, ModelError, ModelOptions, OnnxModel, Response};
+pub use model::{CrystalOutputs, ForceModel, ModelError, ModelOptions, OnnxModel, Response};
 pub use objective::{NotFinite, Objective, ObjectiveError};
 pub use reduction::{ObjectiveValues, ReductionError};
 pub use rewards::{Rewards, Term, TermKind, structure_hash};

@@ -7,8 +7,8 @@ use prost::Message;
 
 use crate::crystal::{Element, Lattice, Structure};
 use crate::graph::onnx::{
-    GraphProto, ModelProto, NodeProto, StringStringEntryProto, TensorShapeProto, TypeProto, ValueInfoProto,
-    tensor_shape_proto, type_proto,
+    GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorShapeProto, TypeProto,
+    ValueInfoProto, tensor_shape_proto, type_proto,
 };
 use crate::runtime::{Device, Locator, Runtime};
 
@@ -59,7 +59,8 @@ pub fn model(inputs: &[Port], outputs: &[Port], metadata: &[(&str, &str)]) -> Ve
         value: Some((*value).into()),
     };
     let metadata_props = metadata.iter().map(entry).collect();
-    ModelProto { graph: Some(graph), metadata_props, ..ModelProto::default() }.encode_to_vec()
+    let opset_import = vec![OperatorSetIdProto { version: Some(18), ..Default::default() }];
+    ModelProto { graph: Some(graph), opset_import, metadata_props, ..ModelProto::default() }.encode_to_vec()
 }
 
 fn port((name, element, axes): &Port) -> ValueInfoProto {

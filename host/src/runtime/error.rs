@@ -93,3 +93,38 @@ impl Error {
         }
     }
 }
+
+/// ONNX Runtime's reason against a model without the place in its sources, and in plain words where it is not.
+pub(super) fn plain(reason: &str) -> String {
+    let newest = reason.split("is till opset ").nth(1).and_then(|rest| rest.trim().strip_suffix('.'));
+    if let Some(newest) = newest.filter(|digits| digits.chars().all(|c| c.is_ascii_digit())) {
+        return format!(
+            "it is written for a newer opset of ONNX than {newest}, the newest that this ONNX Runtime runs; export it for opset \
+             {newest} or older"
+        );
+    }
+    let behind = |text: &str, mark: &str| text.split_once(mark).map(|(_, rest)| rest.to_owned());
+    let reason =
+        behind(reason, " failed:").filter(|_| reason.starts_with("Load model from")).unwrap_or(reason.to_owned());
+    let placed = reason.starts_with('/') && reason.contains("/onnxruntime/");
+    let reason = behind(&reason, ") ").filter(|_| placed).unwrap_or(reason);
+    reason.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn reasons_are_put_plainly() {
+        let opset = "Load model from a.onnx failed:/onnxruntime_src/onnxruntime/core/graph/model_load_utils.h:46 void \
+            onnxruntime::model_load_utils::ValidateOpsetForDomain(const std::string&, int) ONNX Runtime only *guarantees* \
+            support. Opset 99 is under development. Current official support for domain ai.onnx is till opset 26.\n";
+        assert!(plain(opset).starts_with("it is written for a newer opset of ONNX than 26, the newest"));
+        let operator = "Load model from a.onnx failed:This is an invalid model. No Op registered for Acox";
+        assert_eq!(plain(operator), "This is an invalid model. No Op registered for Acox");
+        let place = "/onnxruntime_src/onnxruntime/core/graph/graph.cc:1 void Graph::Resolve(int) Type error";
+        assert_eq!(plain(place), "Type error");
+        assert_eq!(plain("Protobuf parsing failed."), "Protobuf parsing failed.");
+    }
+}

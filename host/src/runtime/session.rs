@@ -7,6 +7,7 @@ use ort::logging::LogLevel;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{OutputSelector, RunOptions, SessionInputValue};
 
+use super::error::plain;
 use super::{Binding, Device, Error, Input, Runtime, TensorInfo, Value};
 use crate::graph::Tensor;
 
@@ -93,7 +94,7 @@ impl Session {
     ) -> Result<Self, Error> {
         let inner = match commit(&mut builder) {
             Ok(inner) => inner,
-            Err(error) => return Err(Error::Model { model: name, reason: error.to_string() }),
+            Err(error) => return Err(Error::Model { model: name, reason: plain(&error.to_string()) }),
         };
         let inputs = inner.inputs().iter().map(TensorInfo::of).collect();
         let outputs = inner.outputs().iter().map(TensorInfo::of).collect();

@@ -1,14 +1,15 @@
 //! `temper model inspect`: what a model takes and gives, and whether it can be used.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::{Context, Failure};
-use crate::cli::Search;
+use crate::cli::{Output, Search};
 use crate::crystal::Element;
 use crate::policy::PolicyDirectory;
-use crate::reward::{Contract, InputKind, ModelOutput, OutputKind};
+use crate::reward::{Contract, InputKind, Inspection, ModelOutput, Operators, OutputKind, Port};
 use crate::runtime::{Device, Session, SessionOptions};
 
 /// What a model takes and gives, and whether it can be used.
@@ -18,13 +19,37 @@ pub struct Inspect {
     /// A potential or property model (.onnx or its folder), or the folder of a policy
     #[arg(value_name = "MODEL")]
     model: PathBuf,
+    /// Draft a TOML beside the file that says what the file does not; none is ever overwritten
+    #[arg(long)]
+    write_sidecar: bool,
 }
 
 impl Inspect {
     pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
         let path = Search::new(None).find("the model", &self.model)?;
-        if path.join("model.toml").is_file() { policy(&path, context) } else { reward_model(&path, context) }
+        if path.join("model.toml").is_file() {
+            return policy(&path, context);
+        }
+        let found = Inspection::read(&path)?;
+        if self.write_sidecar {
+            return write_sidecar(&found, context);
+        }
+        reward_model(found, context)
     }
+}
+
+fn write_sidecar(found: &Inspection, context: &Context) -> Result<(), Failure> {
+    let path = &found.sidecar;
+    if path.symlink_metadata().is_ok() {
+        return Err(Failure::user(format!("{}: it is there already, and nothing was written", path.display())));
+    }
+    let mut output = Output::create(path)?;
+    output.write_all(found.draft().as_bytes()).map_err(|error| output.failed(&error))?;
+    output.finish()?;
+    let open = found.missing.iter().filter(|line| line.value.is_none()).count();
+    context.say(&format!("{}: {open} lines to fill in", path.display()));
+    found.beyond.iter().for_each(|error| context.say(&format!("warning: no sidecar mends this: {error}")));
+    Ok(())
 }
 
 fn policy(folder: &Path, context: &Context) -> Result<(), Failure> {
@@ -48,9 +73,48 @@ fn policy(folder: &Path, context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-fn reward_model(path: &Path, context: &Context) -> Result<(), Failure> {
-    let contract = Contract::read(path)?;
-    let row = |name: &str, value: &str| context.print(&format!("{name:<18} {value}"));
+fn reward_model(found: Inspection, context: &Context) -> Result<(), Failure> {
+    let renames: Vec<String> = found.renames().map(ToString::to_string).collect();
+    let sidecar = found.sidecar.display().to_string();
+    let contract = match found.contract {
+        Ok(contract) => contract,
+        Err(error) => {
+            unusable(&found.inputs, "input", context)?;
+            unusable(&found.outputs, "output", context)?;
+            found.operators.iter().try_for_each(|known| row(context, "operators", &operators(known)))?;
+            row(context, "usable", &format!("no: {error}"))?;
+            let add = format!("add to {sidecar}");
+            found.missing.iter().try_for_each(|line| row(context, &add, &line.to_string()))?;
+            renames.iter().try_for_each(|line| row(context, &add, line))?;
+            let failure = Failure::from(error);
+            return Err(match found.beyond {
+                _ if found.missing.is_empty() => failure,
+                Some(beyond) => failure.hint(format!("no sidecar mends this: {beyond}")),
+                None => failure.hint("`temper model inspect FILE --write-sidecar` drafts the lines that are missing"),
+            });
+        }
+    };
+    described_contract(&contract, context)?;
+    // Whether the operators and types are there is for the runtime to say.
+    let runtime = context.runtime(Device::Cpu)?;
+    let options = SessionOptions { device: Device::Cpu, threads: 1, ..SessionOptions::default() };
+    Session::from_file(&runtime, &contract.path, &options)?;
+    for line in &renames {
+        row(context, "hint", &format!("to use it as the contract's own, add to {sidecar}: {line}"))?;
+    }
+    row(context, "usable", "yes: ONNX Runtime loads it")
+}
+
+fn row(context: &Context, name: &str, value: &str) -> Result<(), Failure> {
+    context.print(&format!("{name:<18} {value}"))
+}
+
+fn unusable(ports: &[Port], what: &str, context: &Context) -> Result<(), Failure> {
+    ports.iter().try_for_each(|port| row(context, what, &format!("{}: {}", port.name, port.description)))
+}
+
+fn described_contract(contract: &Contract, context: &Context) -> Result<(), Failure> {
+    let row = |name: &str, value: &str| row(context, name, value);
     row("file", &contract.path.display().to_string())?;
     row("name", &contract.name)?;
     for (name, value) in [("version", &contract.version), ("licence", &contract.license), ("source", &contract.source)]
@@ -58,7 +122,8 @@ fn reward_model(path: &Path, context: &Context) -> Result<(), Failure> {
         row(name, value.as_deref().unwrap_or("not stated"))?;
     }
     for input in &contract.inputs {
-        row("input", &format!("{}: {}", input.name, meaning(input.kind)))?;
+        let factor = if input.factor == 1.0 { String::new() } else { format!(", times {} in the file", input.factor) };
+        row("input", &format!("{}: {}{factor}", input.name, meaning(input.kind)))?;
     }
     for output in &contract.outputs {
         row("output", &described(output))?;
@@ -67,19 +132,23 @@ fn reward_model(path: &Path, context: &Context) -> Result<(), Failure> {
     for (name, cutoff) in [("cutoff", contract.cutoff), ("triplet cutoff", contract.triplet_cutoff)] {
         cutoff.map_or(Ok(()), |cutoff| row(name, &distance(cutoff)))?;
     }
-    row("elements", &elements(&contract))?;
+    row("elements", &elements(contract))?;
     if contract.output("energy").is_some() {
         row("energy reference", contract.energy_reference.as_deref().unwrap_or("not stated: no hull can be used"))?;
     }
     if let Some(states) = &contract.states {
         row("state", &format!("{} ({states})", contract.state))?;
     }
-    contract.warnings.iter().try_for_each(|warning| row("warning", warning))?;
-    // Whether the operators and types are there is for the runtime to say.
-    let runtime = context.runtime(Device::Cpu)?;
-    let options = SessionOptions { device: Device::Cpu, threads: 1, ..SessionOptions::default() };
-    Session::from_file(&runtime, &contract.path, &options)?;
-    row("usable", "yes: ONNX Runtime loads it")
+    row("operators", &operators(&contract.operators))?;
+    contract.warnings.iter().try_for_each(|warning| row("warning", warning))
+}
+
+/// "544 of opset 18: 83 Gather, 61 Mul", the most frequent first.
+fn operators(operators: &Operators) -> String {
+    let mut counts: Vec<(&String, &usize)> = operators.counts.iter().collect();
+    counts.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), name.as_str()));
+    let list: Vec<String> = counts.iter().map(|(name, count)| format!("{count} {name}")).collect();
+    format!("{} of opset {}: {}", operators.total(), operators.opset, list.join(", "))
 }
 
 fn meaning(kind: InputKind) -> String {

@@ -7,7 +7,7 @@ use super::ContractError;
 use crate::graph::onnx::ModelProto;
 
 /// Keys without a name of an output in them.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 14] = [
     "contract",
     "cutoff",
     "triplet_cutoff",
@@ -16,6 +16,8 @@ const KEYS: [&str; 12] = [
     "energy_per_atom",
     "state",
     "state.default",
+    "unit.positions",
+    "unit.cell",
     "name",
     "version",
     "license",
@@ -26,7 +28,7 @@ const KEYS: [&str; 12] = [
 const OUTPUT_KEYS: [&str; 2] = ["unit.", "reduce."];
 
 /// Key, value and where each value came from.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Metadata {
     values: BTreeMap<String, (String, PathBuf)>,
     /// `[inputs]` of the sidecar: name in the file -> name in the contract.
@@ -84,6 +86,11 @@ impl Metadata {
         Ok(())
     }
 
+    /// Adds a key, as if the sidecar held it.
+    pub fn assume(&mut self, key: &str, value: &str) {
+        self.values.insert(key.into(), (value.into(), self.sidecar.clone()));
+    }
+
     /// The value of a key, if given.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.values.get(key).map(|(value, _)| value.as_str())
@@ -108,7 +115,7 @@ impl Metadata {
 
     /// The outputs that keys such as `unit.OUTPUT` name, with the whole key and the file it stands in.
     pub fn named_outputs(&self) -> impl Iterator<Item = (&str, &str, &Path)> {
-        self.values.iter().filter_map(|(key, (_, path))| {
+        self.values.iter().filter(|(key, _)| !KEYS.contains(&key.as_str())).filter_map(|(key, (_, path))| {
             let output = OUTPUT_KEYS.iter().find_map(|prefix| key.strip_prefix(prefix))?;
             Some((output, key.as_str(), path.as_path()))
         })

@@ -4,14 +4,20 @@
 //! the same keys without the prefix, wins over the file, renames inputs and outputs and pins constants. A file that does
 //! not fit is refused in one sentence that names the file, the key, and what would make it fit. Nothing is run here.
 
+mod draft;
 mod metadata;
+mod operators;
 mod ports;
 mod units;
 
 use std::path::{Path, PathBuf};
 
 use crate::crystal::Element;
+use crate::graph::GraphError;
+use crate::graph::onnx::ModelProto;
+pub use draft::{Inspection, Port, SidecarLine};
 use metadata::Metadata;
+pub use operators::Operators;
 pub use ports::{InputKind, ModelInput, ModelOutput, OutputKind};
 
 /// The one version that this host speaks.
@@ -50,6 +56,8 @@ pub struct Contract {
     pub license: Option<String>,
     /// Where it came from.
     pub source: Option<String>,
+    /// The operators of its graph.
+    pub operators: Operators,
     /// What a user should know although the file is usable.
     pub warnings: Vec<String>,
 }
@@ -135,6 +143,37 @@ pub enum ContractError {
         /// The names there are.
         known: Vec<String>,
     },
+    /// A file for operators older than ONNX Runtime runs.
+    #[error("{}: it is written for opset {found} of ONNX, and {oldest} is the oldest that runs; export it anew for opset 18", path.display())]
+    Opset {
+        /// The model.
+        path: PathBuf,
+        /// The file's opset.
+        found: i64,
+        /// The oldest that runs.
+        oldest: i64,
+    },
+    /// An operator that is neither ONNX's nor ONNX Runtime's own.
+    #[error("{}: node `{node}` needs the custom operator {operator}; export the model with ONNX's own operators", path.display())]
+    CustomOperator {
+        /// The model.
+        path: PathBuf,
+        /// The node.
+        node: String,
+        /// Domain and name.
+        operator: String,
+    },
+    /// An input of a name that the contract does not have.
+    #[error(
+        "{}: input `{name}` is none of {}; say which it is by `[inputs] {name} = \"...\"`, or pin it by `[constants] {name} = ...` \
+         (a sidecar would be {})", sidecar.with_extension("onnx").display(), ports::input_names().join(", "), sidecar.display()
+    )]
+    UnknownInput {
+        /// Where a sidecar is sought.
+        sidecar: PathBuf,
+        /// The input.
+        name: String,
+    },
     /// An input that the host cannot feed.
     #[error("{}: input `{name}` {problem} (a sidecar would be {})", sidecar.with_extension("onnx").display(), sidecar.display())]
     Input {
@@ -202,23 +241,31 @@ impl Contract {
     /// [`ContractError`] when the file cannot be read or does not fit the contract.
     pub fn read(path: &Path) -> Result<Self, ContractError> {
         let path = locate_model(path)?;
-        let bytes = std::fs::read(&path).map_err(|source| ContractError::Read { path: path.clone(), source })?;
+        let bytes = std::fs::read(&path).map_err(|source| unreadable(&path, source))?;
         Self::of_bytes(&bytes, &path)
     }
 
     /// The contract of a model's bytes; a sidecar is sought beside `path`.
     pub(super) fn of_bytes(bytes: &[u8], path: &Path) -> Result<Self, ContractError> {
-        let not_onnx = |reason: String| ContractError::NotOnnx { path: path.into(), reason };
-        let model = crate::graph::decode(bytes).map_err(|error| not_onnx(error.to_string()))?;
-        let graph = model.graph.as_ref().ok_or_else(|| not_onnx("it holds no graph".into()))?;
-        let mut metadata = Metadata::read(&model, path)?;
+        let model = decode(bytes, path)?;
+        let metadata = Metadata::read(&model, path)?;
+        Self::assemble(&model, metadata, path)
+    }
+
+    /// The contract of a decoded model with its keys.
+    fn assemble(model: &ModelProto, mut metadata: Metadata, path: &Path) -> Result<Self, ContractError> {
+        let operators = Operators::of(model, path)?;
+        let no_graph = || ContractError::NotOnnx { path: path.into(), reason: "it holds no graph".into() };
+        let graph = model.graph.as_ref().ok_or_else(no_graph)?;
         check_version(&metadata, path)?;
-        let (inputs, one_at_a_time) = ports::inputs(graph, &metadata)?;
-        let outputs = ports::outputs(graph, &mut metadata)?;
+        let (inputs, single_inputs) = ports::inputs(graph, &metadata)?;
+        let (outputs, single_outputs) = ports::outputs(graph, &mut metadata)?;
         if outputs.is_empty() {
             return Err(ContractError::NoOutput { path: path.into(), reasons: metadata.warnings.join("; ") });
         }
         let has = |wanted: fn(InputKind) -> bool| inputs.iter().any(|input| wanted(input.kind));
+        // A file that is not told which atom belongs to which crystal can only mean one crystal.
+        let one_at_a_time = single_inputs || single_outputs || !has(|kind| kind == InputKind::Batch);
         let needs_edges = has(InputKind::needs_edges);
         let cutoff = metadata.parsed("cutoff", "a distance in angstrom, up to 30", distance)?;
         let triplet_cutoff = metadata.parsed("triplet_cutoff", "a distance in angstrom, up to 30", distance)?;
@@ -258,6 +305,7 @@ impl Contract {
             version: text("version"),
             license: text("license"),
             source: text("source"),
+            operators,
             warnings,
         })
     }
@@ -271,6 +319,18 @@ impl Contract {
     pub fn output(&self, quantity: &str) -> Option<&ModelOutput> {
         self.outputs.iter().find(|output| output.quantity == quantity)
     }
+}
+
+fn unreadable(path: &Path, source: std::io::Error) -> ContractError {
+    ContractError::Read { path: path.into(), source }
+}
+
+fn decode(bytes: &[u8], path: &Path) -> Result<ModelProto, ContractError> {
+    let not_onnx = |reason: String| ContractError::NotOnnx { path: path.into(), reason };
+    crate::graph::decode(bytes).map_err(|error| match error {
+        GraphError::Decode { reason } => not_onnx(reason),
+        other => not_onnx(other.to_string()),
+    })
 }
 
 fn check_version(metadata: &Metadata, path: &Path) -> Result<(), ContractError> {
@@ -326,6 +386,7 @@ mod tests {
             ("positions", F32, vec!["n", "3"]),
             ("cell", F32, vec!["b", "3", "3"]),
             ("edge_index", I64, vec!["2", "e"]),
+            ("batch", I64, vec!["n"]),
         ];
         (inputs, vec![("energy", F32, vec!["b"])])
     }
@@ -392,7 +453,7 @@ mod tests {
         .unwrap();
         assert_eq!((contract.cutoff, contract.state, contract.license.as_deref()), (Some(5.0), 2, Some("MIT")));
         assert_eq!(contract.inputs[1].kind, InputKind::Positions);
-        let charge = &contract.inputs[4];
+        let charge = &contract.inputs[5];
         assert_eq!((charge.kind, charge.rank), (InputKind::Constant(-1.0), 0));
         let energy = contract.output("energy").unwrap();
         assert_eq!((energy.name.as_str(), energy.kind), ("e", OutputKind::EnergyPerAtom));
@@ -431,7 +492,7 @@ mod tests {
         assert_eq!(refused(&METADATA, Some("unit.gap = \"eV\"")), "pair.toml: unknown key `unit.gap`");
         assert_eq!(
             refused(&METADATA, Some("[inputs]\npos = \"positions\"")),
-            "pair.toml: [inputs] names `pos`; the model has atomic_numbers, positions, cell, edge_index"
+            "pair.toml: [inputs] names `pos`; the model has atomic_numbers, positions, cell, edge_index, batch"
         );
         assert_eq!(
             refused(&METADATA, Some("[constants]\ncell = \"none\"")),
@@ -477,6 +538,54 @@ mod tests {
         let contract = read(&METADATA[..2], None, |inputs, _| inputs[2].2 = vec!["1", "3", "3"]).unwrap();
         assert!(contract.one_at_a_time);
         assert_eq!(contract.warnings.len(), 2, "one for the missing elements: {:?}", contract.warnings);
+    }
+
+    #[test]
+    fn outputs_have_the_shape_of_their_kind() {
+        let with = |axes: &[&'static str], name: &'static str| {
+            read(&METADATA, None, |_, outputs| outputs.push((name, F32, axes.to_vec())))
+        };
+        for (name, axes) in
+            [("forces", &["n", "3"][..]), ("stress", &["b", "3", "3"]), ("magmoms", &["n"]), ("gap", &["b", "1"])]
+        {
+            let contract = with(axes, name).unwrap();
+            assert!(contract.output(name).is_some() && !contract.one_at_a_time, "{name}: {:?}", contract.warnings);
+        }
+        for (name, axes, reason) in [
+            ("forces", &["n"][..], "it has 1 axes instead of 2"),
+            ("stress", &["b", "6"], "it has 2 axes instead of 3"),
+            ("forces", &["28", "3"], "it was exported for 28 atoms only; export it with a free axis 0"),
+            ("gap", &["16"], "it was exported for 16 crystals only; export it with a free axis 0"),
+            ("gap", &["b", "3", "3"], "it has 3 axes, and is not one number per crystal"),
+        ] {
+            let contract = with(axes, name).unwrap();
+            assert!(contract.output(name).is_none());
+            assert_eq!(contract.warnings, [format!("output `{name}` is ignored: {reason}")]);
+        }
+        for axes in [&[][..], &["1"]] {
+            assert!(with(axes, "gap").unwrap().one_at_a_time, "one number is that of one crystal");
+        }
+        let alone = read(&METADATA, None, |_, outputs| outputs[0].2 = vec!["b", "3"]).unwrap_err();
+        assert!(
+            alone.starts_with("pair.onnx: no output is usable: output `energy` is ignored: it has 2 axes"),
+            "{alone}"
+        );
+    }
+
+    #[test]
+    fn units_of_length_are_those_of_positions_and_cell() {
+        let factors = |sidecar: &str| {
+            let contract = read(&METADATA, Some(sidecar), unchanged).unwrap();
+            [1, 2].map(|input: usize| contract.inputs[input].factor)
+        };
+        let near = |found: [f64; 2], expected: [f64; 2]| found.iter().zip(expected).all(|(f, e)| (f - e).abs() < 1e-7);
+        assert_eq!(factors(""), [1.0, 1.0]);
+        assert!(near(factors("unit.positions = \"nm\""), [0.1, 0.1]));
+        assert!(near(factors("unit.cell = \"bohr\""), [1.889_726_1, 1.889_726_1]));
+        let two = read(&METADATA, Some("unit.cell = \"A\"\nunit.positions = \"nm\""), unchanged).unwrap_err();
+        assert_eq!(two, "pair.toml: `unit.cell` is \"A\"; expected the unit of the positions");
+        let refused = read(&METADATA, Some("unit.cell = \"pm\""), unchanged).unwrap_err();
+        assert_eq!(refused, "pair.toml: `unit.cell` is \"pm\"; expected A, nm, bohr");
     }
 
     #[test]

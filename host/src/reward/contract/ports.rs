@@ -1,5 +1,7 @@
 //! What a file's inputs and outputs are in terms of the contract.
 
+use std::collections::HashSet;
+
 use super::ContractError;
 use super::metadata::Metadata;
 use super::units::{self, Dimension};
@@ -43,6 +45,8 @@ pub struct ModelInput {
     pub data_type: DataType,
     /// Number of axes.
     pub rank: usize,
+    /// What angstroms are multiplied with to be in the file's unit; 1 where it is no length.
+    pub factor: f64,
 }
 
 /// How an output becomes numbers of a crystal.
@@ -102,6 +106,10 @@ const INPUTS: [(&str, InputKind, &[Axis]); 9] = [
 ];
 
 impl InputKind {
+    fn is_length(self) -> bool {
+        matches!(self, Self::Positions | Self::Cell)
+    }
+
     fn is_float(self) -> bool {
         matches!(self, Self::Positions | Self::Cell | Self::EdgeShift)
     }
@@ -127,9 +135,7 @@ fn type_and_shape(port: &ValueInfoProto) -> Option<(i32, Shape)> {
 
 /// The inputs that must be fed, and whether the file was exported for one crystal at a time.
 pub(super) fn inputs(graph: &GraphProto, metadata: &Metadata) -> Result<(Vec<ModelInput>, bool), ContractError> {
-    // Files of old opsets list their weights among the inputs.
-    let weight = |port: &&ValueInfoProto| graph.initializer.iter().any(|weight| weight.name() == port.name());
-    let ports: Vec<&ValueInfoProto> = graph.input.iter().filter(|port| !weight(port)).collect();
+    let ports = runtime_inputs(graph);
     for name in metadata.inputs.keys() {
         if !ports.iter().any(|port| port.name() == name) {
             return Err(no_such_port("inputs", name, &ports, metadata));
@@ -143,6 +149,38 @@ pub(super) fn inputs(graph: &GraphProto, metadata: &Metadata) -> Result<(Vec<Mod
     let mut one_at_a_time = false;
     let inputs = ports.iter().map(|port| input(port, metadata, &mut one_at_a_time)).collect::<Result<_, _>>()?;
     Ok((inputs, one_at_a_time))
+}
+
+/// The inputs that must be fed. Files of old opsets list their weights among the inputs.
+pub(super) fn runtime_inputs(graph: &GraphProto) -> Vec<&ValueInfoProto> {
+    let weights: HashSet<&str> = graph.initializer.iter().map(|weight| weight.name()).collect();
+    graph.input.iter().filter(|port| !weights.contains(port.name())).collect()
+}
+
+/// Whether an output has six floats for each crystal.
+pub(super) fn has_six_numbers(port: &ValueInfoProto) -> bool {
+    let floats = [Element::Float as i32, Element::Double as i32];
+    matches!(type_and_shape(port), Some((element, Some(shape))) if floats.contains(&element) && matches!(shape[..], [_, Some(6)]))
+}
+
+/// "float32 [n, 3]": a port as the file declares it.
+pub(super) fn description(port: &ValueInfoProto) -> String {
+    let Some(type_proto::Value::TensorType(tensor)) = port.r#type.as_ref().and_then(|kind| kind.value.as_ref()) else {
+        return "not a tensor".into();
+    };
+    let element = DataType::from_onnx(tensor.elem_type()).map(|known| known.to_string()).unwrap_or_else(|| {
+        Element::try_from(tensor.elem_type())
+            .map_or("of unknown type".into(), |other| other.as_str_name().to_lowercase())
+    });
+    let extent = |dim: &tensor_shape_proto::Dimension| match &dim.value {
+        Some(tensor_shape_proto::dimension::Value::DimValue(length)) => length.to_string(),
+        Some(tensor_shape_proto::dimension::Value::DimParam(name)) if !name.is_empty() => name.clone(),
+        _ => "?".into(),
+    };
+    match &tensor.shape {
+        Some(shape) => format!("{element} [{}]", shape.dim.iter().map(extent).collect::<Vec<_>>().join(", ")),
+        None => format!("{element} of any shape"),
+    }
 }
 
 fn contract_name<'a>(port: &'a ValueInfoProto, metadata: &'a Metadata) -> &'a str {
@@ -161,12 +199,7 @@ fn input(port: &ValueInfoProto, metadata: &Metadata, one_at_a_time: &mut bool) -
     let (kind, axes) = match (pinned, INPUTS.iter().find(|(known, ..)| *known == known_as)) {
         (Some(value), _) => (InputKind::Constant(*value), &[Crystals][..]),
         (None, Some((_, kind, axes))) => (*kind, *axes),
-        (None, None) => {
-            let names = INPUTS.map(|(known, ..)| known).join(", ");
-            return Err(refused(format!(
-                "is none of {names}; say which it is by `[inputs] {name} = \"...\"`, or pin it by `[constants] {name} = ...`"
-            )));
-        }
+        (None, None) => return Err(ContractError::UnknownInput { sidecar: metadata.sidecar.clone(), name }),
     };
     let scalar = matches!(kind, InputKind::Constant(_)) && shape.as_ref().is_some_and(Vec::is_empty);
     let axes = if scalar { &[] } else { axes };
@@ -174,7 +207,34 @@ fn input(port: &ValueInfoProto, metadata: &Metadata, one_at_a_time: &mut bool) -
         *one_at_a_time |= check_shape(shape, axes).map_err(refused)?;
     }
     let data_type = data_type(element, kind).map_err(refused)?;
-    Ok(ModelInput { name, kind, data_type, rank: axes.len() })
+    let factor = if kind.is_length() { 1.0 / angstroms(metadata)? } else { 1.0 };
+    Ok(ModelInput { name, kind, data_type, rank: axes.len(), factor })
+}
+
+/// The file's unit of positions and cell, in angstrom. Either key states that of both.
+fn angstroms(metadata: &Metadata) -> Result<f64, ContractError> {
+    let expected = units::names(Some(Dimension::Length));
+    let unit = |key| metadata.parsed(key, &expected, |unit| units::factor(unit, Some(Dimension::Length)));
+    match (unit("unit.positions")?, unit("unit.cell")?) {
+        (Some(positions), Some(cell)) if positions != cell => {
+            Err(metadata.refuse("unit.cell", "the unit of the positions"))
+        }
+        (positions, cell) => Ok(positions.or(cell).unwrap_or(1.0)),
+    }
+}
+
+/// The names of the contract's inputs.
+pub(super) fn input_names() -> [&'static str; 9] {
+    INPUTS.map(|(name, ..)| name)
+}
+
+/// The inputs of the contract that a port of this type and shape could be.
+pub(super) fn candidates(port: &ValueInfoProto) -> Vec<&'static str> {
+    let Some((element, shape)) = type_and_shape(port) else { return Vec::new() };
+    let fits = |(_, kind, axes): &&(&str, InputKind, &[Axis])| {
+        shape.as_ref().is_none_or(|shape| check_shape(shape, axes).is_ok()) && data_type(element, *kind).is_ok()
+    };
+    INPUTS.iter().filter(fits).map(|(name, ..)| *name).collect()
 }
 
 /// Whether the shape is fixed to one crystal; an error if it fits no batch.
@@ -224,20 +284,24 @@ fn data_type(element: i32, kind: InputKind) -> Result<DataType, String> {
     }
 }
 
-/// The outputs that the contract understands; the others become warnings.
-pub(super) fn outputs(graph: &GraphProto, metadata: &mut Metadata) -> Result<Vec<ModelOutput>, ContractError> {
+/// The outputs that the contract understands (the others become warnings), and whether they are those of one crystal.
+pub(super) fn outputs(graph: &GraphProto, metadata: &mut Metadata) -> Result<(Vec<ModelOutput>, bool), ContractError> {
     let ports: Vec<&ValueInfoProto> = graph.output.iter().collect();
     if let Some(name) = metadata.outputs.keys().find(|name| !ports.iter().any(|port| port.name() == *name)) {
         return Err(no_such_port("outputs", name, &ports, metadata));
     }
     let mut outputs: Vec<ModelOutput> = Vec::new();
+    let mut one_at_a_time = false;
     for port in &ports {
         match output(port, metadata)? {
-            Ok(output) if outputs.iter().any(|o| o.quantity == output.quantity) => {
+            Ok((output, _)) if outputs.iter().any(|o| o.quantity == output.quantity) => {
                 let problem = format!("is a second output called `{}`", output.quantity);
                 return Err(ContractError::Output { sidecar: metadata.sidecar.clone(), name: output.name, problem });
             }
-            Ok(output) => outputs.push(output),
+            Ok((output, single)) => {
+                one_at_a_time |= single;
+                outputs.push(output);
+            }
             Err(reason) => metadata.warnings.push(format!("output `{}` is ignored: {reason}", port.name())),
         }
     }
@@ -245,11 +309,11 @@ pub(super) fn outputs(graph: &GraphProto, metadata: &mut Metadata) -> Result<Vec
     if let Some((_, key, path)) = unknown {
         return Err(ContractError::UnknownKey { path: path.into(), key: key.into(), nearest: None });
     }
-    Ok(outputs)
+    Ok((outputs, one_at_a_time))
 }
 
-/// The outer error refuses the file, the inner one passes over this output.
-fn output(port: &ValueInfoProto, metadata: &Metadata) -> Result<Result<ModelOutput, String>, ContractError> {
+/// An output, and whether it is that of one crystal. The outer error refuses the file, the inner one passes over this output.
+fn output(port: &ValueInfoProto, metadata: &Metadata) -> Result<Result<(ModelOutput, bool), String>, ContractError> {
     let name = port.name().to_owned();
     let quantity = metadata.outputs.get(&name).cloned().unwrap_or_else(|| name.clone());
     let Some((element, shape)) = type_and_shape(port) else { return Ok(Err("it is not a tensor".into())) };
@@ -269,20 +333,35 @@ fn output(port: &ValueInfoProto, metadata: &Metadata) -> Result<Result<ModelOutp
         ("magmoms", _) => (OutputKind::Magmoms, Some(Dimension::Moment)),
         _ => (OutputKind::Property, None),
     };
-    if let (OutputKind::Property, Some(shape)) = (kind, &shape) {
-        match shape[..] {
-            [] | [_] | [_, Some(1)] => {}
-            [_, Some(6)] => {
-                return Ok(Err(format!(
-                    "it has six numbers per crystal and no `reduce.{quantity}` says how to make one of them"
-                )));
-            }
-            _ => return Ok(Err(format!("it has {} axes, and is not one number per crystal", shape.len()))),
-        }
-    }
+    let single = match shape.map_or(Ok(false), |shape| check_output(&shape, kind, &quantity)) {
+        Ok(single) => single,
+        Err(reason) => return Ok(Err(reason)),
+    };
     let expected = units::names(dimension);
     let factor = metadata.parsed(&format!("unit.{quantity}"), &expected, |unit| units::factor(unit, dimension))?;
-    Ok(Ok(ModelOutput { name, quantity, kind, factor: factor.unwrap_or(1.0) }))
+    Ok(Ok((ModelOutput { name, quantity, kind, factor: factor.unwrap_or(1.0) }, single)))
+}
+
+/// Whether an output's shape is fixed to one crystal; an error if it is not that of its kind.
+fn check_output(shape: &[Option<i64>], kind: OutputKind, quantity: &str) -> Result<bool, String> {
+    use OutputKind::{Energy, EnergyPerAtom, Forces, Magmoms, MeanEigenvalue, Property, Stress};
+    let axes: &[Axis] = match kind {
+        Energy | EnergyPerAtom | Property => &[Crystals],
+        MeanEigenvalue => &[Crystals, Fixed(6)],
+        Forces => &[Atoms, Fixed(3)],
+        Stress => &[Crystals, Fixed(3), Fixed(3)],
+        Magmoms => &[Atoms],
+    };
+    match (axes, shape) {
+        // A scalar is the number of one crystal.
+        ([Crystals], []) => Ok(true),
+        ([_], [_, Some(1)]) => check_shape(&shape[..1], axes),
+        ([Crystals], [_, Some(6)]) if kind == Property => {
+            Err(format!("it has six numbers per crystal and no `reduce.{quantity}` says how to make one of them"))
+        }
+        ([Crystals], [_, _, ..]) => Err(format!("it has {} axes, and is not one number per crystal", shape.len())),
+        _ => check_shape(shape, axes).map_err(|reason| format!("it {reason}")),
+    }
 }
 
 fn no_such_port(table: &'static str, name: &str, ports: &[&ValueInfoProto], metadata: &Metadata) -> ContractError {

@@ -1,8 +1,9 @@
-//! Units that a file may declare for its outputs, and their factors to eV, eV/A, eV/A^3 and muB.
+//! Units that a file may declare, and their factors to eV, angstrom, eV/A, eV/A^3 and muB.
 
 /// What a unit measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dimension {
+    Length,
     Energy,
     Force,
     Pressure,
@@ -14,18 +15,14 @@ pub(super) enum Dimension {
 const HARTREE: f64 = 27.211_386_245_981;
 const BOHR: f64 = 0.529_177_210_544;
 const KJ_PER_MOL: f64 = 1.0 / 96.485_332_123_310_0;
+const GPA: f64 = 1.0 / 160.217_663_4;
 
-const UNITS: [(&str, Dimension, f64); 12] = [
-    ("eV", Dimension::Energy, 1.0),
-    ("meV", Dimension::Energy, 1e-3),
-    ("Ha", Dimension::Energy, HARTREE),
-    ("kJ/mol", Dimension::Energy, KJ_PER_MOL),
-    ("kcal/mol", Dimension::Energy, 4.184 * KJ_PER_MOL),
-    ("eV/A", Dimension::Force, 1.0),
-    ("meV/A", Dimension::Force, 1e-3),
-    ("Ha/bohr", Dimension::Force, HARTREE / BOHR),
-    ("eV/A^3", Dimension::Pressure, 1.0),
-    ("GPa", Dimension::Pressure, 1.0 / 160.217_663_4),
+const LENGTHS: [(&str, f64); 3] = [("A", 1.0), ("nm", 10.0), ("bohr", BOHR)];
+const ENERGIES: [(&str, f64); 5] =
+    [("eV", 1.0), ("meV", 1e-3), ("Ha", HARTREE), ("kJ/mol", KJ_PER_MOL), ("kcal/mol", 4.184 * KJ_PER_MOL)];
+const OTHERS: [(&str, Dimension, f64); 4] = [
+    ("GPa", Dimension::Pressure, GPA),
+    ("kbar", Dimension::Pressure, 0.1 * GPA),
     ("muB", Dimension::Moment, 1.0),
     ("1", Dimension::Number, 1.0),
 ];
@@ -33,14 +30,43 @@ const UNITS: [(&str, Dimension, f64); 12] = [
 /// The factor that turns a number in `unit` into our unit of the same dimension; `None` if no such unit is known, or it
 /// measures something else than `dimension` (any will do where that is `None`).
 pub(super) fn factor(unit: &str, dimension: Option<Dimension>) -> Option<f64> {
-    let found = UNITS.iter().find(|(name, ..)| *name == unit);
-    found.filter(|(_, d, _)| dimension.is_none_or(|wanted| wanted == *d)).map(|(.., factor)| *factor)
+    let (found, factor) = parse(unit)?;
+    dimension.is_none_or(|wanted| wanted == found).then_some(factor)
+}
+
+fn parse(unit: &str) -> Option<(Dimension, f64)> {
+    let of =
+        |table: &[(&str, f64)], unit: &str| table.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor);
+    if let Some(factor) = of(&ENERGIES, unit) {
+        return Some((Dimension::Energy, factor));
+    }
+    if let Some(factor) = of(&LENGTHS, unit) {
+        return Some((Dimension::Length, factor));
+    }
+    if let Some((_, dimension, factor)) = OTHERS.iter().find(|(name, ..)| *name == unit) {
+        return Some((*dimension, *factor));
+    }
+    let (energy, per) = unit.rsplit_once('/')?;
+    let energy = of(&ENERGIES, energy)?;
+    match per.strip_suffix("^3") {
+        Some(length) => Some((Dimension::Pressure, energy / of(&LENGTHS, length)?.powi(3))),
+        None => Some((Dimension::Force, energy / of(&LENGTHS, per)?)),
+    }
 }
 
 /// "eV, meV, Ha": the units that `factor` takes.
 pub(super) fn names(dimension: Option<Dimension>) -> String {
-    let fits = |d: &Dimension| dimension.is_none_or(|wanted| wanted == *d);
-    UNITS.iter().filter(|(_, d, _)| fits(d)).map(|(name, ..)| *name).collect::<Vec<_>>().join(", ")
+    let list = |table: &[(&str, f64)]| table.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    let energies = list(&ENERGIES);
+    match dimension {
+        Some(Dimension::Length) => list(&LENGTHS),
+        Some(Dimension::Energy) => energies,
+        Some(Dimension::Force) => "eV/A, Ha/bohr, kJ/mol/nm or another energy per A, nm or bohr".into(),
+        Some(Dimension::Pressure) => "eV/A^3, GPa, kbar or another energy per A^3, nm^3 or bohr^3".into(),
+        Some(Dimension::Moment) => "muB".into(),
+        Some(Dimension::Number) => "1".into(),
+        None => format!("{energies}, {}, an energy per length or per volume, GPa, kbar, muB, 1", list(&LENGTHS)),
+    }
 }
 
 #[cfg(test)]
@@ -49,18 +75,27 @@ mod tests {
 
     #[test]
     fn factors_agree_with_tabulated_conversions() {
-        // NIST: 1 Ha = 2625.4996 kJ/mol = 627.5095 kcal/mol; 1 Ha/bohr = 51.42206747 eV/A; 1 eV/A^3 = 160.2176634 GPa.
+        // NIST: 1 Ha = 2625.4996 kJ/mol = 627.5095 kcal/mol; 1 Ha/bohr = 51.42206747 eV/A; 1 eV/A^3 = 160.2176634 GPa;
+        // 1 Ha/bohr^3 = 29421.016 GPa; 1 eV = 96.48533 kJ/mol, so 1 kJ/mol/nm = 0.001036427 eV/A; 1 GPa = 10 kbar.
         let one = |unit| factor(unit, None).unwrap();
         assert!((one("Ha") / one("kJ/mol") - 2625.4996).abs() < 1e-4);
         assert!((one("Ha") / one("kcal/mol") - 627.5095).abs() < 1e-4);
         assert!((one("Ha/bohr") - 51.422_067_47).abs() < 1e-6);
         assert!((160.217_663_4 * one("GPa") - 1.0).abs() < 1e-12);
+        assert!((one("Ha/bohr^3") / one("GPa") - 29_421.016).abs() < 1e-2);
+        assert!((one("kJ/mol/nm") - 0.001_036_427).abs() < 1e-9);
+        assert!((one("GPa") / one("kbar") - 10.0).abs() < 1e-12);
+        assert_eq!((one("nm"), one("meV/A"), one("eV/A^3")), (10.0, 1e-3, 1.0));
     }
 
     #[test]
     fn a_unit_of_another_dimension_is_refused() {
         assert_eq!(factor("eV/A", Some(Dimension::Energy)), None);
         assert_eq!(factor("ev", Some(Dimension::Energy)), None);
-        assert_eq!(names(Some(Dimension::Pressure)), "eV/A^3, GPa");
+        assert_eq!(factor("nm", Some(Dimension::Energy)), None);
+        for unknown in ["eV/eV", "A/A", "eV/", "/A", "eV/A^2", "", "kJ/mol/mol"] {
+            assert_eq!(factor(unknown, None), None, "{unknown}");
+        }
+        assert!(names(Some(Dimension::Pressure)).starts_with("eV/A^3, GPa"));
     }
 }

@@ -76,6 +76,11 @@ impl Prepared {
         self.numbers.len()
     }
 
+    /// Replaces every position by NaN; the lists of neighbours stay.
+    pub fn poison(&mut self) {
+        self.positions.fill([f64::NAN; 3]);
+    }
+
     /// What evaluating it costs, in edges and triplets.
     pub fn cost(&self) -> usize {
         self.neighbours.len() + self.neighbours.triplets.len()
@@ -94,10 +99,11 @@ pub(super) fn tensor(input: &ModelInput, crystals: &[Prepared], state: i64) -> T
             integers(input, Array1::from_iter(crystals.iter().flat_map(|c| c.numbers.iter().copied())))
         }
         InputKind::Positions => {
-            floats(input, shaped(n, 3, crystals.iter().flat_map(|c| c.positions.iter().flatten().copied())))
+            let numbers = crystals.iter().flat_map(|c| c.positions.iter().flatten().map(|x| x * input.factor));
+            floats(input, shaped(n, 3, numbers))
         }
         InputKind::Cell => {
-            let cell = |(i, j, k): (usize, usize, usize)| crystals[i].cell.0[j][k];
+            let cell = |(i, j, k): (usize, usize, usize)| crystals[i].cell.0[j][k] * input.factor;
             floats(input, Array3::from_shape_fn((b, 3, 3), cell))
         }
         InputKind::Batch => {
@@ -207,7 +213,9 @@ mod tests {
             neighbours: neighbours(s, 4.5, Some(3.5), 10_000).unwrap(),
         };
         let batch = [prepared(&chain), prepared(&pair)];
-        let fed = |kind, data_type| tensor(&ModelInput { name: "x".into(), kind, data_type, rank: 1 }, &batch, 7);
+        let fed = |kind, data_type| {
+            tensor(&ModelInput { name: "x".into(), kind, data_type, rank: 1, factor: 1.0 }, &batch, 7)
+        };
         let integer = |kind| fed(kind, DataType::I64).as_i64().unwrap().clone();
         let float = |kind| fed(kind, DataType::F32).as_f32().unwrap().clone();
         let (positions, cell, shift) =

@@ -7,6 +7,7 @@ mod cache;
 mod engine;
 mod feed;
 mod forces;
+mod together;
 
 use std::path::Path;
 use std::sync::PoisonError;
@@ -21,6 +22,7 @@ use engine::Engine;
 use feed::Prepared;
 pub(super) use forces::length;
 pub use forces::{ForceModel, Response};
+pub use together::CrystalOutputs;
 
 /// Most edges, and most triplets, of one crystal: beyond that one crystal would need gigabytes.
 const LARGEST_LIST: usize = 500_000;

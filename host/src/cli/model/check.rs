@@ -1,0 +1,118 @@
+//! `temper model check`: physics on a model, as a table or as JSON.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{Context, Failure};
+use crate::cli::{Exit, Search};
+use crate::evaluate::{Check as Row, Crystals, Golden, ModelReport, check_model};
+use crate::reward::OnnxModel;
+
+/// Run physics on a potential or property model: what must not change, what must add up, what must be finite.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  temper model check models/chgnet-0.3.0\n\n\
+    Translation, rotation, permutations, supercells, other cells of the same lattice, batches (one with NaN in it), every \
+    declared element, single atoms, no edges, no triplets, the same twice, forces and stress against differences of the \
+    energy, and crystals per second. Exit code 3 when a check fails.\n\n\
+    Rows of --golden: {\"lattice\", \"species\", \"frac_coords\", \"energy\" | \"forces\" | \"stress\" | property}, in eV of the cell, \
+    eV/A and eV/A^3; the values may also stand in one object of the row.")]
+pub struct Check {
+    /// The model: an ONNX file or its folder
+    #[arg(value_name = "MODEL")]
+    model: PathBuf,
+    /// Crystals to check on, instead of the built-in ones: .cif, .csv, .jsonl, .extxyz, POSCAR, each also with .gz
+    #[arg(long, value_name = "FILE")]
+    structures: Option<PathBuf>,
+    /// Known values to compare with, as JSON lines
+    #[arg(long, value_name = "JSONL")]
+    golden: Option<PathBuf>,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+impl Check {
+    pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
+        let path = Search::new(None).find("the model", &self.model)?;
+        let model = context.open_model(&path)?;
+        let crystals = match &self.structures {
+            Some(file) => Crystals::read(file)?,
+            None => Crystals::textbook(model.contract()),
+        };
+        let golden = self.golden.as_ref().map(|file| Golden::read(file, model.contract())).transpose()?;
+        let report = check_model(&model, crystals, golden.as_ref());
+        if let (0, Some(file)) = (report.crystals, &self.structures) {
+            let reason = report.set_aside.first().or(report.checks.first().map(|check| &check.note));
+            let reason =
+                reason.filter(|reason| !reason.is_empty()).map_or_else(String::new, |reason| format!(": {reason}"));
+            return Err(Failure::user(format!(
+                "{}: no crystal that the model can be checked on{reason}",
+                file.display()
+            )));
+        }
+        if self.json {
+            context.print(&as_json(&model, &report).to_string())?
+        } else {
+            table(&report, context)?
+        }
+        verdict(&model, &report)
+    }
+}
+
+fn verdict(model: &OnnxModel, report: &ModelReport) -> Result<(), Failure> {
+    let mut failed: Vec<&str> = report.failed().map(|check| check.name.as_str()).collect();
+    failed.dedup();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let path = model.contract().path.display();
+    let failure = Failure::new(Exit::Model, format!("{path}: the check fails on {}", failed.join(", ")));
+    Err(report.advice.iter().fold(failure, |failure, advice| failure.hint(advice.clone())))
+}
+
+fn table(report: &ModelReport, context: &Context) -> Result<(), Failure> {
+    report.set_aside.iter().for_each(|line| context.say(&format!("set aside: {line}")));
+    let title = |row: &Row| format!("{} {}", row.name, row.output).trim_end().to_owned();
+    let width = report.checks.iter().map(|row| title(row).chars().count()).max().unwrap_or(0);
+    let line = |title: &str, status: &str, number: &str, tolerance: &str, rest: &str| {
+        let text = format!("{title:<width$}  {status:<7}  {number:>9}  {tolerance:>9}  {rest}");
+        context.print(text.trim_end())
+    };
+    line("check", "", "number", "tolerance", "")?;
+    for row in &report.checks {
+        let note = if row.note.is_empty() { String::new() } else { format!("({})", row.note) };
+        let rest = format!("{} {note}", row.unit);
+        line(&title(row), row.status.name(), &shown(row.number), &shown(row.tolerance), rest.trim())?;
+    }
+    let counted = |name: &str| report.checks.iter().filter(|row| row.status.name() == name).count();
+    let (pass, fail, skipped) = (counted("pass"), counted("fail"), counted("skipped"));
+    context.print(&format!("{pass} pass, {fail} fail, {skipped} skipped, on {} crystals", report.crystals))
+}
+
+/// Whole numbers as they are, others with two digits.
+fn shown(number: Option<f64>) -> String {
+    match number {
+        None => "-".into(),
+        Some(x) if !x.is_finite() => "none".into(),
+        Some(x) if x >= 10.0 => format!("{x:.0}"),
+        Some(x) if x.fract() == 0.0 => format!("{x}"),
+        Some(x) => format!("{x:.1e}"),
+    }
+}
+
+fn as_json(model: &OnnxModel, report: &ModelReport) -> Value {
+    let contract = model.contract();
+    let check = |row: &Row| {
+        json!({
+            "check": row.name, "output": row.output, "status": row.status.name(), "number": row.number,
+            "tolerance": row.tolerance, "unit": row.unit, "note": row.note,
+        })
+    };
+    json!({
+        "model": contract.path.display().to_string(), "name": contract.name, "passed": report.passed(),
+        "crystals": report.crystals, "set_aside": report.set_aside, "advice": report.advice,
+        "checks": report.checks.iter().map(check).collect::<Vec<_>>(),
+    })
+}

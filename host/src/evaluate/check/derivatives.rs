@@ -1,0 +1,118 @@
+//! Forces and stress against central differences of the energy.
+
+use super::change::rattled;
+use super::{Check, Named, Subject, Worst, alone};
+use crate::crystal::Structure;
+use crate::reward::{Failure, ModelOutput, OutputKind};
+
+/// Crystals that are differentiated, and the most atoms of one.
+const MOST_CRYSTALS: usize = 4;
+const MOST_ATOMS: usize = 12;
+/// Atoms of a crystal that are displaced.
+const DISPLACED: usize = 4;
+/// Displacements (angstrom) and strains. The long step drowns the rounding of a float32 energy (about 1e-5 eV), the short one
+/// stays clear of corners in the energy, such as those of an arc cosine near straight bonds: a derivative agrees with one.
+const STEPS: [f64; 2] = [0.03, 0.01];
+const STRAINS: [f64; 2] = [0.005, 0.002];
+/// What is left of rounding and of the formula.
+const FORCE_TOLERANCE: f64 = 5e-3;
+const STRESS_TOLERANCE: f64 = 1e-3;
+
+pub(super) fn checks(subject: &Subject<'_>) -> Vec<Check> {
+    let index = |wanted: &[OutputKind]| subject.ports().iter().position(|port| wanted.contains(&port.kind));
+    let kinds = [("forces", OutputKind::Forces), ("stress", OutputKind::Stress)];
+    let Some(energy) = index(&[OutputKind::Energy, OutputKind::EnergyPerAtom]) else {
+        return kinds.map(|(name, _)| Check::skipped("differences", name, "the model gives no energy")).into();
+    };
+    let crystals = chosen(subject);
+    let mut checks = Vec::new();
+    for (name, kind) in kinds {
+        let Some(place) = index(&[kind]) else {
+            checks.push(Check::skipped("differences", name, "the file has no such output"));
+            continue;
+        };
+        checks.push(check(subject, &subject.ports()[place], place, energy, &crystals));
+    }
+    checks
+}
+
+/// Small crystals, without the symmetry that makes forces vanish.
+fn chosen(subject: &Subject<'_>) -> Vec<Named> {
+    let small = subject.crystals.iter().filter(|(_, structure)| (2..=MOST_ATOMS).contains(&structure.len()));
+    let mut small: Vec<&Named> = small.collect();
+    // Those with the most atoms first.
+    small.sort_by_key(|(_, structure)| std::cmp::Reverse(structure.len()));
+    let displaced = |(name, structure): &&Named| (format!("{name}, displaced"), rattled(structure, 0.06));
+    small.iter().take(MOST_CRYSTALS).map(displaced).collect()
+}
+
+fn check(subject: &Subject<'_>, port: &ModelOutput, place: usize, energy: usize, crystals: &[Named]) -> Check {
+    let mut worst = Worst::new(port);
+    for (name, structure) in crystals {
+        let of = |changed: &Structure| alone(subject.model, changed).map(|outputs| outputs[energy][0]);
+        let given = alone(subject.model, structure).map(|outputs| outputs[place].clone());
+        let pair = given.and_then(|given| match port.kind {
+            OutputKind::Forces => forces(structure, &given, &of),
+            _ => stress(structure, &given, &of).map(|differences| (given, differences)),
+        });
+        match pair {
+            Ok((given, differences)) => worst.compare(&differences, &given, structure.len(), name),
+            Err(failure) => worst.fail(&failure, name),
+        }
+    }
+    match port.kind {
+        OutputKind::Forces => worst.check_within("differences", FORCE_TOLERANCE, "eV/A / (1 + max)"),
+        _ => worst.check_within("differences", STRESS_TOLERANCE, "eV/A^3"),
+    }
+}
+
+type Energy<'a> = dyn Fn(&Structure) -> Result<f64, Failure> + 'a;
+
+/// The fourth-order central difference of `f` at 0 with that of two steps that is nearer to `given`.
+fn slope(given: f64, steps: [f64; 2], f: impl Fn(f64) -> Result<f64, Failure>) -> Result<f64, Failure> {
+    let with = |step: f64| {
+        let near = f(step)? - f(-step)?;
+        let far = f(2.0 * step)? - f(-2.0 * step)?;
+        Ok((8.0 * near - far) / (12.0 * step))
+    };
+    let [long, short] = [with(steps[0])?, with(steps[1])?];
+    Ok(if (short - given).abs() < (long - given).abs() { short } else { long })
+}
+
+/// The given forces on some atoms, and the differences for the same.
+fn forces(structure: &Structure, given: &[f64], energy: &Energy<'_>) -> Result<(Vec<f64>, Vec<f64>), Failure> {
+    let mut pair = (Vec::new(), Vec::new());
+    for (atom, force) in given.chunks(3).enumerate().take(DISPLACED) {
+        for (axis, component) in force.iter().enumerate() {
+            let moved = |h: f64| {
+                let mut moved = structure.clone();
+                let step: [f64; 3] = std::array::from_fn(|k| if k == axis { h } else { 0.0 });
+                let step = structure.lattice.fractional(step);
+                (0..3).for_each(|k| moved.frac[atom][k] += step[k]);
+                energy(&moved)
+            };
+            pair.0.push(*component);
+            pair.1.push(-slope(-component, STEPS, moved)?);
+        }
+    }
+    Ok(pair)
+}
+
+/// dE/dstrain / V in row-major order, by symmetric strains at fixed fractional coordinates.
+fn stress(structure: &Structure, given: &[f64], energy: &Energy<'_>) -> Result<Vec<f64>, Failure> {
+    let volume = structure.lattice.volume();
+    let component = |(index, given): (usize, &f64)| {
+        let (i, j) = (index / 3, index % 3);
+        let strained = |h: f64| {
+            let mut strained = structure.clone();
+            for vector in &mut strained.lattice.0 {
+                let old = *vector;
+                vector[j] += 0.5 * h * old[i];
+                vector[i] += 0.5 * h * old[j];
+            }
+            energy(&strained)
+        };
+        Ok(slope(given * volume, STRAINS, strained)? / volume)
+    };
+    given.iter().enumerate().map(component).collect()
+}
