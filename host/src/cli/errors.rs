@@ -5,7 +5,7 @@ use crate::crystal::{ReadError, TokenFileError, WriteError};
 use crate::hull::HullError;
 use crate::policy::{ImportError, LikelihoodError, ModelTomlError, ParameterError, PolicyDirectoryError};
 use crate::record::CheckpointError;
-use crate::reward::{ContractError, HullTermError, ModelError};
+use crate::reward::{ContractError, HullTermError, KnownError, ModelError};
 use crate::runtime;
 use crate::train::PretrainError;
 
@@ -47,6 +47,12 @@ impl From<runtime::Error> for Failure {
 impl From<runtime::LocateError> for Failure {
     fn from(error: runtime::LocateError) -> Self {
         Self::from(runtime::Error::from(error))
+    }
+}
+
+impl From<KnownError> for Failure {
+    fn from(error: KnownError) -> Self {
+        Self::from_error(Exit::Usage, &error)
     }
 }
 

@@ -207,7 +207,7 @@ fn describe(key: &[String], said: &str) -> (String, Option<String>) {
 }
 
 /// The candidate that is spelled most like `given`.
-fn nearest<'a>(given: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn nearest<'a>(given: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     candidates.min_by_key(|candidate| strsim::damerau_levenshtein(given, candidate))
 }
 

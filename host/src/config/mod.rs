@@ -14,7 +14,7 @@ mod sampling;
 
 pub use document::{Document, Override};
 pub use error::{ConfigError, Place, Problem};
-pub use finetune::{Finetune, Judge, JudgeHull, KlGradient, PolicySource, Ppo, Run};
+pub use finetune::{Direction, Finetune, Judge, JudgeHull, KlGradient, Pareto, PolicySource, Ppo, Run};
 pub use memory::Memory;
 pub use pretrain::{CrystalFormerShape, Data, Pretrain, PretrainPolicy, PretrainRun, Schedule, Train};
 pub use reward::{BuiltinTerm, HullTerm, OnFailure, OnnxTerm, Reward, Role};

@@ -94,6 +94,9 @@ pub struct OnnxTerm {
 pub struct BuiltinTerm {
     /// Its name.
     pub term: String,
+    /// For `novelty`: what is known already, a file of formulas or structures or a hull.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<PathBuf>,
     /// What a failed crystal counts.
     #[serde(default)]
     pub on_failure: OnFailure,

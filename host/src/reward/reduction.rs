@@ -14,6 +14,7 @@ use super::{NotFinite, Objective, OnFailure, Outcome, RewardTable};
 pub struct ObjectiveValues {
     values: Vec<Option<f64>>,
     failed: usize,
+    scored: usize,
 }
 
 /// Why a table has no objective values.
@@ -56,7 +57,8 @@ impl RewardTable {
             return Err(ReductionError::TooManyFailed { failed, rows: self.rows(), max_failed, reasons });
         }
         let values = (0..self.rows()).map(|row| reduction.value(row)).collect();
-        Ok(ObjectiveValues { values, failed })
+        let scored = reduction.successes.iter().flatten().count();
+        Ok(ObjectiveValues { values, failed, scored })
     }
 }
 
@@ -69,6 +71,11 @@ impl ObjectiveValues {
     /// How many rows failed.
     pub fn failed(&self) -> usize {
         self.failed
+    }
+
+    /// How many rows succeeded: neither failed nor rejected by a filter.
+    pub fn scored(&self) -> usize {
+        self.scored
     }
 
     /// Mean over the rows that were kept.

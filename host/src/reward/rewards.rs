@@ -7,14 +7,20 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::hull_term::WORST_E_HULL;
-use super::{Builtin, Column, Failure, HullTerm, OnFailure, OnnxModel, Outcome, RewardTable, Sanity};
-use crate::crystal::Structure;
+use super::{
+    Builtin, Column, Failure, HullTerm, KnownCompositions, OnFailure, OnnxModel, Outcome, RewardTable, Sanity,
+};
+use crate::crystal::{Composition, Structure};
 
 /// What computes a term.
 #[derive(Clone, Debug)]
 pub enum TermKind {
     /// The structure alone.
     Builtin(Builtin),
+    /// 1 if the reduced composition is not among these, else 0.
+    Novelty(Arc<KnownCompositions>),
+    /// 1 / n where n rows of the batch have the reduced composition, rows that a filter rejects included.
+    Uniqueness,
     /// One output of a model.
     Onnx {
         /// The model.
@@ -43,16 +49,31 @@ impl TermKind {
     /// Terms are asked in this order.
     fn dearness(&self) -> u8 {
         match self {
-            Self::Builtin(_) => 0,
+            Self::Builtin(_) | Self::Novelty(_) | Self::Uniqueness => 0,
             Self::Onnx { .. } => 1,
             Self::Hull(_) => 2,
         }
     }
 
+    /// Whether a model is asked, and that only about crystals that are sane.
+    fn asks_a_model(&self) -> bool {
+        self.dearness() > 0
+    }
+
     fn documented_worst(&self) -> Option<f64> {
         match self {
             Self::Hull(_) => Some(WORST_E_HULL),
-            Self::Builtin(_) | Self::Onnx { .. } => None,
+            _ => None,
+        }
+    }
+
+    /// The values that it can have; a bound or an expression that none of them satisfies is a mistake.
+    pub fn range(&self) -> [f64; 2] {
+        match self {
+            Self::Builtin(term) => term.range(),
+            Self::Novelty(_) | Self::Uniqueness => [0.0, 1.0],
+            Self::Onnx { .. } => [f64::NEG_INFINITY, f64::INFINITY],
+            Self::Hull(_) => [f64::NEG_INFINITY, WORST_E_HULL],
         }
     }
 }
@@ -76,7 +97,8 @@ impl Rewards {
     }
 
     /// Asks every term about every row, filters first and cheap terms before dear ones. A row without a structure (its
-    /// reason given as text) fails every term. Equal structures are evaluated once.
+    /// reason given as text) fails every term. Equal structures are evaluated once. The table's funnel says how many rows
+    /// were sampled, decoded, passed each filter, and were sane enough for a model, in that order.
     pub fn score(&self, rows: &[Result<Structure, String>]) -> RewardTable {
         let columns = self.terms.iter().map(Term::column).collect();
         let mut table = RewardTable::new(columns, rows.len());
@@ -86,18 +108,34 @@ impl Rewards {
             }
         }
         let mut crystals = distinct(rows);
-        let mut order: Vec<usize> = (0..self.terms.len()).collect();
-        order.sort_by_key(|&term| (self.terms[term].bound.is_none(), self.terms[term].kind.dearness()));
-        for column in order {
-            crystals.retain(|crystal| !table.rejected(crystal.rows[0]));
-            let structures: Vec<&Structure> = crystals.iter().map(|crystal| crystal.structure).collect();
-            let values = self.terms[column].kind.values(&structures, &self.sanity);
+        let copies = copies(&crystals);
+        table.reached("sampled", rows.len());
+        table.reached("decoded", count(&crystals));
+        let mut checked = false;
+        for column in self.order() {
+            let term = &self.terms[column];
+            if term.kind.asks_a_model() && !std::mem::replace(&mut checked, true) {
+                crystals.par_iter_mut().for_each(|crystal| crystal.sane = self.sanity.check(crystal.structure));
+                table.reached("sane", crystals.iter().filter(|c| c.sane.is_ok()).map(|c| c.rows.len()).sum());
+            }
+            let values = term.kind.values(&crystals, &copies, &self.sanity);
             for (crystal, value) in crystals.iter().zip(values) {
                 let outcome = Outcome::from(value);
                 crystal.rows.iter().for_each(|&row| table.set(row, column, outcome.clone()));
             }
+            if term.bound.is_some() {
+                crystals.retain(|crystal| !table.rejected(crystal.rows[0]));
+                table.reached(&term.name, count(&crystals));
+            }
         }
         table
+    }
+
+    /// The terms in the order in which they are asked.
+    fn order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.terms.len()).collect();
+        order.sort_by_key(|&term| (self.terms[term].bound.is_none(), self.terms[term].kind.dearness()));
+        order
     }
 }
 
@@ -109,34 +147,50 @@ impl Term {
 }
 
 impl TermKind {
-    fn values(&self, structures: &[&Structure], sanity: &Sanity) -> Vec<Result<f64, Failure>> {
+    fn values(
+        &self,
+        crystals: &[Crystal<'_>],
+        copies: &HashMap<String, usize>,
+        sanity: &Sanity,
+    ) -> Vec<Result<f64, Failure>> {
         match self {
-            Self::Builtin(term) => structures.par_iter().map(|s| Ok(term.evaluate(s))).collect(),
-            Self::Onnx { model, quantity } => if_sane(structures, sanity, |sane| {
+            Self::Builtin(term) => crystals.par_iter().map(|c| term.evaluate(c.structure)).collect(),
+            Self::Novelty(known) => {
+                crystals.iter().map(|c| Ok(f64::from(u8::from(!known.contains(&c.formula))))).collect()
+            }
+            Self::Uniqueness => crystals.iter().map(|c| Ok(1.0 / copies[&c.formula] as f64)).collect(),
+            Self::Onnx { model, quantity } => if_sane(crystals, |sane| {
                 let rows = model.evaluate(sane, &[quantity]);
                 rows.into_iter().map(|row| row.map(|values| values[0])).collect()
             }),
-            Self::Hull(term) => if_sane(structures, sanity, |sane| term.values(sane, sanity)),
+            Self::Hull(term) => if_sane(crystals, |sane| term.values(sane, sanity)),
         }
     }
 }
 
 /// Evaluates the structures that a model may be asked about; the others fail.
 fn if_sane(
-    structures: &[&Structure],
-    sanity: &Sanity,
+    crystals: &[Crystal<'_>],
     evaluate: impl Fn(&[&Structure]) -> Vec<Result<f64, Failure>>,
 ) -> Vec<Result<f64, Failure>> {
-    let checks: Vec<Result<(), Failure>> = structures.par_iter().map(|s| sanity.check(s)).collect();
-    let sane: Vec<&Structure> = structures.iter().zip(&checks).filter(|(_, c)| c.is_ok()).map(|(s, _)| *s).collect();
+    let sane: Vec<&Structure> = crystals.iter().filter(|c| c.sane.is_ok()).map(|c| c.structure).collect();
     let mut values = evaluate(&sane).into_iter();
     let missing = || Err(Failure::Model("it gave no result".into()));
-    checks.into_iter().map(|check| check.and_then(|()| values.next().unwrap_or_else(missing))).collect()
+    let mut value = |crystal: &Crystal<'_>| {
+        crystal.sane.clone()?;
+        values.next().unwrap_or_else(missing)
+    };
+    crystals.iter().map(&mut value).collect()
 }
 
 /// A structure and the rows that have it.
+#[derive(Clone)]
 struct Crystal<'a> {
     structure: &'a Structure,
+    /// Reduced.
+    formula: String,
+    /// Whether a model may be asked; settled before the first one is.
+    sane: Result<(), Failure>,
     /// At least one.
     rows: Vec<usize>,
 }
@@ -149,10 +203,28 @@ fn distinct(rows: &[Result<Structure, String>]) -> Vec<Crystal<'_>> {
         let place = *seen.entry(structure_hash(structure)).or_insert(crystals.len());
         match crystals.get_mut(place) {
             Some(crystal) => crystal.rows.push(row),
-            None => crystals.push(Crystal { structure, rows: vec![row] }),
+            None => {
+                let formula =
+                    Composition::of_structure(structure).map_or_else(|_| String::new(), |c| c.reduced_formula());
+                crystals.push(Crystal { structure, formula, sane: Ok(()), rows: vec![row] });
+            }
         }
     }
     crystals
+}
+
+/// Rows in all.
+fn count(crystals: &[Crystal<'_>]) -> usize {
+    crystals.iter().map(|crystal| crystal.rows.len()).sum()
+}
+
+/// How many rows have each reduced formula.
+fn copies(crystals: &[Crystal<'_>]) -> HashMap<String, usize> {
+    let mut copies = HashMap::new();
+    for crystal in crystals {
+        *copies.entry(crystal.formula.clone()).or_default() += crystal.rows.len();
+    }
+    copies
 }
 
 /// SHA-256 of exactly these numbers: other descriptions of the same crystal hash differently.
@@ -170,7 +242,15 @@ mod tests {
     use super::*;
     use crate::crystal::{Element, Lattice};
     use crate::reward::testing::{runtime, shared};
-    use crate::reward::{ModelOptions, Objective};
+    use crate::reward::{BuiltinTerm, ModelOptions, Objective};
+
+    /// Iron alone.
+    fn known() -> Arc<KnownCompositions> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("known.txt");
+        std::fs::write(&path, "Fe4").unwrap();
+        Arc::new(KnownCompositions::read(&path).unwrap())
+    }
 
     fn cubic(symbol: &str, a: f64) -> Structure {
         let lattice = Lattice([[a, 0.0, 0.0], [0.0, a, 0.0], [0.0, 0.0, a]]);
@@ -178,7 +258,11 @@ mod tests {
     }
 
     fn builtin(name: &str, text: &str, bound: Option<f64>) -> Term {
-        let kind = TermKind::Builtin(text.parse().unwrap());
+        let kind = match text.parse().unwrap() {
+            BuiltinTerm::OfStructure(term) => TermKind::Builtin(term),
+            BuiltinTerm::Uniqueness => TermKind::Uniqueness,
+            BuiltinTerm::Novelty => TermKind::Novelty(known()),
+        };
         Term { name: name.into(), kind, on_failure: OnFailure::Worst, bound }
     }
 
@@ -196,7 +280,32 @@ mod tests {
         let objective = Objective::parse("-volume", &rewards.names()).unwrap();
         let values = table.objective_values(&objective, 0.5).unwrap();
         assert_eq!(values.values(), [Some(-8.0); 4]);
-        assert_eq!(values.failed(), 1);
+        assert_eq!((values.failed(), values.scored()), (1, 2));
+        let funnel: Vec<(&str, usize)> = table.funnel().iter().map(|s| (s.name.as_str(), s.rows)).collect();
+        assert_eq!(funnel, [("sampled", 4), ("decoded", 3), ("iron", 2)]);
+        assert_eq!([0, 1, 2, 3].map(|row| table.complete(row)), [true, false, false, true]);
+    }
+
+    #[test]
+    fn novelty_and_uniqueness_go_by_reduced_composition() {
+        let terms = vec![
+            builtin("unique", "uniqueness", None),
+            builtin("new", "novelty", None),
+            builtin("iron", "has_element(Fe)", Some(1.0)),
+        ];
+        let rewards = Rewards::new(terms, Sanity::default());
+        // Two cells of iron, one of them twice: three of the same composition. A filter does not change how many there are.
+        let rows = [cubic("Fe", 2.0), cubic("Fe", 2.1), cubic("Fe", 2.0), cubic("Li", 3.0)].map(Ok);
+        let table = rewards.score(&rows);
+        let third = Outcome::Value(1.0 / 3.0);
+        for row in 0..3 {
+            assert_eq!(table.row(row)[..2], [third.clone(), Outcome::Value(0.0)]);
+        }
+        assert_eq!(table.row(3)[..2], [Outcome::NotAsked, Outcome::NotAsked]);
+        let unfiltered = Rewards::new(rewards.terms[..2].to_vec(), Sanity::default()).score(&rows);
+        assert_eq!(unfiltered.row(3), [Outcome::Value(1.0), Outcome::Value(1.0)]);
+        // The mean of uniqueness is the share of different compositions.
+        assert!((unfiltered.statistics()[0].mean.unwrap() - 0.5).abs() < 1e-15);
     }
 
     #[test]
@@ -235,5 +344,7 @@ mod tests {
             }
         });
         assert_eq!(kinds, ["atoms too close", "value", "absurd density", "unknown element"]);
+        let funnel: Vec<usize> = table.funnel().iter().map(|stage| stage.rows).collect();
+        assert_eq!((funnel, table.funnel()[2].name.as_str()), (vec![4, 4, 2], "sane"));
     }
 }

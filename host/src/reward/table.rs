@@ -53,11 +53,21 @@ pub struct Column {
     pub bound: Option<f64>,
 }
 
+/// How many rows of a batch came through one stage of its scoring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stage {
+    /// `sampled`, `decoded`, a filter's name, `sane` or `scored`.
+    pub name: String,
+    /// Rows that are left.
+    pub rows: usize,
+}
+
 /// Rows x terms.
 #[derive(Clone, Debug)]
 pub struct RewardTable {
     columns: Vec<Column>,
     rows: usize,
+    funnel: Vec<Stage>,
     /// Row-major.
     cells: Vec<Outcome>,
 }
@@ -83,7 +93,17 @@ impl RewardTable {
     /// A table in which nothing has been asked yet.
     pub fn new(columns: Vec<Column>, rows: usize) -> Self {
         let cells = vec![Outcome::NotAsked; rows * columns.len()];
-        Self { columns, rows, cells }
+        Self { columns, rows, funnel: Vec::new(), cells }
+    }
+
+    /// The stages of the scoring, in the order in which rows were lost.
+    pub fn funnel(&self) -> &[Stage] {
+        &self.funnel
+    }
+
+    /// Adds a stage to the funnel.
+    pub fn reached(&mut self, name: &str, rows: usize) {
+        self.funnel.push(Stage { name: name.into(), rows });
     }
 
     /// The terms, in the order of the columns.
@@ -120,6 +140,11 @@ impl RewardTable {
             (Some(_), Outcome::Failed(_)) => false,
         };
         !self.columns.iter().zip(self.row(row)).all(passes)
+    }
+
+    /// Whether every term has a value and no filter rejects the row.
+    pub fn complete(&self, row: usize) -> bool {
+        !self.rejected(row) && self.row(row).iter().all(|outcome| outcome.value().is_some())
     }
 
     /// Mean, spread and failures of every term.

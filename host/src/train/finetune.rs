@@ -336,11 +336,12 @@ impl Finetuning {
         let draws = Draws { seed: settings.seed, step: step as u32, first: 0 };
         let mut samples = timed(&mut times.sample, || self.sample(parameters, draws, settings))?;
         let structures: Vec<Result<Structure, String>> = samples.iter().map(|s| s.structure.clone()).collect();
-        let table = timed(&mut times.reward, || judgement.rewards.score(&structures));
+        let mut table = timed(&mut times.reward, || judgement.rewards.score(&structures));
         let second = judgement.second.as_ref().filter(|(_, every)| step.is_multiple_of(*every));
         let second = second.map(|(rewards, _)| timed(&mut times.reward, || rewards.score(&structures)));
         let values = table.objective_values(&judgement.objective, settings.max_failed);
         let values = values.map_err(|source| FinetuneError::Rewards { step, source })?;
+        table.reached("scored", values.scored());
         for (sample, value) in samples.iter_mut().zip(values.values()) {
             sample.objective = *value;
         }
