@@ -309,7 +309,7 @@ mod tests {
     #[test]
     fn advice_lists_what_is_valid() {
         let Err(ConfigError::Mistake { hint, place, .. }) = read(&format!("{RUN}[policy2]\n"), &[]) else { panic!() };
-        assert_eq!(hint.as_deref(), Some("valid here: objective, policy, run, sampling, ppo, rewards, judge"));
+        assert_eq!(hint.as_deref(), Some("valid here: objective, policy, run, sampling, ppo, rewards, pareto, judge"));
         assert_eq!(place, Place::File { file: "run.toml".into(), line: 9, column: 2, text: "[policy2]".into() });
     }
 

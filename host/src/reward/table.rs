@@ -36,7 +36,7 @@ pub enum OnFailure {
     Worst,
     /// The row leaves the batch.
     Drop,
-    /// The term counts as this number, exactly.
+    /// The term counts as this number; the row never beats a success for it.
     Value(f64),
 }
 
