@@ -45,10 +45,10 @@ term = "uniqueness"
 term = "novelty"
 reference = "known.txt"
 
-[rewards.apart.builtin]
-term = "min_distance"
+[rewards.kinds.builtin]
+term = "n_elements"
 role = "filter"
-bound = 0.4
+bound = 3
 "#;
 
 fn prepared() -> tempfile::TempDir {
@@ -68,7 +68,7 @@ fn scored(run: &Path, step: usize) -> Vec<Value> {
     let number = |row: &Value, term: &str| row[term].as_f64();
     let good = |row: &Value| {
         ["density", "atoms", "unique", "new"].iter().all(|term| number(row, term).is_some())
-            && number(row, "apart").is_some_and(|distance| distance >= 0.4)
+            && number(row, "kinds").is_some_and(|kinds| kinds >= 3.0)
     };
     lines(&run.join(format!("samples/step-{step}.jsonl"))).into_iter().filter(good).collect()
 }
@@ -90,12 +90,12 @@ fn the_front_and_the_funnel_are_what_the_samples_say() {
             .map(|s| (s["stage"].as_str().unwrap(), s["rows"].as_u64().unwrap()))
             .collect();
         let decoded = samples.iter().filter(|row| row.get("species").is_some()).count() as u64;
-        let passed = samples.iter().filter(|row| row["apart"].as_f64().is_some_and(|x| x >= 0.4)).count() as u64;
+        let passed = samples.iter().filter(|row| row["kinds"].as_f64().is_some_and(|x| x >= 3.0)).count() as u64;
         let scored_rows = scored.len() as u64;
-        assert_eq!(stages, [("sampled", 24), ("decoded", decoded), ("apart", passed), ("scored", scored_rows)]);
+        assert_eq!(stages, [("sampled", 24), ("decoded", decoded), ("kinds", passed), ("scored", scored_rows)]);
         points.extend(scored.iter().map(|row| (row["density"].as_f64().unwrap(), row["atoms"].as_f64().unwrap())));
     }
-    for stage in ["sampled", "decoded", "apart", "scored"] {
+    for stage in ["sampled", "decoded", "kinds", "scored"] {
         assert!(table.lines().any(|line| line.starts_with(stage)), "{table}");
     }
     let beaten = |p: &(f64, f64)| points.iter().any(|q| q != p && q.0 <= p.0 && q.1 >= p.1);
@@ -149,11 +149,11 @@ fn mistakes_are_found_before_the_run() {
         ("pareto.terms.density=up", "pareto.terms.density"),
         ("pareto.size=3", "`pareto.size` = 3: must be at least 2 for each of the terms"),
         (
-            "rewards.apart.builtin.term=charge_neutral(4.0)",
+            "rewards.kinds.builtin.term=charge_neutral(4.0)",
             "takes a version of SMACT's tables, 3.2.0 (the default) or 2.2.1",
         ),
         (
-            "rewards.apart.builtin={ term = \"charge_neutral\", role = \"filter\", bound = 2 }",
+            "rewards.kinds.builtin={ term = \"charge_neutral\", role = \"filter\", bound = 2 }",
             "no crystal passes the bound 2, this term is at most 1",
         ),
         ("rewards.new.builtin.reference=nowhere.txt", "nowhere.txt"),
@@ -170,4 +170,15 @@ fn mistakes_are_found_before_the_run() {
         assert!(stderr.starts_with("error: ") && stderr.contains(said), "{set}: {stderr}");
     }
     accepted(at, &["finetune", "run.toml", "--dry-run"]);
+}
+
+#[test]
+fn a_batch_of_which_nothing_is_left_says_where_it_went() {
+    let folder = prepared();
+    let set = "rewards.kinds.builtin.bound=100";
+    let output = temper(folder.path(), &["finetune", "run.toml", "--quiet", "--set", set]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.starts_with("error: step 1: no crystal of the batch has an objective: 24 sampled, "), "{said}");
+    assert!(said.contains(" decoded, 0 kinds, 0 scored"), "{said}");
 }

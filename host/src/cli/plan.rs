@@ -131,7 +131,8 @@ impl Planner<'_> {
             return Ok(Arc::clone(open));
         }
         let options = ModelOptions { device: self.device, threads: self.threads, ..ModelOptions::default() };
-        let model = OnnxModel::open(&self.runtime, &path, options)?;
+        let mut model = OnnxModel::open(&self.runtime, &path, options)?;
+        self.potentials.values().next().into_iter().for_each(|other| model.share_threads(other));
         model.contract().warnings.iter().for_each(|w| self.context.say(&format!("warning: {w}")));
         self.lock(key, &model.contract().path.clone())?;
         let model = Arc::new(model);
@@ -265,6 +266,7 @@ impl Planner<'_> {
             let options = ModelOptions { device: self.device, threads: self.threads, ..ModelOptions::default() };
             let mut own = OnnxModel::open(&self.runtime, &model.contract().path, options)?;
             own.set_state(state);
+            own.share_threads(&model);
             model = Arc::new(own);
         }
         let quantity = model.quantity(term.output.as_deref())?.to_owned();

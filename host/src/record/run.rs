@@ -237,7 +237,7 @@ impl StepSummary {
             kl: number("kl")?,
             unique: number("unique_formulas")?,
             failed: number("failed_fraction")?,
-            funnel: line.get("funnel")?.as_array()?.iter().filter_map(stage_of).collect(),
+            funnel: line.get("funnel").and_then(Value::as_array)?.iter().filter_map(stage_of).collect(),
             times: stage_times(line.get("time")?)?,
         })
     }

@@ -55,9 +55,13 @@ impl TermKind {
         }
     }
 
-    /// Whether a model is asked, and that only about crystals that are sane.
-    fn asks_a_model(&self) -> bool {
-        self.dearness() > 0
+    /// The model that is asked, and that only about crystals that are sane.
+    fn model(&self) -> Option<&OnnxModel> {
+        match self {
+            Self::Builtin(_) | Self::Novelty(_) | Self::Uniqueness => None,
+            Self::Onnx { model, .. } => Some(model),
+            Self::Hull(term) => Some(term.model()),
+        }
     }
 
     fn documented_worst(&self) -> Option<f64> {
@@ -111,31 +115,64 @@ impl Rewards {
         let copies = copies(&crystals);
         table.reached("sampled", rows.len());
         table.reached("decoded", count(&crystals));
+        let (filters, others) = self.order();
         let mut checked = false;
-        for column in self.order() {
-            let term = &self.terms[column];
-            if term.kind.asks_a_model() && !std::mem::replace(&mut checked, true) {
-                crystals.par_iter_mut().for_each(|crystal| crystal.sane = self.sanity.check(crystal.structure));
-                table.reached("sane", crystals.iter().filter(|c| c.sane.is_ok()).map(|c| c.rows.len()).sum());
-            }
-            let values = term.kind.values(&crystals, &copies, &self.sanity);
-            for (crystal, value) in crystals.iter().zip(values) {
-                let outcome = Outcome::from(value);
-                crystal.rows.iter().for_each(|&row| table.set(row, column, outcome.clone()));
-            }
-            if term.bound.is_some() {
-                crystals.retain(|crystal| !table.rejected(crystal.rows[0]));
-                table.reached(&term.name, count(&crystals));
-            }
+        for column in filters {
+            checked = checked || self.check_sanity(&[column], &mut crystals, &mut table);
+            let values = self.values(&[column], &crystals, &copies);
+            record(&mut table, &crystals, &[column], values);
+            crystals.retain(|crystal| !table.rejected(crystal.rows[0]));
+            table.reached(&self.terms[column].name, count(&crystals));
         }
+        if !checked {
+            self.check_sanity(&others, &mut crystals, &mut table);
+        }
+        let values = self.values(&others, &crystals, &copies);
+        record(&mut table, &crystals, &others, values);
         table
     }
 
-    /// The terms in the order in which they are asked.
-    fn order(&self) -> Vec<usize> {
+    /// Settles which crystals are sane, if any of the terms asks a model; says whether it did.
+    fn check_sanity(&self, columns: &[usize], crystals: &mut [Crystal<'_>], table: &mut RewardTable) -> bool {
+        let needed = columns.iter().any(|&column| self.terms[column].kind.model().is_some());
+        if needed {
+            crystals.par_iter_mut().for_each(|crystal| crystal.sane = self.sanity.check(crystal.structure));
+            table.reached("sane", crystals.iter().filter(|c| c.sane.is_ok()).map(|c| c.rows.len()).sum());
+        }
+        needed
+    }
+
+    /// What each of some terms gives for every crystal. Models are asked side by side on the same threads: where one has not
+    /// enough crystals left for all of them, the next one's fill the rest. The numbers do not change by it.
+    fn values(&self, columns: &[usize], crystals: &[Crystal<'_>], copies: &HashMap<String, usize>) -> Vec<Values> {
+        let all = || {
+            let values = |column: &usize| self.terms[*column].kind.values(crystals, copies, &self.sanity);
+            columns.par_iter().map(values).collect()
+        };
+        match columns.iter().find_map(|&column| self.terms[column].kind.model()) {
+            Some(model) => model.on_its_threads(all),
+            None => all(),
+        }
+    }
+
+    /// Filters, then the other terms, each in the order in which they are asked.
+    fn order(&self) -> (Vec<usize>, Vec<usize>) {
         let mut order: Vec<usize> = (0..self.terms.len()).collect();
-        order.sort_by_key(|&term| (self.terms[term].bound.is_none(), self.terms[term].kind.dearness()));
-        order
+        order.sort_by_key(|&term| self.terms[term].kind.dearness());
+        order.into_iter().partition(|&term| self.terms[term].bound.is_some())
+    }
+}
+
+/// One value, or none with its reason, per crystal.
+type Values = Vec<Result<f64, Failure>>;
+
+/// Puts what some terms gave into the rows of the crystals.
+fn record(table: &mut RewardTable, crystals: &[Crystal<'_>], columns: &[usize], values: Vec<Values>) {
+    for (column, values) in columns.iter().zip(values) {
+        for (crystal, value) in crystals.iter().zip(values) {
+            let outcome = Outcome::from(value);
+            crystal.rows.iter().for_each(|&row| table.set(row, *column, outcome.clone()));
+        }
     }
 }
 
@@ -147,12 +184,7 @@ impl Term {
 }
 
 impl TermKind {
-    fn values(
-        &self,
-        crystals: &[Crystal<'_>],
-        copies: &HashMap<String, usize>,
-        sanity: &Sanity,
-    ) -> Vec<Result<f64, Failure>> {
+    fn values(&self, crystals: &[Crystal<'_>], copies: &HashMap<String, usize>, sanity: &Sanity) -> Values {
         match self {
             Self::Builtin(term) => crystals.par_iter().map(|c| term.evaluate(c.structure)).collect(),
             Self::Novelty(known) => {
@@ -169,10 +201,7 @@ impl TermKind {
 }
 
 /// Evaluates the structures that a model may be asked about; the others fail.
-fn if_sane(
-    crystals: &[Crystal<'_>],
-    evaluate: impl Fn(&[&Structure]) -> Vec<Result<f64, Failure>>,
-) -> Vec<Result<f64, Failure>> {
+fn if_sane(crystals: &[Crystal<'_>], evaluate: impl Fn(&[&Structure]) -> Values) -> Values {
     let sane: Vec<&Structure> = crystals.iter().filter(|c| c.sane.is_ok()).map(|c| c.structure).collect();
     let mut values = evaluate(&sane).into_iter();
     let missing = || Err(Failure::Model("it gave no result".into()));
@@ -241,7 +270,7 @@ pub fn structure_hash(structure: &Structure) -> [u8; 32] {
 mod tests {
     use super::*;
     use crate::crystal::{Element, Lattice};
-    use crate::reward::testing::{runtime, shared};
+    use crate::reward::testing::{json_lines, runtime, shared, structure};
     use crate::reward::{BuiltinTerm, ModelOptions, Objective};
 
     /// Iron alone.
@@ -320,6 +349,34 @@ mod tests {
         let crystals = distinct(&rows);
         assert_eq!(crystals.iter().map(|c| c.rows.clone()).collect::<Vec<_>>(), [vec![0, 3], vec![1], vec![4]]);
         assert!(Rewards::new(vec![], Sanity::default()).score(&[]).statistics().is_empty());
+    }
+
+    /// The same numbers, to the bit, as from each model alone on threads of its own.
+    #[test]
+    fn models_side_by_side_give_what_they_give_alone() {
+        let Some(shared) = shared() else { return };
+        let options = ModelOptions { threads: 2, ..ModelOptions::default() };
+        let open = |name: &str| OnnxModel::open(&runtime(), &shared.join("models").join(name), options).unwrap();
+        let term = |name: &str, model: &Arc<OnnxModel>, quantity: &str| {
+            let kind = TermKind::Onnx { model: Arc::clone(model), quantity: quantity.into() };
+            Term { name: name.into(), kind, on_failure: OnFailure::Worst, bound: None }
+        };
+        let rows = json_lines(&shared.join("golden/mlip.dev.jsonl"));
+        let rows: Vec<Result<Structure, String>> = rows[..40].iter().map(|row| Ok(structure(row))).collect();
+        let score = |terms: Vec<Term>| Rewards::new(terms, Sanity::default()).score(&rows);
+        let (chgnet, mut megnet) = (open("chgnet-0.3.0-fast.onnx"), open("megnet-bandgap-mfi.onnx"));
+        let alone = [
+            ("energy", Arc::new(open("chgnet-0.3.0-fast.onnx"))),
+            ("band_gap", Arc::new(open("megnet-bandgap-mfi.onnx"))),
+        ];
+        let alone = alone.map(|(quantity, model)| score(vec![term(quantity, &model, quantity)]));
+        megnet.share_threads(&chgnet);
+        let (chgnet, megnet) = (Arc::new(chgnet), Arc::new(megnet));
+        let both = score(vec![term("energy", &chgnet, "energy"), term("band_gap", &megnet, "band_gap")]);
+        for row in 0..rows.len() {
+            assert_eq!(both.row(row), [alone[0].row(row)[0].clone(), alone[1].row(row)[0].clone()]);
+        }
+        assert!(both.statistics().iter().all(|term| term.values > 20));
     }
 
     #[test]

@@ -101,6 +101,12 @@ impl RewardTable {
         &self.funnel
     }
 
+    /// The funnel as a sentence: "1000 sampled, 981 decoded, 870 neutral, 868 sane, 868 scored".
+    pub fn funnel_text(&self) -> String {
+        let stages: Vec<String> = self.funnel.iter().map(|stage| format!("{} {}", stage.rows, stage.name)).collect();
+        stages.join(", ")
+    }
+
     /// Adds a stage to the funnel.
     pub fn reached(&mut self, name: &str, rows: usize) {
         self.funnel.push(Stage { name: name.into(), rows });

@@ -182,10 +182,12 @@ pub enum FinetuneError {
         source: ReductionError,
     },
     /// No row is left to learn from.
-    #[error("step {step}: no crystal of the batch has an objective")]
+    #[error("step {step}: no crystal of the batch has an objective: {funnel}")]
     EmptyBatch {
         /// From 1.
         step: usize,
+        /// Where they were lost.
+        funnel: String,
     },
     /// The record of the run could not be kept.
     #[error("{0}")]
@@ -347,7 +349,7 @@ impl Finetuning {
         }
         let learnt: Vec<usize> = (0..samples.len()).filter(|i| samples[*i].is_learnt_from()).collect();
         if learnt.is_empty() {
-            return Err(FinetuneError::EmptyBatch { step });
+            return Err(FinetuneError::EmptyBatch { step, funnel: table.funnel_text() });
         }
         Ok(Batch { failed: values.failed(), samples, learnt, table, second })
     }

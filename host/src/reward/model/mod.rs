@@ -6,7 +6,7 @@
 mod feed;
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
 
@@ -78,7 +78,7 @@ pub enum ModelError {
 pub struct OnnxModel {
     contract: Contract,
     sessions: Vec<Mutex<Session>>,
-    pool: rayon::ThreadPool,
+    pool: Arc<rayon::ThreadPool>,
     options: ModelOptions,
 }
 
@@ -101,7 +101,7 @@ impl OnnxModel {
         let sessions = (0..sessions).map(open).collect::<Result<_, runtime::Error>>()?;
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
         let pool = pool.map_err(|e| ModelError::Threads { threads, reason: e.to_string() })?;
-        Ok(Self { contract, sessions, pool, options })
+        Ok(Self { contract, sessions, pool: Arc::new(pool), options })
     }
 
     /// What the file says about itself.
@@ -112,6 +112,18 @@ impl OnnxModel {
     /// Feeds another value as `state` than the file's default.
     pub fn set_state(&mut self, state: i64) {
         self.contract.state = state;
+    }
+
+    /// Runs on the threads of another model that has as many, so that both can be asked at a time and take no more than one.
+    pub fn share_threads(&mut self, other: &Self) {
+        if self.pool.current_num_threads() == other.pool.current_num_threads() {
+            self.pool = Arc::clone(&other.pool);
+        }
+    }
+
+    /// Does other work on the model's threads.
+    pub(super) fn on_its_threads<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.pool.install(work)
     }
 
     /// Names of the outputs that give one number per crystal.
