@@ -182,3 +182,30 @@ fn a_batch_of_which_nothing_is_left_says_where_it_went() {
     assert!(said.starts_with("error: step 1: no crystal of the batch has an objective: 24 sampled, "), "{said}");
     assert!(said.contains(" decoded, 0 kinds, 0 scored"), "{said}");
 }
+
+#[test]
+fn a_row_on_which_the_expression_has_no_value_says_so() {
+    let folder = prepared();
+    let at = folder.path();
+    accepted(
+        at,
+        &[
+            "finetune",
+            "run.toml",
+            "--set",
+            "run.steps=1",
+            "--set",
+            "rewards.kinds.builtin.bound=1",
+            "--set",
+            "objective=1 / (2 - kinds) + 0 * density",
+        ],
+    );
+    let mut failed = 0;
+    for row in lines(&at.join("run/samples/step-1.jsonl")) {
+        let reason = row.get("objective_failed");
+        let zero = row["kinds"].as_f64() == Some(2.0) && row["density"].as_f64().is_some();
+        assert_eq!(reason.map(|r| r.as_str().unwrap()), zero.then_some("the objective is inf at column 3"), "{row}");
+        failed += usize::from(zero);
+    }
+    assert!(failed > 0);
+}

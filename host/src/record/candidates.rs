@@ -73,8 +73,8 @@ pub fn candidates_of_json(value: Option<&Value>) -> Vec<Candidate> {
 }
 
 impl Candidate {
-    /// The crystals of a step for which every term has a value and that no filter rejects: a row whose term failed has an
-    /// objective too, but nothing that speaks for it.
+    /// The crystals of a step for which every term and the objective have a value and that no filter rejects: a row that
+    /// failed has an objective too, but nothing that speaks for it.
     pub fn of_step(record: &StepRecord) -> Vec<Self> {
         (0..record.samples.len()).filter_map(|row| Self::of_row(record, row)).collect()
     }
@@ -82,7 +82,7 @@ impl Candidate {
     fn of_row(record: &StepRecord, row: usize) -> Option<Self> {
         let sample = &record.samples[row];
         let (structure, tokens) = (sample.structure.as_ref().ok()?, sample.tokens.as_ref()?);
-        if !record.table.complete(row) {
+        if !record.table.complete(row) || sample.not_finite.is_some() {
             return None;
         }
         let names = record.table.columns().iter().map(|column| column.name.clone());

@@ -319,6 +319,9 @@ fn sample_line(record: &StepRecord, row: usize, sample: &Sample) -> String {
         line.insert(column.name.clone(), value);
     }
     line.insert("objective".into(), json!(sample.objective));
+    if let Some(reason) = &sample.not_finite {
+        line.insert("objective_failed".into(), json!(reason.to_string()));
+    }
     line.insert("logp".into(), json!(sample.logp));
     format!("{}\n", Value::Object(line))
 }

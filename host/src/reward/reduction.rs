@@ -15,6 +15,7 @@ pub struct ObjectiveValues {
     values: Vec<Option<f64>>,
     failed: usize,
     scored: usize,
+    not_finite: Vec<(usize, NotFinite)>,
 }
 
 /// Why a table has no objective values.
@@ -58,7 +59,8 @@ impl RewardTable {
         }
         let values = (0..self.rows()).map(|row| reduction.value(row)).collect();
         let scored = reduction.successes.iter().flatten().count();
-        Ok(ObjectiveValues { values, failed, scored })
+        let not_finite = (0..self.rows()).filter_map(|row| Some((row, reduction.complete(row)?.err()?))).collect();
+        Ok(ObjectiveValues { values, failed, scored, not_finite })
     }
 }
 
@@ -76,6 +78,11 @@ impl ObjectiveValues {
     /// How many rows succeeded: neither failed nor rejected by a filter.
     pub fn scored(&self) -> usize {
         self.scored
+    }
+
+    /// The rows on which every term has a value and the expression has none, and why.
+    pub fn not_finite(&self) -> &[(usize, NotFinite)] {
+        &self.not_finite
     }
 
     /// Mean over the rows that were kept.
@@ -272,7 +279,10 @@ mod tests {
         let t = table(vec![column("gap", OnFailure::Worst, None)], &[&[V(2.0)], &[V(0.0)], &[V(1.0)]]);
         assert_eq!(reduce(&t, "1 / gap"), [Some(0.5), Some(0.5), Some(1.0)]);
         let objective = Objective::parse("1 / gap", &["gap"]).unwrap();
-        assert_eq!(t.objective_values(&objective, 0.5).unwrap().failed(), 1);
+        let values = t.objective_values(&objective, 0.5).unwrap();
+        assert_eq!((values.failed(), values.scored()), (1, 2));
+        let [(1, reason)] = values.not_finite() else { panic!("{:?}", values.not_finite()) };
+        assert_eq!(reason.to_string(), "the objective is inf at column 3");
     }
 
     #[test]

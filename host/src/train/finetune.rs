@@ -12,7 +12,7 @@ use crate::policy::{
     Draws, Hyperparameters, Likelihood, LikelihoodError, LogProbability, Parameters, Resources, SampleSettings,
     Sampler, SpaceGroupDistribution, logp_graph, ppo_gradient_graph,
 };
-use crate::reward::{Objective, ReductionError, RewardTable, Rewards};
+use crate::reward::{NotFinite, Objective, ReductionError, RewardTable, Rewards};
 use crate::runtime::Runtime;
 
 /// How the KL term enters the gradient.
@@ -98,6 +98,8 @@ pub struct Sample {
     pub structure: Result<Structure, String>,
     /// Its objective; `None` when the row left the batch.
     pub objective: Option<f64>,
+    /// Why the expression has no value of its own here, where its terms have.
+    pub not_finite: Option<NotFinite>,
     /// log p under the policy that drew it.
     pub logp: Option<f64>,
 }
@@ -347,6 +349,9 @@ impl Finetuning {
         for (sample, value) in samples.iter_mut().zip(values.values()) {
             sample.objective = *value;
         }
+        for (row, reason) in values.not_finite() {
+            samples[*row].not_finite = Some(reason.clone());
+        }
         let learnt: Vec<usize> = (0..samples.len()).filter(|i| samples[*i].is_learnt_from()).collect();
         if learnt.is_empty() {
             return Err(FinetuneError::EmptyBatch { step, funnel: table.funnel_text() });
@@ -411,9 +416,12 @@ impl Finetuning {
         let sample = |drawn: Result<Tokens, crate::policy::Refusal>| match drawn {
             Ok(tokens) => {
                 let structure = tokens.to_structure().map_err(|e| e.to_string());
-                Sample { tokens: Some(tokens), structure, objective: None, logp: None }
+                Sample { tokens: Some(tokens), structure, objective: None, not_finite: None, logp: None }
             }
-            Err(refusal) => Sample { tokens: None, structure: Err(refusal.to_string()), objective: None, logp: None },
+            Err(refusal) => {
+                let structure = Err(refusal.to_string());
+                Sample { tokens: None, structure, objective: None, not_finite: None, logp: None }
+            }
         };
         Ok(drawn.into_iter().map(sample).collect())
     }
