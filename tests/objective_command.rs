@@ -38,6 +38,9 @@ term = "density"
 [rewards.atoms.builtin]
 term = "n_atoms"
 
+[rewards.far.builtin]
+term = "min_distance"
+
 [rewards.unique.builtin]
 term = "uniqueness"
 
@@ -67,7 +70,7 @@ fn lines(path: &Path) -> Vec<Value> {
 fn scored(run: &Path, step: usize) -> Vec<Value> {
     let number = |row: &Value, term: &str| row[term].as_f64();
     let good = |row: &Value| {
-        ["density", "atoms", "unique", "new"].iter().all(|term| number(row, term).is_some())
+        ["density", "atoms", "far", "unique", "new"].iter().all(|term| number(row, term).is_some())
             && number(row, "kinds").is_some_and(|kinds| kinds >= 3.0)
     };
     lines(&run.join(format!("samples/step-{step}.jsonl"))).into_iter().filter(good).collect()
@@ -118,13 +121,14 @@ fn the_front_and_the_funnel_are_what_the_samples_say() {
 fn a_resumed_run_keeps_its_front_to_the_byte() {
     let folder = prepared();
     let at = folder.path();
-    let small = ["--set", "pareto.size=4"];
-    accepted(at, &[&["finetune", "run.toml", "--set", "run.dir=straight"], &small[..]].concat());
-    accepted(at, &[&["finetune", "run.toml", "--set", "run.steps=2"], &small[..]].concat());
+    let set = ["--set", "pareto={ terms = { density = \"max\", far = \"max\" }, size = 5 }"];
+    let run = |arguments: &[&str]| accepted(at, &[&["finetune", "run.toml"], arguments, &set[..]].concat());
+    run(&["--set", "run.steps=8", "--set", "run.dir=straight"]);
+    run(&["--set", "run.steps=2"]);
     let half = fs::read(at.join("run/pareto.csv")).unwrap();
-    accepted(at, &[&["finetune", "run.toml", "--resume"], &small[..]].concat());
+    run(&["--set", "run.steps=8", "--resume"]);
     assert!(half != fs::read(at.join("run/pareto.csv")).unwrap(), "the front moved after the resume");
-    for file in ["pareto.csv", "pareto.extxyz", "candidates.csv", "checkpoints/step-4/state.json"] {
+    for file in ["pareto.csv", "pareto.extxyz", "candidates.csv", "checkpoints/step-8/state.json"] {
         assert!(
             fs::read(at.join("straight").join(file)).unwrap() == fs::read(at.join("run").join(file)).unwrap(),
             "{file}"
