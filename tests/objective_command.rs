@@ -51,7 +51,7 @@ reference = "known.txt"
 [rewards.kinds.builtin]
 term = "n_elements"
 role = "filter"
-bound = 3
+bound = { min = 2, max = 2 }
 "#;
 
 fn prepared() -> tempfile::TempDir {
@@ -71,7 +71,7 @@ fn scored(run: &Path, step: usize) -> Vec<Value> {
     let number = |row: &Value, term: &str| row[term].as_f64();
     let good = |row: &Value| {
         ["density", "atoms", "far", "unique", "new"].iter().all(|term| number(row, term).is_some())
-            && number(row, "kinds").is_some_and(|kinds| kinds >= 3.0)
+            && number(row, "kinds").is_some_and(|kinds| kinds == 2.0)
     };
     lines(&run.join(format!("samples/step-{step}.jsonl"))).into_iter().filter(good).collect()
 }
@@ -93,7 +93,7 @@ fn the_front_and_the_funnel_are_what_the_samples_say() {
             .map(|s| (s["stage"].as_str().unwrap(), s["rows"].as_u64().unwrap()))
             .collect();
         let decoded = samples.iter().filter(|row| row.get("species").is_some()).count() as u64;
-        let passed = samples.iter().filter(|row| row["kinds"].as_f64().is_some_and(|x| x >= 3.0)).count() as u64;
+        let passed = samples.iter().filter(|row| row["kinds"].as_f64().is_some_and(|x| x == 2.0)).count() as u64;
         let scored_rows = scored.len() as u64;
         assert_eq!(stages, [("sampled", 24), ("decoded", decoded), ("kinds", passed), ("scored", scored_rows)]);
         points.extend(scored.iter().map(|row| (row["density"].as_f64().unwrap(), row["atoms"].as_f64().unwrap())));
@@ -158,8 +158,17 @@ fn mistakes_are_found_before_the_run() {
         ),
         (
             "rewards.kinds.builtin={ term = \"charge_neutral\", role = \"filter\", bound = 2 }",
-            "no crystal passes the bound 2, this term is at most 1",
+            "no crystal passes the bound 2: the term is 0 to 1",
         ),
+        (
+            "rewards.kinds.builtin.bound={ min = 3, max = 1 }",
+            "{ min = 3, max = 1 }: must have a finite end, and min at most max",
+        ),
+        (
+            "rewards.kinds.builtin.bound={ max = 0.5 }",
+            "no crystal passes the bound { max = 0.5 }: the term is 1 to 118",
+        ),
+        ("rewards.kinds.builtin.bound=three", "rewards.kinds.builtin.bound"),
         ("rewards.new.builtin.reference=nowhere.txt", "nowhere.txt"),
         ("rewards.new.builtin.term=density", "`rewards.new.builtin.reference`: only `novelty` has a reference"),
         (
@@ -179,7 +188,7 @@ fn mistakes_are_found_before_the_run() {
 #[test]
 fn a_batch_of_which_nothing_is_left_says_where_it_went() {
     let folder = prepared();
-    let set = "rewards.kinds.builtin.bound=100";
+    let set = "rewards.kinds.builtin.bound={ min = 4 }";
     let output = temper(folder.path(), &["finetune", "run.toml", "--quiet", "--set", set]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(3), "{said}");

@@ -226,11 +226,13 @@ impl Planner<'_> {
             config::OnFailure::Value(value) => OnFailure::Value(value),
         };
         let bound = bound.filter(|_| role == Role::Filter);
-        let [_, most] = kind.range();
-        if let Some(bound) = bound.filter(|bound| *bound > most) {
-            let message = format!("`rewards.{name}`: no crystal passes the bound {bound}, this term is at most {most}");
+        let [least, most] = kind.range();
+        if let Some(bound) = bound.filter(|bound| bound.ends()[0] > most || bound.ends()[1] < least) {
+            let message =
+                format!("`rewards.{name}`: no crystal passes the bound {bound}: the term is {least} to {most}");
             return Err(self.mistake(&format!("rewards.{name}"), message));
         }
+        let bound = bound.map(config::Bound::ends);
         Ok(Term { name: name.to_owned(), kind, on_failure, bound })
     }
 

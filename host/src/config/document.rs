@@ -351,7 +351,8 @@ mod tests {
         let elaborate = format!(
             "{RUN}on_failure = {{ value = 3.0 }}\n[sampling]\nspacegroups = {{ 225 = 0.7, 216 = 0.3 }}\n\
              elements = {{ exclude = [\"radioactive\", \"Li\"] }}\n[judge.hull]\npotential = \"q\"\n\
-             [rewards.n.builtin]\nterm = \"t\"\nrole = \"filter\"\nbound = 1.0\non_failure = \"drop\"\n"
+             [rewards.n.builtin]\nterm = \"t\"\nrole = \"filter\"\nbound = 1.0\non_failure = \"drop\"\n\
+             [rewards.m.builtin]\nterm = \"t\"\nrole = \"filter\"\nbound = {{ min = 0, max = 2.5 }}\n"
         );
         for text in [RUN, &elaborate] {
             let config = read(text, &[]).unwrap();

@@ -17,7 +17,7 @@ pub use error::{ConfigError, Place, Problem};
 pub use finetune::{Direction, Finetune, Judge, JudgeHull, KlGradient, Pareto, PolicySource, Ppo, Run};
 pub use memory::Memory;
 pub use pretrain::{CrystalFormerShape, Data, Pretrain, PretrainPolicy, PretrainRun, Schedule, Train};
-pub use reward::{BuiltinTerm, HullTerm, OnFailure, OnnxTerm, Reward, Role};
+pub use reward::{Bound, BuiltinTerm, Ends, HullTerm, OnFailure, OnnxTerm, Reward, Role};
 pub use sampling::{Elements, Sampling, SpaceGroups};
 
 /// A kind of config file.

@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn a_rejected_row_has_not_failed_and_is_not_rewarded() {
-        let filter = Column { bound: Some(1.0), ..column("neutral", OnFailure::Worst, None) };
+        let filter = Column { bound: Some([1.0, f64::INFINITY]), ..column("neutral", OnFailure::Worst, None) };
         let columns = vec![filter, column("gap", OnFailure::Worst, None)];
         let t =
             table(columns, &[&[V(1.0), V(3.0)], &[V(0.0), Outcome::NotAsked], &[V(0.0), V(9.0)], &[V(1.0), V(5.0)]]);
@@ -357,7 +357,7 @@ mod tests {
             let columns = vec![
                 column("a", modes[0], worst[0]),
                 column("b", modes[1], worst[1]),
-                Column { bound: Some(0.0), ..column("filter", modes[2], None) },
+                Column { bound: Some([0.0, 15.0]), ..column("filter", modes[2], None) },
             ];
             let rows: Vec<&[Outcome]> = rows.iter().map(|r| r.as_slice()).collect();
             let t = table(columns, &rows);
@@ -368,7 +368,7 @@ mod tests {
             let success = |row: usize| {
                 let [a, b, filter] = [0, 1, 2].map(|column| t.row(row)[column].value());
                 let terms = [a, b].into_iter().take(used).collect::<Option<Vec<f64>>>()?;
-                let passed = filter.map_or(t.row(row)[2] == Outcome::NotAsked, |x| x >= 0.0);
+                let passed = filter.map_or(t.row(row)[2] == Outcome::NotAsked, |x| (0.0..=15.0).contains(&x));
                 objective.evaluate(&terms).ok().filter(|_| passed)
             };
             let lowest = (0..rows.len()).filter_map(success).reduce(f64::min);

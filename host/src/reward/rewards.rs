@@ -41,8 +41,8 @@ pub struct Term {
     pub kind: TermKind,
     /// What its failures mean.
     pub on_failure: OnFailure,
-    /// Makes it a filter: rows with a lower value, or none, skip the terms that are no filters.
-    pub bound: Option<f64>,
+    /// Makes it a filter: rows with a value outside of these ends, or none, skip the terms that are no filters.
+    pub bound: Option<[f64; 2]>,
 }
 
 impl TermKind {
@@ -286,7 +286,7 @@ mod tests {
         Structure::new(lattice, vec![Element::from_symbol(symbol).unwrap()], vec![[0.0; 3]]).unwrap()
     }
 
-    fn builtin(name: &str, text: &str, bound: Option<f64>) -> Term {
+    fn builtin(name: &str, text: &str, bound: Option<[f64; 2]>) -> Term {
         let kind = match text.parse().unwrap() {
             BuiltinTerm::OfStructure(term) => TermKind::Builtin(term),
             BuiltinTerm::Uniqueness => TermKind::Uniqueness,
@@ -297,7 +297,8 @@ mod tests {
 
     #[test]
     fn filters_are_asked_first_and_spare_the_other_terms() {
-        let terms = vec![builtin("volume", "volume_per_atom", None), builtin("iron", "has_element(Fe)", Some(1.0))];
+        let terms =
+            vec![builtin("volume", "volume_per_atom", None), builtin("iron", "has_element(Fe)", Some([1.0, 1.0]))];
         let rewards = Rewards::new(terms, Sanity::default());
         let rows = [Ok(cubic("Fe", 2.0)), Err("space group 231".into()), Ok(cubic("Li", 3.0)), Ok(cubic("Fe", 2.0))];
         let table = rewards.score(&rows);
@@ -320,7 +321,7 @@ mod tests {
         let terms = vec![
             builtin("unique", "uniqueness", None),
             builtin("new", "novelty", None),
-            builtin("iron", "has_element(Fe)", Some(1.0)),
+            builtin("iron", "has_element(Fe)", Some([1.0, 1.0])),
         ];
         let rewards = Rewards::new(terms, Sanity::default());
         // Two cells of iron, one of them twice: three of the same composition. A filter does not change how many there are.

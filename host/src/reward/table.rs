@@ -49,8 +49,8 @@ pub struct Column {
     pub on_failure: OnFailure,
     /// Its documented worst value, if it has one: 10 eV/atom for an energy above hull.
     pub worst: Option<f64>,
-    /// For a filter: rows whose value is lower (or missing) are rejected.
-    pub bound: Option<f64>,
+    /// For a filter: rows whose value is outside of these ends (or missing) are rejected.
+    pub bound: Option<[f64; 2]>,
 }
 
 /// How many rows of a batch came through one stage of its scoring.
@@ -142,7 +142,7 @@ impl RewardTable {
     pub fn rejected(&self, row: usize) -> bool {
         let passes = |(column, outcome): (&Column, &Outcome)| match (column.bound, outcome) {
             (None, _) | (Some(_), Outcome::NotAsked) => true,
-            (Some(bound), Outcome::Value(value)) => *value >= bound,
+            (Some([least, most]), Outcome::Value(value)) => (least..=most).contains(value),
             (Some(_), Outcome::Failed(_)) => false,
         };
         !self.columns.iter().zip(self.row(row)).all(passes)
