@@ -6,7 +6,7 @@ use crate::evaluate::GoldenError;
 use crate::hull::HullError;
 use crate::policy::{ImportError, LikelihoodError, ModelTomlError, ParameterError, PolicyDirectoryError};
 use crate::record::CheckpointError;
-use crate::reward::{ContractError, HullTermError, ModelError};
+use crate::reward::{ContractError, HullTermError, KnownError, ModelError};
 use crate::runtime;
 use crate::train::PretrainError;
 
@@ -53,6 +53,12 @@ impl From<runtime::LocateError> for Failure {
 
 impl From<GoldenError> for Failure {
     fn from(error: GoldenError) -> Self {
+        Self::from_error(Exit::Usage, &error)
+    }
+}
+
+impl From<KnownError> for Failure {
+    fn from(error: KnownError) -> Self {
         Self::from_error(Exit::Usage, &error)
     }
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Context, Exit, Failure, Interrupts, Plan, Progress, Recipe};
-use crate::config::{Document, Override};
-use crate::record::{RunDirectory, RunError, StepSummary};
+use crate::config::{Direction, Document, Override, Pareto};
+use crate::record::{ParetoAxis, ParetoFront, RunDirectory, RunError, StepSummary};
 use crate::train::{FinetuneObserver, FinetuneState, Finetuning, StageTimes, StepRecord};
 
 /// Share of the first step's unique formulas below which the policy is said to collapse.
@@ -51,7 +51,8 @@ impl Finetune {
             return context.print(&format!("everything checks out: {steps} steps of {}", plan.settings.batch));
         }
         let run = &plan.config.run;
-        let opened = RunDirectory::open(&run.dir, self.resume, &plan.text, &plan.lock, &plan.model.hyper)?;
+        let pareto = plan.config.pareto.as_ref().map(front);
+        let opened = RunDirectory::open(&run.dir, self.resume, &plan.text, &plan.lock, &plan.model.hyper, pareto)?;
         let (directory, resumed) = opened;
         let mut state = resumed.unwrap_or_else(|| FinetuneState::new(plan.start.clone()));
         if state.step > 0 {
@@ -71,6 +72,9 @@ impl Finetune {
         drop(progress);
         if let (Some(first), Some(last)) = (directory.first(), last) {
             context.print(&comparison(first, &last))?;
+        }
+        if let Some(front) = directory.pareto() {
+            context.say(&format!("Pareto front: {} crystals", front.len()));
         }
         context.say(&format!("run directory: {}", directory.path().display()));
         if interrupted.requested() && state.step < plan.settings.steps {
@@ -137,6 +141,15 @@ fn line(s: &StepSummary, record: &StepRecord) -> String {
     )
 }
 
+/// The empty front that a config asks for.
+fn front(pareto: &Pareto) -> ParetoFront {
+    let axis = |(term, direction): (&String, &Direction)| ParetoAxis {
+        term: term.clone(),
+        maximise: *direction == Direction::Max,
+    };
+    ParetoFront::new(pareto.terms.iter().map(axis).collect(), pareto.size)
+}
+
 /// The first step against the last.
 fn comparison(first: &StepSummary, last: &StepSummary) -> String {
     let mut rows = vec![("", format!("step {}", first.step), format!("step {}", last.step))];
@@ -148,6 +161,10 @@ fn comparison(first: &StepSummary, last: &StepSummary) -> String {
     row("KL to the base, nats", &|s| format!("{:.3}", s.kl));
     row("unique formulas", &|s| format!("{:.1} %", 100.0 * s.unique));
     row("failed", &|s| format!("{:.1} %", 100.0 * s.failed));
+    for (place, stage) in first.funnel.iter().enumerate() {
+        let count = |s: &StepSummary| s.funnel.get(place).map_or_else(String::new, |stage| stage.rows.to_string());
+        row(&stage.name, &count);
+    }
     row("seconds", &|s| format!("{:.1}", s.times.step));
     for ((name, first), (_, last)) in stages(&first.times).into_iter().zip(stages(&last.times)) {
         rows.push((name, format!("{first:.3}"), format!("{last:.3}")));

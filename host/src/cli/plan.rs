@@ -12,8 +12,8 @@ use crate::config::{self, Config, Document, Finetune, Problem, Reward, Role, Spa
 use crate::hull::Hull;
 use crate::policy::{MODEL, ModelToml, PARAMETERS, Parameters, PolicyDirectory, Resources, SpaceGroupDistribution};
 use crate::reward::{
-    Builtin, ForceModel, ForceScale, ForceTerm, HullTerm, ModelOptions, Objective, OnFailure, OnnxModel, Rewards,
-    Sanity, Term, TermKind, WORST_E_HULL,
+    BuiltinTerm, ForceModel, ForceScale, ForceTerm, HullTerm, KnownCompositions, ModelOptions, Objective, OnFailure,
+    OnnxModel, Rewards, Sanity, Term, TermKind, WORST_E_HULL,
 };
 use crate::runtime::{Device, Runtime};
 use crate::train::{FinetuneSettings, Judgement, KlGradient};
@@ -139,7 +139,8 @@ impl Planner<'_> {
         if let Some(open) = self.potentials.get(&path) {
             return Ok(Arc::clone(open));
         }
-        let model = OnnxModel::open(&self.runtime, &path, self.model_options())?;
+        let mut model = OnnxModel::open(&self.runtime, &path, self.model_options())?;
+        self.potentials.values().next().into_iter().for_each(|other| model.share_threads(other));
         model.contract().warnings.iter().for_each(|w| self.context.say(&format!("warning: {w}")));
         self.lock(key, &model.contract().path.clone())?;
         let model = Arc::new(model);
@@ -190,10 +191,19 @@ impl Planner<'_> {
             None => None,
             Some(judge) => Some(self.judge(config, &judge.hull)?),
         };
+        let objective = self.objective(&config.objective, &terms)?;
         let rewards = Rewards::new(terms, Sanity::default());
-        let objective = Objective::parse(&config.objective, &rewards.names());
-        let objective = objective.map_err(|e| self.mistake("objective", format!("`objective`: {e}")))?;
         Ok(Judgement { rewards, objective, hull_term, second })
+    }
+
+    fn objective(&self, text: &str, terms: &[Term]) -> Result<Objective, Failure> {
+        let names: Vec<&str> = terms.iter().map(|term| term.name.as_str()).collect();
+        let refused = |e| self.mistake("objective", format!("`objective`: {e}"));
+        let objective = Objective::parse(text, &names).map_err(refused)?;
+        let range = |name: &String| terms.iter().find(|term| term.name == *name).map(|term| term.kind.range());
+        let ranges: Vec<[f64; 2]> = objective.terms().iter().filter_map(range).collect();
+        objective.check_ranges(&ranges).map_err(refused)?;
+        Ok(objective)
     }
 
     fn judge(&mut self, config: &Finetune, judge: &config::JudgeHull) -> Result<(Rewards, usize), Failure> {
@@ -235,9 +245,8 @@ impl Planner<'_> {
                 (self.onnx(&key, term)?, term.on_failure, term.role, term.bound)
             }
             Reward::Builtin(term) => {
-                let key = format!("rewards.{name}.builtin.term");
-                let builtin: Builtin = term.term.parse().map_err(|e| self.mistake(&key, format!("`{key}`: {e}")))?;
-                (TermKind::Builtin(builtin), term.on_failure, term.role, term.bound)
+                let kind = self.builtin(&format!("rewards.{name}.builtin"), term)?;
+                (kind, term.on_failure, term.role, term.bound)
             }
         };
         let on_failure = match on_failure {
@@ -245,7 +254,40 @@ impl Planner<'_> {
             config::OnFailure::Drop => OnFailure::Drop,
             config::OnFailure::Value(value) => OnFailure::Value(value),
         };
-        Ok(Term { name: name.to_owned(), kind, on_failure, bound: bound.filter(|_| role == Role::Filter) })
+        let bound = bound.filter(|_| role == Role::Filter);
+        let [least, most] = kind.range();
+        if let Some(bound) = bound.filter(|bound| bound.ends()[0] > most || bound.ends()[1] < least) {
+            let message =
+                format!("`rewards.{name}`: no crystal passes the bound {bound}: the term is {least} to {most}");
+            return Err(self.mistake(&format!("rewards.{name}"), message));
+        }
+        let bound = bound.map(config::Bound::ends);
+        Ok(Term { name: name.to_owned(), kind, on_failure, bound })
+    }
+
+    fn builtin(&mut self, key: &str, term: &config::BuiltinTerm) -> Result<TermKind, Failure> {
+        let refused = |e| self.mistake(&format!("{key}.term"), format!("`{key}.term`: {e}"));
+        let builtin: BuiltinTerm = term.term.parse().map_err(refused)?;
+        let key = format!("{key}.reference");
+        match (builtin, &term.reference) {
+            (BuiltinTerm::OfStructure(builtin), None) => Ok(TermKind::Builtin(builtin)),
+            (BuiltinTerm::Uniqueness, None) => Ok(TermKind::Uniqueness),
+            (BuiltinTerm::Novelty, Some(path)) => self.known(&key, path).map(TermKind::Novelty),
+            (BuiltinTerm::Novelty, None) => {
+                Err(self.mistake(&key, format!("`{key}` is missing: name a file of formulas or structures, or a hull")))
+            }
+            (_, Some(_)) => Err(self.mistake(&key, format!("`{key}`: only `novelty` has a reference"))),
+        }
+    }
+
+    fn known(&mut self, key: &str, path: &Path) -> Result<Arc<KnownCompositions>, Failure> {
+        let path = self.find(key, path)?;
+        let known = KnownCompositions::read(&path)?;
+        if let Some(warning) = known.warning() {
+            self.context.say(&format!("warning: {}: {warning}", path.display()));
+        }
+        self.lock(key, &path)?;
+        Ok(Arc::new(known))
     }
 
     fn onnx(&mut self, key: &str, term: &config::OnnxTerm) -> Result<TermKind, Failure> {
@@ -254,6 +296,7 @@ impl Planner<'_> {
             // A model with another state is another model.
             let mut own = OnnxModel::open(&self.runtime, &model.contract().path, self.model_options())?;
             own.set_state(state);
+            own.share_threads(&model);
             model = Arc::new(own);
         }
         let quantity = model.quantity(term.output.as_deref())?.to_owned();

@@ -207,7 +207,7 @@ fn describe(key: &[String], said: &str) -> (String, Option<String>) {
 }
 
 /// The candidate that is spelled most like `given`.
-fn nearest<'a>(given: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn nearest<'a>(given: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     candidates.min_by_key(|candidate| strsim::damerau_levenshtein(given, candidate))
 }
 
@@ -309,7 +309,7 @@ mod tests {
     #[test]
     fn advice_lists_what_is_valid() {
         let Err(ConfigError::Mistake { hint, place, .. }) = read(&format!("{RUN}[policy2]\n"), &[]) else { panic!() };
-        assert_eq!(hint.as_deref(), Some("valid here: objective, policy, run, sampling, ppo, rewards, judge"));
+        assert_eq!(hint.as_deref(), Some("valid here: objective, policy, run, sampling, ppo, rewards, pareto, judge"));
         assert_eq!(place, Place::File { file: "run.toml".into(), line: 9, column: 2, text: "[policy2]".into() });
     }
 
@@ -351,7 +351,8 @@ mod tests {
         let elaborate = format!(
             "{RUN}on_failure = {{ value = 3.0 }}\n[sampling]\nspacegroups = {{ 225 = 0.7, 216 = 0.3 }}\n\
              elements = {{ exclude = [\"radioactive\", \"Li\"] }}\n[judge.hull]\npotential = \"q\"\n\
-             [rewards.n.builtin]\nterm = \"t\"\nrole = \"filter\"\nbound = 1.0\non_failure = \"drop\"\n"
+             [rewards.n.builtin]\nterm = \"t\"\nrole = \"filter\"\nbound = 1.0\non_failure = \"drop\"\n\
+             [rewards.m.builtin]\nterm = \"t\"\nrole = \"filter\"\nbound = {{ min = 0, max = 2.5 }}\n"
         );
         for text in [RUN, &elaborate] {
             let config = read(text, &[]).unwrap();

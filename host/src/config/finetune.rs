@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::document::nearest;
 use super::{Config, Memory, Problem, Reward, Sampling};
 
 /// A fine-tuning run.
@@ -26,6 +27,9 @@ pub struct Finetune {
     pub ppo: Ppo,
     /// The reward terms by name.
     pub rewards: BTreeMap<String, Reward>,
+    /// The crystals kept as a front over several terms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pareto: Option<Pareto>,
     /// A second opinion, never in the objective.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub judge: Option<Judge>,
@@ -131,6 +135,52 @@ pub enum KlGradient {
     Reference,
 }
 
+/// The `[pareto]` table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pareto {
+    /// Names of reward terms, and which way each is better.
+    pub terms: BTreeMap<String, Direction>,
+    /// Most crystals that are kept.
+    #[serde(default = "two_hundred")]
+    pub size: usize,
+}
+
+/// Which way a term is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// More is better.
+    Max,
+    /// Less is better.
+    Min,
+}
+
+fn two_hundred() -> usize {
+    200
+}
+
+/// Most crystals on a front: each is compared with all the others at every step.
+const LARGEST_FRONT: usize = 5000;
+
+impl Pareto {
+    fn check(&self, rewards: &BTreeMap<String, Reward>) -> Result<(), Problem> {
+        for name in self.terms.keys() {
+            if !rewards.contains_key(name) {
+                let nearest = nearest(name, rewards.keys().map(String::as_str));
+                let nearest = nearest.map_or_else(String::new, |n| format!("; the nearest is `{n}`"));
+                let message = format!("`pareto.terms.{name}`: no reward term is called `{name}`{nearest}");
+                return Err(Problem::new(&format!("pareto.terms.{name}"), message));
+            }
+        }
+        let terms = self.terms.len();
+        Problem::unless(terms >= 2, "pareto.terms", format!("{terms} term(s)"), "a front needs at least 2")?;
+        let size = (2 * terms..=LARGEST_FRONT).contains(&self.size);
+        let rule = format!("must be at least 2 for each of the terms and at most {LARGEST_FRONT}");
+        Problem::unless(size, "pareto.size", self.size, &rule)
+    }
+}
+
 /// The `[judge.KIND]` table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -176,6 +226,7 @@ impl Config for Finetune {
             }
             reward.check(name)?;
         }
+        self.pareto.as_ref().map_or(Ok(()), |pareto| pareto.check(&self.rewards))?;
         let every = self.judge.as_ref().map_or(1, |judge| judge.hull.every);
         Problem::unless(every >= 1, "judge.hull.every", every, "must be at least 1")
     }

@@ -1,5 +1,6 @@
 //! The reward terms: one `[rewards.NAME.KIND]` table each.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::de::IgnoredAny;
@@ -41,8 +42,61 @@ pub enum Role {
     /// A value for the objective.
     #[default]
     Reward,
-    /// A gate: crystals whose value is below the bound skip the dearer terms.
+    /// A gate: crystals whose value is outside of the bound skip the dearer terms.
     Filter,
+}
+
+/// What passes a filter.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected a number, the least that passes, or { min = ..., max = ... }")]
+pub enum Bound {
+    /// This and more.
+    AtLeast(f64),
+    /// From one end to the other, both included.
+    Between(Ends),
+}
+
+/// The ends of a [`Bound`]; an absent one is open.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ends {
+    /// The least that passes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min: Option<f64>,
+    /// The most that passes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max: Option<f64>,
+}
+
+impl Bound {
+    /// The least and the most that passes; infinite where there is no end.
+    pub fn ends(self) -> [f64; 2] {
+        match self {
+            Self::AtLeast(least) => [least, f64::INFINITY],
+            Self::Between(Ends { min, max }) => [min.unwrap_or(f64::NEG_INFINITY), max.unwrap_or(f64::INFINITY)],
+        }
+    }
+
+    fn check(self, key: &str) -> Result<(), Problem> {
+        let (given, [low, high]) = match self {
+            Self::AtLeast(least) => (vec![least], [least; 2]),
+            Self::Between(ends) => ([ends.min, ends.max].into_iter().flatten().collect(), self.ends()),
+        };
+        let fine = !given.is_empty() && given.iter().all(|end| end.is_finite()) && low <= high;
+        Problem::unless(fine, key, self, "must have a finite end, and min at most max")
+    }
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtLeast(least) => write!(f, "{least}"),
+            Self::Between(Ends { min: Some(min), max: Some(max) }) => write!(f, "{{ min = {min}, max = {max} }}"),
+            Self::Between(Ends { min: Some(min), max: None }) => write!(f, "{{ min = {min} }}"),
+            Self::Between(Ends { min: None, max: Some(max) }) => write!(f, "{{ max = {max} }}"),
+            Self::Between(Ends { min: None, max: None }) => f.write_str("{}"),
+        }
+    }
 }
 
 /// `[rewards.NAME.hull]`: energy of a potential above a convex hull.
@@ -62,9 +116,9 @@ pub struct HullTerm {
     /// Reward or filter.
     #[serde(default)]
     pub role: Role,
-    /// The filter's bound.
+    /// What passes the filter.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub bound: Option<f64>,
+    pub bound: Option<Bound>,
 }
 
 /// `[rewards.NAME.force]`: how far a crystal is from rest, `ln(mean |F| + stress_weight * mean |stress|)` of a potential's
@@ -91,7 +145,7 @@ pub struct ForceTerm {
     pub role: Role,
     /// The filter's bound.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub bound: Option<f64>,
+    pub bound: Option<Bound>,
 }
 
 /// `[rewards.NAME.onnx]`: one property of an ONNX model.
@@ -112,9 +166,9 @@ pub struct OnnxTerm {
     /// Reward or filter.
     #[serde(default)]
     pub role: Role,
-    /// The filter's bound.
+    /// What passes the filter.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub bound: Option<f64>,
+    pub bound: Option<Bound>,
 }
 
 /// `[rewards.NAME.builtin]`: a term that Temper computes itself.
@@ -123,15 +177,18 @@ pub struct OnnxTerm {
 pub struct BuiltinTerm {
     /// Its name.
     pub term: String,
+    /// For `novelty`: what is known already, a file of formulas or structures or a hull.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<PathBuf>,
     /// What a failed crystal counts.
     #[serde(default)]
     pub on_failure: OnFailure,
     /// Reward or filter.
     #[serde(default)]
     pub role: Role,
-    /// The filter's bound.
+    /// What passes the filter.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub bound: Option<f64>,
+    pub bound: Option<Bound>,
 }
 
 fn none() -> String {
@@ -219,7 +276,7 @@ impl Reward {
             (Role::Reward, Some(bound)) => {
                 Problem::unless(false, &key("bound"), bound, "only a term with role = \"filter\" has a bound")
             }
-            (_, Some(bound)) => Problem::unless(bound.is_finite(), &key("bound"), bound, "must be finite"),
+            (_, Some(bound)) => bound.check(&key("bound")),
             (_, None) => Ok(()),
         }
     }

@@ -6,15 +6,13 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use super::{Checkpoint, CheckpointError, Metrics, latest_checkpoint, prune_checkpoints};
+use super::candidates::{Candidate, Candidates};
+use super::{Checkpoint, CheckpointError, Metrics, ParetoFront, latest_checkpoint, prune_checkpoints};
 use crate::atomic::write_atomically;
-use crate::crystal::{Composition, Record, Structure, Tokens, write_structures};
+use crate::crystal::{Structure, Tokens};
 use crate::policy::Hyperparameters;
-use crate::reward::RewardTable;
+use crate::reward::{RewardTable, Stage};
 use crate::train::{FinetuneState, Sample, StageTimes, StepRecord};
-
-/// Candidates kept over a run.
-const CANDIDATES: usize = 100;
 
 /// The directory of a run.
 #[derive(Debug)]
@@ -22,6 +20,7 @@ pub struct RunDirectory {
     path: PathBuf,
     metrics: Metrics,
     candidates: Candidates,
+    pareto: Option<ParetoFront>,
     first: Option<StepSummary>,
 }
 
@@ -40,6 +39,8 @@ pub struct StepSummary {
     pub unique: f64,
     /// Share of failed rows.
     pub failed: f64,
+    /// Rows that came through each stage of the scoring.
+    pub funnel: Vec<Stage>,
     /// Seconds per stage.
     pub times: StageTimes,
 }
@@ -77,7 +78,8 @@ pub enum RunError {
 }
 
 impl RunDirectory {
-    /// Opens a directory for a new run, or for the rest of one. `lock` holds the hash of everything that a run's numbers depend on.
+    /// Opens a directory for a new run, or for the rest of one. `lock` holds the hash of everything that a run's numbers depend
+    /// on; `pareto` is the empty front that a run keeps, if it keeps one.
     ///
     /// # Errors
     /// [`RunError::Occupied`] for a new run in an old one's directory, [`RunError::Changed`] when `lock` is not the old one's.
@@ -87,6 +89,7 @@ impl RunDirectory {
         config: &str,
         lock: &BTreeMap<String, String>,
         hyper: &Hyperparameters,
+        mut pareto: Option<ParetoFront>,
     ) -> Result<(Self, Option<FinetuneState>), RunError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
@@ -113,6 +116,9 @@ impl RunDirectory {
             Some((_, folder)) => {
                 let checkpoint = Checkpoint::read(&folder, hyper)?;
                 let candidates = Candidates::from_json(checkpoint.state.get("candidates"));
+                if let Some(front) = &mut pareto {
+                    front.restore(checkpoint.state.get("pareto"));
+                }
                 (Some(state_of(checkpoint)), candidates)
             }
         };
@@ -120,7 +126,7 @@ impl RunDirectory {
         let metrics_file = path.join("metrics.jsonl");
         let metrics = Metrics::open(&metrics_file, "step", last).map_err(failed(&metrics_file))?;
         let first = metrics.first().map_err(failed(&metrics_file))?.and_then(|line| StepSummary::of_line(&line));
-        Ok((Self { path: path.to_owned(), metrics, candidates, first }, state))
+        Ok((Self { path: path.to_owned(), metrics, candidates, pareto, first }, state))
     }
 
     /// Records a step: a line of metrics, its samples, and the candidates so far.
@@ -132,7 +138,11 @@ impl RunDirectory {
             let path = path.to_owned();
             move |source| RunError::Io { path, source }
         };
-        self.candidates.add(record);
+        let scored = Candidate::of_step(record);
+        if let Some(front) = &mut self.pareto {
+            front.add(&scored);
+        }
+        self.candidates.add(scored);
         let samples = self.path.join(format!("samples/step-{}.jsonl", record.step));
         let lines: String = record.samples.iter().enumerate().map(|(i, s)| sample_line(record, i, s)).collect();
         write_atomically(&samples, lines.as_bytes()).map_err(failed(&samples))?;
@@ -142,7 +152,7 @@ impl RunDirectory {
         Ok(summary)
     }
 
-    /// Writes a checkpoint and the candidates, and removes checkpoints beyond the newest `keep` and the best.
+    /// Writes a checkpoint, the candidates and the Pareto front, and removes checkpoints beyond the newest `keep` and the best.
     ///
     /// # Errors
     /// [`RunError`].
@@ -154,12 +164,21 @@ impl RunDirectory {
             parameters: state.parameters.clone(),
             adam: state.adam.clone(),
             best: None,
-            state: json!({ "baseline": state.baseline, "best": best, "candidates": self.candidates.to_json() }),
+            state: json!({
+                "baseline": state.baseline, "best": best, "candidates": self.candidates.to_json(),
+                "pareto": self.pareto.as_ref().map(ParetoFront::to_json),
+            }),
         };
         checkpoint.write(&folder)?;
         let best: Vec<u64> = state.best.iter().map(|(step, _)| *step as u64).collect();
         prune_checkpoints(&folder, keep, &best)?;
+        self.pareto.as_ref().map_or(Ok(()), |front| front.write(&self.path))?;
         self.candidates.write(&self.path)
+    }
+
+    /// The Pareto front, if the run keeps one.
+    pub fn pareto(&self) -> Option<&ParetoFront> {
+        self.pareto.as_ref()
     }
 
     /// The run's first step, also when the run was resumed behind it.
@@ -203,6 +222,7 @@ impl StepSummary {
             kl: record.kl,
             unique: record.unique_formulas,
             failed: record.failed_fraction,
+            funnel: record.table.funnel().to_vec(),
             times: record.times,
         }
     }
@@ -217,6 +237,7 @@ impl StepSummary {
             kl: number("kl")?,
             unique: number("unique_formulas")?,
             failed: number("failed_fraction")?,
+            funnel: line.get("funnel").and_then(Value::as_array)?.iter().filter_map(stage_of).collect(),
             times: stage_times(line.get("time")?)?,
         })
     }
@@ -247,6 +268,7 @@ fn metrics_line(record: &StepRecord) -> Value {
         "stable_fraction": record.stable_fraction,
         "unique_formulas": record.unique_formulas,
         "failed_fraction": record.failed_fraction,
+        "funnel": funnel(&record.table),
         "clip_fraction": record.clip_fraction,
         "grad_norms": record.grad_norms,
         "skipped": record.skipped,
@@ -257,6 +279,16 @@ fn metrics_line(record: &StepRecord) -> Value {
             "optimiser": t.optimiser, "step": t.step,
         },
     })
+}
+
+/// A list, because a filter may be called what a stage is called.
+fn funnel(table: &RewardTable) -> Value {
+    table.funnel().iter().map(|s| json!({ "stage": s.name, "rows": s.rows })).collect()
+}
+
+fn stage_of(value: &Value) -> Option<Stage> {
+    let rows = usize::try_from(value.get("rows")?.as_u64()?).ok()?;
+    Some(Stage { name: value.get("stage")?.as_str()?.to_owned(), rows })
 }
 
 fn terms(table: &RewardTable) -> Value {
@@ -287,6 +319,9 @@ fn sample_line(record: &StepRecord, row: usize, sample: &Sample) -> String {
         line.insert(column.name.clone(), value);
     }
     line.insert("objective".into(), json!(sample.objective));
+    if let Some(reason) = &sample.not_finite {
+        line.insert("objective_failed".into(), json!(reason.to_string()));
+    }
     line.insert("logp".into(), json!(sample.logp));
     format!("{}\n", Value::Object(line))
 }
@@ -301,111 +336,11 @@ pub fn tokens_json(tokens: &Tokens) -> Value {
     })
 }
 
-fn structure_json(structure: &Structure) -> Map<String, Value> {
+pub(super) fn structure_json(structure: &Structure) -> Map<String, Value> {
     let species: Vec<&str> = structure.species.iter().map(|e| e.symbol()).collect();
     let mut map = Map::new();
     map.insert("lattice".into(), json!(structure.lattice.0));
     map.insert("species".into(), json!(species));
     map.insert("frac_coords".into(), json!(structure.frac));
     map
-}
-
-/// The best crystals of a run: one per reduced formula and space group.
-#[derive(Debug, Default)]
-struct Candidates(Vec<Candidate>);
-
-#[derive(Clone, Debug)]
-struct Candidate {
-    id: String,
-    formula: String,
-    group: u8,
-    objective: f64,
-    terms: Map<String, Value>,
-    structure: Structure,
-}
-
-impl Candidates {
-    fn add(&mut self, record: &StepRecord) {
-        for (row, sample) in record.samples.iter().enumerate() {
-            let (Ok(structure), Some(objective), Some(tokens)) = (&sample.structure, sample.objective, &sample.tokens)
-            else {
-                continue;
-            };
-            let outcomes = record.table.row(row);
-            // A row whose term failed has an objective too, but nothing that speaks for it.
-            let Some(values) = outcomes.iter().map(|o| o.value()).collect::<Option<Vec<f64>>>() else { continue };
-            let Ok(composition) = Composition::of_structure(structure) else { continue };
-            let names = record.table.columns().iter().map(|c| c.name.clone());
-            self.0.push(Candidate {
-                id: format!("step-{}-{row}", record.step),
-                formula: composition.reduced_formula(),
-                group: tokens.group.number(),
-                objective,
-                terms: names.zip(values.into_iter().map(|v| json!(v))).collect(),
-                structure: structure.clone(),
-            });
-        }
-        // A stable sort keeps the earlier of equals, so that a resumed run keeps the same ones.
-        self.0.sort_by(|a, b| b.objective.total_cmp(&a.objective));
-        let mut seen = std::collections::HashSet::new();
-        self.0.retain(|c| seen.insert((c.formula.clone(), c.group)));
-        self.0.truncate(CANDIDATES);
-    }
-
-    fn write(&self, folder: &Path) -> Result<(), RunError> {
-        let records: Vec<Record> = self.0.iter().map(Candidate::record).collect();
-        if records.is_empty() {
-            return Ok(());
-        }
-        for name in ["candidates.csv", "candidates.extxyz"] {
-            let path = folder.join(name);
-            write_structures(&path, &records)
-                .map_err(|e| RunError::Io { path: path.clone(), source: std::io::Error::other(e.to_string()) })?;
-        }
-        Ok(())
-    }
-
-    fn to_json(&self) -> Value {
-        let one = |c: &Candidate| {
-            let mut map = structure_json(&c.structure);
-            map.insert("id".into(), json!(c.id));
-            map.insert("formula".into(), json!(c.formula));
-            map.insert("group".into(), json!(c.group));
-            map.insert("objective".into(), json!(c.objective));
-            map.insert("terms".into(), Value::Object(c.terms.clone()));
-            Value::Object(map)
-        };
-        Value::Array(self.0.iter().map(one).collect())
-    }
-
-    fn from_json(value: Option<&Value>) -> Self {
-        let list = value.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        Self(list.iter().filter_map(Candidate::from_json).collect())
-    }
-}
-
-impl Candidate {
-    fn record(&self) -> Record {
-        let mut extra = Map::new();
-        extra.insert("formula".into(), json!(self.formula));
-        extra.insert("spacegroup".into(), json!(self.group));
-        extra.insert("objective".into(), json!(self.objective));
-        extra.extend(self.terms.clone());
-        Record { id: self.id.clone(), line: 0, structure: Ok(self.structure.clone()), extra }
-    }
-
-    fn from_json(value: &Value) -> Option<Self> {
-        let lattice: [[f64; 3]; 3] = serde_json::from_value(value.get("lattice")?.clone()).ok()?;
-        let frac: Vec<[f64; 3]> = serde_json::from_value(value.get("frac_coords")?.clone()).ok()?;
-        let symbols: Vec<String> = serde_json::from_value(value.get("species")?.clone()).ok()?;
-        let species = symbols.iter().map(|s| crate::crystal::Element::from_symbol(s)).collect::<Option<Vec<_>>>()?;
-        Some(Self {
-            id: value.get("id")?.as_str()?.to_owned(),
-            formula: value.get("formula")?.as_str()?.to_owned(),
-            group: u8::try_from(value.get("group")?.as_u64()?).ok()?,
-            objective: value.get("objective")?.as_f64()?,
-            terms: value.get("terms")?.as_object()?.clone(),
-            structure: Structure::new(crate::crystal::Lattice(lattice), species, frac).ok()?,
-        })
-    }
 }

@@ -74,6 +74,12 @@ pub enum Failure {
     /// The hull has no answer for this composition.
     #[error("{0}")]
     Hull(String),
+    /// No symmetry could be found.
+    #[error("no symmetry: {0}")]
+    Symmetry(String),
+    /// An element without known oxidation states.
+    #[error("SMACT's tables have no oxidation state of {0}")]
+    Oxidation(Element),
 }
 
 impl Failure {
@@ -91,6 +97,8 @@ impl Failure {
             Self::Density { .. } => "absurd density",
             Self::BelowHull { .. } => "below the hull",
             Self::Hull(_) => "not on the hull's elements",
+            Self::Symmetry(_) => "no symmetry",
+            Self::Oxidation(_) => "no oxidation state",
         }
     }
 }

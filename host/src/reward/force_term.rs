@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::model::length;
-use super::{Failure, ForceModel, Response};
+use super::{Failure, ForceModel, OnnxModel, Response};
 use crate::crystal::Structure;
 
 /// How forces and stress become one number: `ln(mean |F| + weight * mean |stress|)`, after each |F| (eV/A, one per atom) and each
@@ -55,6 +55,11 @@ impl ForceTerm {
     /// Puts them together.
     pub fn new(model: Arc<ForceModel>, scale: ForceScale) -> Self {
         Self { model, scale }
+    }
+
+    /// The potential.
+    pub fn model(&self) -> &OnnxModel {
+        self.model.model()
     }
 
     /// The documented worst value, see [`ForceScale::worst`].

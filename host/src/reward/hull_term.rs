@@ -126,6 +126,11 @@ impl HullTerm {
         Ok(())
     }
 
+    /// The potential.
+    pub(super) fn model(&self) -> &OnnxModel {
+        &self.model
+    }
+
     /// What a user should know: that the hull does not say on which scale its energies are.
     pub fn warning(&self) -> Option<String> {
         let header = self.hull.header();

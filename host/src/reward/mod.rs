@@ -17,7 +17,7 @@ mod table;
 #[cfg(test)]
 mod testing;
 
-pub use builtin::{Builtin, BuiltinError};
+pub use builtin::{Builtin, BuiltinError, BuiltinTerm, KnownCompositions, KnownError, Smact};
 pub use contract::{
     Contract, ContractError, InputKind, Inspection, ModelInput, ModelOutput, Operators, OutputKind, Port, SidecarLine,
     locate_model,
@@ -30,7 +30,7 @@ pub use objective::{NotFinite, Objective, ObjectiveError};
 pub use reduction::{ObjectiveValues, ReductionError};
 pub use rewards::{Rewards, Term, TermKind, structure_hash};
 pub use sanity::Sanity;
-pub use table::{Column, OnFailure, Outcome, RewardTable, TermStatistics};
+pub use table::{Column, OnFailure, Outcome, RewardTable, Stage, TermStatistics};
 
 /// The known name that a misspelt one most resembles, if any comes near.
 fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

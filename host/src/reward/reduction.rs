@@ -14,6 +14,8 @@ use super::{NotFinite, Objective, OnFailure, Outcome, RewardTable};
 pub struct ObjectiveValues {
     values: Vec<Option<f64>>,
     failed: usize,
+    scored: usize,
+    not_finite: Vec<(usize, NotFinite)>,
 }
 
 /// Why a table has no objective values.
@@ -40,9 +42,9 @@ impl RewardTable {
     /// The objective of every row.
     ///
     /// A row succeeds when every term of the objective has a value, the expression is finite and no filter rejects it. Any
-    /// other row is dropped if a term that it misses says so; otherwise its missing terms are replaced (see [`OnFailure`]).
-    /// Unless all of them were replaced by numbers that the user chose, the result is lowered to the lowest objective among
-    /// the successes. Without a success and without a documented worst value there is nothing to go by: the row is dropped.
+    /// other row is dropped if a term that it misses says so; otherwise its missing terms are replaced (see [`OnFailure`]),
+    /// and the result is lowered to the lowest objective among the successes. Without a success and without a documented
+    /// worst value there is nothing to go by: the row is dropped.
     ///
     /// # Errors
     /// [`ReductionError::TooManyFailed`] when more than `max_failed` (a fraction) of the rows failed; a row that a filter
@@ -56,7 +58,9 @@ impl RewardTable {
             return Err(ReductionError::TooManyFailed { failed, rows: self.rows(), max_failed, reasons });
         }
         let values = (0..self.rows()).map(|row| reduction.value(row)).collect();
-        Ok(ObjectiveValues { values, failed })
+        let scored = reduction.successes.iter().flatten().count();
+        let not_finite = (0..self.rows()).filter_map(|row| Some((row, reduction.complete(row)?.err()?))).collect();
+        Ok(ObjectiveValues { values, failed, scored, not_finite })
     }
 }
 
@@ -69,6 +73,16 @@ impl ObjectiveValues {
     /// How many rows failed.
     pub fn failed(&self) -> usize {
         self.failed
+    }
+
+    /// How many rows succeeded: neither failed nor rejected by a filter.
+    pub fn scored(&self) -> usize {
+        self.scored
+    }
+
+    /// The rows on which every term has a value and the expression has none, and why.
+    pub fn not_finite(&self) -> &[(usize, NotFinite)] {
+        &self.not_finite
     }
 
     /// Mean over the rows that were kept.
@@ -139,11 +153,7 @@ impl<'a> Reduction<'a> {
         {
             return None;
         }
-        let mut replaced_columns = self.used.iter().copied().filter(missing).peekable();
-        let chosen_by_user = replaced_columns.peek().is_some()
-            && replaced_columns.all(|c| matches!(columns[c].on_failure, OnFailure::Value(_)));
         match (self.replaced(row), self.lowest) {
-            (Some(value), _) if chosen_by_user => Some(value),
             (Some(value), Some(lowest)) => Some(value.min(lowest)),
             (value, lowest) => value.or(lowest),
         }
@@ -256,7 +266,9 @@ mod tests {
         let dropped = table(vec![column("gap", OnFailure::Drop, None)], rows);
         assert_eq!(reduce(&dropped, "gap"), [Some(3.0), None, Some(1.0)]);
         let valued = table(vec![column("gap", OnFailure::Value(7.0), Some(0.0))], rows);
-        assert_eq!(reduce(&valued, "2 * gap"), [Some(6.0), Some(14.0), Some(2.0)]);
+        assert_eq!(reduce(&valued, "-2 * gap"), [Some(-6.0), Some(-14.0), Some(-2.0)]);
+        // A generous number still does not make a failure better than a success.
+        assert_eq!(reduce(&valued, "2 * gap"), [Some(6.0), Some(2.0), Some(2.0)]);
         // No finite value comes of the user's number: back to the rule.
         let log = table(vec![column("gap", OnFailure::Value(0.0), None)], rows);
         assert_eq!(reduce(&log, "log(gap)")[1], Some(0.0));
@@ -267,12 +279,15 @@ mod tests {
         let t = table(vec![column("gap", OnFailure::Worst, None)], &[&[V(2.0)], &[V(0.0)], &[V(1.0)]]);
         assert_eq!(reduce(&t, "1 / gap"), [Some(0.5), Some(0.5), Some(1.0)]);
         let objective = Objective::parse("1 / gap", &["gap"]).unwrap();
-        assert_eq!(t.objective_values(&objective, 0.5).unwrap().failed(), 1);
+        let values = t.objective_values(&objective, 0.5).unwrap();
+        assert_eq!((values.failed(), values.scored()), (1, 2));
+        let [(1, reason)] = values.not_finite() else { panic!("{:?}", values.not_finite()) };
+        assert_eq!(reason.to_string(), "the objective is inf at column 3");
     }
 
     #[test]
     fn a_rejected_row_has_not_failed_and_is_not_rewarded() {
-        let filter = Column { bound: Some(1.0), ..column("neutral", OnFailure::Worst, None) };
+        let filter = Column { bound: Some([1.0, f64::INFINITY]), ..column("neutral", OnFailure::Worst, None) };
         let columns = vec![filter, column("gap", OnFailure::Worst, None)];
         let t =
             table(columns, &[&[V(1.0), V(3.0)], &[V(0.0), Outcome::NotAsked], &[V(0.0), V(9.0)], &[V(1.0), V(5.0)]]);
@@ -312,35 +327,62 @@ mod tests {
         ]
     }
 
+    fn any_mode() -> impl Strategy<Value = OnFailure> {
+        prop_oneof![Just(OnFailure::Worst), Just(OnFailure::Drop), (-50.0..50.0f64).prop_map(OnFailure::Value)]
+    }
+
+    const EXPRESSIONS: [&str; 9] = [
+        "a",
+        "abs(a)",
+        "a * b",
+        "abs(a - 1.4) + 0.5*relu(b - 0.1)",
+        "log(a) + b",
+        "1 / a",
+        "gauss(a, 0, 2) * step(b, 0)",
+        "exp(a^2) - b",
+        "min(a, b, 3) - max(a, 2 * b)",
+    ];
+
     proptest! {
+        /// For every way of counting a failure, objectives of either sign, and several terms.
         #[test]
         fn a_failed_row_never_scores_above_a_successful_one(
             rows in proptest::collection::vec([any_outcome(), any_outcome(), any_outcome()], 1..12),
-            which in 0..8usize,
-            worst in proptest::option::of(-50.0..50.0f64),
+            which in 0..EXPRESSIONS.len(),
+            negative: bool,
+            modes in [any_mode(), any_mode(), any_mode()],
+            worst in [proptest::option::of(-50.0..50.0f64), proptest::option::of(-50.0..50.0f64)],
         ) {
-            let expression = ["-a", "abs(a)", "a * b", "-abs(a - 1.4) - 0.5*relu(b - 0.1)", "log(a) + b", "1 / a",
-                              "gauss(a, 0, 2) * step(b, 0)", "exp(a^2) - b"][which];
+            let expression = format!("{}({})", if negative { "-" } else { "" }, EXPRESSIONS[which]);
             let columns = vec![
-                column("a", OnFailure::Worst, worst),
-                column("b", OnFailure::Worst, None),
-                Column { bound: Some(0.0), ..column("filter", OnFailure::Worst, None) },
+                column("a", modes[0], worst[0]),
+                column("b", modes[1], worst[1]),
+                Column { bound: Some([0.0, 15.0]), ..column("filter", modes[2], None) },
             ];
             let rows: Vec<&[Outcome]> = rows.iter().map(|r| r.as_slice()).collect();
             let t = table(columns, &rows);
-            let values = reduce(&t, expression);
-            let objective = Objective::parse(expression, &["a", "b"]).unwrap();
-            let reduction = Reduction::new(&t, &objective).unwrap();
-            let succeeded = |row: usize| reduction.successes[row].is_some();
-            let lowest = (0..rows.len()).filter(|r| succeeded(*r)).filter_map(|r| values[r]).reduce(f64::min);
+            let values = reduce(&t, &expression);
+            let objective = Objective::parse(&expression, &["a", "b"]).unwrap();
+            let used = objective.terms().len();
+            // What a success is, said once more: all terms there, the filter passed, the expression finite.
+            let success = |row: usize| {
+                let [a, b, filter] = [0, 1, 2].map(|column| t.row(row)[column].value());
+                let terms = [a, b].into_iter().take(used).collect::<Option<Vec<f64>>>()?;
+                let passed = filter.map_or(t.row(row)[2] == Outcome::NotAsked, |x| (0.0..=15.0).contains(&x));
+                objective.evaluate(&terms).ok().filter(|_| passed)
+            };
+            let lowest = (0..rows.len()).filter_map(success).reduce(f64::min);
             for (row, value) in values.iter().enumerate() {
-                if let Some(value) = value {
-                    prop_assert!(value.is_finite());
-                    if !succeeded(row) && lowest.is_some_and(|lowest| *value > lowest) {
-                        prop_assert!(false, "row {row} failed and has {value}, above {lowest:?}");
-                    }
-                } else {
-                    prop_assert!(lowest.is_none());
+                if let Some(expected) = success(row) {
+                    prop_assert_eq!(*value, Some(expected));
+                    continue;
+                }
+                let gone = |column: usize| t.row(row)[column].value().is_none() && modes[column] == OnFailure::Drop;
+                let filtered = matches!(t.row(row)[2], Outcome::Failed(_)) && modes[2] == OnFailure::Drop;
+                if (0..used).any(gone) || filtered {
+                    prop_assert_eq!(*value, None);
+                } else if let Some(lowest) = lowest {
+                    prop_assert!(value.is_some_and(|v| v.is_finite() && v <= lowest), "row {row}: {value:?}, {lowest}");
                 }
             }
         }

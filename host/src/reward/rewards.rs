@@ -7,14 +7,21 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::hull_term::WORST_E_HULL;
-use super::{Builtin, Column, Failure, ForceTerm, HullTerm, OnFailure, OnnxModel, Outcome, RewardTable, Sanity};
-use crate::crystal::Structure;
+use super::{
+    Builtin, Column, Failure, ForceTerm, HullTerm, KnownCompositions, OnFailure, OnnxModel, Outcome, RewardTable,
+    Sanity,
+};
+use crate::crystal::{Composition, Structure};
 
 /// What computes a term.
 #[derive(Clone, Debug)]
 pub enum TermKind {
     /// The structure alone.
     Builtin(Builtin),
+    /// 1 if the reduced composition is not among these, else 0.
+    Novelty(Arc<KnownCompositions>),
+    /// 1 / n where n rows of the batch have the reduced composition, rows that a filter rejects included.
+    Uniqueness,
     /// One output of a model.
     Onnx {
         /// The model.
@@ -37,18 +44,28 @@ pub struct Term {
     pub kind: TermKind,
     /// What its failures mean.
     pub on_failure: OnFailure,
-    /// Makes it a filter: rows with a lower value, or none, skip the terms that are no filters.
-    pub bound: Option<f64>,
+    /// Makes it a filter: rows with a value outside of these ends, or none, skip the terms that are no filters.
+    pub bound: Option<[f64; 2]>,
 }
 
 impl TermKind {
     /// Terms are asked in this order.
     fn dearness(&self) -> u8 {
         match self {
-            Self::Builtin(_) => 0,
+            Self::Builtin(_) | Self::Novelty(_) | Self::Uniqueness => 0,
             Self::Onnx { .. } => 1,
             Self::Hull(_) => 2,
             Self::Force(_) => 3,
+        }
+    }
+
+    /// The model that is asked, and that only about crystals that are sane.
+    fn model(&self) -> Option<&OnnxModel> {
+        match self {
+            Self::Builtin(_) | Self::Novelty(_) | Self::Uniqueness => None,
+            Self::Onnx { model, .. } => Some(model),
+            Self::Hull(term) => Some(term.model()),
+            Self::Force(term) => Some(term.model()),
         }
     }
 
@@ -56,7 +73,18 @@ impl TermKind {
         match self {
             Self::Hull(_) => Some(WORST_E_HULL),
             Self::Force(term) => Some(term.worst()),
-            Self::Builtin(_) | Self::Onnx { .. } => None,
+            _ => None,
+        }
+    }
+
+    /// The values that it can have; a bound or an expression that none of them satisfies is a mistake.
+    pub fn range(&self) -> [f64; 2] {
+        match self {
+            Self::Builtin(term) => term.range(),
+            Self::Novelty(_) | Self::Uniqueness => [0.0, 1.0],
+            Self::Onnx { .. } => [f64::NEG_INFINITY, f64::INFINITY],
+            Self::Hull(_) => [f64::NEG_INFINITY, WORST_E_HULL],
+            Self::Force(term) => [f64::NEG_INFINITY, term.worst()],
         }
     }
 }
@@ -80,7 +108,8 @@ impl Rewards {
     }
 
     /// Asks every term about every row, filters first and cheap terms before dear ones. A row without a structure (its
-    /// reason given as text) fails every term. Equal structures are evaluated once.
+    /// reason given as text) fails every term. Equal structures are evaluated once. The table's funnel says how many rows
+    /// were sampled, decoded, passed each filter, and were sane enough for a model, in that order.
     pub fn score(&self, rows: &[Result<Structure, String>]) -> RewardTable {
         let columns = self.terms.iter().map(Term::column).collect();
         let mut table = RewardTable::new(columns, rows.len());
@@ -90,18 +119,67 @@ impl Rewards {
             }
         }
         let mut crystals = distinct(rows);
-        let mut order: Vec<usize> = (0..self.terms.len()).collect();
-        order.sort_by_key(|&term| (self.terms[term].bound.is_none(), self.terms[term].kind.dearness()));
-        for column in order {
+        let copies = copies(&crystals);
+        table.reached("sampled", rows.len());
+        table.reached("decoded", count(&crystals));
+        let (filters, others) = self.order();
+        let mut checked = false;
+        for column in filters {
+            checked = checked || self.check_sanity(&[column], &mut crystals, &mut table);
+            let values = self.values(&[column], &crystals, &copies);
+            record(&mut table, &crystals, &[column], values);
             crystals.retain(|crystal| !table.rejected(crystal.rows[0]));
-            let structures: Vec<&Structure> = crystals.iter().map(|crystal| crystal.structure).collect();
-            let values = self.terms[column].kind.values(&structures, &self.sanity);
-            for (crystal, value) in crystals.iter().zip(values) {
-                let outcome = Outcome::from(value);
-                crystal.rows.iter().for_each(|&row| table.set(row, column, outcome.clone()));
-            }
+            table.reached(&self.terms[column].name, count(&crystals));
         }
+        if !checked {
+            self.check_sanity(&others, &mut crystals, &mut table);
+        }
+        let values = self.values(&others, &crystals, &copies);
+        record(&mut table, &crystals, &others, values);
         table
+    }
+
+    /// Settles which crystals are sane, if any of the terms asks a model; says whether it did.
+    fn check_sanity(&self, columns: &[usize], crystals: &mut [Crystal<'_>], table: &mut RewardTable) -> bool {
+        let needed = columns.iter().any(|&column| self.terms[column].kind.model().is_some());
+        if needed {
+            crystals.par_iter_mut().for_each(|crystal| crystal.sane = self.sanity.check(crystal.structure));
+            table.reached("sane", crystals.iter().filter(|c| c.sane.is_ok()).map(|c| c.rows.len()).sum());
+        }
+        needed
+    }
+
+    /// What each of some terms gives for every crystal. Models are asked side by side on the same threads: where one has not
+    /// enough crystals left for all of them, the next one's fill the rest. The numbers do not change by it.
+    fn values(&self, columns: &[usize], crystals: &[Crystal<'_>], copies: &HashMap<String, usize>) -> Vec<Values> {
+        let all = || {
+            let values = |column: &usize| self.terms[*column].kind.values(crystals, copies, &self.sanity);
+            columns.par_iter().map(values).collect()
+        };
+        match columns.iter().find_map(|&column| self.terms[column].kind.model()) {
+            Some(model) => model.on_its_threads(all),
+            None => all(),
+        }
+    }
+
+    /// Filters, then the other terms, each in the order in which they are asked.
+    fn order(&self) -> (Vec<usize>, Vec<usize>) {
+        let mut order: Vec<usize> = (0..self.terms.len()).collect();
+        order.sort_by_key(|&term| self.terms[term].kind.dearness());
+        order.into_iter().partition(|&term| self.terms[term].bound.is_some())
+    }
+}
+
+/// One value, or none with its reason, per crystal.
+type Values = Vec<Result<f64, Failure>>;
+
+/// Puts what some terms gave into the rows of the crystals.
+fn record(table: &mut RewardTable, crystals: &[Crystal<'_>], columns: &[usize], values: Vec<Values>) {
+    for (column, values) in columns.iter().zip(values) {
+        for (crystal, value) in crystals.iter().zip(values) {
+            let outcome = Outcome::from(value);
+            crystal.rows.iter().for_each(|&row| table.set(row, *column, outcome.clone()));
+        }
     }
 }
 
@@ -113,35 +191,43 @@ impl Term {
 }
 
 impl TermKind {
-    fn values(&self, structures: &[&Structure], sanity: &Sanity) -> Vec<Result<f64, Failure>> {
+    fn values(&self, crystals: &[Crystal<'_>], copies: &HashMap<String, usize>, sanity: &Sanity) -> Values {
         match self {
-            Self::Builtin(term) => structures.par_iter().map(|s| Ok(term.evaluate(s))).collect(),
-            Self::Onnx { model, quantity } => if_sane(structures, sanity, |sane| {
+            Self::Builtin(term) => crystals.par_iter().map(|c| term.evaluate(c.structure)).collect(),
+            Self::Novelty(known) => {
+                crystals.iter().map(|c| Ok(f64::from(u8::from(!known.contains(&c.formula))))).collect()
+            }
+            Self::Uniqueness => crystals.iter().map(|c| Ok(1.0 / copies[&c.formula] as f64)).collect(),
+            Self::Onnx { model, quantity } => if_sane(crystals, |sane| {
                 let rows = model.evaluate(sane, &[quantity]);
                 rows.into_iter().map(|row| row.map(|values| values[0])).collect()
             }),
-            Self::Hull(term) => if_sane(structures, sanity, |sane| term.values(sane, sanity)),
-            Self::Force(term) => if_sane(structures, sanity, |sane| term.values(sane)),
+            Self::Hull(term) => if_sane(crystals, |sane| term.values(sane, sanity)),
+            Self::Force(term) => if_sane(crystals, |sane| term.values(sane)),
         }
     }
 }
 
 /// Evaluates the structures that a model may be asked about; the others fail.
-fn if_sane(
-    structures: &[&Structure],
-    sanity: &Sanity,
-    evaluate: impl Fn(&[&Structure]) -> Vec<Result<f64, Failure>>,
-) -> Vec<Result<f64, Failure>> {
-    let checks: Vec<Result<(), Failure>> = structures.par_iter().map(|s| sanity.check(s)).collect();
-    let sane: Vec<&Structure> = structures.iter().zip(&checks).filter(|(_, c)| c.is_ok()).map(|(s, _)| *s).collect();
+fn if_sane(crystals: &[Crystal<'_>], evaluate: impl Fn(&[&Structure]) -> Values) -> Values {
+    let sane: Vec<&Structure> = crystals.iter().filter(|c| c.sane.is_ok()).map(|c| c.structure).collect();
     let mut values = evaluate(&sane).into_iter();
     let missing = || Err(Failure::Model("it gave no result".into()));
-    checks.into_iter().map(|check| check.and_then(|()| values.next().unwrap_or_else(missing))).collect()
+    let mut value = |crystal: &Crystal<'_>| {
+        crystal.sane.clone()?;
+        values.next().unwrap_or_else(missing)
+    };
+    crystals.iter().map(&mut value).collect()
 }
 
 /// A structure and the rows that have it.
+#[derive(Clone)]
 struct Crystal<'a> {
     structure: &'a Structure,
+    /// Reduced.
+    formula: String,
+    /// Whether a model may be asked; settled before the first one is.
+    sane: Result<(), Failure>,
     /// At least one.
     rows: Vec<usize>,
 }
@@ -154,10 +240,28 @@ fn distinct(rows: &[Result<Structure, String>]) -> Vec<Crystal<'_>> {
         let place = *seen.entry(structure_hash(structure)).or_insert(crystals.len());
         match crystals.get_mut(place) {
             Some(crystal) => crystal.rows.push(row),
-            None => crystals.push(Crystal { structure, rows: vec![row] }),
+            None => {
+                let formula =
+                    Composition::of_structure(structure).map_or_else(|_| String::new(), |c| c.reduced_formula());
+                crystals.push(Crystal { structure, formula, sane: Ok(()), rows: vec![row] });
+            }
         }
     }
     crystals
+}
+
+/// Rows in all.
+fn count(crystals: &[Crystal<'_>]) -> usize {
+    crystals.iter().map(|crystal| crystal.rows.len()).sum()
+}
+
+/// How many rows have each reduced formula.
+fn copies(crystals: &[Crystal<'_>]) -> HashMap<String, usize> {
+    let mut copies = HashMap::new();
+    for crystal in crystals {
+        *copies.entry(crystal.formula.clone()).or_default() += crystal.rows.len();
+    }
+    copies
 }
 
 /// SHA-256 of exactly these numbers: other descriptions of the same crystal hash differently.
@@ -174,22 +278,35 @@ pub fn structure_hash(structure: &Structure) -> [u8; 32] {
 mod tests {
     use super::*;
     use crate::crystal::{Element, Lattice};
-    use crate::reward::testing::{runtime, shared};
-    use crate::reward::{ModelOptions, Objective};
+    use crate::reward::testing::{json_lines, runtime, shared, structure};
+    use crate::reward::{BuiltinTerm, ModelOptions, Objective};
+
+    /// Iron alone.
+    fn known() -> Arc<KnownCompositions> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("known.txt");
+        std::fs::write(&path, "Fe4").unwrap();
+        Arc::new(KnownCompositions::read(&path).unwrap())
+    }
 
     fn cubic(symbol: &str, a: f64) -> Structure {
         let lattice = Lattice([[a, 0.0, 0.0], [0.0, a, 0.0], [0.0, 0.0, a]]);
         Structure::new(lattice, vec![Element::from_symbol(symbol).unwrap()], vec![[0.0; 3]]).unwrap()
     }
 
-    fn builtin(name: &str, text: &str, bound: Option<f64>) -> Term {
-        let kind = TermKind::Builtin(text.parse().unwrap());
+    fn builtin(name: &str, text: &str, bound: Option<[f64; 2]>) -> Term {
+        let kind = match text.parse().unwrap() {
+            BuiltinTerm::OfStructure(term) => TermKind::Builtin(term),
+            BuiltinTerm::Uniqueness => TermKind::Uniqueness,
+            BuiltinTerm::Novelty => TermKind::Novelty(known()),
+        };
         Term { name: name.into(), kind, on_failure: OnFailure::Worst, bound }
     }
 
     #[test]
     fn filters_are_asked_first_and_spare_the_other_terms() {
-        let terms = vec![builtin("volume", "volume_per_atom", None), builtin("iron", "has_element(Fe)", Some(1.0))];
+        let terms =
+            vec![builtin("volume", "volume_per_atom", None), builtin("iron", "has_element(Fe)", Some([1.0, 1.0]))];
         let rewards = Rewards::new(terms, Sanity::default());
         let rows = [Ok(cubic("Fe", 2.0)), Err("space group 231".into()), Ok(cubic("Li", 3.0)), Ok(cubic("Fe", 2.0))];
         let table = rewards.score(&rows);
@@ -201,7 +318,32 @@ mod tests {
         let objective = Objective::parse("-volume", &rewards.names()).unwrap();
         let values = table.objective_values(&objective, 0.5).unwrap();
         assert_eq!(values.values(), [Some(-8.0); 4]);
-        assert_eq!(values.failed(), 1);
+        assert_eq!((values.failed(), values.scored()), (1, 2));
+        let funnel: Vec<(&str, usize)> = table.funnel().iter().map(|s| (s.name.as_str(), s.rows)).collect();
+        assert_eq!(funnel, [("sampled", 4), ("decoded", 3), ("iron", 2)]);
+        assert_eq!([0, 1, 2, 3].map(|row| table.complete(row)), [true, false, false, true]);
+    }
+
+    #[test]
+    fn novelty_and_uniqueness_go_by_reduced_composition() {
+        let terms = vec![
+            builtin("unique", "uniqueness", None),
+            builtin("new", "novelty", None),
+            builtin("iron", "has_element(Fe)", Some([1.0, 1.0])),
+        ];
+        let rewards = Rewards::new(terms, Sanity::default());
+        // Two cells of iron, one of them twice: three of the same composition. A filter does not change how many there are.
+        let rows = [cubic("Fe", 2.0), cubic("Fe", 2.1), cubic("Fe", 2.0), cubic("Li", 3.0)].map(Ok);
+        let table = rewards.score(&rows);
+        let third = Outcome::Value(1.0 / 3.0);
+        for row in 0..3 {
+            assert_eq!(table.row(row)[..2], [third.clone(), Outcome::Value(0.0)]);
+        }
+        assert_eq!(table.row(3)[..2], [Outcome::NotAsked, Outcome::NotAsked]);
+        let unfiltered = Rewards::new(rewards.terms[..2].to_vec(), Sanity::default()).score(&rows);
+        assert_eq!(unfiltered.row(3), [Outcome::Value(1.0), Outcome::Value(1.0)]);
+        // The mean of uniqueness is the share of different compositions.
+        assert!((unfiltered.statistics()[0].mean.unwrap() - 0.5).abs() < 1e-15);
     }
 
     #[test]
@@ -216,6 +358,34 @@ mod tests {
         let crystals = distinct(&rows);
         assert_eq!(crystals.iter().map(|c| c.rows.clone()).collect::<Vec<_>>(), [vec![0, 3], vec![1], vec![4]]);
         assert!(Rewards::new(vec![], Sanity::default()).score(&[]).statistics().is_empty());
+    }
+
+    /// The same numbers, to the bit, as from each model alone on threads of its own.
+    #[test]
+    fn models_side_by_side_give_what_they_give_alone() {
+        let Some(shared) = shared() else { return };
+        let options = ModelOptions { threads: 2, ..ModelOptions::default() };
+        let open = |name: &str| OnnxModel::open(&runtime(), &shared.join("models").join(name), options).unwrap();
+        let term = |name: &str, model: &Arc<OnnxModel>, quantity: &str| {
+            let kind = TermKind::Onnx { model: Arc::clone(model), quantity: quantity.into() };
+            Term { name: name.into(), kind, on_failure: OnFailure::Worst, bound: None }
+        };
+        let rows = json_lines(&shared.join("golden/mlip.dev.jsonl"));
+        let rows: Vec<Result<Structure, String>> = rows[..40].iter().map(|row| Ok(structure(row))).collect();
+        let score = |terms: Vec<Term>| Rewards::new(terms, Sanity::default()).score(&rows);
+        let (chgnet, mut megnet) = (open("chgnet-0.3.0-fast.onnx"), open("megnet-bandgap-mfi.onnx"));
+        let alone = [
+            ("energy", Arc::new(open("chgnet-0.3.0-fast.onnx"))),
+            ("band_gap", Arc::new(open("megnet-bandgap-mfi.onnx"))),
+        ];
+        let alone = alone.map(|(quantity, model)| score(vec![term(quantity, &model, quantity)]));
+        megnet.share_threads(&chgnet);
+        let (chgnet, megnet) = (Arc::new(chgnet), Arc::new(megnet));
+        let both = score(vec![term("energy", &chgnet, "energy"), term("band_gap", &megnet, "band_gap")]);
+        for row in 0..rows.len() {
+            assert_eq!(both.row(row), [alone[0].row(row)[0].clone(), alone[1].row(row)[0].clone()]);
+        }
+        assert!(both.statistics().iter().all(|term| term.values > 20));
     }
 
     #[test]
@@ -240,5 +410,7 @@ mod tests {
             }
         });
         assert_eq!(kinds, ["atoms too close", "value", "absurd density", "unknown element"]);
+        let funnel: Vec<usize> = table.funnel().iter().map(|stage| stage.rows).collect();
+        assert_eq!((funnel, table.funnel()[2].name.as_str()), (vec![4, 4, 2], "sane"));
     }
 }

@@ -1,7 +1,8 @@
 //! Bounds beyond which a model's number is nonsense: on absurd crystals potentials return energies that would win any prize.
 
-use super::{Builtin, Failure};
-use crate::crystal::Structure;
+use super::Failure;
+use super::builtin::density;
+use crate::crystal::{Structure, smallest_distance};
 
 /// What a crystal must satisfy before a model is asked about it, and what its answer must satisfy.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,11 +27,11 @@ impl Sanity {
     /// # Errors
     /// [`Failure::TooClose`] or [`Failure::Density`].
     pub fn check(&self, structure: &Structure) -> Result<(), Failure> {
-        let distance = Builtin::MinDistance.evaluate(structure);
+        let distance = smallest_distance(structure);
         if distance < self.min_distance {
             return Err(Failure::TooClose { distance, bound: self.min_distance });
         }
-        let value = Builtin::Density.evaluate(structure);
+        let value = density(structure);
         let [low, high] = self.density;
         if !(low..=high).contains(&value) {
             return Err(Failure::Density { value, low, high });

@@ -36,7 +36,7 @@ pub enum OnFailure {
     Worst,
     /// The row leaves the batch.
     Drop,
-    /// The term counts as this number, exactly.
+    /// The term counts as this number; the row never beats a success for it.
     Value(f64),
 }
 
@@ -49,8 +49,17 @@ pub struct Column {
     pub on_failure: OnFailure,
     /// Its documented worst value, if it has one: 10 eV/atom for an energy above hull.
     pub worst: Option<f64>,
-    /// For a filter: rows whose value is lower (or missing) are rejected.
-    pub bound: Option<f64>,
+    /// For a filter: rows whose value is outside of these ends (or missing) are rejected.
+    pub bound: Option<[f64; 2]>,
+}
+
+/// How many rows of a batch came through one stage of its scoring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stage {
+    /// `sampled`, `decoded`, a filter's name, `sane` or `scored`.
+    pub name: String,
+    /// Rows that are left.
+    pub rows: usize,
 }
 
 /// Rows x terms.
@@ -58,6 +67,7 @@ pub struct Column {
 pub struct RewardTable {
     columns: Vec<Column>,
     rows: usize,
+    funnel: Vec<Stage>,
     /// Row-major.
     cells: Vec<Outcome>,
 }
@@ -83,7 +93,23 @@ impl RewardTable {
     /// A table in which nothing has been asked yet.
     pub fn new(columns: Vec<Column>, rows: usize) -> Self {
         let cells = vec![Outcome::NotAsked; rows * columns.len()];
-        Self { columns, rows, cells }
+        Self { columns, rows, funnel: Vec::new(), cells }
+    }
+
+    /// The stages of the scoring, in the order in which rows were lost.
+    pub fn funnel(&self) -> &[Stage] {
+        &self.funnel
+    }
+
+    /// The funnel as a sentence: "1000 sampled, 981 decoded, 870 neutral, 868 sane, 868 scored".
+    pub fn funnel_text(&self) -> String {
+        let stages: Vec<String> = self.funnel.iter().map(|stage| format!("{} {}", stage.rows, stage.name)).collect();
+        stages.join(", ")
+    }
+
+    /// Adds a stage to the funnel.
+    pub fn reached(&mut self, name: &str, rows: usize) {
+        self.funnel.push(Stage { name: name.into(), rows });
     }
 
     /// The terms, in the order of the columns.
@@ -116,10 +142,15 @@ impl RewardTable {
     pub fn rejected(&self, row: usize) -> bool {
         let passes = |(column, outcome): (&Column, &Outcome)| match (column.bound, outcome) {
             (None, _) | (Some(_), Outcome::NotAsked) => true,
-            (Some(bound), Outcome::Value(value)) => *value >= bound,
+            (Some([least, most]), Outcome::Value(value)) => (least..=most).contains(value),
             (Some(_), Outcome::Failed(_)) => false,
         };
         !self.columns.iter().zip(self.row(row)).all(passes)
+    }
+
+    /// Whether every term has a value and no filter rejects the row.
+    pub fn complete(&self, row: usize) -> bool {
+        !self.rejected(row) && self.row(row).iter().all(|outcome| outcome.value().is_some())
     }
 
     /// Mean, spread and failures of every term.

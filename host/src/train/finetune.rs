@@ -12,7 +12,7 @@ use crate::policy::{
     Draws, Hyperparameters, Likelihood, LikelihoodError, LogProbability, Parameters, Resources, SampleSettings,
     Sampler, SpaceGroupDistribution, logp_graph, ppo_gradient_graph,
 };
-use crate::reward::{Objective, ReductionError, RewardTable, Rewards};
+use crate::reward::{NotFinite, Objective, ReductionError, RewardTable, Rewards};
 use crate::runtime::Runtime;
 
 /// How the KL term enters the gradient.
@@ -98,6 +98,8 @@ pub struct Sample {
     pub structure: Result<Structure, String>,
     /// Its objective; `None` when the row left the batch.
     pub objective: Option<f64>,
+    /// Why the expression has no value of its own here, where its terms have.
+    pub not_finite: Option<NotFinite>,
     /// log p under the policy that drew it.
     pub logp: Option<f64>,
 }
@@ -182,10 +184,12 @@ pub enum FinetuneError {
         source: ReductionError,
     },
     /// No row is left to learn from.
-    #[error("step {step}: no crystal of the batch has an objective")]
+    #[error("step {step}: no crystal of the batch has an objective: {funnel}")]
     EmptyBatch {
         /// From 1.
         step: usize,
+        /// Where they were lost.
+        funnel: String,
     },
     /// The record of the run could not be kept.
     #[error("{0}")]
@@ -336,17 +340,21 @@ impl Finetuning {
         let draws = Draws { seed: settings.seed, step: step as u32, first: 0 };
         let mut samples = timed(&mut times.sample, || self.sample(parameters, draws, settings))?;
         let structures: Vec<Result<Structure, String>> = samples.iter().map(|s| s.structure.clone()).collect();
-        let table = timed(&mut times.reward, || judgement.rewards.score(&structures));
+        let mut table = timed(&mut times.reward, || judgement.rewards.score(&structures));
         let second = judgement.second.as_ref().filter(|(_, every)| step.is_multiple_of(*every));
         let second = second.map(|(rewards, _)| timed(&mut times.reward, || rewards.score(&structures)));
         let values = table.objective_values(&judgement.objective, settings.max_failed);
         let values = values.map_err(|source| FinetuneError::Rewards { step, source })?;
+        table.reached("scored", values.scored());
         for (sample, value) in samples.iter_mut().zip(values.values()) {
             sample.objective = *value;
         }
+        for (row, reason) in values.not_finite() {
+            samples[*row].not_finite = Some(reason.clone());
+        }
         let learnt: Vec<usize> = (0..samples.len()).filter(|i| samples[*i].is_learnt_from()).collect();
         if learnt.is_empty() {
-            return Err(FinetuneError::EmptyBatch { step });
+            return Err(FinetuneError::EmptyBatch { step, funnel: table.funnel_text() });
         }
         Ok(Batch { failed: values.failed(), samples, learnt, table, second })
     }
@@ -408,9 +416,12 @@ impl Finetuning {
         let sample = |drawn: Result<Tokens, crate::policy::Refusal>| match drawn {
             Ok(tokens) => {
                 let structure = tokens.to_structure().map_err(|e| e.to_string());
-                Sample { tokens: Some(tokens), structure, objective: None, logp: None }
+                Sample { tokens: Some(tokens), structure, objective: None, not_finite: None, logp: None }
             }
-            Err(refusal) => Sample { tokens: None, structure: Err(refusal.to_string()), objective: None, logp: None },
+            Err(refusal) => {
+                let structure = Err(refusal.to_string());
+                Sample { tokens: None, structure, objective: None, not_finite: None, logp: None }
+            }
         };
         Ok(drawn.into_iter().map(sample).collect())
     }

@@ -62,19 +62,21 @@ impl ForceModel {
     pub fn new(runtime: &Runtime, model: Arc<OnnxModel>, cache: Option<&Path>) -> Result<Self, ModelError> {
         let contract = model.contract();
         let own = |quantity| contract.output(quantity).cloned();
-        let added = |i: usize, quantity: &str, kind| ModelOutput {
+        // The graph differentiates by the file's unit of length, and divides by its volume in that.
+        let length = contract.inputs.iter().find(|input| input.kind == InputKind::Positions).map_or(1.0, |x| x.factor);
+        let added = |i: usize, quantity: &str, kind, factor| ModelOutput {
             name: ADDED[i].into(),
             quantity: quantity.into(),
             kind,
-            factor: 1.0,
+            factor,
         };
         let (forces, stress) = (own("forces"), own("stress"));
         let derived = match (&forces, &stress) {
             (Some(_), Some(_)) => None,
             _ => Some(Engine::of_derivatives(runtime, &model, &derived_graph(contract, cache)?)?),
         };
-        let forces = forces.unwrap_or_else(|| added(0, "forces", OutputKind::Forces));
-        let stress = stress.unwrap_or_else(|| added(1, "stress", OutputKind::Stress));
+        let forces = forces.unwrap_or_else(|| added(0, "forces", OutputKind::Forces, length));
+        let stress = stress.unwrap_or_else(|| added(1, "stress", OutputKind::Stress, length.powi(3)));
         Ok(Self { model, derived, forces, stress })
     }
 

@@ -10,7 +10,7 @@ mod forces;
 mod together;
 
 use std::path::Path;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use rayon::prelude::*;
 
@@ -96,7 +96,7 @@ pub enum ModelError {
 pub struct OnnxModel {
     contract: Contract,
     engine: Engine,
-    pool: rayon::ThreadPool,
+    pool: Arc<rayon::ThreadPool>,
     options: ModelOptions,
 }
 
@@ -119,7 +119,7 @@ impl OnnxModel {
         let engine = Engine::open(sessions, &options, open)?;
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
         let pool = pool.map_err(|e| ModelError::Threads { threads, reason: e.to_string() })?;
-        Ok(Self { contract, engine, pool, options: ModelOptions { device, threads, ..options } })
+        Ok(Self { contract, engine, pool: Arc::new(pool), options: ModelOptions { device, threads, ..options } })
     }
 
     /// How its sessions are set up.
@@ -135,6 +135,18 @@ impl OnnxModel {
     /// Feeds another value as `state` than the file's default.
     pub fn set_state(&mut self, state: i64) {
         self.contract.state = state;
+    }
+
+    /// Runs on the threads of another model that has as many, so that both can be asked at a time and take no more than one.
+    pub fn share_threads(&mut self, other: &Self) {
+        if self.pool.current_num_threads() == other.pool.current_num_threads() {
+            self.pool = Arc::clone(&other.pool);
+        }
+    }
+
+    /// Does other work on the model's threads.
+    pub(super) fn on_its_threads<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.pool.install(work)
     }
 
     /// Names of the outputs that give one number per crystal.

@@ -14,6 +14,7 @@
 
 mod function;
 mod parser;
+mod range;
 
 use function::Function;
 
@@ -134,6 +135,22 @@ pub enum ObjectiveError {
         column: usize,
         /// What is wrong with it.
         problem: &'static str,
+    },
+    /// A step that has no finite value wherever its terms lie in their ranges.
+    #[error("objective, column {column}: {problem}")]
+    Range {
+        /// Where.
+        column: usize,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The same value wherever its terms lie in their ranges.
+    #[error("the objective `{source_text}` is {value} for every crystal")]
+    Same {
+        /// The expression.
+        source_text: String,
+        /// Its value.
+        value: f64,
     },
     /// No term is named, so that every crystal would score the same.
     #[error("the objective `{source_text}` names no reward term")]
