@@ -8,7 +8,7 @@ use clap::Args;
 use super::{Context, Failure, Search, Table, hull};
 use crate::crystal::{Composition, ReadError, Record, Structure, read_structures};
 use crate::hull::Hull;
-use crate::reward::{HullTerm, OnnxModel};
+use crate::reward::{Correction, HullTerm, OnnxModel};
 
 /// Rows that are held in memory at a time.
 const CHUNK: usize = 1024;
@@ -85,7 +85,7 @@ impl Score {
 fn open_hull(path: &Path, model: &Arc<OnnxModel>, context: &Context) -> Result<Arc<Hull>, Failure> {
     let hull = Arc::new(hull::open(path, context)?);
     // Refuses a hull on another energy scale or of another potential.
-    let term = HullTerm::new(Arc::clone(model), Arc::clone(&hull))?;
+    let term = HullTerm::new(Arc::clone(model), Arc::clone(&hull), Correction::None)?;
     if let Some(warning) = term.warning() {
         context.say(&format!("warning: {warning}"));
     }

@@ -64,6 +64,9 @@ pub enum Failure {
     /// The hull has no answer for this composition.
     #[error("{0}")]
     Hull(String),
+    /// The energy cannot be brought to the hull's scale.
+    #[error("{0}")]
+    Correction(String),
 }
 
 impl Failure {
@@ -80,6 +83,7 @@ impl Failure {
             Self::Density { .. } => "absurd density",
             Self::BelowHull { .. } => "below the hull",
             Self::Hull(_) => "not on the hull's elements",
+            Self::Correction(_) => "no correction",
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod builtin;
 mod contract;
+mod correction;
 mod failure;
 mod hull_term;
 mod model;
@@ -18,8 +19,9 @@ mod testing;
 
 pub use builtin::{Builtin, BuiltinError};
 pub use contract::{Contract, ContractError, InputKind, ModelInput, ModelOutput, OutputKind, locate_model};
+pub use correction::{Calculation, Correction, CorrectionError};
 pub use failure::Failure;
-pub use hull_term::{HullTerm, HullTermError, Stability, WORST_E_HULL};
+pub use hull_term::{HullTerm, HullTermError, Stability, WORST_E_HULL, stability};
 pub use model::{ModelError, ModelOptions, OnnxModel};
 pub use objective::{NotFinite, Objective, ObjectiveError};
 pub use reduction::{ObjectiveValues, ReductionError};

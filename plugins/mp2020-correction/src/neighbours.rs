@@ -21,10 +21,11 @@ impl<'a> Search<'a> {
         let images: f64 = reach.iter().map(|n| 2.0 * n + 1.0).product();
         let distances = images * centres as f64 * structure.atomic_numbers.len() as f64;
         // Written so that NaN is refused too.
-        if !(distances <= MOST_DISTANCES) {
-            return Err(Incompatible::Cell);
+        if distances <= MOST_DISTANCES {
+            Ok(Self { structure, radius, cells: reach.map(|n| n as i64) })
+        } else {
+            Err(Incompatible::Cell)
         }
-        Ok(Self { structure, radius, cells: reach.map(|n| n as i64) })
     }
 
     /// Calls `f` with the distance of every image of `to` from `from` within the radius; of the atom itself only with those of
