@@ -209,3 +209,56 @@ fn stable_in(system: Mask, phases: Vec<Phase>, index: &PhaseIndex) -> Result<Vec
         .collect::<Result<Vec<bool>, HullError>>()?;
     Ok(candidates.into_iter().zip(on_hull).filter_map(|(phase, stable)| stable.then_some(phase)).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::query::tests::entry;
+    use super::*;
+
+    /// All compounds of small amounts of a few elements, with energies that repeat and tie; an element comes last.
+    fn many() -> Vec<Entry> {
+        let mut entries = Vec::new();
+        for n in 0..600usize {
+            let amounts = [n % 5, n / 5 % 4, n / 20 % 3, n / 60 % 2];
+            let symbols = ["Li", "Fe", "P", "O"].iter().zip(amounts).filter(|(_, amount)| *amount > 0);
+            let formula: String = symbols.map(|(symbol, amount)| format!("{symbol}{amount}")).collect();
+            if formula.is_empty() || formula.starts_with('O') {
+                continue;
+            }
+            entries.push(entry(&formula, -((n * 7919 % 101) as f64) / 50.0));
+        }
+        entries.push(entry("NaCl", -3.0));
+        entries.push(entry("O2", -0.25));
+        entries
+    }
+
+    #[test]
+    fn pruning_on_the_way_changes_no_hull() {
+        let (whole, all) = Hull::build(many(), HullHeader::default(), &|_, _| ()).unwrap();
+        assert_eq!(all.given, all.kept + all.unstable + all.duplicates + all.unreachable);
+        assert!(all.kept > 4 && all.unstable > 0 && all.duplicates > 0);
+        for (chunk, most) in [(1, 3), (7, 20), (50, 100), (1000, 1)] {
+            let mut gathered = Gathered::default();
+            for part in many().chunks(chunk) {
+                gathered.extend(part.to_vec(), most).unwrap();
+            }
+            let (hull, report) = gathered.build(HullHeader::default(), &|_, _| ()).unwrap();
+            assert_eq!(hull.entries(), whole.entries(), "{chunk} {most}");
+            assert_eq!((report.given, report.kept, report.unreachable), (all.given, all.kept, 1));
+            assert_eq!(report.without_reference, all.without_reference);
+            assert_eq!(report.unstable + report.duplicates, all.unstable + all.duplicates);
+        }
+    }
+
+    #[test]
+    fn memory_is_held_by_what_may_be_stable() {
+        let mut gathered = Gathered::default();
+        gathered.extend(vec![entry("Li", 0.0), entry("O", 0.0), entry("Li2O", -1.0)], 10).unwrap();
+        for n in 1..1000 {
+            let formula = format!("Li{n}O");
+            gathered.extend(vec![entry(&formula, 0.5), entry("Li2O", -0.5)], 10).unwrap();
+            assert!(gathered.entries.len() <= 12, "{}", gathered.entries.len());
+        }
+        assert_eq!(gathered.given(), 2001);
+    }
+}

@@ -274,6 +274,43 @@ mod tests {
     }
 
     #[test]
+    fn a_correction_takes_energies_to_the_hulls_scale() {
+        let Some(shared) = shared() else { return };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pbe.onnx");
+        std::fs::copy(shared.join("models/chgnet-0.3.0-fast.onnx"), &path).unwrap();
+        std::fs::write(path.with_extension("toml"), "energy_reference = \"PBE\"\n").unwrap();
+        let options = ModelOptions { threads: 1, ..ModelOptions::default() };
+        let model = Arc::new(OnnxModel::open(&runtime(), &path, options).unwrap());
+        let rows = json_lines(&shared.join("golden/mlip.dev.jsonl"));
+        let structures: Vec<Structure> = rows[..10].iter().map(structure).collect();
+        let refs: Vec<&Structure> = structures.iter().collect();
+        let term = |reference, correction| {
+            HullTerm::new(Arc::clone(&model), flat_hull(&structures, header(reference)), correction)
+        };
+        let plain = term(Some("PBE"), Correction::None).unwrap().stabilities(&refs);
+        for reference in [Some("MP2020"), None] {
+            let corrected = term(reference, Correction::Mp2020).unwrap();
+            assert_eq!(corrected.warning().is_some(), reference.is_none());
+            let mut moved = 0;
+            for ((plain, corrected), s) in plain.iter().zip(corrected.stabilities(&refs)).zip(&structures) {
+                let (plain, corrected) = (plain.clone().unwrap(), corrected.unwrap());
+                let expected = Correction::Mp2020.of(s, &Calculation::default()).unwrap();
+                moved += usize::from(expected != 0.0);
+                assert_eq!((corrected.energy_per_atom, corrected.correction), (plain.energy_per_atom, expected));
+                let difference = corrected.above.e_above_hull - plain.above.e_above_hull;
+                assert!((difference - expected / s.len() as f64).abs() < 1e-9);
+            }
+            assert!(moved > 0);
+        }
+        let refused = |reference, correction| term(reference, correction).unwrap_err().to_string();
+        let unbridged = refused(Some("MP2020"), Correction::None);
+        assert!(unbridged.ends_with("the correction \"mp2020\" takes one to the other"), "{unbridged}");
+        let needless = refused(Some("PBE"), Correction::Mp2020);
+        assert!(needless.ends_with("set the correction to \"none\""), "{needless}");
+    }
+
+    #[test]
     fn other_scales_and_other_potentials_are_refused() {
         let Some(model) = model() else { return };
         let rows = json_lines(&shared().unwrap().join("golden/mlip.dev.jsonl"));

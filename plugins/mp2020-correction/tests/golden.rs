@@ -1,6 +1,7 @@
 //! Against pymatgen's own answers (2026.10.24), where the folder with them is at hand.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot do its work has failed")]
+#![allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
