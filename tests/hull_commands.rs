@@ -214,6 +214,9 @@ fn structures_are_answered_with_a_potential() {
     let number = |column: &str| corrected[column].parse::<f64>().unwrap();
     let expected = number("energy_per_atom") - 2.943 / 2.0 + 8.375;
     assert!((number("correction") + 2.943).abs() < 1e-9 && (number("e_above_hull") - expected).abs() < 1e-9);
+    let score = ["score", "s.jsonl", "--model", "pbe.onnx", "--hull", "x.hull", "--correction", "mp2020"];
+    accepted(at, &[&score[..], &["-o", "score.csv", "-q"]].concat());
+    assert_eq!(rows("score.csv")[0]["e_hull"], corrected["e_above_hull"]);
 }
 
 /// Corrections of a file of structures as a user gets them, against pymatgen's.

@@ -8,7 +8,7 @@ use clap::Args;
 use super::{Context, Failure, Search, Table, hull};
 use crate::crystal::{Composition, ReadError, Record, Structure, read_structures};
 use crate::hull::Hull;
-use crate::reward::{Correction, HullTerm, OnnxModel};
+use crate::reward::{Calculation, Correction, HullTerm, OnnxModel, stability};
 
 /// Rows that are held in memory at a time.
 const CHUNK: usize = 1024;
@@ -29,6 +29,9 @@ pub struct Score {
     /// A hull on the same energy scale: adds the energy above it
     #[arg(long, value_name = "HULL")]
     hull: Option<PathBuf>,
+    /// What takes the model's energies to the hull's scale: none, mp2020 or mp2020-as-crystalformer
+    #[arg(long, value_name = "NAME", requires = "hull", default_value = "none")]
+    correction: String,
     /// Receives one row per structure
     #[arg(long, short, value_name = "CSV")]
     out: PathBuf,
@@ -37,14 +40,15 @@ pub struct Score {
 impl Score {
     pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
         let mut records = read_structures(&self.structures)?;
+        let correction: Correction = self.correction.parse()?;
         let search = Search::new(None);
         let model = Arc::new(context.open_model(&search.find("--model", &self.model)?)?);
         let hull = match &self.hull {
-            Some(path) => Some(open_hull(&search.find("--hull", path)?, &model, context)?),
+            Some(path) => Some(open_hull(&search.find("--hull", path)?, &model, correction, context)?),
             None => None,
         };
         say_left_out(&model, context);
-        let scorer = Scorer { quantities: model.quantities(), model: &model, hull };
+        let scorer = Scorer { quantities: model.quantities(), model: &model, hull, correction };
         let mut table = Table::create(&self.out, &scorer.columns())?;
         let progress = context.progress("structures", 0);
         let (mut rows, mut scored, mut first) = (0, 0, None);
@@ -82,10 +86,15 @@ impl Score {
     }
 }
 
-fn open_hull(path: &Path, model: &Arc<OnnxModel>, context: &Context) -> Result<Arc<Hull>, Failure> {
+fn open_hull(
+    path: &Path,
+    model: &Arc<OnnxModel>,
+    correction: Correction,
+    context: &Context,
+) -> Result<Arc<Hull>, Failure> {
     let hull = Arc::new(hull::open(path, context)?);
     // Refuses a hull on another energy scale or of another potential.
-    let term = HullTerm::new(Arc::clone(model), Arc::clone(&hull), Correction::None)?;
+    let term = HullTerm::new(Arc::clone(model), Arc::clone(&hull), correction)?;
     if let Some(warning) = term.warning() {
         context.say(&format!("warning: {warning}"));
     }
@@ -106,6 +115,7 @@ struct Scorer<'a> {
     model: &'a OnnxModel,
     quantities: Vec<&'a str>,
     hull: Option<Arc<Hull>>,
+    correction: Correction,
 }
 
 impl Scorer<'_> {
@@ -160,8 +170,8 @@ impl Scorer<'_> {
     fn above(&self, hull: &Hull, structure: &Structure, values: &[f64]) -> Result<f64, String> {
         let energy = self.quantities.iter().position(|quantity| *quantity == "energy").and_then(|i| values.get(i));
         let per_atom = energy.ok_or("the model gives no energy")? / structure.len() as f64;
-        let composition = Composition::of_structure(structure).map_err(|error| error.to_string())?;
-        Ok(hull.query(&composition, per_atom).map_err(|error| error.to_string())?.e_above_hull)
+        let found = stability(hull, self.correction, structure, &Calculation::default(), per_atom);
+        Ok(found.map_err(|failure| failure.to_string())?.above.e_above_hull)
     }
 }
 
