@@ -136,7 +136,8 @@ fn mp2020(structure: &Structure, run: impl FnOnce(&[(u8, f64)]) -> Run, known: &
     let composition = view.composition();
     let entry = Entry { composition: &composition, structure: Some(view), run: &run(&composition), known };
     let found = adjustments(&entry).map_err(|reason| Failure::Correction(reason.to_string()))?;
-    Ok(found.iter().map(Adjustment::value).sum())
+    // An empty sum of floats is -0, which would stand in tables.
+    Ok(found.iter().map(Adjustment::value).fold(0.0, |total, value| total + value))
 }
 
 fn atomic_numbers(structure: &Structure) -> Vec<u8> {
