@@ -245,6 +245,36 @@ fn a_judge_is_logged_and_never_rewarded() {
     assert_eq!(lines.iter().map(objective).collect::<Vec<_>>(), alone);
 }
 
+/// A potential on another scale than the hull: refused with the correction named, and fine with it.
+#[test]
+fn a_correction_bridges_energy_references() {
+    let folder = prepared();
+    let at = folder.path();
+    fs::copy(format!("{}/model.onnx", chgnet()), at.join("pbe.onnx")).unwrap();
+    fs::write(at.join("pbe.toml"), "energy_reference = \"PBE\"\n").unwrap();
+    fs::write(at.join("e.csv"), "formula,energy_per_atom\nFe,-8\nO,-5\n").unwrap();
+    accepted(at, &["hull", "build", "--entries", "e.csv", "--energy-reference", "MP2020", "-o", "x.hull", "-q"]);
+    let term = "potential = \"pbe.onnx\"\nreference = \"x.hull\"\n";
+    let run = |reward: &str, judge: &str| {
+        let config = format!("{CONFIG}\n[rewards.e.hull]\n{term}{reward}\n[judge.hull]\n{term}{judge}\n");
+        fs::write(at.join("run.toml"), config).unwrap();
+        let output = temper(at, &["finetune", "run.toml", "--dry-run"]);
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let mp2020 = "correction = \"mp2020\"";
+    let (code, said) = run(mp2020, mp2020);
+    assert_eq!(code, Some(0), "{said}");
+    for (reward, judge) in [("", mp2020), (mp2020, "")] {
+        let (code, said) = run(reward, judge);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains("the correction \"mp2020\" takes one to the other"), "{said}");
+    }
+    let (code, said) = run("correction = \"mp-2020\"", mp2020);
+    assert_eq!(code, Some(2), "{said}");
+    let sentence = "`rewards.e.hull.correction`: \"mp-2020\" is no correction; known are none, mp2020 and";
+    assert!(said.contains(sentence) && said.contains("run.toml:"), "{said}");
+}
+
 #[test]
 fn optimiser_steps_end_at_the_kl_stop() {
     let folder = prepared();

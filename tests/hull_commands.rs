@@ -4,9 +4,11 @@
 
 mod support;
 
+use std::collections::HashMap;
 use std::fs;
 
-use support::{accepted, assert_refused, temper};
+use serde_json::{Value, json};
+use support::{accepted, assert_refused, shared, temper};
 
 const ENTRIES: &str = "formula,energy_per_atom\nNa,0\nCl2,0\nNaCl,-2\nNa2Cl2,-1.9\nNaX,-1\nNaBr,-1\n";
 
@@ -87,4 +89,170 @@ fn what_cannot_be_used_is_named() {
     let output = temper(at, &nowhere);
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).starts_with("error: cannot write no/out.csv: "));
+}
+
+/// Rock salt cells of iron and oxygen, and rows that cannot be answered.
+const STRUCTURES: &str = r#"{"id": "plain", "lattice": [[0, 2.15, 2.15], [2.15, 0, 2.15], [2.15, 2.15, 0]], "species": ["Fe", "O"], "frac_coords": [[0, 0, 0], [0.5, 0.5, 0.5]], "energy": -13.0}
+{"id": "stated", "lattice": [[0, 2.15, 2.15], [2.15, 0, 2.15], [2.15, 2.15, 0]], "species": ["Fe", "O"], "frac_coords": [[0, 0, 0], [0.5, 0.5, 0.5]], "energy": "-13.0", "run_type": "GGA", "hubbards": {}}
+{"id": "peroxide", "lattice": [[0, 2.15, 2.15], [2.15, 0, 2.15], [2.15, 2.15, 0]], "species": ["Fe", "O"], "frac_coords": [[0, 0, 0], [0.5, 0.5, 0.5]], "energy": -13.0, "data": {"oxide_type": "peroxide"}}
+{"id": "element", "lattice": [[2.87, 0, 0], [0, 2.87, 0], [0, 0, 2.87]], "species": ["Fe"], "frac_coords": [[0, 0, 0]], "energy": -8.0}
+{"id": "other", "lattice": [[3, 0, 0], [0, 3, 0], [0, 0, 3]], "species": ["Cu"], "frac_coords": [[0, 0, 0]], "energy": -8.0}
+{"id": "silent", "lattice": [[3, 0, 0], [0, 3, 0], [0, 0, 3]], "species": ["Fe"], "frac_coords": [[0, 0, 0]]}
+{"id": "odd", "lattice": [[3, 0, 0], [0, 3, 0], [0, 0, 3]], "species": ["Fe"], "frac_coords": [[0, 0, 0]], "energy": "nan"}
+{"id": "broken", "lattice": [[3, 0, 0], [0, 3, 0], [0, 0, 3]], "species": ["Qq"], "frac_coords": [[0, 0, 0]], "energy": -1}
+"#;
+
+/// Iron at -8.25 and oxygen at -5 eV/atom; iron(II) oxide at -1.75 of formation.
+const IRON_OXIDES: &str = "formula,energy_per_atom\nFe,-8.25\nO2,-5\nFeO,-8.375\n";
+
+#[test]
+fn structures_are_answered_with_their_own_energies() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::write(at.join("s.jsonl"), STRUCTURES).unwrap();
+    fs::write(at.join("iron.csv"), IRON_OXIDES).unwrap();
+    accepted(at, &["hull", "build", "--entries", "iron.csv", "--energy-reference", "MP2020", "-o", "x.hull", "-q"]);
+    let table = |more: &[&str]| {
+        let query = ["hull", "query", "--hull", "x.hull", "--structures", "s.jsonl", "-o", "out.csv"];
+        let (_, said) = accepted(at, &[&query, more].concat());
+        (fs::read_to_string(at.join("out.csv")).unwrap(), said)
+    };
+    let rest = "other,Cu,,,,,\"the hull has no reference energy for Cu, which Cu contains\"\n\
+        silent,Fe,,,,,no energy: neither a model nor a key `energy` (eV per cell)\n\
+        odd,Fe,,,,,the energy NaN eV/atom is not a number between -1e7 and 1e7\n\
+        broken,,,,,,\"unknown element \"\"Qq\"\"\"\n";
+    let header = "id,formula,energy_per_atom,correction,e_above_hull,decomposition,status\n";
+    let plain = "FeO,-6.5,0,1.875,FeO:1.00000000,ok\n";
+    let (text, said) = table(&[]);
+    assert!(said.contains("4 of 8 structures answered: out.csv"), "{said}");
+    let element = "element,Fe,-8,0,0.25,Fe:1.00000000,ok\n";
+    assert_eq!(text, format!("{header}plain,{plain}stated,{plain}peroxide,{plain}{element}{rest}"));
+    // By hand: oxide -0.687 and iron -2.256 per atom of theirs; peroxide -0.465.
+    let (text, _) = table(&["--correction", "mp2020"]);
+    let incompatible = "stated,FeO,,,,,\"incompatible: U of Fe is 0 eV, where the Materials Project takes 5.3 eV\"\n";
+    for (id, correction) in [("plain", -2.943), ("peroxide", -2.721)] {
+        let row = text.lines().find(|line| line.starts_with(id)).unwrap();
+        let cells: Vec<&str> = row.split(',').collect();
+        let number = |cell: usize| cells[cell].parse::<f64>().unwrap();
+        assert!((number(3) - correction).abs() < 1e-9 && number(2) == -6.5, "{row}");
+        assert!((number(4) - (1.875 + correction / 2.0)).abs() < 1e-9, "{row}");
+    }
+    assert!(text.contains(incompatible) && text.contains(element) && text.ends_with(rest), "{text}");
+}
+
+#[test]
+fn corrections_that_do_not_fit_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::write(at.join("s.jsonl"), STRUCTURES).unwrap();
+    fs::write(at.join("iron.csv"), IRON_OXIDES).unwrap();
+    accepted(at, &["hull", "build", "--entries", "iron.csv", "--energy-reference", "PBE", "-o", "x.hull", "-q"]);
+    let query = ["hull", "query", "--hull", "x.hull", "--structures", "s.jsonl", "-o", "out.csv", "-q", "--correction"];
+    for (name, sentence) in [
+        (
+            "mp2020",
+            "error: \"mp2020\" takes energies to the scale \"MP2020\", and those of the hull (iron.csv) are on \"PBE\"\n\
+             hint: take a hull on \"MP2020\", or no correction",
+        ),
+        (
+            "mp-2020",
+            "error: \"mp-2020\" is no correction; known are none, mp2020 and mp2020-as-crystalformer\n\
+             hint: did you mean mp2020?",
+        ),
+    ] {
+        assert_refused(at, &[&query[..], &[name]].concat(), 2, sentence);
+    }
+    fs::write(at.join("s.jsonl"), STRUCTURES.lines().last().unwrap()).unwrap();
+    assert_refused(
+        at,
+        &query[..9],
+        2,
+        "error: s.jsonl: none of 1 structures is usable (row 1: unknown element \"Qq\")\n\
+         hint: the column `status` of out.csv says why",
+    );
+}
+
+/// The same numbers as of `temper score`, and corrected where the potential is said to be on another scale than the hull.
+#[test]
+fn structures_are_answered_with_a_potential() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let models = concat!(env!("CARGO_MANIFEST_DIR"), "/../models");
+    let (chgnet, hull) = (format!("{models}/chgnet-0.3.0"), format!("{models}/hulls/mp-chgnet.hull"));
+    fs::write(at.join("s.jsonl"), STRUCTURES).unwrap();
+    accepted(at, &["score", "s.jsonl", "--model", &chgnet, "--hull", &hull, "-o", "score.csv", "-q"]);
+    let query = |hull: &str, model: &str, correction: &str| {
+        let start = ["hull", "query", "--hull", hull, "--model", model, "--correction", correction];
+        temper(at, &[&start[..], &["--structures", "s.jsonl", "-o", "out.csv", "-q"]].concat())
+    };
+    let rows = |file: &str| -> Vec<HashMap<String, String>> {
+        csv::Reader::from_path(at.join(file)).unwrap().deserialize().collect::<Result<_, _>>().unwrap()
+    };
+    assert!(query(&hull, &chgnet, "none").status.success());
+    let (scored, found) = (rows("score.csv"), rows("out.csv"));
+    assert_eq!(scored.len(), found.len());
+    for (scored, found) in scored.iter().zip(&found) {
+        assert_eq!((&scored["e_hull"], &scored["status"]), (&found["e_above_hull"], &found["status"]));
+    }
+    let double = query(&hull, &chgnet, "mp2020");
+    let said = String::from_utf8_lossy(&double.stderr).into_owned();
+    assert_eq!(double.status.code(), Some(2), "{said}");
+    assert!(said.contains("on \"MP2020\" and the hull's on \"MP2020\"; set the correction to \"none\""), "{said}");
+
+    fs::copy(format!("{chgnet}/model.onnx"), at.join("pbe.onnx")).unwrap();
+    fs::write(at.join("pbe.toml"), "energy_reference = \"PBE\"\n").unwrap();
+    fs::write(at.join("iron.csv"), IRON_OXIDES).unwrap();
+    accepted(at, &["hull", "build", "--entries", "iron.csv", "--energy-reference", "MP2020", "-o", "x.hull", "-q"]);
+    let refused = query("x.hull", "pbe.onnx", "none");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.contains("the correction \"mp2020\" takes one to the other"), "{said}");
+    let bridged = query("x.hull", "pbe.onnx", "mp2020");
+    assert!(bridged.status.success(), "{}", String::from_utf8_lossy(&bridged.stderr));
+    let corrected = &rows("out.csv")[0];
+    assert_eq!(corrected["energy_per_atom"], found[0]["energy_per_atom"]);
+    let number = |column: &str| corrected[column].parse::<f64>().unwrap();
+    let expected = number("energy_per_atom") - 2.943 / 2.0 + 8.375;
+    assert!((number("correction") + 2.943).abs() < 1e-9 && (number("e_above_hull") - expected).abs() < 1e-9);
+    let score = ["score", "s.jsonl", "--model", "pbe.onnx", "--hull", "x.hull", "--correction", "mp2020"];
+    accepted(at, &[&score[..], &["-o", "score.csv", "-q"]].concat());
+    assert_eq!(rows("score.csv")[0]["e_hull"], corrected["e_above_hull"]);
+}
+
+/// Corrections of a file of structures as a user gets them, against pymatgen's.
+#[test]
+fn corrections_in_the_table_are_pymatgens() {
+    let Some(shared) = shared() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let golden = fs::read_to_string(shared.join("golden/mp2020_corrections.dev.jsonl")).unwrap();
+    let golden: Vec<Value> = golden.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let golden: Vec<&Value> = golden.iter().filter(|row| row["kind"] == "structure_entry").collect();
+    let row = |row: &&Value| {
+        let structure = &row["structure"];
+        json!({"id": row["row"], "lattice": structure["lattice"], "species": structure["species"],
+            "frac_coords": structure["frac_coords"], "energy": -1.0})
+    };
+    let lines: Vec<String> = golden.iter().map(|golden| row(golden).to_string()).collect();
+    fs::write(at.join("s.jsonl"), lines.join("\n")).unwrap();
+    let elements = "H Li Be B C N O F Na Mg Al Si P S Cl K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Rb Sr Y Zr Nb Mo Tc Ru Rh \
+        Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Ac Th Pa U Np Pu";
+    let entries: String = elements.split_whitespace().map(|symbol| format!("{symbol},0\n")).collect();
+    fs::write(at.join("e.csv"), format!("formula,energy_per_atom\n{entries}")).unwrap();
+    for (correction, column) in
+        [("mp2020", "total_correction"), ("mp2020-as-crystalformer", "crystalformer_generate_CSE_correction")]
+    {
+        let query = ["hull", "query", "--hull", "e.csv", "--structures", "s.jsonl", "-o", "out.csv", "-q"];
+        accepted(at, &[&query[..], &["--correction", correction]].concat());
+        let mut table = csv::Reader::from_path(at.join("out.csv")).unwrap();
+        let mut rows = 0;
+        for (found, golden) in table.records().zip(&golden) {
+            let found = found.unwrap();
+            assert_eq!((&found[0], &found[6]), (golden["row"].to_string().as_str(), "ok"));
+            let expected = golden[column].as_f64().unwrap();
+            assert!((found[3].parse::<f64>().unwrap() - expected).abs() < 1e-6, "{found:?}: {expected}");
+            rows += 1;
+        }
+        assert_eq!(rows, golden.len());
+    }
 }

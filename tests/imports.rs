@@ -59,6 +59,22 @@ fn what_belongs_to_one_module_is_named_nowhere_else() {
 }
 
 #[test]
+fn plugins_depend_on_nothing_of_ours_but_their_interface() {
+    let plugins = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugins");
+    let manifests = std::fs::read_dir(plugins).unwrap().map(|plugin| plugin.unwrap().path().join("Cargo.toml"));
+    let mut found = 0;
+    for manifest in manifests.filter(|manifest| manifest.is_file()) {
+        found += 1;
+        for line in std::fs::read_to_string(&manifest).unwrap().lines() {
+            let name = line.split(['.', '=', ' ']).next().unwrap();
+            let ours = name == "temper" || (name.starts_with("temper-") && name != "temper-plugin-api");
+            assert!(!ours, "{}: {line}", manifest.display());
+        }
+    }
+    assert!(found > 0, "{plugins} holds no plugin");
+}
+
+#[test]
 fn every_way_to_leave_a_module_is_seen() {
     let cases = [
         ("use crate::hull::Hull;", &["hull"][..]),

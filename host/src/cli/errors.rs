@@ -6,7 +6,7 @@ use crate::evaluate::GoldenError;
 use crate::hull::HullError;
 use crate::policy::{ImportError, LikelihoodError, ModelTomlError, ParameterError, PolicyDirectoryError};
 use crate::record::CheckpointError;
-use crate::reward::{ContractError, HullTermError, KnownError, ModelError};
+use crate::reward::{ContractError, CorrectionError, HullTermError, KnownError, ModelError};
 use crate::runtime;
 use crate::train::PretrainError;
 
@@ -84,6 +84,17 @@ impl From<HullTermError> for Failure {
         match error {
             HullTermError::Model(error) => error.into(),
             error => Self::from_error(Exit::Usage, &error),
+        }
+    }
+}
+
+impl From<CorrectionError> for Failure {
+    fn from(error: CorrectionError) -> Self {
+        let failure = Self::from_error(Exit::Usage, &error);
+        match error {
+            CorrectionError::Unknown { nearest: Some(nearest), .. } => failure.hint(format!("did you mean {nearest}?")),
+            CorrectionError::Unknown { nearest: None, .. } => failure,
+            CorrectionError::Hull { to, .. } => failure.hint(format!("take a hull on \"{to}\", or no correction")),
         }
     }
 }

@@ -12,8 +12,8 @@ use crate::config::{self, Config, Document, Finetune, Problem, Reward, Role, Spa
 use crate::hull::Hull;
 use crate::policy::{MODEL, ModelToml, PARAMETERS, Parameters, PolicyDirectory, Resources, SpaceGroupDistribution};
 use crate::reward::{
-    BuiltinTerm, ForceModel, ForceScale, ForceTerm, HullTerm, KnownCompositions, ModelOptions, Objective, OnFailure,
-    OnnxModel, Rewards, Sanity, Term, TermKind, WORST_E_HULL,
+    BuiltinTerm, Correction, ForceModel, ForceScale, ForceTerm, HullTerm, KnownCompositions, ModelOptions, Objective,
+    OnFailure, OnnxModel, Rewards, Sanity, Term, TermKind, WORST_E_HULL,
 };
 use crate::runtime::{Device, Runtime};
 use crate::train::{FinetuneSettings, Judgement, KlGradient};
@@ -159,10 +159,19 @@ impl Planner<'_> {
         Ok(hull)
     }
 
-    fn hull_term(&mut self, key: &str, potential: &Path, reference: &Path) -> Result<HullTerm, Failure> {
+    fn hull_term(
+        &mut self,
+        key: &str,
+        potential: &Path,
+        reference: &Path,
+        correction: &str,
+    ) -> Result<HullTerm, Failure> {
+        let key_of = format!("{key}.correction");
+        let correction: Correction =
+            correction.parse().map_err(|e| self.mistake(&key_of, format!("`{key_of}`: {e}")))?;
         let model = self.potential(&format!("{key}.potential"), potential)?;
         let hull = self.hull(&format!("{key}.reference"), reference)?;
-        let term = HullTerm::new(model, hull)?;
+        let term = HullTerm::new(model, hull, correction)?;
         if let Some(warning) = term.warning() {
             self.context.say(&format!("warning: {warning}"));
         }
@@ -211,7 +220,7 @@ impl Planner<'_> {
         let reference = judge.reference.as_ref().or(own);
         let reference =
             reference.ok_or_else(|| self.mistake("judge.hull", "`judge.hull.reference` is missing: name a hull"))?;
-        let kind = TermKind::Hull(self.hull_term("judge.hull", &judge.potential, reference)?);
+        let kind = TermKind::Hull(self.hull_term("judge.hull", &judge.potential, reference, &judge.correction)?);
         let term = Term { name: "e_hull".into(), kind, on_failure: OnFailure::Value(WORST_E_HULL), bound: None };
         Ok((Rewards::new(vec![term], Sanity::default()), judge.every.max(1)))
     }
@@ -220,15 +229,7 @@ impl Planner<'_> {
         let (kind, on_failure, role, bound) = match reward {
             Reward::Hull(term) => {
                 let key = format!("rewards.{name}.hull");
-                if term.correction != "none" {
-                    let message = format!(
-                        "`{key}.correction` is \"{}\", but this version knows only \"none\": CHGNet's energies \
-                         contain the MP2020 corrections already",
-                        term.correction
-                    );
-                    return Err(self.mistake(&format!("{key}.correction"), message));
-                }
-                let kind = TermKind::Hull(self.hull_term(&key, &term.potential, &term.reference)?);
+                let kind = TermKind::Hull(self.hull_term(&key, &term.potential, &term.reference, &term.correction)?);
                 (kind, term.on_failure, term.role, term.bound)
             }
             Reward::Force(term) => {

@@ -83,8 +83,9 @@ impl Lines {
     }
 
     fn set(&mut self, done: u64, total: u64) {
-        // Threads may report out of order.
-        (self.done, self.total) = (self.done.max(done), total);
+        // Threads may report out of order; another total is another piece of work.
+        self.done = if total == self.total { self.done.max(done) } else { done };
+        self.total = total;
         if self.last.elapsed() >= PAUSE {
             self.last = Instant::now();
             let of = if self.total > 0 { format!(" of {}", self.total) } else { String::new() };

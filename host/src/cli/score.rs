@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::{Context, Failure, Search, Table, hull};
 use crate::crystal::{Composition, Format, ReadError, Record, Structure, StructureWriter, read_structures};
 use crate::hull::Hull;
-use crate::reward::{ForceModel, HullTerm, OnnxModel, Response};
+use crate::reward::{Calculation, Correction, ForceModel, HullTerm, OnnxModel, Response, stability};
 
 /// Rows that are held in memory at a time.
 const CHUNK: usize = 1024;
@@ -38,6 +38,9 @@ pub struct Score {
     /// Receives the structures with the model's outputs, forces and stress: .jsonl or .extxyz, also with .gz (implies --forces)
     #[arg(long, value_name = "FILE")]
     forces_out: Option<PathBuf>,
+    /// What takes the model's energies to the hull's scale: none, mp2020 or mp2020-as-crystalformer
+    #[arg(long, value_name = "NAME", requires = "hull", default_value = "none")]
+    correction: String,
     /// Receives one row per structure
     #[arg(long, short, value_name = "CSV")]
     out: PathBuf,
@@ -46,10 +49,11 @@ pub struct Score {
 impl Score {
     pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
         let mut records = read_structures(&self.structures)?;
+        let correction: Correction = self.correction.parse()?;
         let search = Search::new(None);
         let model = Arc::new(context.open_model(&search.find("--model", &self.model)?)?);
         let hull = match &self.hull {
-            Some(path) => Some(open_hull(&search.find("--hull", path)?, &model, context)?),
+            Some(path) => Some(open_hull(&search.find("--hull", path)?, &model, correction, context)?),
             None => None,
         };
         let forces = match self.forces || self.forces_out.is_some() {
@@ -58,7 +62,7 @@ impl Score {
         };
         let mut structures_out = self.forces_out.as_deref().map(with_forces).transpose()?;
         say_left_out(&model, forces.is_some(), context);
-        let scorer = Scorer { quantities: model.quantities(), model: &model, hull, forces };
+        let scorer = Scorer { quantities: model.quantities(), model: &model, hull, correction, forces };
         let mut table = Table::create(&self.out, &scorer.columns())?;
         let progress = context.progress("structures", 0);
         let (mut rows, mut scored, mut first) = (0, 0, None);
@@ -102,10 +106,15 @@ impl Score {
     }
 }
 
-fn open_hull(path: &Path, model: &Arc<OnnxModel>, context: &Context) -> Result<Arc<Hull>, Failure> {
+fn open_hull(
+    path: &Path,
+    model: &Arc<OnnxModel>,
+    correction: Correction,
+    context: &Context,
+) -> Result<Arc<Hull>, Failure> {
     let hull = Arc::new(hull::open(path, context)?);
     // Refuses a hull on another energy scale or of another potential.
-    let term = HullTerm::new(Arc::clone(model), Arc::clone(&hull))?;
+    let term = HullTerm::new(Arc::clone(model), Arc::clone(&hull), correction)?;
     if let Some(warning) = term.warning() {
         context.say(&format!("warning: {warning}"));
     }
@@ -140,6 +149,7 @@ struct Scorer<'a> {
     model: &'a OnnxModel,
     quantities: Vec<&'a str>,
     hull: Option<Arc<Hull>>,
+    correction: Correction,
     forces: Option<ForceModel>,
 }
 
@@ -231,8 +241,8 @@ impl Scorer<'_> {
     fn above(&self, hull: &Hull, structure: &Structure, values: &[f64]) -> Result<f64, String> {
         let energy = self.quantities.iter().position(|quantity| *quantity == "energy").and_then(|i| values.get(i));
         let per_atom = energy.ok_or("the model gives no energy")? / structure.len() as f64;
-        let composition = Composition::of_structure(structure).map_err(|error| error.to_string())?;
-        Ok(hull.query(&composition, per_atom).map_err(|error| error.to_string())?.e_above_hull)
+        let found = stability(hull, self.correction, structure, &Calculation::default(), per_atom);
+        Ok(found.map_err(|failure| failure.to_string())?.above.e_above_hull)
     }
 }
 

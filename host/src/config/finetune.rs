@@ -198,6 +198,9 @@ pub struct JudgeHull {
     /// The hull of reference entries; absent: that of the one hull term.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reference: Option<PathBuf>,
+    /// Name of a correction to the energies, or `none`.
+    #[serde(default = "super::reward::none")]
+    pub correction: String,
     /// Steps between its verdicts.
     #[serde(default = "five")]
     pub every: usize,

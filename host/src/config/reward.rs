@@ -107,7 +107,7 @@ pub struct HullTerm {
     pub potential: PathBuf,
     /// The hull of reference entries.
     pub reference: PathBuf,
-    /// Name of a correction to the energies, or `none`.
+    /// Name of a correction to the energies (`mp2020`, `mp2020-as-crystalformer`), or `none`.
     #[serde(default = "none")]
     pub correction: String,
     /// What a failed crystal counts.
@@ -191,7 +191,7 @@ pub struct BuiltinTerm {
     pub bound: Option<Bound>,
 }
 
-fn none() -> String {
+pub(super) fn none() -> String {
     "none".to_owned()
 }
 

@@ -46,65 +46,131 @@ impl Hull {
         header: HullHeader,
         progress: Progress<'_>,
     ) -> Result<(Self, BuildReport), HullError> {
-        let mut report = BuildReport { given: entries.len(), ..BuildReport::default() };
-        let mut index = PhaseIndex::of_elements(&entries);
-        let mut levels = by_number_of_elements(group(entries, &index, &mut report), &mut report);
-        let total = levels.iter().flatten().map(|(_, phases)| phases.len()).sum();
-        let done = AtomicUsize::new(0);
-        for level in &mut levels {
-            let pruned: Vec<_> = std::mem::take(level)
-                .into_par_iter()
-                .map(|(system, phases)| {
-                    let examined = phases.len();
-                    let stable = stable_in(system, phases, &index)?;
-                    progress(done.fetch_add(examined, Ordering::Relaxed) + examined, total);
-                    Ok((system, examined - stable.len(), stable))
-                })
-                .collect::<Result<_, HullError>>()?;
-            for (system, unstable, stable) in pruned {
-                report.unstable += unstable;
-                if !stable.is_empty() {
-                    index.insert(system, stable);
-                }
-            }
-        }
-        report.kept = index.systems().map(|(_, phases)| phases.len()).sum();
-        Ok((Self::from_index(index, header, report.given), report))
+        let gathered = Gathered { given: entries.len(), entries, ..Gathered::default() };
+        gathered.build(header, progress)
     }
 }
 
-/// Entries of more than one element, by chemical system; those of one are in the index already.
-fn group(entries: Vec<Entry>, index: &PhaseIndex, report: &mut BuildReport) -> HashMap<Mask, Vec<Phase>> {
-    let mut systems: HashMap<Mask, Vec<Phase>> = HashMap::new();
-    let mut without_reference = BTreeSet::new();
-    for entry in entries {
-        if entry.composition().amounts().len() == 1 {
-            report.duplicates += 1;
-            continue;
+/// Entries on their way into a hull. Whenever many have come together they are pruned, so that memory is held by what may be
+/// stable and not by all that was read. That is exact: what is unstable among some entries is unstable among more.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    entries: Vec<Entry>,
+    given: usize,
+    /// Left out by earlier pruning.
+    duplicates: usize,
+    unstable: usize,
+    /// How many entries are left when nothing can be pruned; more than twice as many are worth another try.
+    floor: usize,
+}
+
+impl Gathered {
+    /// Adds entries, and prunes when more than `most` have come together.
+    ///
+    /// # Errors
+    /// As [`Hull::build`].
+    pub fn extend(&mut self, entries: Vec<Entry>, most: usize) -> Result<(), HullError> {
+        self.given += entries.len();
+        self.entries.extend(entries);
+        if self.entries.len() <= most.max(2 * self.floor) {
+            return Ok(());
         }
-        match index.formation(entry.composition(), entry.energy_per_atom()) {
-            Some(formation) => {
-                systems.entry(mask_of(entry.composition())).or_default().push(Phase { entry, formation });
-            }
-            None => {
-                report.unreachable += 1;
-                without_reference.extend(index.without_reference(entry.composition()));
+        let pruned = prune(std::mem::take(&mut self.entries), &|_, _| ())?;
+        self.duplicates += pruned.duplicates;
+        self.unstable += pruned.unstable;
+        // An element may have its entry later.
+        self.entries = pruned.index.into_entries().chain(pruned.unreachable).collect();
+        self.floor = self.entries.len();
+        Ok(())
+    }
+
+    /// Entries given so far.
+    pub fn given(&self) -> usize {
+        self.given
+    }
+
+    /// The hull of all entries.
+    ///
+    /// # Errors
+    /// As [`Hull::build`].
+    pub fn build(self, header: HullHeader, progress: Progress<'_>) -> Result<(Hull, BuildReport), HullError> {
+        let pruned = prune(self.entries, progress)?;
+        let missing = pruned.unreachable.iter().flat_map(|entry| pruned.index.without_reference(entry.composition()));
+        let report = BuildReport {
+            given: self.given,
+            duplicates: self.duplicates + pruned.duplicates,
+            unstable: self.unstable + pruned.unstable,
+            unreachable: pruned.unreachable.len(),
+            without_reference: missing.collect::<BTreeSet<_>>().into_iter().collect(),
+            kept: pruned.index.systems().map(|(_, phases)| phases.len()).sum(),
+        };
+        Ok((Hull::from_index(pruned.index, header, report.given), report))
+    }
+}
+
+/// What pruning leaves.
+struct Pruned {
+    /// The stable phases.
+    index: PhaseIndex,
+    duplicates: usize,
+    unstable: usize,
+    /// Entries with an element that has no elemental entry.
+    unreachable: Vec<Entry>,
+}
+
+fn prune(entries: Vec<Entry>, progress: Progress<'_>) -> Result<Pruned, HullError> {
+    let mut pruned =
+        Pruned { index: PhaseIndex::of_elements(&entries), duplicates: 0, unstable: 0, unreachable: Vec::new() };
+    let mut levels = by_number_of_elements(group(entries, &mut pruned), &mut pruned.duplicates);
+    let total = levels.iter().flatten().map(|(_, phases)| phases.len()).sum();
+    let done = AtomicUsize::new(0);
+    for level in &mut levels {
+        let stable: Vec<_> = std::mem::take(level)
+            .into_par_iter()
+            .map(|(system, phases)| {
+                let examined = phases.len();
+                let stable = stable_in(system, phases, &pruned.index)?;
+                progress(done.fetch_add(examined, Ordering::Relaxed) + examined, total);
+                Ok((system, examined - stable.len(), stable))
+            })
+            .collect::<Result<_, HullError>>()?;
+        for (system, unstable, stable) in stable {
+            pruned.unstable += unstable;
+            if !stable.is_empty() {
+                pruned.index.insert(system, stable);
             }
         }
     }
+    Ok(pruned)
+}
+
+/// Entries of more than one element, by chemical system; those of one are in the index already.
+fn group(entries: Vec<Entry>, pruned: &mut Pruned) -> HashMap<Mask, Vec<Phase>> {
+    let mut systems: HashMap<Mask, Vec<Phase>> = HashMap::new();
+    for entry in entries {
+        if entry.composition().amounts().len() == 1 {
+            pruned.duplicates += 1;
+            continue;
+        }
+        match pruned.index.formation(entry.composition(), entry.energy_per_atom()) {
+            Some(formation) => {
+                systems.entry(mask_of(entry.composition())).or_default().push(Phase { entry, formation });
+            }
+            None => pruned.unreachable.push(entry),
+        }
+    }
     // Of each element one entry is the reference; only the others were duplicates.
-    report.duplicates -= index.systems().count();
-    report.without_reference = without_reference.into_iter().collect();
+    pruned.duplicates -= pruned.index.systems().count();
     systems
 }
 
 /// Systems in order of their number of elements, with duplicates removed; element i is the systems of i elements.
-fn by_number_of_elements(systems: HashMap<Mask, Vec<Phase>>, report: &mut BuildReport) -> Vec<Vec<(Mask, Vec<Phase>)>> {
+fn by_number_of_elements(systems: HashMap<Mask, Vec<Phase>>, duplicates: &mut usize) -> Vec<Vec<(Mask, Vec<Phase>)>> {
     let mut levels: Vec<Vec<(Mask, Vec<Phase>)>> = Vec::new();
     for (system, mut phases) in systems {
         let before = phases.len();
         keep_lowest(&mut phases);
-        report.duplicates += before - phases.len();
+        *duplicates += before - phases.len();
         let level = system.count_ones() as usize;
         if levels.len() <= level {
             levels.resize_with(level + 1, Vec::new);
@@ -142,4 +208,57 @@ fn stable_in(system: Mask, phases: Vec<Phase>, index: &PhaseIndex) -> Result<Vec
         })
         .collect::<Result<Vec<bool>, HullError>>()?;
     Ok(candidates.into_iter().zip(on_hull).filter_map(|(phase, stable)| stable.then_some(phase)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::query::tests::entry;
+    use super::*;
+
+    /// All compounds of small amounts of a few elements, with energies that repeat and tie; an element comes last.
+    fn many() -> Vec<Entry> {
+        let mut entries = Vec::new();
+        for n in 0..600usize {
+            let amounts = [n % 5, n / 5 % 4, n / 20 % 3, n / 60 % 2];
+            let symbols = ["Li", "Fe", "P", "O"].iter().zip(amounts).filter(|(_, amount)| *amount > 0);
+            let formula: String = symbols.map(|(symbol, amount)| format!("{symbol}{amount}")).collect();
+            if formula.is_empty() || formula.starts_with('O') {
+                continue;
+            }
+            entries.push(entry(&formula, -((n * 7919 % 101) as f64) / 50.0));
+        }
+        entries.push(entry("NaCl", -3.0));
+        entries.push(entry("O2", -0.25));
+        entries
+    }
+
+    #[test]
+    fn pruning_on_the_way_changes_no_hull() {
+        let (whole, all) = Hull::build(many(), HullHeader::default(), &|_, _| ()).unwrap();
+        assert_eq!(all.given, all.kept + all.unstable + all.duplicates + all.unreachable);
+        assert!(all.kept > 4 && all.unstable > 0 && all.duplicates > 0);
+        for (chunk, most) in [(1, 3), (7, 20), (50, 100), (1000, 1)] {
+            let mut gathered = Gathered::default();
+            for part in many().chunks(chunk) {
+                gathered.extend(part.to_vec(), most).unwrap();
+            }
+            let (hull, report) = gathered.build(HullHeader::default(), &|_, _| ()).unwrap();
+            assert_eq!(hull.entries(), whole.entries(), "{chunk} {most}");
+            assert_eq!((report.given, report.kept, report.unreachable), (all.given, all.kept, 1));
+            assert_eq!(report.without_reference, all.without_reference);
+            assert_eq!(report.unstable + report.duplicates, all.unstable + all.duplicates);
+        }
+    }
+
+    #[test]
+    fn memory_is_held_by_what_may_be_stable() {
+        let mut gathered = Gathered::default();
+        gathered.extend(vec![entry("Li", 0.0), entry("O", 0.0), entry("Li2O", -1.0)], 10).unwrap();
+        for n in 1..1000 {
+            let formula = format!("Li{n}O");
+            gathered.extend(vec![entry(&formula, 0.5), entry("Li2O", -0.5)], 10).unwrap();
+            assert!(gathered.entries.len() <= 12, "{}", gathered.entries.len());
+        }
+        assert_eq!(gathered.given(), 2001);
+    }
 }

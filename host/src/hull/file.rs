@@ -1,4 +1,4 @@
-//! The compact file of a built hull, and opening whatever a user names as a hull.
+//! The compact file of a built hull.
 //!
 //! # The `.hull` format, version 1
 //! ```text
@@ -13,90 +13,18 @@
 
 use std::collections::HashMap;
 use std::io::{BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::index::{Phase, PhaseIndex, mask_of};
-use super::read::{Format, format_of};
-use super::{BuildReport, Check, Entry, Hull, HullError, HullHeader, Progress, RejectedRow, read_entries};
+use super::{Check, Entry, Hull, HullError, HullHeader};
 use crate::atomic::write_atomically;
 use crate::crystal::{Composition, Element, Lattice, Structure};
 
 const MAGIC: &str = "temper-hull ";
 const VERSION: &str = "1";
-
-/// A hull and how it was come by.
-#[derive(Debug)]
-pub struct OpenedHull {
-    /// The hull.
-    pub hull: Hull,
-    /// What it was made from.
-    pub source: HullSource,
-}
-
-/// What a hull was made from.
-#[derive(Clone, Debug, PartialEq)]
-pub enum HullSource {
-    /// A hull file.
-    Hull,
-    /// A table or JSON file of entries, pruned just now.
-    Entries {
-        /// Rows that were no entries.
-        rejected: Vec<RejectedRow>,
-        /// What became of the others.
-        report: BuildReport,
-    },
-}
-
-/// Opens a hull file, or builds a hull from a file of entries (see [`read_entries`]); told apart by content. A hull made
-/// from entries has no energy reference.
-///
-/// # Errors
-/// Those of [`Hull::load`], [`read_entries`] and [`Hull::build`].
-pub fn open_hull(path: &Path, progress: Progress<'_>) -> Result<OpenedHull, HullError> {
-    if format_of(path)? == Format::Hull {
-        return Ok(OpenedHull { hull: Hull::load(path)?, source: HullSource::Hull });
-    }
-    let read = read_entries(path)?;
-    let header = HullHeader { source: path.display().to_string(), ..HullHeader::default() };
-    let (hull, report) = Hull::build(read.entries, header, progress)?;
-    Ok(OpenedHull { hull, source: HullSource::Entries { rejected: read.rejected, report } })
-}
-
-/// A hull built from files and saved.
-#[derive(Debug)]
-pub struct BuiltHull {
-    /// The hull.
-    pub hull: Hull,
-    /// What building made of the entries.
-    pub report: BuildReport,
-    /// Rows that were no entries, of each file.
-    pub rejected: Vec<(PathBuf, Vec<RejectedRow>)>,
-}
-
-/// Reads entries from files, builds one hull of all of them and saves it.
-///
-/// # Errors
-/// Those of [`read_entries`], [`Hull::build`] and [`Hull::save`].
-pub fn build_file(
-    inputs: &[PathBuf],
-    header: HullHeader,
-    output: &Path,
-    progress: Progress<'_>,
-) -> Result<BuiltHull, HullError> {
-    let mut entries = Vec::new();
-    let mut rejected = Vec::new();
-    for input in inputs {
-        let read = read_entries(input)?;
-        entries.extend(read.entries);
-        rejected.push((input.clone(), read.rejected));
-    }
-    let (hull, report) = Hull::build(entries, header, progress)?;
-    hull.save(output)?;
-    Ok(BuiltHull { hull, report, rejected })
-}
 
 /// Does a file begin as hull files do?
 pub(super) fn is_hull(beginning: &[u8]) -> bool {
@@ -285,6 +213,7 @@ impl Payload<'_> {
 #[cfg(test)]
 mod tests {
     use super::super::query::tests::{entry, hull_of};
+    use super::super::read_entries;
     use super::*;
 
     fn example() -> Hull {
@@ -321,22 +250,6 @@ mod tests {
                 .starts_with(format!("temper-hull 1 {}\n", loaded.sha256().unwrap()).as_bytes())
         );
         assert_eq!(read_entries(&path).unwrap().entries.len(), loaded.entries().len());
-    }
-
-    #[test]
-    fn several_files_become_one_hull() {
-        let folder = tempfile::tempdir().unwrap();
-        let [elements, compounds, output] =
-            ["elements.json", "compounds.csv", "both.hull"].map(|n| folder.path().join(n));
-        let json =
-            r#"{"Na": {"composition": {"Na": 2}, "energy": -2.6}, "Cl": {"composition": {"Cl": 1}, "energy": -1.8}}"#;
-        std::fs::write(&elements, json).unwrap();
-        std::fs::write(&compounds, "formula,energy_per_atom\nNaCl,-3.4\nNaX,-1\n").unwrap();
-        let header = HullHeader { source: "both".into(), ..HullHeader::default() };
-        let built = build_file(&[elements, compounds], header, &output, &|_, _| ()).unwrap();
-        assert_eq!((built.report.given, built.report.kept), (3, 3));
-        assert_eq!(built.rejected.iter().map(|(_, rows)| rows.len()).collect::<Vec<_>>(), [0, 1]);
-        assert_eq!(open_hull(&output, &|_, _| ()).unwrap().hull.entries(), built.hull.entries());
     }
 
     #[test]

@@ -53,6 +53,11 @@ impl PhaseIndex {
         self.systems.iter()
     }
 
+    /// All entries, in no order.
+    pub fn into_entries(self) -> impl Iterator<Item = Entry> {
+        self.systems.into_values().flatten().map(|phase| phase.entry)
+    }
+
     /// The elemental phase of an element.
     pub fn reference(&self, element: Element) -> Option<&Phase> {
         self.systems.get(&bit(element))?.first()

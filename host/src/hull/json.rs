@@ -6,19 +6,27 @@ use std::io::Read;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::{Entry, ReadEntries};
+use super::Entry;
+use super::read::Sink;
 use crate::crystal::{Composition, Element};
 
 /// Reads every entry of a document (its shapes: [`super::read_entries`]). Only a broken document is an error.
-pub(super) fn read_json(document: impl Read, found: &mut ReadEntries) -> Result<(), serde_json::Error> {
+pub(super) fn read_json(document: impl Read, sink: Sink<'_>) -> Result<(), serde_json::Error> {
     let mut document = serde_json::Deserializer::from_reader(document);
-    Node { found, place: Place::Document }.deserialize(&mut document)?;
+    let mut rows = Rows { sink, count: 0 };
+    Node { rows: &mut rows, place: Place::Document }.deserialize(&mut document)?;
     document.end()
 }
 
+/// Where entries go, and how many rows have gone there.
+struct Rows<'a> {
+    sink: Sink<'a>,
+    count: u64,
+}
+
 /// A JSON value, by the place where it stands.
-struct Node<'a> {
-    found: &'a mut ReadEntries,
+struct Node<'a, 'b> {
+    rows: &'a mut Rows<'b>,
     place: Place,
 }
 
@@ -34,14 +42,14 @@ enum Place {
     Perhaps,
 }
 
-impl Node<'_> {
-    fn inner(&mut self, place: Place) -> Node<'_> {
-        Node { found: self.found, place }
+impl<'b> Node<'_, 'b> {
+    fn inner(&mut self, place: Place) -> Node<'_, 'b> {
+        Node { rows: self.rows, place }
     }
 
     fn push(self, entry: Result<Entry, String>) {
-        let row = (self.found.entries.len() + self.found.rejected.len()) as u64 + 1;
-        self.found.push(row, entry);
+        self.rows.count += 1;
+        (self.rows.sink)(self.rows.count, entry);
     }
 
     /// A text, number, truth value or null.
@@ -59,7 +67,7 @@ impl Node<'_> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Node<'_> {
+impl<'de> DeserializeSeed<'de> for Node<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -67,7 +75,7 @@ impl<'de> DeserializeSeed<'de> for Node<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Node<'_> {
+impl<'de> Visitor<'de> for Node<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -202,6 +202,31 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_subset_of_the_elements_is_answered_as_by_its_own_hull() {
+        let others = [entry("Fe", -8.0), entry("Fe2O3", -7.0), entry("LiFeO2", -6.5), entry("LiFe", -5.5)];
+        let (alone, all) = (hull_of(lithium_oxides()), hull_of([lithium_oxides(), others.to_vec()].concat()));
+        for formula in ["Li", "O2", "Li2O", "LiO2", "Li7O3", "LiO9"] {
+            let (a, b) = (above(&alone, formula, -4.0), above(&all, formula, -4.0));
+            assert!((a.e_above_hull - b.e_above_hull).abs() < 1e-12, "{formula}");
+            assert_eq!(a.decomposition_text(), b.decomposition_text());
+        }
+        // Elements alone are a hull too, and a formula that repeats an element is that element.
+        let elements = hull_of(vec![entry("Fe", -8.0), entry("Fe4", -8.0), entry("Fe58", -7.9)]);
+        assert_eq!(elements.info().phases, 1);
+        assert_eq!(above(&elements, "Fe3", -7.5).e_above_hull, 0.5);
+    }
+
+    #[test]
+    fn equal_entries_count_once_and_the_first_stays() {
+        let twice = |id: &str| Entry::new("FeO".parse().unwrap(), -2.0, id).unwrap();
+        let entries = vec![entry("Fe", 0.0), entry("O2", 0.0), twice("first"), twice("second"), entry("Fe2O2", -2.0)];
+        let (hull, report) = Hull::build(entries, HullHeader::default(), &|_, _| ()).unwrap();
+        assert_eq!((report.given, report.duplicates, report.kept), (5, 2, 3));
+        assert!(hull.entries().iter().any(|entry| entry.id() == "first"));
+        assert_eq!(above(&hull, "FeO", -2.0).e_above_hull, 0.0);
+    }
+
+    #[test]
     fn every_element_at_once() {
         let all: String = (1..=118).filter_map(Element::from_number).map(|e| e.symbol()).collect();
         let elements = (1..=118).filter_map(Element::from_number).map(|e| entry(e.symbol(), -f64::from(e.number())));

@@ -1,7 +1,7 @@
 //! Entries from tables and from pymatgen's JSON, plain or compressed (gzip, bzip2).
 //!
 //! The kind of a file is told by its content, not by its name. JSON is streamed: of a ComputedStructureEntry the structure is
-//! skipped over, so that files of millions of entries need no more memory than their compositions and energies do.
+//! skipped over and never held.
 
 use std::fmt;
 use std::fs::File;
@@ -18,8 +18,29 @@ pub struct ReadEntries {
     /// The entries, in the file's order.
     pub entries: Vec<Entry>,
     /// Rows that could not be used; never dropped silently.
-    pub rejected: Vec<RejectedRow>,
+    pub rejected: Rejected,
 }
+
+/// Rows that are no entries: all are counted, the first are named.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rejected {
+    /// The first 1000.
+    pub first: Vec<RejectedRow>,
+    /// All.
+    pub count: usize,
+}
+
+impl Rejected {
+    pub(super) fn push(&mut self, row: u64, reason: String) {
+        self.count += 1;
+        if self.first.len() < MOST_NAMED {
+            self.first.push(RejectedRow { row, reason });
+        }
+    }
+}
+
+/// Rejected rows that are held.
+const MOST_NAMED: usize = 1000;
 
 /// A row that is no entry.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,18 +68,34 @@ impl fmt::Display for RejectedRow {
 /// bad rows are reported in [`ReadEntries::rejected`].
 pub fn read_entries(path: &Path) -> Result<ReadEntries, HullError> {
     let mut found = ReadEntries::default();
-    match format_of(path)? {
-        Format::Hull => found.entries = super::Hull::load(path)?.entries().into_iter().cloned().collect(),
-        Format::Json => {
-            read_json(open(path)?, &mut found).map_err(|source| HullError::Json { path: path.into(), source })?
-        }
-        Format::Table => read_table(path, &mut found)?,
-    }
+    read_rows(path, &mut |row, entry| match entry {
+        Ok(entry) => found.entries.push(entry),
+        Err(reason) => found.rejected.push(row, reason),
+    })?;
     if found.entries.is_empty() {
-        let first = found.rejected.first().map(RejectedRow::to_string);
-        return Err(HullError::NoEntries { path: path.into(), first });
+        return Err(no_entries(path, &found.rejected));
     }
     Ok(found)
+}
+
+/// Takes the rows of a file one by one: the number of the row, and its entry or why it is none.
+pub(super) type Sink<'a> = &'a mut dyn FnMut(u64, Result<Entry, String>);
+
+/// Reads a file as [`read_entries`] does, holding one row at a time.
+pub(super) fn read_rows(path: &Path, sink: Sink<'_>) -> Result<(), HullError> {
+    match format_of(path)? {
+        Format::Hull => {
+            let hull = super::Hull::load(path)?;
+            (1..).zip(hull.entries()).for_each(|(row, entry)| sink(row, Ok(entry.clone())));
+            Ok(())
+        }
+        Format::Json => read_json(open(path)?, sink).map_err(|source| HullError::Json { path: path.into(), source }),
+        Format::Table => read_table(path, sink),
+    }
+}
+
+pub(super) fn no_entries(path: &Path, rejected: &Rejected) -> HullError {
+    HullError::NoEntries { path: path.into(), first: rejected.first.first().map(RejectedRow::to_string) }
 }
 
 /// What a file is, by its first bytes.
@@ -95,16 +132,6 @@ pub(super) fn open(path: &Path) -> Result<Opened, HullError> {
         Ok(BufReader::with_capacity(1 << 16, reader))
     };
     open().map_err(|e| HullError::read(path, e))
-}
-
-impl ReadEntries {
-    /// Takes a row's entry, or the reason why it is none.
-    pub(super) fn push(&mut self, row: u64, entry: Result<Entry, String>) {
-        match entry {
-            Ok(entry) => self.entries.push(entry),
-            Err(reason) => self.rejected.push(RejectedRow { row, reason }),
-        }
-    }
 }
 
 /// Places of the columns of a table of formulas and energies.
@@ -153,12 +180,12 @@ pub(super) fn table(path: &Path) -> Result<csv::Reader<Opened>, HullError> {
     Ok(csv::ReaderBuilder::new().flexible(true).from_reader(open(path)?))
 }
 
-fn read_table(path: &Path, found: &mut ReadEntries) -> Result<(), HullError> {
+fn read_table(path: &Path, sink: Sink<'_>) -> Result<(), HullError> {
     let mut reader = table(path)?;
     let columns = Columns::find(reader.byte_headers().map_err(|e| HullError::read(path, e.into()))?, path)?;
     let mut row = csv::ByteRecord::new();
     while reader.read_byte_record(&mut row).map_err(|e| HullError::read(path, e.into()))? {
-        found.push(row.position().map_or(0, csv::Position::line), columns.entry(&row));
+        sink(row.position().map_or(0, csv::Position::line), columns.entry(&row));
     }
     Ok(())
 }
@@ -184,7 +211,7 @@ mod tests {
         let found = read(table.as_bytes()).unwrap();
         assert_eq!(summary(&found), [("Fe2O3".into(), -1.5), ("Fe".into(), -2.0)]);
         assert_eq!(found.entries[1].id(), "e");
-        let rejected: Vec<_> = found.rejected.iter().map(ToString::to_string).collect();
+        let rejected: Vec<_> = found.rejected.first.iter().map(ToString::to_string).collect();
         assert_eq!(
             rejected,
             [
@@ -228,7 +255,7 @@ mod tests {
             let found = read(document.as_bytes()).unwrap();
             assert_eq!(summary(&found), expected, "{document}");
             assert_eq!((found.entries[0].id(), found.entries[1].id()), ("mp-1", "5"));
-            assert!(found.rejected.is_empty());
+            assert_eq!(found.rejected.count, 0);
         }
         let mut packed = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
         packed.write_all(format!("[{iron}, {oxygen}]").as_bytes()).unwrap();
@@ -238,13 +265,20 @@ mod tests {
     }
 
     #[test]
+    fn many_bad_rows_are_counted_and_the_first_named() {
+        let table = format!("formula,energy_per_atom\nFe,1\n{}", "Xx,1\n".repeat(3 * MOST_NAMED));
+        let rejected = read(table.as_bytes()).unwrap().rejected;
+        assert_eq!((rejected.count, rejected.first.len()), (3 * MOST_NAMED, MOST_NAMED));
+    }
+
+    #[test]
     fn bad_json_entries_are_reported() {
         let document = r#"[{"composition": {"Fe": 1}, "energy": -8.0}, 3, [1], {"energy": 1, "entry_id": "mp-2"},
             {"composition": {"Fe": 1}, "energy": "x"}, {"composition": {"Fe": -1}, "energy": 1},
             {"composition": {"Fe": 1}, "energy": 1, "energy_adjustments": [{"value": 1}]}]"#;
         let found = read(document.as_bytes()).unwrap();
         assert_eq!(found.entries.len(), 1);
-        let rejected: Vec<_> = found.rejected.iter().map(ToString::to_string).collect();
+        let rejected: Vec<_> = found.rejected.first.iter().map(ToString::to_string).collect();
         assert_eq!(
             rejected,
             [

@@ -80,6 +80,9 @@ pub enum Failure {
     /// An element without known oxidation states.
     #[error("SMACT's tables have no oxidation state of {0}")]
     Oxidation(Element),
+    /// The energy cannot be brought to the hull's scale.
+    #[error("{0}")]
+    Correction(String),
 }
 
 impl Failure {
@@ -99,6 +102,7 @@ impl Failure {
             Self::Hull(_) => "not on the hull's elements",
             Self::Symmetry(_) => "no symmetry",
             Self::Oxidation(_) => "no oxidation state",
+            Self::Correction(_) => "no correction",
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::{Failure, ModelError, OnnxModel, Sanity};
+use super::{Calculation, Correction, Failure, ModelError, OnnxModel, Sanity};
 use crate::crystal::{Composition, Structure};
 use crate::hull::{Above, Hull};
 
@@ -15,18 +15,21 @@ pub const WORST_E_HULL: f64 = 10.0;
 /// Largest difference between a stored energy and the potential's, eV/atom. Float32 on another device stays below 1e-4.
 const CHECK_TOLERANCE: f64 = 1e-3;
 
-/// A potential and the hull against which its energies are measured.
+/// A potential, the hull against which its energies are measured, and what takes them to the hull's scale.
 #[derive(Clone, Debug)]
 pub struct HullTerm {
     model: Arc<OnnxModel>,
     hull: Arc<Hull>,
+    correction: Correction,
 }
 
 /// A crystal's energy and its distance from the hull.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stability {
-    /// The potential's energy, eV/atom.
+    /// The energy before its correction, eV/atom.
     pub energy_per_atom: f64,
+    /// The correction, eV per cell.
+    pub correction: f64,
     /// Energy above hull and the mixture that the crystal would decompose into.
     pub above: Above,
 }
@@ -52,8 +55,8 @@ pub enum HullTermError {
     },
     /// Energies on different scales.
     #[error(
-        "{model}: its energies are on the scale \"{potential}\", those of the hull ({source_text}) on \"{hull}\"; take a hull \
-         on \"{potential}\", for instance one built with this potential by `temper hull build`"
+        "{model}: its energies are on the scale \"{potential}\", those of the hull ({source_text}) on \"{hull}\"; {}",
+        bridge(potential, hull)
     )]
     Reference {
         /// The model's file.
@@ -64,6 +67,24 @@ pub enum HullTermError {
         hull: String,
         /// Where the hull's entries come from.
         source_text: String,
+    },
+    /// A correction of other energies than the potential's, or to another scale than the hull's.
+    #[error(
+        "{model}: the correction \"{}\" takes energies {}, but the potential's are on \"{potential}\" and the hull's on \
+         \"{hull}\"; {}",
+        correction.name(),
+        correction.scales().map_or_else(String::new, |(from, to)| format!("from the scale {from:?} to {to:?}")),
+        if potential == hull { "set the correction to \"none\"" } else { "take a potential and a hull on these scales" }
+    )]
+    Correction {
+        /// The model's file.
+        model: String,
+        /// The correction.
+        correction: Correction,
+        /// The potential's energy reference.
+        potential: String,
+        /// The hull's energy reference, or that it states none.
+        hull: String,
     },
     /// The hull was built with another potential, or this one does not run as it should.
     #[error(
@@ -86,31 +107,24 @@ impl HullTerm {
     /// # Errors
     /// Any [`HullTermError`]. A hull that does not say on which scale its energies are is taken as it is: see
     /// [`HullTerm::warning`].
-    pub fn new(model: Arc<OnnxModel>, hull: Arc<Hull>) -> Result<Self, HullTermError> {
+    pub fn new(model: Arc<OnnxModel>, hull: Arc<Hull>, correction: Correction) -> Result<Self, HullTermError> {
         model.quantity(Some("energy"))?;
-        let contract = model.contract();
-        let path = || contract.path.display().to_string();
-        match (&contract.energy_reference, &hull.header().energy_reference) {
-            (None, Some(hull)) => {
-                let sidecar = contract.path.with_extension("toml").display().to_string();
-                return Err(HullTermError::NoReference { model: path(), hull: hull.clone(), sidecar });
-            }
-            (Some(potential), Some(reference)) if potential != reference => {
-                let (potential, hull_reference) = (potential.clone(), reference.clone());
-                let source_text = hull.header().source.clone();
-                return Err(HullTermError::Reference { model: path(), potential, hull: hull_reference, source_text });
-            }
-            _ => {}
-        }
-        let term = Self { model, hull };
+        check_scales(&model, &hull, correction)?;
+        let term = Self { model, hull, correction };
         term.check()?;
         Ok(term)
     }
 
+    /// The stored energies are on the hull's scale, so they are compared with corrected ones.
     fn check(&self) -> Result<(), HullTermError> {
         let checks = &self.hull.header().checks;
         let structures: Vec<&Structure> = checks.iter().map(|check| &check.structure).collect();
-        for (check, energy) in checks.iter().zip(self.energies(&structures)) {
+        let corrected = |(energy, structure): (Result<f64, Failure>, &&Structure)| -> Result<f64, Failure> {
+            let correction = self.correction.of(structure, &Calculation::default())?;
+            Ok(energy? + correction / structure.len() as f64)
+        };
+        let energies: Vec<_> = self.energies(&structures).into_iter().zip(&structures).map(corrected).collect();
+        for (check, energy) in checks.iter().zip(energies) {
             let stored = check.energy_per_atom;
             let found = match energy {
                 Ok(energy) if (energy - stored).abs() <= CHECK_TOLERANCE => continue,
@@ -136,7 +150,9 @@ impl HullTerm {
         let header = self.hull.header();
         header.energy_reference.is_none().then(|| {
             let source = &header.source;
-            format!("the hull ({source}) does not say which energy reference it has; the potential's is assumed")
+            let assumed =
+                self.correction.scales().map_or_else(|| "the potential's".to_owned(), |(_, to)| format!("{to:?}"));
+            format!("the hull ({source}) does not say which energy reference it has; {assumed} is assumed")
         })
     }
 
@@ -151,13 +167,8 @@ impl HullTerm {
     pub fn stabilities(&self, structures: &[&Structure]) -> Vec<Result<Stability, Failure>> {
         let energies = self.energies(structures);
         let rows = energies.into_par_iter().zip(structures.par_iter());
-        rows.map(|(energy, structure)| self.stability(structure, energy?)).collect()
-    }
-
-    fn stability(&self, structure: &Structure, energy_per_atom: f64) -> Result<Stability, Failure> {
-        let composition = Composition::of_structure(structure).map_err(|e| Failure::Hull(e.to_string()))?;
-        let above = self.hull.query(&composition, energy_per_atom).map_err(|e| Failure::Hull(e.to_string()))?;
-        Ok(Stability { energy_per_atom, above })
+        let said = Calculation::default();
+        rows.map(|(energy, s)| stability(&self.hull, self.correction, s, &said, energy?)).collect()
     }
 
     /// The reward term: energy above hull, eV/atom, believed within `sanity`'s bound and clipped to at most
@@ -166,6 +177,54 @@ impl HullTerm {
         let believe = |row: Result<Stability, Failure>| Ok(sanity.believe(row?.above.e_above_hull)?.min(WORST_E_HULL));
         self.stabilities(structures).into_iter().map(believe).collect()
     }
+}
+
+/// Corrects an energy (eV/atom) and measures it against a hull.
+///
+/// # Errors
+/// [`Failure::Correction`] for an energy that cannot be corrected, [`Failure::Hull`] where the hull has no answer.
+pub fn stability(
+    hull: &Hull,
+    correction: Correction,
+    structure: &Structure,
+    calculation: &Calculation,
+    energy_per_atom: f64,
+) -> Result<Stability, Failure> {
+    let composition = Composition::of_structure(structure).map_err(|e| Failure::Hull(e.to_string()))?;
+    let correction = correction.of(structure, calculation)?;
+    let corrected = energy_per_atom + correction / structure.len() as f64;
+    let above = hull.query(&composition, corrected).map_err(|e| Failure::Hull(e.to_string()))?;
+    Ok(Stability { energy_per_atom, correction, above })
+}
+
+/// Refuses a potential and a hull that a correction does not bring to one scale.
+fn check_scales(model: &OnnxModel, hull: &Hull, correction: Correction) -> Result<(), HullTermError> {
+    let contract = model.contract();
+    let path = || contract.path.display().to_string();
+    let (reference, source_text) = (hull.header().energy_reference.as_ref(), hull.header().source.clone());
+    let Some(potential) = contract.energy_reference.clone() else {
+        let Some(hull) = reference else { return Ok(()) };
+        let hull = correction.scales().map_or_else(|| hull.clone(), |(from, _)| from.to_owned());
+        let sidecar = contract.path.with_extension("toml").display().to_string();
+        return Err(HullTermError::NoReference { model: path(), hull, sidecar });
+    };
+    let after = correction.scale_after(&potential);
+    if after.is_some_and(|after| reference.is_none_or(|reference| reference == after)) {
+        return Ok(());
+    }
+    let hull = reference.cloned().unwrap_or_else(|| "no stated scale".to_owned());
+    Err(match correction {
+        Correction::None => HullTermError::Reference { model: path(), potential, hull, source_text },
+        _ => HullTermError::Correction { model: path(), correction, potential, hull },
+    })
+}
+
+/// What to do about a potential and a hull on different scales.
+fn bridge(potential: &str, hull: &str) -> String {
+    if let Some(correction) = Correction::between(potential, hull) {
+        return format!("the correction \"{}\" takes one to the other", correction.name());
+    }
+    format!("take a hull on \"{potential}\", for instance one built with this potential by `temper hull build`")
 }
 
 #[cfg(test)]
@@ -201,7 +260,8 @@ mod tests {
         let rows = json_lines(&shared().unwrap().join("golden/mlip.dev.jsonl"));
         let rows = &rows[..10];
         let structures: Vec<Structure> = rows.iter().map(structure).collect();
-        let term = HullTerm::new(Arc::clone(&model), flat_hull(&structures, header(Some("MP2020")))).unwrap();
+        let term = HullTerm::new(Arc::clone(&model), flat_hull(&structures, header(Some("MP2020"))), Correction::None)
+            .unwrap();
         let refs: Vec<&Structure> = structures.iter().collect();
         for ((row, s), found) in rows.iter().zip(&structures).zip(term.stabilities(&refs)) {
             let expected = row["chgnet"]["energy"].as_f64().unwrap() / s.len() as f64;
@@ -212,10 +272,47 @@ mod tests {
         assert!(values.iter().all(|v| matches!(v, Err(Failure::BelowHull { .. }))), "{values:?}");
         let unbound = Sanity { e_hull: f64::NEG_INFINITY, ..Sanity::default() };
         assert!(term.values(&refs, &unbound).iter().all(Result::is_ok));
-        let other = HullTerm::new(model, flat_hull(&structures[..1], header(None))).unwrap();
+        let other = HullTerm::new(model, flat_hull(&structures[..1], header(None)), Correction::None).unwrap();
         assert!(other.warning().unwrap().contains("does not say which energy reference"));
         let missing = other.stabilities(&refs);
         assert!(missing.iter().any(|row| matches!(row, Err(Failure::Hull(reason)) if reason.contains("no reference"))));
+    }
+
+    #[test]
+    fn a_correction_takes_energies_to_the_hulls_scale() {
+        let Some(shared) = shared() else { return };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pbe.onnx");
+        std::fs::copy(shared.join("models/chgnet-0.3.0-fast.onnx"), &path).unwrap();
+        std::fs::write(path.with_extension("toml"), "energy_reference = \"PBE\"\n").unwrap();
+        let options = ModelOptions { threads: 1, ..ModelOptions::default() };
+        let model = Arc::new(OnnxModel::open(&runtime(), &path, options).unwrap());
+        let rows = json_lines(&shared.join("golden/mlip.dev.jsonl"));
+        let structures: Vec<Structure> = rows[..10].iter().map(structure).collect();
+        let refs: Vec<&Structure> = structures.iter().collect();
+        let term = |reference, correction| {
+            HullTerm::new(Arc::clone(&model), flat_hull(&structures, header(reference)), correction)
+        };
+        let plain = term(Some("PBE"), Correction::None).unwrap().stabilities(&refs);
+        for reference in [Some("MP2020"), None] {
+            let corrected = term(reference, Correction::Mp2020).unwrap();
+            assert_eq!(corrected.warning().is_some(), reference.is_none());
+            let mut moved = 0;
+            for ((plain, corrected), s) in plain.iter().zip(corrected.stabilities(&refs)).zip(&structures) {
+                let (plain, corrected) = (plain.clone().unwrap(), corrected.unwrap());
+                let expected = Correction::Mp2020.of(s, &Calculation::default()).unwrap();
+                moved += usize::from(expected != 0.0);
+                assert_eq!((corrected.energy_per_atom, corrected.correction), (plain.energy_per_atom, expected));
+                let difference = corrected.above.e_above_hull - plain.above.e_above_hull;
+                assert!((difference - expected / s.len() as f64).abs() < 1e-9);
+            }
+            assert!(moved > 0);
+        }
+        let refused = |reference, correction| term(reference, correction).unwrap_err().to_string();
+        let unbridged = refused(Some("MP2020"), Correction::None);
+        assert!(unbridged.ends_with("the correction \"mp2020\" takes one to the other"), "{unbridged}");
+        let needless = refused(Some("PBE"), Correction::Mp2020);
+        assert!(needless.ends_with("set the correction to \"none\""), "{needless}");
     }
 
     #[test]
@@ -225,7 +322,8 @@ mod tests {
         let structures: Vec<Structure> = rows[..1].iter().map(structure).collect();
         let stored = rows[0]["chgnet"]["energy"].as_f64().unwrap() / structures[0].len() as f64;
         let refused = |header: HullHeader| {
-            HullTerm::new(Arc::clone(&model), flat_hull(&structures, header)).map(|_| ()).map_err(|e| e.to_string())
+            let hull = flat_hull(&structures, header);
+            HullTerm::new(Arc::clone(&model), hull, Correction::None).map(|_| ()).map_err(|e| e.to_string())
         };
         let message = refused(header(Some("PBE"))).unwrap_err();
         assert!(

@@ -5,6 +5,7 @@
 
 mod builtin;
 mod contract;
+mod correction;
 mod failure;
 mod force_term;
 mod hull_term;
@@ -22,9 +23,10 @@ pub use contract::{
     Contract, ContractError, InputKind, Inspection, ModelInput, ModelOutput, Operators, OutputKind, Port, SidecarLine,
     locate_model,
 };
+pub use correction::{Calculation, Correction, CorrectionError};
 pub use failure::Failure;
 pub use force_term::{ForceScale, ForceTerm};
-pub use hull_term::{HullTerm, HullTermError, Stability, WORST_E_HULL};
+pub use hull_term::{HullTerm, HullTermError, Stability, WORST_E_HULL, stability};
 pub use model::{CrystalOutputs, ForceModel, ModelError, ModelOptions, OnnxModel, Response};
 pub use objective::{NotFinite, Objective, ObjectiveError};
 pub use reduction::{ObjectiveValues, ReductionError};

@@ -122,7 +122,7 @@ impl Evaluation<'_> {
 }
 
 /// Energies, eV/atom.
-fn energies(model: &OnnxModel, structures: &[&Structure]) -> Vec<Result<f64, String>> {
+pub(super) fn energies(model: &OnnxModel, structures: &[&Structure]) -> Vec<Result<f64, String>> {
     let totals = model.evaluate(structures, &["energy"]).into_iter().zip(structures);
     let per_atom = |values: Vec<f64>, structure: &Structure| {
         values.first().map(|total| total / structure.len() as f64).ok_or_else(|| "no energy".to_owned())

@@ -21,12 +21,14 @@ impl Info {
         let path = Search::new(None).find("the hull", &self.hull)?;
         let hull = super::open(&path, context)?;
         let (header, info) = (hull.header(), hull.info());
+        let hash = hull.sha256().map_err(|error| Failure::user(format!("{}: {error}", path.display())))?;
         let missing: Vec<Element> =
             (1..=118).filter_map(Element::from_number).filter(|element| !info.elements.contains(element)).collect();
         for (name, value) in [
             ("file", path.display().to_string()),
             ("source", header.source.clone()),
             ("energy reference", header.energy_reference.clone().unwrap_or_else(|| "not stated".to_owned())),
+            ("SHA-256", hash),
             ("built from", format!("{} entries", info.built_from)),
             ("stable phases", format!("{} in {} chemical systems", info.phases, info.systems)),
             ("check crystals", header.checks.len().to_string()),

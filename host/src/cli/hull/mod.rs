@@ -3,6 +3,7 @@
 mod build;
 mod from_structures;
 mod info;
+mod of_structures;
 mod query;
 
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 
 use super::{Context, Failure};
-use crate::hull::{BuildReport, HullSource, RejectedRow, open_hull};
+use crate::hull::{BuildReport, HullSource, Rejected, open_hull};
 
 /// Rows that are named one by one before the rest is only counted.
 const NAMED: usize = 10;
@@ -20,7 +21,7 @@ const NAMED: usize = 10;
 pub enum Hull {
     /// Build a hull from entries, or from structures and a potential
     Build(build::Build),
-    /// Energies above a hull, for a table of formulas and energies
+    /// Energies above a hull, for a table of formulas and energies or for structures
     Query(query::Query),
     /// What a hull holds
     Info(info::Info),
@@ -49,12 +50,12 @@ pub(super) fn open(path: &Path, context: &Context) -> Result<crate::hull::Hull, 
 }
 
 /// Names the rows of a file that were no entries.
-fn say_rejected(context: &Context, path: &Path, rows: &[RejectedRow]) {
-    for row in rows.iter().take(NAMED) {
+fn say_rejected(context: &Context, path: &Path, rows: &Rejected) {
+    for row in rows.first.iter().take(NAMED) {
         context.say(&format!("{}: {row}", path.display()));
     }
-    if rows.len() > NAMED {
-        context.say(&format!("{}: and {} more rows", path.display(), rows.len() - NAMED));
+    if rows.count > NAMED {
+        context.say(&format!("{}: and {} more rows", path.display(), rows.count - NAMED));
     }
 }
 

@@ -71,7 +71,9 @@ impl KnownCompositions {
         } else if stem.ends_with(".hull") || stem.ends_with(".json") {
             let entries = read_entries(path)?;
             entries.entries.iter().try_for_each(|entry| known.add(path, 0, Ok(entry.composition().clone())))?;
-            entries.rejected.iter().for_each(|row| known.reject(row.to_string()));
+            let unnamed = entries.rejected.count - entries.rejected.first.len();
+            entries.rejected.first.iter().for_each(|row| known.reject(row.to_string()));
+            (known.rows, known.rejected) = (known.rows + unnamed, known.rejected + unnamed);
         } else if !(stem.ends_with(".csv") && known.add_table(path)?) {
             known.add_structures(path)?;
         }

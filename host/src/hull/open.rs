@@ -1,0 +1,140 @@
+//! Opening whatever a user names as a hull, and building hulls from files of entries.
+//!
+//! A file is read on a thread of its own while the entries before are pruned, so that neither waits for the other, and memory
+//! is held by the phases that may be stable, not by the file.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, sync_channel};
+
+use super::build::Gathered;
+use super::read::{Format, Rejected, format_of, no_entries, read_rows};
+use super::{BuildReport, Entry, Hull, HullError, HullHeader, Progress};
+
+/// Entries that are handed over at a time.
+const CHUNK: usize = 4096;
+
+/// Entries that are held before they are pruned, some 200 bytes each.
+const MOST_HELD: usize = 500_000;
+
+/// A hull and how it was come by.
+#[derive(Debug)]
+pub struct OpenedHull {
+    /// The hull.
+    pub hull: Hull,
+    /// What it was made from.
+    pub source: HullSource,
+}
+
+/// What a hull was made from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HullSource {
+    /// A hull file.
+    Hull,
+    /// A table or JSON file of entries, pruned just now.
+    Entries {
+        /// Rows that were no entries.
+        rejected: Rejected,
+        /// What became of the others.
+        report: BuildReport,
+    },
+}
+
+/// Opens a hull file, or builds a hull from a file of entries (see [`super::read_entries`]); told apart by content. A hull made
+/// from entries has no energy reference. While entries are read, `progress` is called with their number and a total of 0.
+///
+/// # Errors
+/// Those of [`Hull::load`], [`super::read_entries`] and [`Hull::build`].
+pub fn open_hull(path: &Path, progress: Progress<'_>) -> Result<OpenedHull, HullError> {
+    if format_of(path)? == Format::Hull {
+        return Ok(OpenedHull { hull: Hull::load(path)?, source: HullSource::Hull });
+    }
+    let mut gathered = Gathered::default();
+    let rejected = gather(path, &mut gathered, progress)?;
+    let header = HullHeader { source: path.display().to_string(), ..HullHeader::default() };
+    let (hull, report) = gathered.build(header, progress)?;
+    Ok(OpenedHull { hull, source: HullSource::Entries { rejected, report } })
+}
+
+/// A hull built from files and saved.
+#[derive(Debug)]
+pub struct BuiltHull {
+    /// The hull.
+    pub hull: Hull,
+    /// What building made of the entries.
+    pub report: BuildReport,
+    /// Rows that were no entries, of each file.
+    pub rejected: Vec<(PathBuf, Rejected)>,
+}
+
+/// Reads entries from files, builds one hull of all of them and saves it. `progress` as for [`open_hull`].
+///
+/// # Errors
+/// Those of [`super::read_entries`], [`Hull::build`] and [`Hull::save`].
+pub fn build_file(
+    inputs: &[PathBuf],
+    header: HullHeader,
+    output: &Path,
+    progress: Progress<'_>,
+) -> Result<BuiltHull, HullError> {
+    let mut gathered = Gathered::default();
+    let mut rejected = Vec::new();
+    for input in inputs {
+        rejected.push((input.clone(), gather(input, &mut gathered, progress)?));
+    }
+    let (hull, report) = gathered.build(header, progress)?;
+    hull.save(output)?;
+    Ok(BuiltHull { hull, report, rejected })
+}
+
+/// Adds the entries of a file.
+fn gather(path: &Path, gathered: &mut Gathered, progress: Progress<'_>) -> Result<Rejected, HullError> {
+    let before = gathered.given();
+    let rejected = std::thread::scope(|scope| {
+        let (sender, receiver) = sync_channel(8);
+        let reader = scope.spawn(move || send_rows(path, &sender));
+        for chunk in receiver {
+            gathered.extend(chunk, MOST_HELD)?;
+            progress(gathered.given(), 0);
+        }
+        reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })?;
+    if gathered.given() == before { Err(no_entries(path, &rejected)) } else { Ok(rejected) }
+}
+
+/// Sends the entries of a file in its order and keeps what is none. If nobody receives any more, the rest is read for nothing.
+fn send_rows(path: &Path, sender: &SyncSender<Vec<Entry>>) -> Result<Rejected, HullError> {
+    let mut rejected = Rejected::default();
+    let mut chunk = Vec::with_capacity(CHUNK);
+    read_rows(path, &mut |row, entry| match entry {
+        Ok(entry) => {
+            chunk.push(entry);
+            if chunk.len() == CHUNK {
+                let _ = sender.send(std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK)));
+            }
+        }
+        Err(reason) => rejected.push(row, reason),
+    })?;
+    let _ = sender.send(chunk);
+    Ok(rejected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_files_become_one_hull() {
+        let folder = tempfile::tempdir().unwrap();
+        let [elements, compounds, output] =
+            ["elements.json", "compounds.csv", "both.hull"].map(|n| folder.path().join(n));
+        let json =
+            r#"{"Na": {"composition": {"Na": 2}, "energy": -2.6}, "Cl": {"composition": {"Cl": 1}, "energy": -1.8}}"#;
+        std::fs::write(&elements, json).unwrap();
+        std::fs::write(&compounds, "formula,energy_per_atom\nNaCl,-3.4\nNaX,-1\n").unwrap();
+        let header = HullHeader { source: "both".into(), ..HullHeader::default() };
+        let built = build_file(&[elements, compounds], header, &output, &|_, _| ()).unwrap();
+        assert_eq!((built.report.given, built.report.kept), (3, 3));
+        assert_eq!(built.rejected.iter().map(|(_, rows)| rows.count).collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(open_hull(&output, &|_, _| ()).unwrap().hull.entries(), built.hull.entries());
+    }
+}
