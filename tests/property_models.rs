@@ -89,9 +89,9 @@ fn the_papers_band_gap_model_drops_in() {
     fs::copy(shared.join("models/megnet-bandgap-mfi.onnx"), at.join("megnet.onnx")).unwrap();
     fs::write(at.join("run.toml"), DROPPED_IN).unwrap();
     let gap = |state: &str| {
-        let set = [format!("rewards.gap.onnx.state={state}"), format!("run.dir={state}")];
+        let set = [format!("rewards.gap.onnx.state={state}"), format!("run.dir=state-{state}")];
         accepted(at, &["finetune", "run.toml", "--set", &set[0], "--set", &set[1]]);
-        let metrics = fs::read_to_string(at.join(state).join("metrics.jsonl")).unwrap();
+        let metrics = fs::read_to_string(at.join(format!("state-{state}")).join("metrics.jsonl")).unwrap();
         let line: Value = serde_json::from_str(metrics.lines().next().unwrap()).unwrap();
         let gap = line["terms"]["gap"]["mean"].as_f64().unwrap();
         assert!(gap.is_finite());
