@@ -71,7 +71,8 @@ fn a_tensor_counts_as_its_mean_eigenvalue() {
     let cases = [([3.0, 5.0, 10.0], 0.7, 0.4), ([4.0, 4.0, 4.0], 0.1, 0.2), ([3.0, 4.0, 9.5], -0.3, 1.1)];
     let rows = cases.map(|(eigenvalues, t, u)| {
         let id = format!("{}", eigenvalues.iter().sum::<f64>() / 3.0);
-        let row = json!({"id": id, "lattice": rotated(eigenvalues, t, u), "species": ["Na"], "frac_coords": [[0, 0, 0]]});
+        let row =
+            json!({"id": id, "lattice": rotated(eigenvalues, t, u), "species": ["Na"], "frac_coords": [[0, 0, 0]]});
         format!("{row}\n")
     });
     for (expected, value) in scored(folder.path(), &rows.concat(), "tensor.onnx", "eps_total") {
@@ -99,6 +100,26 @@ fn the_papers_band_gap_model_drops_in() {
     };
     let (pbe, gllb_sc) = (gap("0"), gap("1"));
     assert!((pbe - gllb_sc).abs() > 1e-3, "the state is not fed: {pbe} and {gllb_sc}");
+}
+
+#[test]
+fn candidates_of_the_recipe_carry_their_figure_of_merit_and_their_stability() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let mut arguments = vec!["finetune", "--recipe", "dielectric"];
+    ["run.steps=1", "run.threads=1", "sampling.batch=40"].iter().for_each(|set| arguments.extend(["--set", set]));
+    accepted(at, &arguments);
+    let mut table = csv::Reader::from_path(at.join("runs/dielectric/candidates.csv")).unwrap();
+    let headers = table.headers().unwrap().clone();
+    let rows: Vec<csv::StringRecord> = table.records().map(|row| row.unwrap()).collect();
+    assert!(!rows.is_empty());
+    for row in rows {
+        let cell = |name: &str| &row[headers.iter().position(|header| header == name).unwrap()];
+        let number = |name: &str| cell(name).parse::<f64>().unwrap();
+        let merit = number("eps_total") * number("band_gap");
+        assert!((number("objective") - merit).abs() <= 1e-9 * merit.abs(), "{row:?}");
+        assert!(number("e_hull").is_finite() && cell("spacegroup") == "225", "{row:?}");
+    }
 }
 
 const DROPPED_IN: &str = r#"

@@ -94,7 +94,7 @@ def train(options):
     graphs, limits = Graphs(options.graphs, names), {name: LIMITS[name] for name in names}
     network = Network(limits, CUTOFF)
     if options.start:
-        layers = torch.load(options.start, weights_only=True)["best"]
+        layers = torch.load(options.start, weights_only=False)["best"]
         network.load_state_dict({k: v for k, v in layers.items() if not k.startswith("head")}, strict=False)
     optimiser = torch.optim.AdamW(network.parameters(), lr=options.rate, weight_decay=options.decay)
     state = {"epoch": 0, "lowest": np.inf, "best": None, "history": []}
