@@ -11,7 +11,10 @@ pub struct Recipe {
     pub text: &'static str,
 }
 
-const RECIPES: [Recipe; 1] = [Recipe { name: "stability", text: include_str!("../../recipes/stability.toml") }];
+const RECIPES: [Recipe; 2] = [
+    Recipe { name: "stability", text: include_str!("../../recipes/stability.toml") },
+    Recipe { name: "dielectric", text: include_str!("../../recipes/dielectric.toml") },
+];
 
 impl Recipe {
     /// The recipe of that name.
@@ -44,7 +47,7 @@ mod tests {
     #[test]
     fn a_misspelt_recipe_is_answered_with_the_nearest() {
         let failure = Recipe::named("stabilty").unwrap_err();
-        let expected = "error: no recipe `stabilty`; the nearest is `stability`\nhint: recipes: stability";
+        let expected = "error: no recipe `stabilty`; the nearest is `stability`\nhint: recipes: stability, dielectric";
         assert_eq!(failure.to_string(), expected);
     }
 }
