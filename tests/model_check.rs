@@ -137,6 +137,31 @@ fn other_conventions_give_the_same_energies() {
     }
 }
 
+/// Forces and stress that are derived do not depend on the file's unit of length.
+#[test]
+fn derived_forces_are_in_our_units() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = Runtime::open(&Locator::from_env(&|line| println!("{line}")), Device::Cpu).unwrap();
+    let structures = crystals();
+    let derived = |pair: Pair, extra: Keys<'_>| {
+        let path = folder.path().join("pair.onnx");
+        pair.write(&path, &[&METADATA[..], extra].concat());
+        let options = ModelOptions { threads: 1, ..ModelOptions::default() };
+        let model = OnnxModel::open(&runtime, &path, options).unwrap();
+        let model = ForceModel::new(&runtime, model.into(), None).unwrap();
+        let rows = model.evaluate(&structures.iter().collect::<Vec<_>>(), &[]);
+        rows.into_iter().map(|row| row.unwrap().1).collect::<Vec<_>>()
+    };
+    let ours = derived(Pair::default(), &[]);
+    let theirs = derived(Pair { length: 10.0, ..Pair::default() }, &[("unit.positions", "nm")]);
+    for (ours, theirs) in ours.iter().zip(&theirs) {
+        assert!(ours.largest_force() > 1e-3 || ours.forces.len() == 1);
+        let pairs = ours.forces.iter().flatten().zip(theirs.forces.iter().flatten());
+        let stresses = ours.stress.iter().flatten().zip(theirs.stress.iter().flatten());
+        assert!(pairs.chain(stresses).all(|(a, b)| (a - b).abs() < 1e-6), "{ours:?} {theirs:?}");
+    }
+}
+
 #[test]
 fn a_file_for_one_crystal_is_checked_and_other_fixed_sizes_are_refused() {
     let folder = tempfile::tempdir().unwrap();
