@@ -137,7 +137,7 @@ fn other_conventions_give_the_same_energies() {
     }
 }
 
-/// Forces and stress that are derived do not depend on the file's unit of length.
+/// Forces and stress that are derived do not depend on the file's unit of length and type.
 #[test]
 fn derived_forces_are_in_our_units() {
     let folder = tempfile::tempdir().unwrap();
@@ -153,7 +153,7 @@ fn derived_forces_are_in_our_units() {
         rows.into_iter().map(|row| row.unwrap().1).collect::<Vec<_>>()
     };
     let ours = derived(Pair::default(), &[]);
-    let theirs = derived(Pair { length: 10.0, ..Pair::default() }, &[("unit.positions", "nm")]);
+    let theirs = derived(Pair { length: 10.0, float: DataType::F64, ..Pair::default() }, &[("unit.positions", "nm")]);
     for (ours, theirs) in ours.iter().zip(&theirs) {
         assert!(ours.largest_force() > 1e-3 || ours.forces.len() == 1);
         let pairs = ours.forces.iter().flatten().zip(theirs.forces.iter().flatten());

@@ -99,11 +99,24 @@ fn stress(b: &mut Builder, positions: [Value; 2], cell: [Value; 2], rows: Value)
     let virial = b.node("ScatterND", &[of_cell, rows, of_atoms], Attributes::none().string("reduction", "add"));
     let mirrored = b.transpose(virial, &[0, 2, 1]);
     let sum = b.add(virial, mirrored);
-    let twice_volume = {
-        let signed = b.node("Det", &[cell[0]], Attributes::none());
-        let volume = b.abs(signed);
-        let volume = b.unsqueeze(volume, &[1, 2]);
-        b.mul_scalar(volume, 2.0)
-    };
+    let volume = volume(b, cell[0]);
+    let volume = b.unsqueeze(volume, &[1, 2]);
+    let twice_volume = b.mul_scalar(volume, 2.0);
     b.div(sum, twice_volume)
+}
+
+/// Volumes of cells `[b, 3, 3]`, `|a . (b x c)|`: ONNX Runtime has the operator `Det` for float32 only.
+fn volume(b: &mut Builder, cell: Value) -> Value {
+    let rows = b.split(cell, 1, &[1, 1, 1]);
+    let mut turned = |vector: Value, order: &[i64]| {
+        let order = b.ints(order);
+        b.gather(vector, order, 2)
+    };
+    let (b1, b2) = (turned(rows[1], &[1, 2, 0]), turned(rows[1], &[2, 0, 1]));
+    let (c1, c2) = (turned(rows[2], &[1, 2, 0]), turned(rows[2], &[2, 0, 1]));
+    let (plus, minus) = (b.mul(b1, c2), b.mul(b2, c1));
+    let normal = b.sub(plus, minus);
+    let product = b.mul(rows[0], normal);
+    let signed = b.reduce_sum(product, &[1, 2], false);
+    b.abs(signed)
 }
