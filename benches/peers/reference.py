@@ -1,6 +1,6 @@
 """Crystals per second of the JAX reference of CrystalFormer-RL at the paper's size: sampling, log-probability, PPO gradient.
 
-    PYTHONPATH=CrystalFormer python crystalformer.py
+    PYTHONPATH=CrystalFormer python reference.py
 
 with a checkout of deepmodeling/CrystalFormer at be3c6c8, jax 0.4.35, dm-haiku 0.0.14 and optax 0.2.4, in float32, on as
 many cores as the process may use. Compilation is not counted.
