@@ -105,7 +105,8 @@ pub fn small(n_max: usize) -> Hyperparameters {
         n_max,
         h0_size: 6,
         num_layers: 2,
-        num_heads: 2,
+        // More than are worked on together.
+        num_heads: 6,
         key_size: 4,
         model_size: 8,
         embed_size: 4,

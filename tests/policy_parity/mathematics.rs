@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use ndarray::ArrayD;
+use ndarray::{ArrayD, Axis, IxDyn};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use temper::crystal::{SpaceGroup, Tokens, wyckoff_positions};
 use temper::graph::{Tensor, encode};
-use temper::policy::{Features, Hyperparameters, LogProbability, Parameters, logp_graph};
+use temper::policy::{Features, Hyperparameters, LogProbability, Parameters, logp_graph, no_dropout};
 use temper::runtime::{Device, Input, Session, SessionOptions};
 
 use crate::evaluate::{
@@ -41,6 +41,39 @@ fn the_nll_gradient_is_the_slope_of_log_p() {
         let name = parameters.iter().nth(i).unwrap().0;
 
         assert!((difference - expected).abs() <= 1e-4 * (1.0 + expected.abs()), "{name}: {difference} but {expected}");
+    }
+}
+
+/// A head whose probabilities are all dropped gives what it gives when its rows of the output weights are zero.
+#[test]
+fn a_head_that_is_dropped_is_as_good_as_gone() {
+    let (hyper, crystals) = (small(6), some_crystals());
+    let (parameters, graph) = (random_parameters(&hyper, 9), nll(&hyper));
+    let weight = mean_weight(crystals.len());
+    let (layers, heads, key) = (hyper.num_layers, hyper.num_heads, hyper.key_size);
+    for head in [0, heads - 1] {
+        let mut gone: BTreeMap<_, _> = parameters.iter().map(|(name, p)| (name.to_owned(), p.clone())).collect();
+        for name in ["multi_head_attention/linear/w", "multi_head_attention_1/linear/w"] {
+            let rows = head as isize * key as isize..(head + 1) as isize * key as isize;
+            gone.get_mut(name).unwrap().slice_axis_mut(Axis(0), rows.into()).fill(0.0);
+        }
+        let gone = Parameters::assemble(gone, &hyper, "gone".as_ref()).unwrap();
+        let mut mask = ArrayD::<f32>::ones(IxDyn(&[layers, heads, 1, 1]));
+        mask.index_axis_mut(Axis(1), head).fill(0.0);
+        let dropout = |_: usize, _: usize, _: usize| {
+            let mut inputs = no_dropout(&hyper);
+            inputs[0].1 = mask.clone().into();
+            inputs
+        };
+        let rows: [(&str, &[f64]); 1] = [("row_weight", &weight)];
+        let refs: Vec<&Tokens> = crystals.iter().collect();
+        let dropped = totals(&graph.gradient(&parameters, &refs, &rows, &dropout).unwrap().logp);
+        let absent = totals(&nll_gradient(&graph, &hyper, &gone, &crystals, &weight).logp);
+        let whole = totals(&nll_gradient(&graph, &hyper, &parameters, &crystals, &weight).logp);
+        for ((dropped, absent), whole) in dropped.iter().zip(absent).zip(whole) {
+            assert!((dropped - absent).abs() < ROUNDING * (1.0 + absent.abs()), "{dropped} but {absent}");
+            assert!((dropped - whole).abs() > 1e-3, "head {head} must matter");
+        }
     }
 }
 
