@@ -11,8 +11,8 @@ use ndarray::{Array1, Array3, arr1};
 use super::layers::Network;
 use crate::graph::{Attributes, Builder, DataType, Dim, Value};
 
-/// Heads that are worked on together: what four of them make of a group of crystals stays in a core's cache, and the sum over all
-/// heads of their parts of a vector is taken part by part, which halves its rounding.
+/// Heads that are worked on together: what four of them make of a group of crystals is small enough for a core's cache, and the
+/// sum over all heads of their parts of a vector is taken part by part, which rounds less.
 const HEADS_TOGETHER: usize = 4;
 
 /// What all layers share: the rotation, the mask, and the run-time extents of the layouts.
@@ -93,7 +93,7 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// The product of the weights is taken in float64: its rounding would be the largest of the layer, and it is small.
+    /// The product of the weights is taken in float64: its rounding would be among the largest of the layer, and it is small.
     pub fn new(n: &mut Network, name: &str) -> Self {
         let (heads, key) = (n.hyper.num_heads as i64, n.hyper.key_size as i64);
         let width = n.hyper.model_size as i64;
