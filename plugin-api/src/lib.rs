@@ -6,8 +6,8 @@ mod batch;
 mod descriptor;
 #[doc(hidden)]
 pub mod guard;
-mod plugin;
 mod outcome;
+mod plugin;
 
 pub use batch::{Batch, Crystal, Crystals, Lattice};
 pub use descriptor::{Descriptor, InterfaceDescriptor, Properties};

@@ -26,6 +26,6 @@ pub use neighbours::{ClosestPair, NeighbourError, Neighbours, closest_pair, neig
 pub use space_group::{SpaceGroup, SpaceGroupError};
 pub use structure::{Lattice, OVERLAP, Structure, StructureError};
 pub use token_file::{TokenFileError, TokenRecord, TokenRowError, encode_tokens, read_tokens};
-pub use tokenise::{TokeniseError, tokenise};
+pub use tokenise::{Symmetry, TokeniseError, symmetry, tokenise};
 pub use tokens::{Site, TokenError, Tokens};
 pub use wyckoff::{Affine, WyckoffPosition, wyckoff_position, wyckoff_positions};

@@ -84,6 +84,24 @@ pub fn tokenise(structure: &Structure, symprec: f64) -> Result<Tokens, TokeniseE
     Ok(tokens)
 }
 
+/// The space group of a structure, and the letter of each atom's Wyckoff position.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Symmetry {
+    /// Space group.
+    pub group: SpaceGroup,
+    /// One letter per atom of the structure as given; `A` follows `z`.
+    pub letters: Vec<char>,
+}
+
+/// Symmetry of a structure, with a tolerance in angstrom. Letters are defined up to the group's Euclidean normaliser.
+///
+/// # Errors
+/// Those of the search: a cell that is too thin, or a structure that has none.
+pub fn symmetry(structure: &Structure, symprec: f64) -> Result<Symmetry, TokeniseError> {
+    let found = search(structure, symprec)?;
+    Ok(Symmetry { group: SpaceGroup::new(found.number.into())?, letters: found.wyckoffs })
+}
+
 /// Atoms of the conventional cell that symmetry makes equivalent.
 struct Orbit {
     species: Element,

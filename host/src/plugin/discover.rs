@@ -1,0 +1,169 @@
+//! Which plugins there are: carried by the program, and libraries in the folders where they are looked for.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::{Descriptor, Probe, Verdict, builtin_plugins, probe};
+
+/// Where plugins are looked for.
+#[derive(Clone, Debug)]
+pub struct Discovery {
+    /// Folders; of two plugins with one name the first counts.
+    pub folders: Vec<PathBuf>,
+    /// Loads what is found.
+    pub probe: Probe,
+}
+
+/// A plugin, or a library that is none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Discovered {
+    /// Where it is; `None`: carried by the program.
+    pub path: Option<PathBuf>,
+    /// SHA-256 of the file.
+    pub hash: Option<String>,
+    /// What became of its first load.
+    pub verdict: Verdict,
+    /// Another plugin before it has its name.
+    pub hidden: bool,
+}
+
+/// A plugin that can be used.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Usable {
+    /// Where it is; `None`: carried by the program.
+    pub path: Option<PathBuf>,
+    /// SHA-256 of the file.
+    pub hash: Option<String>,
+    /// What it says of itself.
+    pub descriptor: Descriptor,
+}
+
+/// Why there is no such plugin.
+#[derive(Debug, thiserror::Error)]
+pub enum NotFound {
+    /// No file there.
+    #[error("{}: {reason}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        reason: std::io::Error,
+    },
+    /// No plugin of that name.
+    #[error("there is no plugin \"{name}\"; there is {}", .known.join(", "))]
+    Name {
+        /// As given.
+        name: String,
+        /// Those that there are.
+        known: Vec<String>,
+        /// The folders that were searched.
+        searched: Vec<PathBuf>,
+    },
+    /// A file that cannot be used.
+    #[error("{reason}")]
+    Unusable {
+        /// Why.
+        reason: String,
+        /// What to do about it.
+        advice: Option<String>,
+    },
+}
+
+impl Discovery {
+    /// Everything that there is, the program's own first. `again`: past crashes are tried again.
+    pub fn list(&self, again: bool) -> Vec<Discovered> {
+        let carried = builtin_plugins().into_iter().map(|plugin| {
+            let verdict = Verdict::Usable(plugin.descriptor().clone());
+            Discovered { path: None, hash: None, verdict, hidden: false }
+        });
+        let mut found: Vec<Discovered> = carried.collect();
+        found.extend(self.libraries().iter().map(|path| self.look_at(path, again)));
+        let mut names = BTreeSet::new();
+        for plugin in &mut found {
+            if let Verdict::Usable(descriptor) = &plugin.verdict {
+                plugin.hidden = !names.insert(descriptor.name.clone());
+            }
+        }
+        found
+    }
+
+    /// The plugin of a name, or at a path.
+    ///
+    /// # Errors
+    /// [`NotFound`].
+    pub fn find(&self, name: &str) -> Result<Usable, NotFound> {
+        if is_path(name) {
+            return self.open(Path::new(name));
+        }
+        let all = self.list(false);
+        let usable = |plugin: &Discovered| match &plugin.verdict {
+            Verdict::Usable(descriptor) if descriptor.name == name => {
+                Some(Usable { path: plugin.path.clone(), hash: plugin.hash.clone(), descriptor: descriptor.clone() })
+            }
+            _ => None,
+        };
+        all.iter().find_map(usable).ok_or_else(|| {
+            let named = |plugin: &Discovered| match &plugin.verdict {
+                Verdict::Usable(descriptor) => Some(descriptor.name.clone()),
+                _ => None,
+            };
+            let known = all.iter().filter_map(named).collect();
+            NotFound::Name { name: name.to_owned(), known, searched: self.folders.clone() }
+        })
+    }
+
+    /// The plugin of a file.
+    ///
+    /// # Errors
+    /// [`NotFound`].
+    pub fn open(&self, path: &Path) -> Result<Usable, NotFound> {
+        let (hash, verdict) =
+            probe(&self.probe, path, false).map_err(|reason| NotFound::File { path: path.to_owned(), reason })?;
+        match verdict {
+            Verdict::Usable(descriptor) => Ok(Usable { path: Some(path.to_owned()), hash: Some(hash), descriptor }),
+            Verdict::Refused { reason, advice } => Err(NotFound::Unusable { reason, advice }),
+            Verdict::Crashed { reason } => Err(NotFound::Unusable {
+                reason: format!("{}: set aside, because at its first load {reason}", path.display()),
+                advice: Some("`temper plugin list --again` tries it once more".to_owned()),
+            }),
+        }
+    }
+
+    fn look_at(&self, path: &Path, again: bool) -> Discovered {
+        let unreadable = |error: std::io::Error| {
+            let reason = format!("{}: {error}", path.display());
+            (None, Verdict::Refused { reason, advice: None })
+        };
+        let seen = probe(&self.probe, path, again).map(|(hash, verdict)| (Some(hash), verdict));
+        let (hash, verdict) = seen.unwrap_or_else(unreadable);
+        Discovered { path: Some(path.to_owned()), hash, verdict, hidden: false }
+    }
+
+    /// Libraries in the folders, and one level below them, where `cargo build` and unpacked archives leave them.
+    fn libraries(&self) -> Vec<PathBuf> {
+        let mut seen = BTreeSet::new();
+        let folders = self.folders.iter().flat_map(|folder| {
+            let below = entries(folder).into_iter().filter(|entry| entry.is_dir());
+            std::iter::once(folder.clone()).chain(below)
+        });
+        let files = folders.flat_map(|folder| entries(&folder)).filter(|file| is_library(file) && file.is_file());
+        files.filter(|file| seen.insert(file.canonicalize().unwrap_or_else(|_| file.clone()))).collect()
+    }
+}
+
+/// Whether a plugin is named by its file.
+fn is_path(name: &str) -> bool {
+    name.contains(std::path::MAIN_SEPARATOR) || is_library(Path::new(name))
+}
+
+fn is_library(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == std::env::consts::DLL_EXTENSION)
+}
+
+/// What a folder holds, in order; nothing where there is none.
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let read = std::fs::read_dir(folder).into_iter().flatten();
+    let mut entries: Vec<PathBuf> = read.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    entries.sort();
+    entries
+}

@@ -1,0 +1,41 @@
+//! Plugins: shared libraries and worker programs of third parties. The only module that opens libraries or starts workers.
+//!
+//! A library is opened in a process of its own (`temper plugin serve`) or, if the user trusts it, in this one; any other program
+//! may serve by the same protocol (`plugin-api/PROTOCOL.md`). Whatever goes wrong on the other side becomes the failure of
+//! the crystals under way, with its reason.
+
+mod builtin;
+mod discover;
+mod evaluator;
+mod frame;
+mod library;
+mod message;
+mod process;
+mod supervise;
+mod trouble;
+mod verdict;
+mod worker;
+
+pub use builtin::builtin_plugins;
+pub use discover::{Discovered, Discovery, NotFound, Usable};
+pub use evaluator::{Evaluator, OpenError};
+pub use library::{LoadError, PluginLibrary};
+pub use process::end_all_workers;
+pub use supervise::{Supervision, WorkerCommand};
+pub use temper_plugin_api::abi::{API_VERSION, HULL_CORRECTION, REWARD};
+pub use temper_plugin_api::{Batch, Crystals, Descriptor, InterfaceDescriptor, Outcome, Properties};
+pub use trouble::Trouble;
+pub use verdict::{Probe, Verdict, probe};
+pub use worker::{WorkerError, serve};
+
+use crate::crystal::Structure;
+
+/// Structures as the columns that plugins see.
+pub fn columns(structures: &[&Structure]) -> Crystals {
+    let mut crystals = Crystals::default();
+    for structure in structures {
+        let numbers: Vec<u8> = structure.species.iter().map(|element| element.number()).collect();
+        crystals.push(&structure.lattice.0, &numbers, &structure.frac);
+    }
+    crystals
+}

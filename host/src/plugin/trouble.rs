@@ -1,0 +1,83 @@
+//! Why a crystal has no value from a plugin.
+
+use std::time::Duration;
+
+/// Why a crystal has no value from a plugin.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Trouble {
+    /// The plugin's own reason, for this crystal.
+    #[error("{0}")]
+    Crystal(String),
+    /// The plugin's own reason, for the whole batch.
+    #[error("{0} (for the whole batch of {1} crystals)")]
+    Batch(String, usize),
+    /// An element that it was not made for.
+    #[error("the plugin does not know the element with the atomic number {0}")]
+    Element(u8),
+    /// NaN or an infinity.
+    #[error("the plugin gave {0}")]
+    NotFinite(f64),
+    /// No answer in time.
+    #[error("no answer within the deadline of {} s; the worker was killed", .0.as_secs_f64())]
+    Deadline(Duration),
+    /// It ended before it answered.
+    #[error("the worker {how} before it answered{}", last_words(.said))]
+    Died {
+        /// "ended with exit code 3", "was killed by signal 11 (SIGSEGV)".
+        how: String,
+        /// The end of what it wrote to standard error.
+        said: String,
+    },
+    /// More memory than allowed.
+    #[error("the worker took {} MiB of memory, more than the {} MiB allowed, and was killed", used >> 20, limit >> 20)]
+    Memory {
+        /// Bytes.
+        used: u64,
+        /// Bytes.
+        limit: u64,
+    },
+    /// Not the protocol.
+    #[error("the worker does not keep to the protocol: {0}; it was killed")]
+    Protocol(String),
+    /// Outcomes that do not fit the batch.
+    #[error("the plugin's answer does not fit the batch: {0}")]
+    Outcomes(String),
+    /// It could not be started again.
+    #[error("the worker could not be started again: {0}")]
+    Start(String),
+    /// It was started in vain too often.
+    #[error("given up after {deaths} failures in a row; the last: {last}")]
+    GaveUp {
+        /// How often it failed.
+        deaths: u32,
+        /// The last reason.
+        last: Box<Trouble>,
+    },
+}
+
+impl Trouble {
+    /// The kind of trouble, by which failures are counted.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Crystal(_) | Self::Batch(..) => "plugin failed",
+            Self::Element(_) => "unknown element",
+            Self::NotFinite(_) => "not finite",
+            Self::Deadline(_) => "plugin too slow",
+            Self::Died { .. } => "plugin died",
+            Self::Memory { .. } => "plugin out of memory",
+            Self::Protocol(_) => "plugin broke protocol",
+            Self::Outcomes(_) => "plugin answered wrong",
+            Self::Start(_) => "plugin did not start",
+            Self::GaveUp { .. } => "plugin given up",
+        }
+    }
+
+    /// Whether the worker is gone for it.
+    pub(super) fn is_the_end(&self) -> bool {
+        !matches!(self, Self::Crystal(_) | Self::Batch(..) | Self::Element(_) | Self::NotFinite(_) | Self::Outcomes(_))
+    }
+}
+
+fn last_words(said: &str) -> String {
+    if said.is_empty() { String::new() } else { format!("; its last words: {said}") }
+}

@@ -1,0 +1,104 @@
+//! What became of the first load of a library, which happens in a process of its own and is remembered.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use temper_plugin_api::Descriptor;
+
+use super::process::{StartError, Worker};
+use super::supervise::run;
+use super::{Trouble, WorkerCommand, worker};
+use crate::atomic::write_atomically;
+
+/// How long a library may take to say what it is.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// What became of the first load of a library.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// It can be used.
+    Usable(Descriptor),
+    /// It is no plugin, or none for this program.
+    Refused {
+        /// Why.
+        reason: String,
+        /// What to do about it.
+        advice: Option<String>,
+    },
+    /// It took its process down, and is not loaded again until the file changes or somebody asks.
+    Crashed {
+        /// How.
+        reason: String,
+    },
+}
+
+/// Loads libraries in processes of their own.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// This program, as `temper plugin serve` will be called.
+    pub program: PathBuf,
+    /// Where verdicts are kept; `None`: nowhere.
+    pub cache: Option<PathBuf>,
+}
+
+/// A verdict as it is kept.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    /// The program that found it: another one may find otherwise.
+    program: String,
+    verdict: Verdict,
+}
+
+impl Probe {
+    /// The command that serves the plugin at a path, or the one that the program carries under a name.
+    pub fn command(&self, plugin: &Path) -> WorkerCommand {
+        let arguments = vec!["plugin".into(), "serve".into(), plugin.into()];
+        WorkerCommand { program: self.program.clone().into(), arguments }
+    }
+
+    fn kept_at(&self, hash: &str) -> Option<PathBuf> {
+        Some(self.cache.as_ref()?.join("plugins").join(format!("{hash}.json")))
+    }
+}
+
+/// The SHA-256 of a library and the verdict on it: the one that is remembered for these bytes, unless it is asked for `again`.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn probe(probe: &Probe, library: &Path, again: bool) -> std::io::Result<(String, Verdict)> {
+    let hash: String = Sha256::digest(std::fs::read(library)?).iter().map(|byte| format!("{byte:02x}")).collect();
+    let program = format!("{} {}", env!("CARGO_PKG_VERSION"), super::API_VERSION);
+    let kept_at = probe.kept_at(&hash);
+    let read = |path: &PathBuf| serde_json::from_slice::<Kept>(&std::fs::read(path).ok()?).ok();
+    let kept = kept_at.as_ref().filter(|_| !again).and_then(read).filter(|kept| kept.program == program);
+    if let Some(kept) = kept {
+        return Ok((hash, kept.verdict));
+    }
+    let verdict = load(probe.command(library));
+    if let Some(path) = kept_at {
+        let kept = serde_json::to_vec(&Kept { program, verdict: verdict.clone() });
+        // A verdict that is not kept is found again.
+        let _ = path.parent().map(std::fs::create_dir_all);
+        let _ = kept.map(|bytes| write_atomically(&path, &bytes));
+    }
+    Ok((hash, verdict))
+}
+
+fn load(command: WorkerCommand) -> Verdict {
+    let started = run(async move {
+        let (worker, descriptor) = Worker::start(&command, &worker::describe(), DEADLINE, None).await?;
+        worker.end().await;
+        Ok(descriptor)
+    });
+    match started.map_err(StartError::Trouble).and_then(|started| started) {
+        Ok(descriptor) => Verdict::Usable(descriptor),
+        Err(StartError::Refused(reason, advice)) => Verdict::Refused { reason, advice },
+        Err(StartError::Trouble(trouble @ (Trouble::Died { .. } | Trouble::Deadline(_)))) => {
+            Verdict::Crashed { reason: trouble.to_string() }
+        }
+        Err(error) => Verdict::Refused { reason: error.to_string(), advice: None },
+    }
+}

@@ -1,0 +1,98 @@
+//! The worker's end of the protocol: serves one plugin over standard input and output.
+
+use std::fs::File;
+use std::io::{BufReader, Read, Write};
+
+use serde_json::Map;
+
+use super::frame::{Frame, FrameError};
+use super::library::{Loaded, Refusal};
+use super::message::{Hello, error, failed, outcomes, read_batch, ready};
+use super::{LoadError, PluginLibrary};
+
+/// The interface of a [`Hello`] that asks only what the plugin is.
+pub(super) const DESCRIBE: &str = "describe";
+
+/// Why a worker ends early.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// Its standard streams are not there.
+    #[error("the standard streams cannot be taken: {0}")]
+    Streams(std::io::Error),
+    /// The host does not keep to the protocol.
+    #[error("the host does not keep to the protocol: {0}")]
+    Protocol(String),
+    /// The host is gone.
+    #[error("the host cannot be reached: {0}")]
+    Host(#[from] std::io::Error),
+}
+
+/// Serves the plugin that `open` opens until the host closes standard input. Whatever the plugin prints goes to standard error.
+///
+/// # Errors
+/// [`WorkerError`], when the host goes away or sends something else than the protocol.
+pub fn serve(open: impl FnOnce() -> Result<PluginLibrary, LoadError>) -> Result<(), WorkerError> {
+    let (mut input, mut output) = streams().map_err(WorkerError::Streams)?;
+    let hello = match Frame::read(&mut input) {
+        Ok(frame) => Hello::from_frame(&frame),
+        Err(FrameError::Closed) => return Ok(()),
+        Err(error) => return Err(WorkerError::Protocol(error.to_string())),
+    };
+    let plugin = hello.map_err(|message| (message, None)).and_then(|hello| {
+        let advised = |error: LoadError| (error.to_string(), error.advice());
+        let library = open().map_err(advised)?;
+        if hello.interface == DESCRIBE {
+            return Ok((library, None));
+        }
+        let instance = library.create(&hello.interface, &hello.config).map_err(|message| (message, None))?;
+        Ok((library, Some(instance)))
+    });
+    match plugin {
+        Ok((library, instance)) => {
+            ready(library.descriptor()).write(&mut output)?;
+            instance.map_or(Ok(()), |instance| answer_all(&instance, &mut input, &mut output))
+        }
+        Err((message, advice)) => {
+            let mut frame = error(&message);
+            frame.header.extend(advice.map(|advice| ("advice".to_owned(), advice.into())));
+            Ok(frame.write(&mut output)?)
+        }
+    }
+}
+
+fn answer_all(instance: &Loaded, input: &mut impl Read, output: &mut impl Write) -> Result<(), WorkerError> {
+    loop {
+        let frame = match Frame::read(input) {
+            Ok(frame) => frame,
+            Err(FrameError::Closed) => return Ok(()),
+            Err(error) => return Err(WorkerError::Protocol(error.to_string())),
+        };
+        let (id, crystals) = read_batch(&frame).map_err(WorkerError::Protocol)?;
+        let answer = match instance.evaluate(&crystals.batch()) {
+            Ok(given) => outcomes(id, given),
+            Err(Refusal::Own(reason) | Refusal::Senseless(reason)) => failed(id, &reason),
+        };
+        answer.write(output)?;
+    }
+}
+
+/// The streams of the protocol, out of reach of the plugin: what it prints comes out on standard error, what it reads is empty.
+#[cfg(unix)]
+fn streams() -> std::io::Result<(BufReader<File>, File)> {
+    use rustix::stdio::{dup2_stdin, dup2_stdout, stderr, stdin, stdout};
+    let input = File::from(rustix::io::fcntl_dupfd_cloexec(stdin(), 3)?);
+    let output = File::from(rustix::io::fcntl_dupfd_cloexec(stdout(), 3)?);
+    dup2_stdout(stderr())?;
+    dup2_stdin(File::open("/dev/null")?)?;
+    Ok((BufReader::new(input), output))
+}
+
+#[cfg(not(unix))]
+fn streams() -> std::io::Result<(BufReader<File>, File)> {
+    Err(std::io::Error::from(std::io::ErrorKind::Unsupported))
+}
+
+/// What a worker is asked in order to learn what it serves.
+pub(super) fn describe() -> Hello {
+    Hello { interface: DESCRIBE.to_owned(), config: Map::new() }
+}
