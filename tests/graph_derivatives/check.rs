@@ -119,8 +119,12 @@ fn weights(shape: &[usize]) -> ArrayD<f64> {
 pub fn session(bytes: &[u8]) -> Result<Session, String> {
     let locator = Locator::from_env(&|line| println!("{line}"));
     let runtime = Runtime::open(&locator, Device::Cpu).map_err(|e| e.to_string())?;
-    let options =
-        SessionOptions { device: Device::Cpu, threads: 1, optimization: Optimization::None, fixed_shapes: false };
+    let options = SessionOptions {
+        device: Device::Cpu,
+        threads: 1,
+        optimization: Optimization::None,
+        ..SessionOptions::default()
+    };
     Session::from_bytes(&runtime, "case", bytes, &options).map_err(|e| e.to_string())
 }
 

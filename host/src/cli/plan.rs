@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
 use super::elements::element_flags;
 use super::{Context, Exit, Failure, Search, hull};
-use crate::config::{self, Config, Document, Finetune, Problem, Reward, Role, SpaceGroups};
+use crate::config::{self, Config, Deadline, Document, Finetune, Problem, Reward, Role, SpaceGroups};
 use crate::hull::Hull;
 use crate::policy::{MODEL, ModelToml, PARAMETERS, Parameters, PolicyDirectory, Resources, SpaceGroupDistribution};
 use crate::reward::{
@@ -40,6 +41,23 @@ pub struct Plan {
     pub lock: BTreeMap<String, String>,
 }
 
+/// Terms of the same file, state and deadline share a model.
+type ModelKey = (PathBuf, Option<i64>, Option<Duration>);
+
+/// The model of a term, as its table names it.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    path: &'a Path,
+    state: Option<i64>,
+    deadline: Option<Duration>,
+}
+
+impl<'a> Asked<'a> {
+    fn new(path: &'a Path, deadline: Option<Deadline>) -> Self {
+        Self { path, state: None, deadline: deadline.map(Deadline::duration) }
+    }
+}
+
 /// Opens what a config names.
 struct Planner<'a> {
     context: &'a Context,
@@ -50,8 +68,8 @@ struct Planner<'a> {
     threads: usize,
     memory: u64,
     lock: BTreeMap<String, String>,
-    potentials: BTreeMap<PathBuf, Arc<OnnxModel>>,
-    force_models: BTreeMap<PathBuf, Arc<ForceModel>>,
+    models: BTreeMap<ModelKey, Arc<OnnxModel>>,
+    force_models: BTreeMap<ModelKey, Arc<ForceModel>>,
     hulls: BTreeMap<PathBuf, Arc<Hull>>,
 }
 
@@ -83,7 +101,7 @@ impl Plan {
             threads,
             memory: config.run.memory.bytes(),
             lock,
-            potentials: BTreeMap::new(),
+            models: BTreeMap::new(),
             force_models: BTreeMap::new(),
             hulls: BTreeMap::new(),
         };
@@ -129,22 +147,25 @@ impl Planner<'_> {
         Ok(policy)
     }
 
-    fn model_options(&self) -> ModelOptions {
-        let (device, threads, memory) = (self.device, self.threads, self.memory);
-        ModelOptions { device, threads, memory, ..ModelOptions::default() }
-    }
-
-    fn potential(&mut self, key: &str, path: &Path) -> Result<Arc<OnnxModel>, Failure> {
+    /// Opens a model, unless a term before has named the same.
+    fn model(&mut self, key: &str, asked: Asked<'_>) -> Result<Arc<OnnxModel>, Failure> {
+        let Asked { path, state, deadline } = asked;
         let path = self.find(key, path)?;
-        if let Some(open) = self.potentials.get(&path) {
+        let model_key = (path.clone(), state, deadline);
+        if let Some(open) = self.models.get(&model_key) {
             return Ok(Arc::clone(open));
         }
-        let mut model = OnnxModel::open(&self.runtime, &path, self.model_options())?;
-        self.potentials.values().next().into_iter().for_each(|other| model.share_threads(other));
+        let (device, threads, memory) = (self.device, self.threads, self.memory);
+        let options = ModelOptions { device, threads, memory, deadline, ..ModelOptions::default() };
+        let mut model = OnnxModel::open(&self.runtime, &path, options)?;
+        self.models.values().next().into_iter().for_each(|other| model.share_threads(other));
+        if let Some(state) = state {
+            model.set_state(state);
+        }
         model.contract().warnings.iter().for_each(|w| self.context.say(&format!("warning: {w}")));
         self.lock(key, &model.contract().path.clone())?;
         let model = Arc::new(model);
-        self.potentials.insert(path, Arc::clone(&model));
+        self.models.insert(model_key, Arc::clone(&model));
         Ok(model)
     }
 
@@ -162,14 +183,14 @@ impl Planner<'_> {
     fn hull_term(
         &mut self,
         key: &str,
-        potential: &Path,
+        potential: Asked<'_>,
         reference: &Path,
         correction: &str,
     ) -> Result<HullTerm, Failure> {
         let key_of = format!("{key}.correction");
         let correction: Correction =
             correction.parse().map_err(|e| self.mistake(&key_of, format!("`{key_of}`: {e}")))?;
-        let model = self.potential(&format!("{key}.potential"), potential)?;
+        let model = self.model(&format!("{key}.potential"), potential)?;
         let hull = self.hull(&format!("{key}.reference"), reference)?;
         let term = HullTerm::new(model, hull, correction)?;
         if let Some(warning) = term.warning() {
@@ -178,15 +199,15 @@ impl Planner<'_> {
         Ok(term)
     }
 
-    fn force_model(&mut self, key: &str, path: &Path) -> Result<Arc<ForceModel>, Failure> {
-        let model = self.potential(key, path)?;
-        let path = model.contract().path.clone();
-        if let Some(open) = self.force_models.get(&path) {
+    fn force_model(&mut self, key: &str, potential: Asked<'_>) -> Result<Arc<ForceModel>, Failure> {
+        let model = self.model(key, potential)?;
+        let model_key = (model.contract().path.clone(), potential.state, potential.deadline);
+        if let Some(open) = self.force_models.get(&model_key) {
             return Ok(Arc::clone(open));
         }
         let forces = ForceModel::new(&self.runtime, model, self.context.cache().as_deref())?;
         let forces = Arc::new(forces);
-        self.force_models.insert(path, Arc::clone(&forces));
+        self.force_models.insert(model_key, Arc::clone(&forces));
         Ok(forces)
     }
 
@@ -220,7 +241,8 @@ impl Planner<'_> {
         let reference = judge.reference.as_ref().or(own);
         let reference =
             reference.ok_or_else(|| self.mistake("judge.hull", "`judge.hull.reference` is missing: name a hull"))?;
-        let kind = TermKind::Hull(self.hull_term("judge.hull", &judge.potential, reference, &judge.correction)?);
+        let potential = Asked::new(&judge.potential, judge.deadline);
+        let kind = TermKind::Hull(self.hull_term("judge.hull", potential, reference, &judge.correction)?);
         let term = Term { name: "e_hull".into(), kind, on_failure: OnFailure::Value(WORST_E_HULL), bound: None };
         Ok((Rewards::new(vec![term], Sanity::default()), judge.every.max(1)))
     }
@@ -229,11 +251,13 @@ impl Planner<'_> {
         let (kind, on_failure, role, bound) = match reward {
             Reward::Hull(term) => {
                 let key = format!("rewards.{name}.hull");
-                let kind = TermKind::Hull(self.hull_term(&key, &term.potential, &term.reference, &term.correction)?);
+                let potential = Asked::new(&term.potential, term.deadline);
+                let kind = TermKind::Hull(self.hull_term(&key, potential, &term.reference, &term.correction)?);
                 (kind, term.on_failure, term.role, term.bound)
             }
             Reward::Force(term) => {
-                let model = self.force_model(&format!("rewards.{name}.force.potential"), &term.potential)?;
+                let potential = Asked::new(&term.potential, term.deadline);
+                let model = self.force_model(&format!("rewards.{name}.force.potential"), potential)?;
                 let scale = ForceScale {
                     stress_weight: term.stress_weight,
                     force_clip: term.force_clip,
@@ -292,14 +316,8 @@ impl Planner<'_> {
     }
 
     fn onnx(&mut self, key: &str, term: &config::OnnxTerm) -> Result<TermKind, Failure> {
-        let mut model = self.potential(&format!("{key}.model"), &term.model)?;
-        if let Some(state) = term.state {
-            // A model with another state is another model.
-            let mut own = OnnxModel::open(&self.runtime, &model.contract().path, self.model_options())?;
-            own.set_state(state);
-            own.share_threads(&model);
-            model = Arc::new(own);
-        }
+        let asked = Asked { state: term.state, ..Asked::new(&term.model, term.deadline) };
+        let model = self.model(&format!("{key}.model"), asked)?;
         let quantity = model.quantity(term.output.as_deref())?.to_owned();
         Ok(TermKind::Onnx { model, quantity })
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::document::nearest;
-use super::{Config, Memory, Problem, Reward, Sampling};
+use super::{Config, Deadline, Memory, Problem, Reward, Sampling};
 
 /// A fine-tuning run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -201,6 +201,9 @@ pub struct JudgeHull {
     /// Name of a correction to the energies, or `none`.
     #[serde(default = "super::reward::none")]
     pub correction: String,
+    /// How long the potential may take for one crystal; absent: as long as it takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Deadline>,
     /// Steps between its verdicts.
     #[serde(default = "five")]
     pub every: usize,

@@ -4,6 +4,7 @@
 //! is: no path is opened but the config's own, and names that other modules give meaning to (devices, elements, terms of
 //! the objective) stay text. `cli` turns these values into a plan.
 
+mod deadline;
 mod document;
 mod error;
 mod finetune;
@@ -12,6 +13,7 @@ mod pretrain;
 mod reward;
 mod sampling;
 
+pub use deadline::Deadline;
 pub use document::{Document, Override};
 pub use error::{ConfigError, Place, Problem};
 pub use finetune::{Direction, Finetune, Judge, JudgeHull, KlGradient, Pareto, PolicySource, Ppo, Run};

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-use super::Problem;
+use super::{Deadline, Problem};
 
 /// One reward term, by kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -110,6 +110,9 @@ pub struct HullTerm {
     /// Name of a correction to the energies (`mp2020`, `mp2020-as-crystalformer`), or `none`.
     #[serde(default = "none")]
     pub correction: String,
+    /// How long the potential may take for one crystal; absent: as long as it takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Deadline>,
     /// What a failed crystal counts.
     #[serde(default)]
     pub on_failure: OnFailure,
@@ -137,6 +140,9 @@ pub struct ForceTerm {
     /// Lower and upper end of a component of the stress, eV/A^3.
     #[serde(default = "reference_clip")]
     pub stress_clip: [f64; 2],
+    /// How long the potential may take for one crystal; absent: as long as it takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Deadline>,
     /// What a failed crystal counts.
     #[serde(default)]
     pub on_failure: OnFailure,
@@ -160,6 +166,9 @@ pub struct OnnxTerm {
     /// Fidelity or head, for models that declare `state`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<i64>,
+    /// How long the model may take for one crystal; absent: as long as it takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Deadline>,
     /// What a failed crystal counts.
     #[serde(default)]
     pub on_failure: OnFailure,

@@ -1,6 +1,9 @@
 //! Why a crystal has no value for a term.
 
+use std::time::Duration;
+
 use crate::crystal::Element;
+use crate::runtime;
 
 /// A failure of one term on one crystal.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -53,6 +56,9 @@ pub enum Failure {
     /// The model could not be run on this crystal.
     #[error("the model failed: {0}")]
     Model(String),
+    /// The model was stopped because it took too long for this crystal.
+    #[error("the model took longer than the deadline of {} s", .0.as_secs_f64())]
+    Deadline(Duration),
     /// A density that no crystal has.
     #[error("density {value:.3e} g/cm^3, outside {low} to {high} g/cm^3")]
     Density {
@@ -85,6 +91,15 @@ pub enum Failure {
     Correction(String),
 }
 
+impl From<runtime::Error> for Failure {
+    fn from(error: runtime::Error) -> Self {
+        match error {
+            runtime::Error::Deadline { deadline, .. } => Self::Deadline(deadline),
+            other => Self::Model(other.to_string()),
+        }
+    }
+}
+
 impl Failure {
     /// The kind of failure, by which failures are counted.
     pub fn kind(&self) -> &'static str {
@@ -97,6 +112,7 @@ impl Failure {
             Self::TooLarge { .. } => "too large",
             Self::NotFinite { .. } => "not finite",
             Self::Model(_) => "model failed",
+            Self::Deadline(_) => "too slow",
             Self::Density { .. } => "absurd density",
             Self::BelowHull { .. } => "below the hull",
             Self::Hull(_) => "not on the hull's elements",

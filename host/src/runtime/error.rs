@@ -1,6 +1,7 @@
 //! What can go wrong between a model file and its numbers.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::{Device, LocateError};
 
@@ -68,6 +69,17 @@ pub enum Error {
         /// ONNX Runtime's reason.
         reason: String,
     },
+    /// A run was stopped because it took too long.
+    #[error("model `{model}` took longer than the deadline of {} s", deadline.as_secs_f64())]
+    Deadline {
+        /// The model's file or name.
+        model: String,
+        /// How long it might take.
+        deadline: Duration,
+    },
+    /// The operating system gives no thread to watch deadlines.
+    #[error("cannot start the thread that watches deadlines: {0}")]
+    Watchdog(std::io::Error),
     /// A value holds elements that Temper has no array for.
     #[error("a value of type {found} cannot become a tensor; float32, float64, int64, int32 and bool can")]
     ElementType {

@@ -6,6 +6,7 @@
 //! should read while waiting goes through a callback.
 
 mod binding;
+mod deadline;
 mod device;
 mod doctor;
 mod environment;

@@ -1,12 +1,15 @@
 //! One model, loaded and ready to run.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use ort::ep;
 use ort::logging::LogLevel;
+use ort::session::SessionInputValue;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
-use ort::session::{OutputSelector, RunOptions, SessionInputValue};
 
+use super::deadline::{Stoppable, Watch, Watchdog};
 use super::error::plain;
 use super::{Binding, Device, Error, Input, Runtime, TensorInfo, Value};
 use crate::graph::Tensor;
@@ -36,6 +39,8 @@ pub struct SessionOptions {
     /// Whether runs have the same shapes again and again. Then a plan of the memory is kept for each set of shapes; with shapes
     /// that vary the plans would only pile up.
     pub fixed_shapes: bool,
+    /// How long one run by [`Session::run`] or [`Session::run_values`] may take; it is stopped after the operator that it is at.
+    pub deadline: Option<Duration>,
 }
 
 /// A model that ONNX Runtime has accepted.
@@ -46,6 +51,7 @@ pub struct Session {
     inputs: Vec<TensorInfo>,
     outputs: Vec<TensorInfo>,
     device: Device,
+    deadline: Option<(Arc<Watchdog>, Duration)>,
 }
 
 impl Session {
@@ -63,7 +69,7 @@ impl Session {
         let device = runtime.resolve(options.device, &|line| tracing::warn!("{line}"))?;
         let name = path.display().to_string();
         let builder = builder(runtime, options, device).map_err(|reason| Error::Device { device, reason })?;
-        Self::commit(name, device, builder, |builder| builder.commit_from_file(path))
+        Self::commit(name, device, options, builder, |builder| builder.commit_from_file(path))
     }
 
     /// Loads the model that `bytes` encode; `name` stands for it in errors.
@@ -83,12 +89,13 @@ impl Session {
         device: Device,
     ) -> Result<Self, Error> {
         let builder = builder(runtime, options, device).map_err(|reason| Error::Device { device, reason })?;
-        Self::commit(name.to_owned(), device, builder, |builder| builder.commit_from_memory(bytes))
+        Self::commit(name.to_owned(), device, options, builder, |builder| builder.commit_from_memory(bytes))
     }
 
     fn commit(
         name: String,
         device: Device,
+        options: &SessionOptions,
         mut builder: SessionBuilder,
         commit: impl FnOnce(&mut SessionBuilder) -> ort::Result<ort::session::Session>,
     ) -> Result<Self, Error> {
@@ -98,7 +105,9 @@ impl Session {
         };
         let inputs = inner.inputs().iter().map(TensorInfo::of).collect();
         let outputs = inner.outputs().iter().map(TensorInfo::of).collect();
-        Ok(Self { inner, name, inputs, outputs, device })
+        let watched = |deadline| Ok::<_, Error>((Watchdog::start()?, deadline));
+        let deadline = options.deadline.map(watched).transpose()?;
+        Ok(Self { inner, name, inputs, outputs, device, deadline })
     }
 
     /// The inputs that must be given, in the model's order.
@@ -119,7 +128,8 @@ impl Session {
     /// Runs the graph and copies the `outputs` asked for into arrays, in that order.
     ///
     /// # Errors
-    /// [`Error::UnknownName`] for an output that the model lacks, [`Error::Run`] with ONNX Runtime's reason otherwise.
+    /// [`Error::UnknownName`] for an output that the model lacks, [`Error::Deadline`] if the run was stopped, [`Error::Run`] with
+    /// ONNX Runtime's reason otherwise.
     pub fn run(&mut self, inputs: &[(&str, Input<'_>)], outputs: &[&str]) -> Result<Vec<Tensor>, Error> {
         self.run_values(inputs, outputs)?.iter().map(Value::to_tensor).collect()
     }
@@ -129,20 +139,24 @@ impl Session {
     /// # Errors
     /// As [`Self::run`].
     pub fn run_values(&mut self, inputs: &[(&str, Input<'_>)], outputs: &[&str]) -> Result<Vec<Value>, Error> {
-        let mut selected = OutputSelector::no_default();
         for name in outputs {
             find(&self.outputs, "output", name, &self.name)?;
-            selected = selected.with(*name);
         }
-        let Self { inner, name: model, .. } = self;
+        let Self { inner, name: model, deadline, .. } = self;
         let failed = |error: ort::Error| Error::Run { model: model.clone(), reason: error.to_string() };
-        let options = RunOptions::new().map_err(failed)?.with_outputs(selected);
         let mut fed: Vec<(&str, SessionInputValue<'_>)> = Vec::with_capacity(inputs.len());
         for &(name, input) in inputs {
             fed.push((name, input.to_ort().map_err(failed)?));
         }
-        let results = inner.run_with_options(fed, &options).map_err(failed)?;
-        Ok(results.into_iter().map(|(_, value)| Value(value)).collect())
+        let run = Arc::new(Stoppable::new(outputs).map_err(failed)?);
+        let watch = deadline.as_ref().and_then(|(watchdog, deadline)| watchdog.watch_run(&run, *deadline));
+        let results = inner.run_with_options(fed, run.options());
+        let stopped = watch.is_some_and(Watch::end);
+        if let Some((_, deadline)) = deadline.as_ref().filter(|_| stopped) {
+            // Also where the run came to its end all the same, within an operator that took too long.
+            return Err(Error::Deadline { model: model.clone(), deadline: *deadline });
+        }
+        Ok(results.map_err(failed)?.into_iter().map(|(_, value)| Value(value)).collect())
     }
 
     /// Runs the graph on the tensors of `binding`, and returns the outputs that it was told to fetch.
@@ -321,6 +335,73 @@ mod tests {
         assert!(text(session.run(&[both[0], ("b", (&wide).into())], &["sum"]).unwrap_err()).contains("dimension"));
         assert!(session.run(&[], &[]).is_err());
         session.run(&both, &["sum"]).expect("an error must not spoil the session");
+    }
+
+    /// `y`: `x` halved `times` over, one small operator after the other.
+    fn halving() -> Vec<u8> {
+        let int = onnx::tensor_proto::DataType::Int64 as i32;
+        let bool = onnx::tensor_proto::DataType::Bool as i32;
+        let body = onnx::GraphProto {
+            name: Some("body".into()),
+            node: vec![node("Mul", &["held", "half"], &["halved"]), node("Identity", &["on"], &["on_out"])],
+            input: vec![value("i", int, &[]), value("on", bool, &[]), value("held", F32, &["1"])],
+            output: vec![value("on_out", bool, &[]), value("halved", F32, &["1"])],
+            ..Default::default()
+        };
+        let mut turns = node("Loop", &["times", "", "x"], &["y"]);
+        turns.attribute.push(onnx::AttributeProto {
+            name: Some("body".into()),
+            r#type: Some(onnx::attribute_proto::AttributeType::Graph as i32),
+            g: Some(body),
+            ..Default::default()
+        });
+        let inputs = vec![value("times", int, &[]), value("x", F32, &["1"]), value("half", F32, &["1"])];
+        model(vec![turns], inputs, vec![value("y", F32, &["1"])])
+    }
+
+    #[test]
+    fn a_run_beyond_its_deadline_is_stopped_and_the_session_goes_on() {
+        let deadline = Duration::from_millis(200);
+        let options = SessionOptions { deadline: Some(deadline), ..cpu() };
+        let mut session = Session::from_bytes(&runtime(), "halving", &halving(), &options).unwrap();
+        let (x, half) = (Tensor::from(arr1(&[8.0_f32])), Tensor::from(arr1(&[0.5_f32])));
+        let mut halve = |times: i64| {
+            let times = Tensor::from(ndarray::arr0(times));
+            session.run(&[("times", (&times).into()), ("x", (&x).into()), ("half", (&half).into())], &["y"])
+        };
+        assert_eq!(halve(3).unwrap(), [arr1(&[1.0_f32]).into()]);
+        // Left alone, these turns take half a minute.
+        let started = std::time::Instant::now();
+        let error = halve(30_000_000).unwrap_err();
+        assert_eq!(error.to_string(), "model `halving` took longer than the deadline of 0.2 s");
+        assert!((deadline..deadline * 30).contains(&started.elapsed()), "{:?}", started.elapsed());
+        assert_eq!(halve(2).unwrap(), [arr1(&[2.0_f32]).into()]);
+    }
+
+    #[test]
+    fn each_of_several_runs_has_its_own_deadline() {
+        let open = |deadline| {
+            let options = SessionOptions { deadline, ..cpu() };
+            Session::from_bytes(&runtime(), "halving", &halving(), &options).unwrap()
+        };
+        let (x, half) = (Tensor::from(arr1(&[8.0_f32])), Tensor::from(arr1(&[0.5_f32])));
+        let halve = |mut session: Session, times: i64| {
+            let times = Tensor::from(ndarray::arr0(times));
+            session.run(&[("times", (&times).into()), ("x", (&x).into()), ("half", (&half).into())], &["y"])
+        };
+        std::thread::scope(|scope| {
+            let halve = &halve;
+            // The later deadline is set first.
+            let patient = scope.spawn(|| halve(open(Some(Duration::from_secs(3000))), 200_000));
+            let slow: Vec<_> = [300, 100]
+                .map(|ms| scope.spawn(move || halve(open(Some(Duration::from_millis(ms))), 30_000_000)))
+                .into_iter()
+                .map(|run| run.join().unwrap().unwrap_err().to_string())
+                .collect();
+            assert!(slow[0].ends_with("0.3 s") && slow[1].ends_with("0.1 s"), "{slow:?}");
+            assert!(patient.join().unwrap().is_ok());
+        });
+        assert!(halve(open(Some(Duration::MAX)), 1).is_ok());
     }
 
     #[test]

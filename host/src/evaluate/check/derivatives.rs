@@ -70,7 +70,7 @@ type Energy<'a> = dyn Fn(&Structure) -> Result<f64, Failure> + 'a;
 
 /// The fourth-order central difference of `f` at 0 with that of two steps that is nearer to `given`.
 fn slope(given: f64, steps: [f64; 2], f: impl Fn(f64) -> Result<f64, Failure>) -> Result<f64, Failure> {
-    let with = |step: f64| {
+    let with = |step: f64| -> Result<f64, Failure> {
         let near = f(step)? - f(-step)?;
         let far = f(2.0 * step)? - f(-2.0 * step)?;
         Ok((8.0 * near - far) / (12.0 * step))
@@ -101,7 +101,7 @@ fn forces(structure: &Structure, given: &[f64], energy: &Energy<'_>) -> Result<(
 /// dE/dstrain / V in row-major order, by symmetric strains at fixed fractional coordinates.
 fn stress(structure: &Structure, given: &[f64], energy: &Energy<'_>) -> Result<Vec<f64>, Failure> {
     let volume = structure.lattice.volume();
-    let component = |(index, given): (usize, &f64)| {
+    let component = |(index, given): (usize, &f64)| -> Result<f64, Failure> {
         let (i, j) = (index / 3, index % 3);
         let strained = |h: f64| {
             let mut strained = structure.clone();

@@ -42,7 +42,7 @@ impl Engine {
         let count = (budget / LARGE).clamp(1, model.engine.sessions.len());
         let largest = budget / count;
         let name = format!("{} with forces", model.contract.path.display());
-        let session = model.session_options();
+        let session = model.options.session();
         let open = || Session::from_bytes(runtime, &name, graph, &session);
         let batch_cost = (model.options.batch_cost / 4).min(largest);
         Ok(Self { batch_cost, largest, ..Self::open(count, &model.options, open)? })

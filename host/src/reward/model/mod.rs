@@ -11,6 +11,7 @@ mod together;
 
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use rayon::prelude::*;
 
@@ -38,11 +39,21 @@ pub struct ModelOptions {
     pub batch_cost: usize,
     /// Budget for the activations that derivatives keep, in bytes, over all threads.
     pub memory: u64,
+    /// How long the model may take for one crystal. A batch that takes longer is evaluated again one crystal at a time.
+    pub deadline: Option<Duration>,
 }
 
 impl Default for ModelOptions {
     fn default() -> Self {
-        Self { device: Device::Cpu, threads: 0, batch_cost: 16_384, memory: 4 << 30 }
+        Self { device: Device::Cpu, threads: 0, batch_cost: 16_384, memory: 4 << 30, deadline: None }
+    }
+}
+
+impl ModelOptions {
+    /// Several sessions of one thread evaluate faster than one of several, and with several ONNX Runtime 1.28 loses rows
+    /// that ScatterND adds to one another (its issue 18048).
+    fn session(&self) -> SessionOptions {
+        SessionOptions { device: self.device, threads: 1, deadline: self.deadline, ..SessionOptions::default() }
     }
 }
 
@@ -112,19 +123,12 @@ impl OnnxModel {
         let threads = if options.threads == 0 { cores() } else { options.threads };
         // A device other than the processor runs one batch after the other; the threads then only prepare them.
         let sessions = if matches!(device, Device::Cuda(_)) { 1 } else { threads };
-        // Several sessions of one thread evaluate faster than one of several, and with several ONNX Runtime 1.28 loses rows
-        // that ScatterND adds to one another (its issue 18048).
-        let session = SessionOptions { device, threads: 1, ..SessionOptions::default() };
-        let open = || Session::from_file(runtime, &contract.path, &session);
+        let options = ModelOptions { device, threads, ..options };
+        let open = || Session::from_file(runtime, &contract.path, &options.session());
         let engine = Engine::open(sessions, &options, open)?;
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
         let pool = pool.map_err(|e| ModelError::Threads { threads, reason: e.to_string() })?;
-        Ok(Self { contract, engine, pool: Arc::new(pool), options: ModelOptions { device, threads, ..options } })
-    }
-
-    /// How its sessions are set up.
-    fn session_options(&self) -> SessionOptions {
-        SessionOptions { device: self.options.device, threads: 1, ..SessionOptions::default() }
+        Ok(Self { contract, engine, pool: Arc::new(pool), options })
     }
 
     /// What the file says about itself.
@@ -242,13 +246,13 @@ impl OnnxModel {
         match self.run(engine, batch, outputs) {
             Ok(rows) if rows.iter().flatten().flatten().all(|x| x.is_finite()) => rows.into_iter().map(Ok).collect(),
             Ok(rows) if batch.len() == 1 => rows.into_iter().map(|row| finite(row, outputs)).collect(),
-            Err(reason) if batch.len() == 1 => vec![Err(Failure::Model(reason))],
+            Err(failure) if batch.len() == 1 => vec![Err(failure)],
             _ => batch.chunks(1).flat_map(|alone| self.evaluate_batch(engine, alone, outputs)).collect(),
         }
     }
 
     /// One row per crystal, as the model gives them.
-    fn run(&self, engine: &Engine, batch: &[Prepared], outputs: &[&ModelOutput]) -> Result<Vec<Row>, String> {
+    fn run(&self, engine: &Engine, batch: &[Prepared], outputs: &[&ModelOutput]) -> Result<Vec<Row>, Failure> {
         let tensors: Vec<(&str, Tensor)> = self
             .contract
             .inputs
@@ -259,11 +263,11 @@ impl OnnxModel {
         let names: Vec<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
         let worker = rayon::current_thread_index().unwrap_or(0) % engine.sessions.len();
         let mut session = engine.sessions[worker].lock().unwrap_or_else(PoisonError::into_inner);
-        let results = session.run(&inputs, &names).map_err(|error| error.to_string())?;
+        let results = session.run(&inputs, &names)?;
         drop(session);
         let mut rows = vec![Row::with_capacity(outputs.len()); batch.len()];
         for (output, tensor) in outputs.iter().zip(&results) {
-            for (row, values) in rows.iter_mut().zip(numbers(output, tensor, batch)?) {
+            for (row, values) in rows.iter_mut().zip(numbers(output, tensor, batch).map_err(Failure::Model)?) {
                 row.push(values);
             }
         }

@@ -26,6 +26,6 @@ impl OnnxModel {
             crystal.poison();
         }
         let outputs: Vec<&ModelOutput> = self.contract.outputs.iter().collect();
-        self.run(&self.engine, &batch, &outputs).map_err(Failure::Model)
+        self.run(&self.engine, &batch, &outputs)
     }
 }
