@@ -20,25 +20,26 @@ pub use plugin::{HullCorrection, Plugin, Result, Reward};
 macro_rules! export {
     ($plugin:path) => {
         const _: () = {
-            extern "C" fn plugin() -> $crate::abi::abi_stable::std_types::RResult<
+            // Names that the author's own will not have, for `$plugin` is looked up among them.
+            extern "C" fn __temper_describe() -> $crate::abi::abi_stable::std_types::RResult<
                 $crate::abi::RawPlugin,
                 $crate::abi::abi_stable::std_types::RString,
             > {
                 $crate::guard::describe($plugin)
             }
 
-            extern "C" fn root() -> $crate::abi::abi_stable::library::RootModuleResult {
-                $crate::guard::root(plugin)
+            extern "C" fn __temper_root() -> $crate::abi::abi_stable::library::RootModuleResult {
+                $crate::guard::root(__temper_describe)
             }
 
             // The name is that of `abi::ROOT_SYMBOL`.
             #[allow(unsafe_code, reason = "a host finds a library's root under its plain name")]
             #[unsafe(no_mangle)]
             #[allow(non_upper_case_globals, reason = "named as the symbol is")]
-            // SAFETY: `root` returns a reference to the type of root that the header is made for.
+            // SAFETY: `__temper_root` returns a reference to the type of root that the header is made for.
             pub static temper_plugin_root: $crate::abi::LibHeader = unsafe {
                 $crate::abi::LibHeader::from_constructor::<$crate::abi::Root_Ref>(
-                    root,
+                    __temper_root,
                     $crate::abi::abi_stable::library::CheckTypeLayout::Yes,
                 )
             };

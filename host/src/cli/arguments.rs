@@ -1,9 +1,11 @@
 //! What the command line may say.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    Context, Failure, completions, doctor, finetune, hull, init, logp, model, pretrain, sample, score, setup, tokenize,
+    Context, Failure, completions, doctor, finetune, hull, init, logp, model, plugin, pretrain, sample, score, setup, tokenize,
 };
 
 /// Reinforcement fine-tuning of crystal generators.
@@ -29,6 +31,9 @@ pub struct Globals {
     /// Seed of every random stream
     #[arg(long, global = true, value_name = "SEED")]
     pub seed: Option<u64>,
+    /// A folder in which plugins are looked for, before all others; may be given again
+    #[arg(long = "plugin-dir", global = true, value_name = "FOLDER")]
+    pub plugin_dirs: Vec<PathBuf>,
     /// Print nothing but results and errors
     #[arg(long, short, global = true)]
     pub quiet: bool,
@@ -60,6 +65,9 @@ pub enum Command {
     /// Models: inspect, check, export, import
     #[command(subcommand)]
     Model(model::Model),
+    /// Plugins: list
+    #[command(subcommand)]
+    Plugin(plugin::Plugin),
     /// Show what works on this machine, and why the rest does not
     Doctor(doctor::Doctor),
     /// Fetch ONNX Runtime ahead of time
@@ -85,6 +93,7 @@ impl Arguments {
             Command::Tokenize(arguments) => arguments.run(&context),
             Command::Hull(command) => command.run(&context),
             Command::Model(command) => command.run(&context),
+            Command::Plugin(command) => command.run(&context),
             Command::Doctor(arguments) => arguments.run(&context),
             Command::Setup(arguments) => arguments.run(&context),
             Command::Completions(arguments) => arguments.run(&context),

@@ -5,6 +5,7 @@ use std::io::{IsTerminal, Write};
 use tracing_subscriber::EnvFilter;
 
 use super::{Failure, Globals, Progress};
+use crate::plugin::{Discovery, Probe};
 use crate::runtime::default_threads;
 
 /// The global options, checked, and the terminal.
@@ -54,6 +55,19 @@ impl Context {
             0 => default_threads(),
             n => n,
         }
+    }
+
+    /// Where plugins are looked for: `--plugin-dir`, `TEMPER_PLUGIN_PATH`, Temper's data folder, and `plugins/` beside the program
+    /// and in the current folder.
+    pub fn discovery(&self) -> Discovery {
+        let program = std::env::current_exe().unwrap_or_else(|_| "temper".into());
+        let mut folders = self.globals.plugin_dirs.clone();
+        folders.extend(std::env::var_os("TEMPER_PLUGIN_PATH").iter().flat_map(std::env::split_paths));
+        let data = directories::ProjectDirs::from("", "", "temper");
+        folders.extend(data.map(|dirs| dirs.data_dir().join("plugins")));
+        folders.extend(program.parent().map(|beside| beside.join("plugins")));
+        folders.push("plugins".into());
+        Discovery { folders, probe: Probe { program, cache: self.cache() } }
     }
 
     /// Shows the progress of `total` pieces of work; 0 where the total is not known.

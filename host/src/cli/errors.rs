@@ -5,8 +5,9 @@ use crate::crystal::{ReadError, TokenFileError, WriteError};
 use crate::evaluate::GoldenError;
 use crate::hull::HullError;
 use crate::policy::{ImportError, LikelihoodError, ModelTomlError, ParameterError, PolicyDirectoryError};
+use crate::plugin::{LoadError, NotFound, OpenError};
 use crate::record::CheckpointError;
-use crate::reward::{ContractError, CorrectionError, HullTermError, KnownError, ModelError};
+use crate::reward::{ContractError, CorrectionError, HullTermError, KnownError, ModelError, PluginTermError};
 use crate::runtime;
 use crate::train::PretrainError;
 
@@ -96,6 +97,43 @@ impl From<CorrectionError> for Failure {
             CorrectionError::Unknown { nearest: None, .. } => failure,
             CorrectionError::Hull { to, .. } => failure.hint(format!("take a hull on \"{to}\", or no correction")),
         }
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        let failure = Self::from_error(Exit::Usage, &error);
+        match error {
+            OpenError::Load(error) => error.advice().into_iter().fold(failure, Self::hint),
+            OpenError::Refused { advice, .. } => advice.into_iter().fold(failure, Self::hint),
+            OpenError::Start { .. } | OpenError::Interface { .. } => failure,
+        }
+    }
+}
+
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        OpenError::from(error).into()
+    }
+}
+
+impl From<NotFound> for Failure {
+    fn from(error: NotFound) -> Self {
+        let failure = Self::from_error(Exit::Usage, &error);
+        match error {
+            NotFound::Name { searched, .. } => {
+                let searched: Vec<String> = searched.iter().map(|folder| folder.display().to_string()).collect();
+                failure.hint(format!("looked in {}; --plugin-dir names another folder", searched.join(", ")))
+            }
+            NotFound::Unusable { advice, .. } => advice.into_iter().fold(failure, Self::hint),
+            NotFound::File { .. } => failure,
+        }
+    }
+}
+
+impl From<PluginTermError> for Failure {
+    fn from(error: PluginTermError) -> Self {
+        Self::from_error(Exit::Usage, &error)
     }
 }
 

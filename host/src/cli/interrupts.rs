@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Context, Failure};
+use crate::plugin::end_all_workers;
 
 /// Whether the process was asked to end.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +40,7 @@ impl Context {
                         }
                     }
                     if next_signal().await.is_ok() {
+                        end_all_workers();
                         std::process::exit(super::Exit::Interrupted as i32);
                     }
                 });

@@ -18,6 +18,7 @@ mod model;
 mod output;
 mod paths;
 mod plan;
+mod plugin;
 mod pretrain;
 mod progress;
 mod recipe;

@@ -1,5 +1,7 @@
 //! A fine-tuning run with everything opened and checked: every mistake that a user can make is found here, before anything runs.
 
+mod plugins;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -273,6 +275,8 @@ impl Planner<'_> {
                 let kind = self.builtin(&format!("rewards.{name}.builtin"), term)?;
                 (kind, term.on_failure, term.role, term.bound)
             }
+            Reward::Plugin(term) => (self.plugin(name, term)?, term.on_failure, term.role, term.bound),
+            Reward::Process(term) => (self.process(name, term)?, term.on_failure, term.role, term.bound),
         };
         let on_failure = match on_failure {
             config::OnFailure::Worst => OnFailure::Worst,

@@ -12,6 +12,11 @@ use serde::{Deserialize, Serialize};
 pub struct Deadline(Duration);
 
 impl Deadline {
+    /// So many seconds, at least one.
+    pub const fn seconds(n: u32) -> Self {
+        Self(Duration::from_secs(if n == 0 { 1 } else { n as u64 }))
+    }
+
     /// The length of time.
     pub fn duration(self) -> Duration {
         self.0

@@ -284,12 +284,12 @@ mod tests {
             ),
             ("[rewards.gap.onnx]\noutput = \"x\"\n", "run.toml:9:14: the key `rewards.gap.onnx.model` is missing"),
             (
-                "[rewards.gap.plugin]\nlibrary = \"x\"\n",
-                "run.toml:9:10: `rewards.gap`: this version has no terms of kind `plugin` yet; it has hull, force, onnx and builtin",
+                "[rewards.gap.plugin]\nlibrary = \"x\"\nworkers = 0\n",
+                "run.toml:11:1: `rewards.gap.plugin.workers` = 0: must be 1 to 256",
             ),
             (
                 "[rewards.gap.process]\ncommand = []\n",
-                "run.toml:9:10: `rewards.gap`: this version has no terms of kind `process` yet; it has hull, force, onnx and builtin",
+                "run.toml:10:1: `rewards.gap.process.command` = []: must name a program",
             ),
             (
                 "[rewards.n.builtin]\nterm = \"x\"\nrole = \"filter\"\n",

@@ -19,7 +19,9 @@ pub use error::{ConfigError, Place, Problem};
 pub use finetune::{Direction, Finetune, Judge, JudgeHull, KlGradient, Pareto, PolicySource, Ppo, Run};
 pub use memory::Memory;
 pub use pretrain::{CrystalFormerShape, Data, Pretrain, PretrainPolicy, PretrainRun, Schedule, Train};
-pub use reward::{Bound, BuiltinTerm, Ends, ForceTerm, HullTerm, OnFailure, OnnxTerm, Reward, Role};
+pub use reward::{
+    Bound, BuiltinTerm, Ends, ForceTerm, HullTerm, Isolation, OnFailure, OnnxTerm, PluginTerm, ProcessTerm, Reward, Role,
+};
 pub use sampling::{Elements, Sampling, SpaceGroups};
 
 /// A kind of config file.

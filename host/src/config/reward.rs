@@ -3,10 +3,13 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use super::{Deadline, Problem};
+use super::{Deadline, Memory, Problem};
+
+/// More processes than any machine wants for one term.
+const MOST_WORKERS: usize = 256;
 
 /// One reward term, by kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +23,10 @@ pub enum Reward {
     Onnx(OnnxTerm),
     /// A term that Temper computes itself.
     Builtin(BuiltinTerm),
+    /// A plugin.
+    Plugin(PluginTerm),
+    /// A program.
+    Process(ProcessTerm),
 }
 
 /// What a crystal counts when its term failed.
@@ -200,6 +207,101 @@ pub struct BuiltinTerm {
     pub bound: Option<Bound>,
 }
 
+/// Where a plugin runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Isolation {
+    /// In workers: whatever it does wrong is a recorded failure.
+    Process,
+    /// In Temper's own process: whatever it does wrong may end the run.
+    None,
+}
+
+/// `[rewards.NAME.plugin]`: a reward of a plugin.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PluginTerm {
+    /// A name, as `temper plugin list` shows it, or the path of a shared library.
+    pub library: String,
+    /// Where it runs; absent: in workers, unless it ships with Temper.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<Isolation>,
+    /// How long a batch may take, in workers.
+    #[serde(default = "half_a_minute")]
+    pub deadline: Deadline,
+    /// Processes that share a batch.
+    #[serde(default = "one_worker")]
+    pub workers: usize,
+    /// Memory that each may take; absent: as much as there is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Memory>,
+    /// Restarts in a row that may be in vain.
+    #[serde(default = "five")]
+    pub max_restarts: u32,
+    /// A potential for the energies, if the plugin asks for them: an ONNX file or a model directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub potential: Option<PathBuf>,
+    /// What the plugin calls its config.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub config: Map<String, Value>,
+    /// What a failed crystal counts.
+    #[serde(default)]
+    pub on_failure: OnFailure,
+    /// Reward or filter.
+    #[serde(default)]
+    pub role: Role,
+    /// What passes the filter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bound: Option<Bound>,
+}
+
+/// `[rewards.NAME.process]`: a program that speaks the worker protocol.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProcessTerm {
+    /// The program and its arguments. Of those that are relative paths, the ones that exist beside the config are meant.
+    pub command: Vec<String>,
+    /// How long a batch may take.
+    #[serde(default = "half_a_minute")]
+    pub deadline: Deadline,
+    /// Processes that share a batch.
+    #[serde(default = "one_worker")]
+    pub workers: usize,
+    /// Memory that each may take; absent: as much as there is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Memory>,
+    /// Restarts in a row that may be in vain.
+    #[serde(default = "five")]
+    pub max_restarts: u32,
+    /// A potential for the energies, if the program asks for them: an ONNX file or a model directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub potential: Option<PathBuf>,
+    /// What the program calls its config.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub config: Map<String, Value>,
+    /// What a failed crystal counts.
+    #[serde(default)]
+    pub on_failure: OnFailure,
+    /// Reward or filter.
+    #[serde(default)]
+    pub role: Role,
+    /// What passes the filter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bound: Option<Bound>,
+}
+
+fn half_a_minute() -> Deadline {
+    Deadline::seconds(30)
+}
+
+fn one_worker() -> usize {
+    1
+}
+
+fn five() -> u32 {
+    5
+}
+
 pub(super) fn none() -> String {
     "none".to_owned()
 }
@@ -221,28 +323,28 @@ struct Kinds {
     force: Option<ForceTerm>,
     onnx: Option<OnnxTerm>,
     builtin: Option<BuiltinTerm>,
-    plugin: Option<IgnoredAny>,
-    process: Option<IgnoredAny>,
+    plugin: Option<PluginTerm>,
+    process: Option<ProcessTerm>,
 }
 
 impl TryFrom<Kinds> for Reward {
     type Error = String;
 
     fn try_from(kinds: Kinds) -> Result<Self, String> {
-        for (name, given) in [("plugin", kinds.plugin.is_some()), ("process", kinds.process.is_some())] {
-            if given {
-                return Err(format!(
-                    "this version has no terms of kind `{name}` yet; it has hull, force, onnx and builtin"
-                ));
-            }
-        }
-        match (kinds.hull, kinds.force, kinds.onnx, kinds.builtin) {
-            (Some(term), None, None, None) => Ok(Self::Hull(term)),
-            (None, Some(term), None, None) => Ok(Self::Force(term)),
-            (None, None, Some(term), None) => Ok(Self::Onnx(term)),
-            (None, None, None, Some(term)) => Ok(Self::Builtin(term)),
-            (None, None, None, None) => {
-                Err("the kind is missing: write [rewards.NAME.hull], .force, .onnx or .builtin".to_owned())
+        let kinds = [
+            kinds.hull.map(Self::Hull),
+            kinds.force.map(Self::Force),
+            kinds.onnx.map(Self::Onnx),
+            kinds.builtin.map(Self::Builtin),
+            kinds.plugin.map(Self::Plugin),
+            kinds.process.map(Self::Process),
+        ];
+        let mut given = kinds.into_iter().flatten();
+        match (given.next(), given.next()) {
+            (Some(term), None) => Ok(term),
+            (None, _) => {
+                Err("the kind is missing: write [rewards.NAME.hull], .force, .onnx, .builtin, .plugin or .process"
+                    .to_owned())
             }
             _ => Err("a term is of one kind; give each its own name".to_owned()),
         }
@@ -270,10 +372,20 @@ impl Reward {
             Self::Force(t) => ("force", t.on_failure, t.role, t.bound),
             Self::Onnx(t) => ("onnx", t.on_failure, t.role, t.bound),
             Self::Builtin(t) => ("builtin", t.on_failure, t.role, t.bound),
+            Self::Plugin(t) => ("plugin", t.on_failure, t.role, t.bound),
+            Self::Process(t) => ("process", t.on_failure, t.role, t.bound),
         };
         let key = |last: &str| format!("rewards.{name}.{kind}.{last}");
-        if let Self::Force(term) = self {
-            term.check(key)?;
+        match self {
+            Self::Force(term) => term.check(key)?,
+            Self::Plugin(PluginTerm { workers, .. }) | Self::Process(ProcessTerm { workers, .. }) => {
+                Problem::unless((1..=MOST_WORKERS).contains(workers), &key("workers"), workers, "must be 1 to 256")?;
+            }
+            _ => {}
+        }
+        if let Self::Process(term) = self {
+            let given = term.command.first().is_some_and(|program| !program.is_empty());
+            Problem::unless(given, &key("command"), "[]", "must name a program")?;
         }
         if let OnFailure::Value(value) = on_failure {
             Problem::unless(value.is_finite(), &key("on_failure"), value, "must be finite")?;

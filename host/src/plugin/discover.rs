@@ -152,7 +152,7 @@ impl Discovery {
 }
 
 /// Whether a plugin is named by its file.
-fn is_path(name: &str) -> bool {
+pub fn is_path(name: &str) -> bool {
     name.contains(std::path::MAIN_SEPARATOR) || is_library(Path::new(name))
 }
 

@@ -113,6 +113,11 @@ impl Evaluator {
         &self.name
     }
 
+    /// Whether it runs in processes of its own.
+    pub fn is_in_workers(&self) -> bool {
+        matches!(self.place, Place::Workers(_))
+    }
+
     /// What its author claims.
     pub fn properties(&self) -> &Properties {
         &self.interface.properties

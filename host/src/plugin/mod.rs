@@ -16,8 +16,8 @@ mod trouble;
 mod verdict;
 mod worker;
 
-pub use builtin::builtin_plugins;
-pub use discover::{Discovered, Discovery, NotFound, Usable};
+pub use builtin::{builtin_plugin, builtin_plugins};
+pub use discover::{Discovered, Discovery, NotFound, Usable, is_path};
 pub use evaluator::{Evaluator, OpenError};
 pub use library::{LoadError, PluginLibrary};
 pub use process::end_all_workers;

@@ -293,7 +293,7 @@ fn stage_of(value: &Value) -> Option<Stage> {
 
 fn terms(table: &RewardTable) -> Value {
     let term = |s: &crate::reward::TermStatistics| {
-        (s.name.clone(), json!({ "mean": s.mean, "spread": s.spread, "values": s.values, "failures": s.failures }))
+        (s.name.clone(), json!({ "mean": s.mean, "spread": s.spread, "values": s.values, "abstained": s.abstained, "failures": s.failures }))
     };
     Value::Object(table.statistics().iter().map(term).collect())
 }
@@ -314,6 +314,7 @@ fn sample_line(record: &StepRecord, row: usize, sample: &Sample) -> String {
         let value = match outcome {
             crate::reward::Outcome::Value(value) => json!(value),
             crate::reward::Outcome::Failed(failure) => json!({ "failed": failure.to_string() }),
+            crate::reward::Outcome::Abstained => json!("abstained"),
             crate::reward::Outcome::NotAsked => Value::Null,
         };
         line.insert(column.name.clone(), value);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::crystal::Element;
+use crate::plugin::Trouble;
 use crate::runtime;
 
 /// A failure of one term on one crystal.
@@ -59,6 +60,19 @@ pub enum Failure {
     /// The model was stopped because it took too long for this crystal.
     #[error("the model took longer than the deadline of {} s", .0.as_secs_f64())]
     Deadline(Duration),
+    /// A plugin gave no value.
+    #[error("{0}")]
+    Plugin(Trouble),
+    /// A value that its author says cannot be.
+    #[error("{value} is outside of the range {least} to {greatest} that the plugin claims")]
+    OutOfRange {
+        /// As given.
+        value: f64,
+        /// Least value claimed.
+        least: f64,
+        /// Greatest value claimed.
+        greatest: f64,
+    },
     /// A density that no crystal has.
     #[error("density {value:.3e} g/cm^3, outside {low} to {high} g/cm^3")]
     Density {
@@ -113,6 +127,8 @@ impl Failure {
             Self::NotFinite { .. } => "not finite",
             Self::Model(_) => "model failed",
             Self::Deadline(_) => "too slow",
+            Self::Plugin(trouble) => trouble.kind(),
+            Self::OutOfRange { .. } => "out of its range",
             Self::Density { .. } => "absurd density",
             Self::BelowHull { .. } => "below the hull",
             Self::Hull(_) => "not on the hull's elements",

@@ -41,8 +41,8 @@ pub enum ReductionError {
 impl RewardTable {
     /// The objective of every row.
     ///
-    /// A row succeeds when every term of the objective has a value, the expression is finite and no filter rejects it. Any
-    /// other row is dropped if a term that it misses says so; otherwise its missing terms are replaced (see [`OnFailure`]),
+    /// A row succeeds when every term of the objective has a value, the expression is finite and no filter rejects it. A row of
+    /// which a term of the objective has nothing to say is dropped, and has not failed. Any other row is dropped if a term that it misses says so; otherwise its missing terms are replaced (see [`OnFailure`]),
     /// and the result is lowered to the lowest objective among the successes. Without a success and without a documented
     /// worst value there is nothing to go by: the row is dropped.
     ///
@@ -144,6 +144,9 @@ impl<'a> Reduction<'a> {
         }
         let outcomes = self.table.row(row);
         let columns = &self.table.columns();
+        if self.used.iter().any(|&c| outcomes[c] == Outcome::Abstained) {
+            return None;
+        }
         let missing = |c: &usize| outcomes[*c].value().is_none();
         let failed_filter = |c: &usize| columns[*c].bound.is_some() && matches!(outcomes[*c], Outcome::Failed(_));
         let failed_filters = (0..columns.len()).filter(failed_filter);

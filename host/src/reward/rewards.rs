@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::hull_term::WORST_E_HULL;
 use super::{
-    Builtin, Column, Failure, ForceTerm, HullTerm, KnownCompositions, OnFailure, OnnxModel, Outcome, RewardTable,
+    Builtin, Column, Failure, ForceTerm, HullTerm, KnownCompositions, OnFailure, OnnxModel, Outcome, PluginTerm, RewardTable,
     Sanity,
 };
 use crate::crystal::{Composition, Structure};
@@ -33,6 +33,8 @@ pub enum TermKind {
     Hull(HullTerm),
     /// The size of a potential's forces and stress.
     Force(ForceTerm),
+    /// A plugin, or a program of the user's.
+    Plugin(PluginTerm),
 }
 
 /// A named reward term.
@@ -56,6 +58,7 @@ impl TermKind {
             Self::Onnx { .. } => 1,
             Self::Hull(_) => 2,
             Self::Force(_) => 3,
+            Self::Plugin(_) => 4,
         }
     }
 
@@ -66,6 +69,7 @@ impl TermKind {
             Self::Onnx { model, .. } => Some(model),
             Self::Hull(term) => Some(term.model()),
             Self::Force(term) => Some(term.model()),
+            Self::Plugin(term) => term.potential(),
         }
     }
 
@@ -73,6 +77,7 @@ impl TermKind {
         match self {
             Self::Hull(_) => Some(WORST_E_HULL),
             Self::Force(term) => Some(term.worst()),
+            Self::Plugin(term) => term.worst(),
             _ => None,
         }
     }
@@ -85,6 +90,7 @@ impl TermKind {
             Self::Onnx { .. } => [f64::NEG_INFINITY, f64::INFINITY],
             Self::Hull(_) => [f64::NEG_INFINITY, WORST_E_HULL],
             Self::Force(term) => [f64::NEG_INFINITY, term.worst()],
+            Self::Plugin(term) => term.range(),
         }
     }
 }
@@ -204,6 +210,7 @@ impl TermKind {
             }),
             Self::Hull(term) => if_sane(crystals, |sane| term.values(sane, sanity)),
             Self::Force(term) => if_sane(crystals, |sane| term.values(sane)),
+            Self::Plugin(term) => if_sane(crystals, |sane| term.outcomes(sane).into_iter().map(|o| match o { Outcome::Value(v) => Ok(v), Outcome::Failed(f) => Err(f), _ => Err(Failure::Model("abstained".into())) }).collect()),
         }
     }
 }

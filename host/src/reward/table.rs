@@ -11,6 +11,8 @@ pub enum Outcome {
     Value(f64),
     /// No number, and why.
     Failed(Failure),
+    /// The term has nothing to say of this crystal, which is no failure: an objective that names the term leaves the row out.
+    Abstained,
     /// Not computed, because a filter had rejected the row.
     NotAsked,
 }
@@ -85,6 +87,8 @@ pub struct TermStatistics {
     pub spread: Option<f64>,
     /// Rows that failed, by kind of failure.
     pub failures: BTreeMap<&'static str, usize>,
+    /// Rows of which the term has nothing to say.
+    pub abstained: usize,
     /// Rows that a filter had rejected before.
     pub not_asked: usize,
 }
@@ -141,7 +145,7 @@ impl RewardTable {
     /// Whether a filter rejects a row, by its value or by its failure.
     pub fn rejected(&self, row: usize) -> bool {
         let passes = |(column, outcome): (&Column, &Outcome)| match (column.bound, outcome) {
-            (None, _) | (Some(_), Outcome::NotAsked) => true,
+            (None, _) | (Some(_), Outcome::NotAsked | Outcome::Abstained) => true,
             (Some([least, most]), Outcome::Value(value)) => (least..=most).contains(value),
             (Some(_), Outcome::Failed(_)) => false,
         };
@@ -165,8 +169,10 @@ impl RewardTable {
                     *failures.entry(failure.kind()).or_insert(0) += 1;
                 }
             }
-            let not_asked = outcomes().filter(|o| **o == Outcome::NotAsked).count();
-            TermStatistics { name: column.name.clone(), values: values.len(), mean, spread, failures, not_asked }
+            let [abstained, not_asked] =
+                [Outcome::Abstained, Outcome::NotAsked].map(|kind| outcomes().filter(|o| **o == kind).count());
+            let (name, values) = (column.name.clone(), values.len());
+            TermStatistics { name, values, mean, spread, failures, abstained, not_asked }
         };
         self.columns.iter().enumerate().map(column).collect()
     }
@@ -189,17 +195,19 @@ mod tests {
     #[test]
     fn statistics_count_values_failures_and_rows_not_asked() {
         let gap = Column { name: "gap".into(), on_failure: OnFailure::Worst, worst: None, bound: None };
-        let mut t = RewardTable::new(vec![gap], 5);
+        let mut t = RewardTable::new(vec![gap], 6);
         t.set(0, 0, Outcome::Value(1.0));
         t.set(1, 0, Outcome::Value(3.0));
         t.set(2, 0, Outcome::Failed(Failure::Model("out of order".into())));
         t.set(4, 0, Outcome::Value(f64::INFINITY));
+        t.set(5, 0, Outcome::Abstained);
         let expected = TermStatistics {
             name: "gap".into(),
             values: 2,
             mean: Some(2.0),
             spread: Some(1.0),
             failures: BTreeMap::from([("model failed", 1), ("not finite", 1)]),
+            abstained: 1,
             not_asked: 1,
         };
         assert_eq!(t.statistics(), [expected]);

@@ -1,0 +1,105 @@
+//! Terms of plugins and programs: found, locked, started and greeted.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Asked, Planner};
+use crate::cli::Failure;
+use crate::config::{Deadline, Isolation, Memory, PluginTerm as PluginConfig, ProcessTerm};
+use crate::plugin::{
+    Evaluator, OpenError, PluginLibrary, REWARD, Supervision, Usable, WorkerCommand, builtin_plugin, is_path,
+};
+use crate::reward::{PluginTerm, TermKind};
+
+/// How long a worker may take to greet: one in Python may have much to import.
+const START: Duration = Duration::from_secs(120);
+
+impl Planner<'_> {
+    /// A reward of a plugin: in workers, unless it ships with Temper or the user says otherwise.
+    pub(super) fn plugin(&mut self, name: &str, term: &PluginConfig) -> Result<TermKind, Failure> {
+        let key = format!("rewards.{name}.plugin");
+        let found = self.library(&format!("{key}.library"), &term.library)?;
+        if let Some(path) = &found.path {
+            self.lock(&format!("{key}.library"), path)?;
+        }
+        let usual = if found.path.is_none() { Isolation::None } else { Isolation::Process };
+        let opened = match term.isolation.unwrap_or(usual) {
+            Isolation::None => in_this_process(&found).and_then(|library| Evaluator::here(&library, REWARD, &term.config)),
+            Isolation::Process => {
+                let named = found.path.clone().unwrap_or_else(|| found.descriptor.name.clone().into());
+                let command = self.context.discovery().probe.command(&named);
+                let supervision = supervision(term.deadline, term.workers, term.memory, term.max_restarts);
+                Evaluator::in_workers(command, REWARD, &term.config, supervision)
+            }
+        };
+        let evaluator = opened.map_err(|error| self.unusable(&key, error))?;
+        self.plugin_term(&key, evaluator, term.potential.as_deref())
+    }
+
+    /// A reward of a program of the user's.
+    pub(super) fn process(&mut self, name: &str, term: &ProcessTerm) -> Result<TermKind, Failure> {
+        let key = format!("rewards.{name}.process");
+        let mut words = Vec::new();
+        for (place, word) in term.command.iter().enumerate() {
+            let file = self.search.find("", Path::new(word)).ok().filter(|path| path.is_file());
+            // A bare program is the shell's to find; a folder's name may be anything.
+            let file = file.filter(|_| place > 0 || is_path(word) || word.contains('/'));
+            if let Some(path) = &file {
+                self.lock(&format!("{key}.command {place}"), path)?;
+            }
+            words.push(file.unwrap_or_else(|| PathBuf::from(word)).into_os_string());
+        }
+        let command = WorkerCommand { program: words.remove(0), arguments: words };
+        let supervision = supervision(term.deadline, term.workers, term.memory, term.max_restarts);
+        let evaluator = Evaluator::in_workers(command, REWARD, &term.config, supervision)
+            .map_err(|error| self.unusable(&key, error))?;
+        self.plugin_term(&key, evaluator, term.potential.as_deref())
+    }
+
+    fn plugin_term(&mut self, key: &str, evaluator: Evaluator, potential: Option<&Path>) -> Result<TermKind, Failure> {
+        let key = format!("{key}.potential");
+        let potential = potential.map(|path| self.model(&key, Asked::new(path, None))).transpose()?;
+        let term = PluginTerm::new(Arc::new(evaluator), potential);
+        Ok(TermKind::Plugin(term.map_err(|error| self.mistake(&key, format!("`{key}`: {error}")))?))
+    }
+
+    /// A plugin by its name, or by its path as the other paths of a config.
+    pub(super) fn library(&self, key: &str, named: &str) -> Result<Usable, Failure> {
+        let discovery = self.context.discovery();
+        match is_path(named) {
+            true => Ok(discovery.open(&self.find(key, Path::new(named))?)?),
+            false => Ok(discovery.find(named)?),
+        }
+    }
+
+    fn unusable(&self, key: &str, error: OpenError) -> Failure {
+        let message = format!("`{key}`: {error}");
+        let advice = match error {
+            OpenError::Load(error) => error.advice().map(str::to_owned),
+            OpenError::Refused { advice, .. } => advice,
+            _ => None,
+        };
+        advice.into_iter().fold(self.mistake(key, message), Failure::hint)
+    }
+}
+
+fn in_this_process(found: &Usable) -> Result<PluginLibrary, OpenError> {
+    match &found.path {
+        Some(path) => Ok(PluginLibrary::open(path)?),
+        None => builtin_plugin(&found.descriptor.name).ok_or_else(|| OpenError::Start {
+            name: found.descriptor.name.clone(),
+            trouble: "the program does not carry it".to_owned(),
+        }),
+    }
+}
+
+fn supervision(deadline: Deadline, workers: usize, memory: Option<Memory>, max_restarts: u32) -> Supervision {
+    Supervision {
+        deadline: deadline.duration(),
+        start_deadline: START,
+        memory: memory.map(Memory::bytes),
+        workers,
+        max_restarts,
+    }
+}

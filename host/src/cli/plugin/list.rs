@@ -1,0 +1,72 @@
+//! `temper plugin list`: what there is, and why the rest cannot be used.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{Context, Failure};
+use crate::plugin::{Discovered, Verdict};
+
+/// Which plugins there are: carried by this program, and in the folders where they are looked for.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  temper plugin list --plugin-dir target/release\n\n\
+    Looked for in: --plugin-dir, the folders of TEMPER_PLUGIN_PATH, plugins/ in Temper's data folder, plugins/ beside the \
+    program, plugins/ in the current folder, each with the folders in it. A library is loaded in a process of its own first; \
+    what became of that is remembered until the file changes, so one that crashed is not loaded again.")]
+pub struct List {
+    /// Try libraries again that have been seen before, those that crashed as well
+    #[arg(long)]
+    again: bool,
+    /// Print JSON, one line per library
+    #[arg(long)]
+    json: bool,
+}
+
+impl List {
+    pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
+        let discovery = context.discovery();
+        let found = discovery.list(self.again);
+        for plugin in &found {
+            context.print(&if self.json { as_json(plugin).to_string() } else { as_text(plugin) })?;
+        }
+        let folders: Vec<String> = discovery.folders.iter().map(|folder| folder.display().to_string()).collect();
+        context.say(&format!("looked in {}", folders.join(", ")));
+        Ok(())
+    }
+}
+
+fn as_text(plugin: &Discovered) -> String {
+    let path = plugin.path.as_ref().map_or_else(|| "carried by this program".to_owned(), |p| p.display().to_string());
+    let hash = plugin.hash.as_ref().map_or_else(String::new, |hash| format!("  sha256 {}", &hash[..16]));
+    match &plugin.verdict {
+        Verdict::Usable(descriptor) => {
+            let interfaces: Vec<&str> = descriptor.interfaces.iter().map(|interface| interface.id.as_str()).collect();
+            let licence = if descriptor.licence.is_empty() { "no licence stated" } else { &descriptor.licence };
+            let hidden = if plugin.hidden { "\n    hidden by another one of this name before it" } else { "" };
+            let (name, version, interfaces) = (&descriptor.name, &descriptor.version, interfaces.join(", "));
+            format!("{name} {version}  {licence}  {interfaces}\n    {path}{hash}{hidden}")
+        }
+        Verdict::Refused { reason, advice } => {
+            let advice = advice.as_ref().map_or_else(String::new, |advice| format!("\n    hint: {advice}"));
+            format!("not usable{hash}\n    {reason}{advice}")
+        }
+        Verdict::Crashed { reason } => {
+            format!("not usable{hash}\n    {path}: set aside, at its first load {reason}\n    hint: --again tries it once more")
+        }
+    }
+}
+
+fn as_json(plugin: &Discovered) -> Value {
+    let mut line = json!({
+        "path": plugin.path.as_ref().map(|path| path.display().to_string()),
+        "sha256": plugin.hash, "usable": matches!(plugin.verdict, Verdict::Usable(_)), "hidden": plugin.hidden,
+    });
+    match &plugin.verdict {
+        Verdict::Usable(descriptor) => line["descriptor"] = json!(descriptor),
+        Verdict::Refused { reason, advice } => {
+            line["reason"] = json!(reason);
+            line["advice"] = json!(advice);
+        }
+        Verdict::Crashed { reason } => line["crashed"] = json!(reason),
+    }
+    line
+}

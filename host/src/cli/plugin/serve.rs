@@ -1,0 +1,26 @@
+//! `temper plugin serve`: one plugin in a process of its own.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Failure;
+use crate::cli::Exit;
+use crate::plugin::{PluginLibrary, builtin_plugin, serve};
+
+/// Serve a plugin over standard input and output, by the protocol of plugin-api/PROTOCOL.md.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  temper plugin serve target/release/libmy_reward.so")]
+pub struct Serve {
+    /// A shared library, or the name of a plugin that this program carries
+    #[arg(value_name = "PLUGIN")]
+    plugin: PathBuf,
+}
+
+impl Serve {
+    pub(super) fn run(&self) -> Result<(), Failure> {
+        let carried = self.plugin.to_str().and_then(builtin_plugin);
+        let open = || carried.map_or_else(|| PluginLibrary::open(&self.plugin), Ok);
+        serve(open).map_err(|error| Failure::from_error(Exit::Model, &error))
+    }
+}

@@ -1,0 +1,78 @@
+//! A reward of a plugin or of a program of the user's.
+
+use std::sync::Arc;
+
+use super::{Failure, OnnxModel, Outcome};
+use crate::crystal::Structure;
+use crate::plugin::Evaluator;
+
+/// A reward of a plugin, and the potential whose energies it is told if it asks for them.
+#[derive(Clone, Debug)]
+pub struct PluginTerm {
+    evaluator: Arc<Evaluator>,
+    potential: Option<Arc<OnnxModel>>,
+}
+
+/// Why a plugin cannot be a term.
+#[derive(Debug, thiserror::Error)]
+pub enum PluginTermError {
+    /// It asks for energies and nobody gives them.
+    #[error("{0} asks for energies, and no potential is named")]
+    NoPotential(String),
+    /// It is given energies that it does not ask for.
+    #[error("{0} does not ask for energies, but a potential is named")]
+    NeedlessPotential(String),
+}
+
+impl PluginTerm {
+    /// A term; the potential is for the energies that the plugin asks for.
+    ///
+    /// # Errors
+    /// [`PluginTermError`], if the one asks and the other is not there, or the other way round.
+    pub fn new(evaluator: Arc<Evaluator>, potential: Option<Arc<OnnxModel>>) -> Result<Self, PluginTermError> {
+        let name = || evaluator.name().to_owned();
+        match (evaluator.properties().energies, &potential) {
+            (true, None) => Err(PluginTermError::NoPotential(name())),
+            (false, Some(_)) => Err(PluginTermError::NeedlessPotential(name())),
+            _ => Ok(Self { evaluator, potential }),
+        }
+    }
+
+    /// The values that its author claims.
+    pub fn range(&self) -> [f64; 2] {
+        let [least, greatest] = self.evaluator.properties().range;
+        [least.unwrap_or(f64::NEG_INFINITY), greatest.unwrap_or(f64::INFINITY)]
+    }
+
+    /// What a failure counts as, if its author says so.
+    pub fn worst(&self) -> Option<f64> {
+        self.evaluator.properties().worst.filter(|worst| worst.is_finite())
+    }
+
+    /// Whether other processes do the work.
+    pub(super) fn waits(&self) -> bool {
+        self.evaluator.is_in_workers()
+    }
+
+    pub(super) fn potential(&self) -> Option<&OnnxModel> {
+        self.potential.as_deref()
+    }
+
+    /// One outcome per structure. A value outside of the range that the author claims is a failure.
+    pub fn outcomes(&self, structures: &[&Structure]) -> Vec<Outcome> {
+        let energies = self.potential.as_ref().map(|model| {
+            let rows = model.evaluate(structures, &["energy"]);
+            rows.into_iter().map(|row| row.map_or(f64::NAN, |values| values[0])).collect::<Vec<f64>>()
+        });
+        let [least, greatest] = self.range();
+        let outcome = |value| match value {
+            Ok(Some(value)) if !(least..=greatest).contains(&value) => {
+                Outcome::Failed(Failure::OutOfRange { value, least, greatest })
+            }
+            Ok(Some(value)) => Outcome::Value(value),
+            Ok(None) => Outcome::Abstained,
+            Err(trouble) => Outcome::Failed(Failure::Plugin(trouble)),
+        };
+        self.evaluator.evaluate(structures, energies.as_deref()).into_iter().map(outcome).collect()
+    }
+}
