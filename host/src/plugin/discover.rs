@@ -77,7 +77,11 @@ impl Discovery {
             Discovered { path: None, hash: None, verdict, hidden: false }
         });
         let mut found: Vec<Discovered> = carried.collect();
-        found.extend(self.libraries().iter().map(|path| self.look_at(path, again)));
+        let mut seen = BTreeSet::new();
+        let libraries = self.libraries();
+        let looked_at = libraries.iter().map(|path| self.look_at(path, again));
+        // `cargo build` leaves each library under two names.
+        found.extend(looked_at.filter(|plugin| plugin.hash.as_ref().is_none_or(|hash| seen.insert(hash.clone()))));
         let mut names = BTreeSet::new();
         for plugin in &mut found {
             if let Verdict::Usable(descriptor) = &plugin.verdict {
@@ -160,10 +164,10 @@ fn is_library(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == std::env::consts::DLL_EXTENSION)
 }
 
-/// What a folder holds, in order; nothing where there is none.
+/// What a folder holds, short names first; nothing where there is none.
 fn entries(folder: &Path) -> Vec<PathBuf> {
     let read = std::fs::read_dir(folder).into_iter().flatten();
     let mut entries: Vec<PathBuf> = read.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    entries.sort();
+    entries.sort_by_key(|entry| (entry.as_os_str().len(), entry.clone()));
     entries
 }

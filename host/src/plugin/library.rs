@@ -257,7 +257,16 @@ fn refused(path: &Path, error: LibraryError) -> LoadError {
     }
 }
 
-/// Of abi_stable's many pages on how two types differ, the place and the first difference.
+/// Of abi_stable's many pages on how two types differ, the type and the first difference.
 fn first_difference(pages: &str) -> String {
-    pages.chars().take(200).collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
+    let after = |pages: &str, mark: &str| pages.split_once(mark).map(|(_, rest)| rest.to_owned());
+    let line = |text: String| text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("?").to_owned();
+    let found = after(pages, "\nError:").map(|error| {
+        let (what, expected) = (line(error.clone()), after(&error, "Expected:").map_or_else(|| "?".into(), line));
+        let found = after(&error, "Found:").map_or_else(|| "?".into(), line);
+        format!("{what}, expected {expected}, found {found}")
+    });
+    let place = after(pages, "Layout of expected type:").and_then(|rest| after(&rest, "type:")).map(line);
+    let place = place.map_or_else(String::new, |place| format!("{place}: "));
+    found.map_or_else(|| "the types differ".to_owned(), |found| format!("{place}{found}"))
 }
