@@ -11,6 +11,7 @@ mod force_term;
 mod hull_term;
 mod model;
 mod objective;
+mod questions;
 mod reduction;
 mod rewards;
 mod sanity;

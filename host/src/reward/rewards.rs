@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::hull_term::WORST_E_HULL;
+use super::questions::{Answer, Answers, Question, no_result};
 use super::{
     Builtin, Column, Failure, ForceTerm, HullTerm, KnownCompositions, OnFailure, OnnxModel, Outcome, RewardTable,
     Sanity,
@@ -59,13 +60,13 @@ impl TermKind {
         }
     }
 
-    /// The model that is asked, and that only about crystals that are sane.
-    fn model(&self) -> Option<&OnnxModel> {
+    /// What a model is asked, and that only about crystals that are sane.
+    fn question(&self) -> Option<Question<'_>> {
         match self {
             Self::Builtin(_) | Self::Novelty(_) | Self::Uniqueness => None,
-            Self::Onnx { model, .. } => Some(model),
-            Self::Hull(term) => Some(term.model()),
-            Self::Force(term) => Some(term.model()),
+            Self::Onnx { model, quantity } => Some(Question::Number(model, quantity)),
+            Self::Hull(term) => Some(Question::Number(term.model(), "energy")),
+            Self::Force(term) => Some(Question::Response(term.forces())),
         }
     }
 
@@ -123,10 +124,11 @@ impl Rewards {
         table.reached("sampled", rows.len());
         table.reached("decoded", count(&crystals));
         let (filters, others) = self.order();
+        let mut answers = Answers::default();
         let mut checked = false;
         for column in filters {
             checked = checked || self.check_sanity(&[column], &mut crystals, &mut table);
-            let values = self.values(&[column], &crystals, &copies);
+            let values = self.values(&[column], &crystals, &copies, &mut answers);
             record(&mut table, &crystals, &[column], values);
             crystals.retain(|crystal| !table.rejected(crystal.rows[0]));
             table.reached(&self.terms[column].name, count(&crystals));
@@ -134,14 +136,14 @@ impl Rewards {
         if !checked {
             self.check_sanity(&others, &mut crystals, &mut table);
         }
-        let values = self.values(&others, &crystals, &copies);
+        let values = self.values(&others, &crystals, &copies, &mut answers);
         record(&mut table, &crystals, &others, values);
         table
     }
 
     /// Settles which crystals are sane, if any of the terms asks a model; says whether it did.
     fn check_sanity(&self, columns: &[usize], crystals: &mut [Crystal<'_>], table: &mut RewardTable) -> bool {
-        let needed = columns.iter().any(|&column| self.terms[column].kind.model().is_some());
+        let needed = columns.iter().any(|&column| self.terms[column].kind.question().is_some());
         if needed {
             crystals.par_iter_mut().for_each(|crystal| crystal.sane = self.sanity.check(crystal.structure));
             table.reached("sane", crystals.iter().filter(|c| c.sane.is_ok()).map(|c| c.rows.len()).sum());
@@ -151,12 +153,23 @@ impl Rewards {
 
     /// What each of some terms gives for every crystal. Models are asked side by side on the same threads: where one has not
     /// enough crystals left for all of them, the next one's fill the rest. The numbers do not change by it.
-    fn values(&self, columns: &[usize], crystals: &[Crystal<'_>], copies: &HashMap<String, usize>) -> Vec<Values> {
+    fn values<'a>(
+        &'a self,
+        columns: &[usize],
+        crystals: &[Crystal<'_>],
+        copies: &HashMap<String, usize>,
+        answers: &mut Answers<'a>,
+    ) -> Vec<Values> {
+        let questions: Vec<Question<'a>> = columns.iter().filter_map(|&c| self.terms[c].kind.question()).collect();
+        let first = questions.first().map(Question::model);
         let all = || {
-            let values = |column: &usize| self.terms[*column].kind.values(crystals, copies, &self.sanity);
+            let sane = crystals.iter().filter(|crystal| crystal.sane.is_ok());
+            let sane: Vec<(usize, &Structure)> = sane.map(|crystal| (crystal.rows[0], crystal.structure)).collect();
+            answers.ask(questions, &sane);
+            let values = |&column: &usize| self.terms[column].kind.values(crystals, copies, answers, &self.sanity);
             columns.par_iter().map(values).collect()
         };
-        match columns.iter().find_map(|&column| self.terms[column].kind.model()) {
+        match first {
             Some(model) => model.on_its_threads(all),
             None => all(),
         }
@@ -191,33 +204,35 @@ impl Term {
 }
 
 impl TermKind {
-    fn values(&self, crystals: &[Crystal<'_>], copies: &HashMap<String, usize>, sanity: &Sanity) -> Values {
+    fn values(
+        &self,
+        crystals: &[Crystal<'_>],
+        copies: &HashMap<String, usize>,
+        answers: &Answers<'_>,
+        sanity: &Sanity,
+    ) -> Values {
+        let answered = |value: &(dyn Fn(&Crystal<'_>, &Answer) -> Result<f64, Failure> + Sync)| {
+            let value = |crystal: &Crystal<'_>| value(crystal, self.answer(crystal, answers)?);
+            crystals.par_iter().map(value).collect()
+        };
         match self {
             Self::Builtin(term) => crystals.par_iter().map(|c| term.evaluate(c.structure)).collect(),
             Self::Novelty(known) => {
                 crystals.iter().map(|c| Ok(f64::from(u8::from(!known.contains(&c.formula))))).collect()
             }
             Self::Uniqueness => crystals.iter().map(|c| Ok(1.0 / copies[&c.formula] as f64)).collect(),
-            Self::Onnx { model, quantity } => if_sane(crystals, |sane| {
-                let rows = model.evaluate(sane, &[quantity]);
-                rows.into_iter().map(|row| row.map(|values| values[0])).collect()
-            }),
-            Self::Hull(term) => if_sane(crystals, |sane| term.values(sane, sanity)),
-            Self::Force(term) => if_sane(crystals, |sane| term.values(sane)),
+            Self::Onnx { .. } => answered(&|_, answer| answer.number()),
+            Self::Hull(term) => answered(&|crystal, answer| term.value(crystal.structure, answer.number()?, sanity)),
+            Self::Force(term) => answered(&|_, answer| Ok(term.value(answer.response()?))),
         }
     }
-}
 
-/// Evaluates the structures that a model may be asked about; the others fail.
-fn if_sane(crystals: &[Crystal<'_>], evaluate: impl Fn(&[&Structure]) -> Values) -> Values {
-    let sane: Vec<&Structure> = crystals.iter().filter(|c| c.sane.is_ok()).map(|c| c.structure).collect();
-    let mut values = evaluate(&sane).into_iter();
-    let missing = || Err(Failure::Model("it gave no result".into()));
-    let mut value = |crystal: &Crystal<'_>| {
+    /// What the model says about a crystal; a crystal that is not sane fails without being asked about.
+    fn answer<'a>(&self, crystal: &Crystal<'_>, answers: &'a Answers<'_>) -> Result<&'a Answer, Failure> {
         crystal.sane.clone()?;
-        values.next().unwrap_or_else(missing)
-    };
-    crystals.iter().map(&mut value).collect()
+        let asked = self.question().and_then(|question| answers.to(&question)?.get(&crystal.rows[0]));
+        asked.ok_or_else(no_result)?.as_ref().map_err(Failure::clone)
+    }
 }
 
 /// A structure and the rows that have it.
