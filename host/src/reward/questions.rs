@@ -110,11 +110,14 @@ impl<'a> Answers<'a> {
     }
 }
 
+/// Numbers, and forces and stress where they are asked for.
+type Row = (Vec<f64>, Option<Response>);
+
 /// The answers to questions that go with one another, question by question.
 fn asked(questions: &[Question<'_>], structures: &[&Structure]) -> Vec<Vec<Answered>> {
     let quantities: Vec<&str> = questions.iter().filter_map(Question::quantity).collect();
     let response = questions.iter().find(|question| matches!(question, Question::Response(_)));
-    let rows: Vec<Result<(Vec<f64>, Option<Response>), Failure>> = match response.or(questions.first()) {
+    let rows: Vec<Result<Row, Failure>> = match response.or(questions.first()) {
         Some(Question::Response(model)) => {
             let rows = model.evaluate(structures, &quantities).into_iter();
             rows.map(|row| row.map(|(numbers, response)| (numbers, Some(response)))).collect()
@@ -129,7 +132,7 @@ fn asked(questions: &[Question<'_>], structures: &[&Structure]) -> Vec<Vec<Answe
     if questions.len() > 1 && rows.iter().any(|row| matches!(row, Err(Failure::NotFinite { .. }))) {
         return questions.chunks(1).flat_map(|alone| asked(alone, structures)).collect();
     }
-    let answer = |question: &Question<'_>, (numbers, response): &(Vec<f64>, Option<Response>)| {
+    let answer = |question: &Question<'_>, (numbers, response): &Row| {
         let place = question.quantity().and_then(|asked| quantities.iter().position(|quantity| *quantity == asked));
         let found = match place {
             Some(place) => numbers.get(place).map(|number| Answer::Number(*number)),
