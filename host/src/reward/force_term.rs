@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use super::model::length;
-use super::{Failure, ForceModel, OnnxModel, Response};
-use crate::crystal::Structure;
+use super::{ForceModel, Response};
 
 /// How forces and stress become one number: `ln(mean |F| + weight * mean |stress|)`, after each |F| (eV/A, one per atom) and each
 /// of the six components of the stress (eV/A^3) has been clipped. The defaults are those of CrystalFormer's reference code,
@@ -58,8 +57,8 @@ impl ForceTerm {
     }
 
     /// The potential.
-    pub fn model(&self) -> &OnnxModel {
-        self.model.model()
+    pub(super) fn forces(&self) -> &ForceModel {
+        &self.model
     }
 
     /// The documented worst value, see [`ForceScale::worst`].
@@ -67,10 +66,9 @@ impl ForceTerm {
         self.scale.worst()
     }
 
-    /// The term's value for every structure.
-    pub fn values(&self, structures: &[&Structure]) -> Vec<Result<f64, Failure>> {
-        let rows = self.model.evaluate(structures, &[]);
-        rows.into_iter().map(|row| row.map(|(_, response)| self.scale.value(&response))).collect()
+    /// The term's value for a crystal.
+    pub fn value(&self, response: &Response) -> f64 {
+        self.scale.value(response)
     }
 }
 

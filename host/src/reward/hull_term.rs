@@ -171,11 +171,15 @@ impl HullTerm {
         rows.map(|(energy, s)| stability(&self.hull, self.correction, s, &said, energy?)).collect()
     }
 
-    /// The reward term: energy above hull, eV/atom, believed within `sanity`'s bound and clipped to at most
-    /// [`WORST_E_HULL`].
-    pub fn values(&self, structures: &[&Structure], sanity: &Sanity) -> Vec<Result<f64, Failure>> {
-        let believe = |row: Result<Stability, Failure>| Ok(sanity.believe(row?.above.e_above_hull)?.min(WORST_E_HULL));
-        self.stabilities(structures).into_iter().map(believe).collect()
+    /// The reward term for a crystal of this energy (eV per cell): energy above hull, eV/atom, believed within `sanity`'s bound
+    /// and clipped to at most [`WORST_E_HULL`].
+    ///
+    /// # Errors
+    /// As [`stability`], and [`Failure::BelowHull`].
+    pub fn value(&self, structure: &Structure, energy: f64, sanity: &Sanity) -> Result<f64, Failure> {
+        let per_atom = energy / structure.len() as f64;
+        let found = stability(&self.hull, self.correction, structure, &Calculation::default(), per_atom)?;
+        Ok(sanity.believe(found.above.e_above_hull)?.min(WORST_E_HULL))
     }
 }
 
@@ -268,10 +272,13 @@ mod tests {
             assert!((found.unwrap().above.e_above_hull - expected).abs() < 1e-4);
         }
         // Far below this hull, no value is believed.
-        let values = term.values(&refs, &Sanity::default());
-        assert!(values.iter().all(|v| matches!(v, Err(Failure::BelowHull { .. }))), "{values:?}");
-        let unbound = Sanity { e_hull: f64::NEG_INFINITY, ..Sanity::default() };
-        assert!(term.values(&refs, &unbound).iter().all(Result::is_ok));
+        let values = |sanity: Sanity| -> Vec<_> {
+            let energies = model.evaluate(&refs, &["energy"]).into_iter().zip(&refs);
+            energies.map(|(energy, s)| term.value(s, energy.unwrap()[0], &sanity)).collect()
+        };
+        let believed = values(Sanity::default());
+        assert!(believed.iter().all(|v| matches!(v, Err(Failure::BelowHull { .. }))), "{believed:?}");
+        assert!(values(Sanity { e_hull: f64::NEG_INFINITY, ..Sanity::default() }).iter().all(Result::is_ok));
         let other = HullTerm::new(model, flat_hull(&structures[..1], header(None)), Correction::None).unwrap();
         assert!(other.warning().unwrap().contains("does not say which energy reference"));
         let missing = other.stabilities(&refs);

@@ -12,6 +12,7 @@ mod hull_term;
 mod model;
 mod objective;
 mod plugin_term;
+mod questions;
 mod reduction;
 mod rewards;
 mod sanity;

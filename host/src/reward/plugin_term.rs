@@ -49,21 +49,19 @@ impl PluginTerm {
         self.evaluator.properties().worst.filter(|worst| worst.is_finite())
     }
 
-    /// Whether other processes do the work.
-    pub(super) fn waits(&self) -> bool {
-        self.evaluator.is_in_workers()
+    /// Whether other processes do the work, and need to be told nothing that a model must find out first.
+    pub(super) fn works_apart(&self) -> bool {
+        self.evaluator.is_in_workers() && self.potential.is_none()
     }
 
     pub(super) fn potential(&self) -> Option<&OnnxModel> {
         self.potential.as_deref()
     }
 
-    /// One outcome per structure. A value outside of the range that the author claims is a failure.
-    pub fn outcomes(&self, structures: &[&Structure]) -> Vec<Outcome> {
-        let energies = self.potential.as_ref().map(|model| {
-            let rows = model.evaluate(structures, &["energy"]);
-            rows.into_iter().map(|row| row.map_or(f64::NAN, |values| values[0])).collect::<Vec<f64>>()
-        });
+    /// One outcome per structure, whose energies (eV per cell) are passed on if the plugin asks for them. A value outside of the
+    /// range that the author claims is a failure.
+    pub(super) fn outcomes(&self, structures: &[&Structure], energies: &[f64]) -> Vec<Outcome> {
+        let energies = self.potential.as_ref().map(|_| energies);
         let [least, greatest] = self.range();
         let outcome = |value| match value {
             Ok(Some(value)) if !(least..=greatest).contains(&value) => {
@@ -73,6 +71,6 @@ impl PluginTerm {
             Ok(None) => Outcome::Abstained,
             Err(trouble) => Outcome::Failed(Failure::Plugin(trouble)),
         };
-        self.evaluator.evaluate(structures, energies.as_deref()).into_iter().map(outcome).collect()
+        self.evaluator.evaluate(structures, energies).into_iter().map(outcome).collect()
     }
 }

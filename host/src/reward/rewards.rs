@@ -1,15 +1,17 @@
 //! The terms of a run, and the scoring of a batch of crystals by all of them.
 
 use std::collections::HashMap;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::hull_term::WORST_E_HULL;
+use super::questions::{Answer, Answers, Question, no_result};
 use super::{
-    Builtin, Column, Failure, ForceTerm, HullTerm, KnownCompositions, OnFailure, OnnxModel, Outcome, PluginTerm, RewardTable,
-    Sanity,
+    Builtin, Column, Failure, ForceTerm, HullTerm, KnownCompositions, OnFailure, OnnxModel, Outcome, PluginTerm,
+    RewardTable, Sanity,
 };
 use crate::crystal::{Composition, Structure};
 
@@ -62,15 +64,25 @@ impl TermKind {
         }
     }
 
-    /// The model that is asked, and that only about crystals that are sane.
-    fn model(&self) -> Option<&OnnxModel> {
+    /// What a model is asked, and that only about crystals that are sane.
+    fn question(&self) -> Option<Question<'_>> {
         match self {
             Self::Builtin(_) | Self::Novelty(_) | Self::Uniqueness => None,
-            Self::Onnx { model, .. } => Some(model),
-            Self::Hull(term) => Some(term.model()),
-            Self::Force(term) => Some(term.model()),
-            Self::Plugin(term) => term.potential(),
+            Self::Onnx { model, quantity } => Some(Question::Number(model, quantity)),
+            Self::Hull(term) => Some(Question::Number(term.model(), "energy")),
+            Self::Force(term) => Some(Question::Response(term.forces())),
+            Self::Plugin(term) => term.potential().map(|model| Question::Number(model, "energy")),
         }
+    }
+
+    /// Whether it may be asked about sane crystals only: what others made is not to be trusted with absurd ones.
+    fn wants_sane(&self) -> bool {
+        matches!(self, Self::Onnx { .. } | Self::Hull(_) | Self::Force(_) | Self::Plugin(_))
+    }
+
+    /// Whether other processes do its work, for which no thread of the models should wait.
+    fn works_apart(&self) -> bool {
+        matches!(self, Self::Plugin(term) if term.works_apart())
     }
 
     fn documented_worst(&self) -> Option<f64> {
@@ -129,25 +141,26 @@ impl Rewards {
         table.reached("sampled", rows.len());
         table.reached("decoded", count(&crystals));
         let (filters, others) = self.order();
+        let mut answers = Answers::default();
         let mut checked = false;
         for column in filters {
             checked = checked || self.check_sanity(&[column], &mut crystals, &mut table);
-            let values = self.values(&[column], &crystals, &copies);
-            record(&mut table, &crystals, &[column], values);
+            let values = self.values(&[column], &crystals, &copies, &mut answers);
+            record(&mut table, &crystals, values);
             crystals.retain(|crystal| !table.rejected(crystal.rows[0]));
             table.reached(&self.terms[column].name, count(&crystals));
         }
         if !checked {
             self.check_sanity(&others, &mut crystals, &mut table);
         }
-        let values = self.values(&others, &crystals, &copies);
-        record(&mut table, &crystals, &others, values);
+        let values = self.values(&others, &crystals, &copies, &mut answers);
+        record(&mut table, &crystals, values);
         table
     }
 
     /// Settles which crystals are sane, if any of the terms asks a model; says whether it did.
     fn check_sanity(&self, columns: &[usize], crystals: &mut [Crystal<'_>], table: &mut RewardTable) -> bool {
-        let needed = columns.iter().any(|&column| self.terms[column].kind.model().is_some());
+        let needed = columns.iter().any(|&column| self.terms[column].kind.wants_sane());
         if needed {
             crystals.par_iter_mut().for_each(|crystal| crystal.sane = self.sanity.check(crystal.structure));
             table.reached("sane", crystals.iter().filter(|c| c.sane.is_ok()).map(|c| c.rows.len()).sum());
@@ -155,14 +168,44 @@ impl Rewards {
         needed
     }
 
-    /// What each of some terms gives for every crystal. Models are asked side by side on the same threads: where one has not
-    /// enough crystals left for all of them, the next one's fill the rest. The numbers do not change by it.
-    fn values(&self, columns: &[usize], crystals: &[Crystal<'_>], copies: &HashMap<String, usize>) -> Vec<Values> {
+    /// What each of some terms gives for every crystal. Programs of others work meanwhile.
+    fn values<'a>(
+        &'a self,
+        columns: &[usize],
+        crystals: &[Crystal<'_>],
+        copies: &HashMap<String, usize>,
+        answers: &mut Answers<'a>,
+    ) -> Vec<(usize, Vec<Outcome>)> {
+        let (apart, here): (Vec<usize>, Vec<usize>) = columns.iter().partition(|&&c| self.terms[c].kind.works_apart());
+        std::thread::scope(|scope| {
+            let outcomes = |c: usize| self.terms[c].kind.outcomes(crystals, copies, &Answers::default(), &self.sanity);
+            let apart: Vec<_> = apart.into_iter().map(|c| (c, scope.spawn(move || outcomes(c)))).collect();
+            let mut values = self.values_here(&here, crystals, copies, answers);
+            let joined = apart.into_iter().map(|(c, thread)| (c, thread.join().unwrap_or_else(|p| resume_unwind(p))));
+            values.extend(joined);
+            values
+        })
+    }
+
+    /// The same in this process. Models are asked side by side on the same threads: where one has not enough crystals left for
+    /// all of them, the next one's fill the rest. The numbers do not change by it.
+    fn values_here<'a>(
+        &'a self,
+        columns: &[usize],
+        crystals: &[Crystal<'_>],
+        copies: &HashMap<String, usize>,
+        answers: &mut Answers<'a>,
+    ) -> Vec<(usize, Vec<Outcome>)> {
+        let questions: Vec<Question<'a>> = columns.iter().filter_map(|&c| self.terms[c].kind.question()).collect();
+        let first = questions.first().map(Question::model);
         let all = || {
-            let values = |column: &usize| self.terms[*column].kind.values(crystals, copies, &self.sanity);
-            columns.par_iter().map(values).collect()
+            let sane = crystals.iter().filter(|crystal| crystal.sane.is_ok());
+            let sane: Vec<(usize, &Structure)> = sane.map(|crystal| (crystal.rows[0], crystal.structure)).collect();
+            answers.ask(questions, &sane);
+            let outcomes = |c: usize| (c, self.terms[c].kind.outcomes(crystals, copies, answers, &self.sanity));
+            columns.par_iter().map(|&column| outcomes(column)).collect()
         };
-        match columns.iter().find_map(|&column| self.terms[column].kind.model()) {
+        match first {
             Some(model) => model.on_its_threads(all),
             None => all(),
         }
@@ -176,15 +219,11 @@ impl Rewards {
     }
 }
 
-/// One value, or none with its reason, per crystal.
-type Values = Vec<Result<f64, Failure>>;
-
 /// Puts what some terms gave into the rows of the crystals.
-fn record(table: &mut RewardTable, crystals: &[Crystal<'_>], columns: &[usize], values: Vec<Values>) {
-    for (column, values) in columns.iter().zip(values) {
-        for (crystal, value) in crystals.iter().zip(values) {
-            let outcome = Outcome::from(value);
-            crystal.rows.iter().for_each(|&row| table.set(row, *column, outcome.clone()));
+fn record(table: &mut RewardTable, crystals: &[Crystal<'_>], values: Vec<(usize, Vec<Outcome>)>) {
+    for (column, outcomes) in values {
+        for (crystal, outcome) in crystals.iter().zip(outcomes) {
+            crystal.rows.iter().for_each(|&row| table.set(row, column, outcome.clone()));
         }
     }
 }
@@ -197,34 +236,56 @@ impl Term {
 }
 
 impl TermKind {
-    fn values(&self, crystals: &[Crystal<'_>], copies: &HashMap<String, usize>, sanity: &Sanity) -> Values {
+    /// One outcome per crystal.
+    fn outcomes(
+        &self,
+        crystals: &[Crystal<'_>],
+        copies: &HashMap<String, usize>,
+        answers: &Answers<'_>,
+        sanity: &Sanity,
+    ) -> Vec<Outcome> {
+        let answered = |value: &(dyn Fn(&Crystal<'_>, &Answer) -> Result<f64, Failure> + Sync)| {
+            let value = |crystal: &Crystal<'_>| value(crystal, self.answer(crystal, answers)?);
+            crystals.par_iter().map(|crystal| value(crystal).into()).collect()
+        };
         match self {
-            Self::Builtin(term) => crystals.par_iter().map(|c| term.evaluate(c.structure)).collect(),
+            Self::Builtin(term) => crystals.par_iter().map(|c| term.evaluate(c.structure).into()).collect(),
             Self::Novelty(known) => {
-                crystals.iter().map(|c| Ok(f64::from(u8::from(!known.contains(&c.formula))))).collect()
+                let novel = |c: &Crystal<'_>| f64::from(u8::from(!known.contains(&c.formula)));
+                crystals.iter().map(|c| Outcome::Value(novel(c))).collect()
             }
-            Self::Uniqueness => crystals.iter().map(|c| Ok(1.0 / copies[&c.formula] as f64)).collect(),
-            Self::Onnx { model, quantity } => if_sane(crystals, |sane| {
-                let rows = model.evaluate(sane, &[quantity]);
-                rows.into_iter().map(|row| row.map(|values| values[0])).collect()
-            }),
-            Self::Hull(term) => if_sane(crystals, |sane| term.values(sane, sanity)),
-            Self::Force(term) => if_sane(crystals, |sane| term.values(sane)),
-            Self::Plugin(term) => if_sane(crystals, |sane| term.outcomes(sane).into_iter().map(|o| match o { Outcome::Value(v) => Ok(v), Outcome::Failed(f) => Err(f), _ => Err(Failure::Model("abstained".into())) }).collect()),
+            Self::Uniqueness => crystals.iter().map(|c| Outcome::Value(1.0 / copies[&c.formula] as f64)).collect(),
+            Self::Onnx { .. } => answered(&|_, answer| answer.number()),
+            Self::Hull(term) => answered(&|crystal, answer| term.value(crystal.structure, answer.number()?, sanity)),
+            Self::Force(term) => answered(&|_, answer| Ok(term.value(answer.response()?))),
+            Self::Plugin(term) => self.of_plugin(term, crystals, answers),
         }
     }
-}
 
-/// Evaluates the structures that a model may be asked about; the others fail.
-fn if_sane(crystals: &[Crystal<'_>], evaluate: impl Fn(&[&Structure]) -> Values) -> Values {
-    let sane: Vec<&Structure> = crystals.iter().filter(|c| c.sane.is_ok()).map(|c| c.structure).collect();
-    let mut values = evaluate(&sane).into_iter();
-    let missing = || Err(Failure::Model("it gave no result".into()));
-    let mut value = |crystal: &Crystal<'_>| {
+    /// What a plugin says about the crystals that are sane and have an energy where it asks for one; the others fail.
+    fn of_plugin(&self, term: &PluginTerm, crystals: &[Crystal<'_>], answers: &Answers<'_>) -> Vec<Outcome> {
+        let energy = |crystal: &Crystal<'_>| match term.potential() {
+            None => crystal.sane.clone().map(|()| f64::NAN),
+            Some(_) => self.answer(crystal, answers)?.number(),
+        };
+        let energies: Vec<Result<f64, Failure>> = crystals.iter().map(energy).collect();
+        let asked =
+            crystals.iter().zip(&energies).filter_map(|(c, energy)| Some((c.structure, *energy.as_ref().ok()?)));
+        let (structures, known): (Vec<&Structure>, Vec<f64>) = asked.unzip();
+        let mut outcomes = term.outcomes(&structures, &known).into_iter();
+        let outcome = |energy: Result<f64, Failure>| match energy {
+            Ok(_) => outcomes.next().unwrap_or_else(|| Outcome::Failed(no_result())),
+            Err(failure) => Outcome::Failed(failure),
+        };
+        energies.into_iter().map(outcome).collect()
+    }
+
+    /// What the model says about a crystal; a crystal that is not sane fails without being asked about.
+    fn answer<'a>(&self, crystal: &Crystal<'_>, answers: &'a Answers<'_>) -> Result<&'a Answer, Failure> {
         crystal.sane.clone()?;
-        values.next().unwrap_or_else(missing)
-    };
-    crystals.iter().map(&mut value).collect()
+        let asked = self.question().and_then(|question| answers.to(&question)?.get(&crystal.rows[0]));
+        asked.ok_or_else(no_result)?.as_ref().map_err(Failure::clone)
+    }
 }
 
 /// A structure and the rows that have it.

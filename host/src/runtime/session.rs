@@ -370,7 +370,7 @@ mod tests {
             session.run(&[("times", (&times).into()), ("x", (&x).into()), ("half", (&half).into())], &["y"])
         };
         assert_eq!(halve(3).unwrap(), [arr1(&[1.0_f32]).into()]);
-        // Left alone, these turns take half a minute.
+        // Left alone, these turns take about a minute.
         let started = std::time::Instant::now();
         let error = halve(30_000_000).unwrap_err();
         assert_eq!(error.to_string(), "model `halving` took longer than the deadline of 0.2 s");

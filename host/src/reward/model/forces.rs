@@ -85,6 +85,11 @@ impl ForceModel {
         &self.model
     }
 
+    /// Whether the file gives forces and stress itself, so that one run gives them and its other outputs.
+    pub fn has_its_own(&self) -> bool {
+        self.derived.is_none()
+    }
+
     /// As [`OnnxModel::evaluate`], with forces and stress.
     pub fn evaluate(
         &self,
