@@ -1,12 +1,16 @@
 //! What every subcommand gets: the global options, and a way to say things.
 
 use std::io::{IsTerminal, Write};
+use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
 use super::{Failure, Globals, Progress};
 use crate::plugin::{Discovery, Probe};
 use crate::runtime::default_threads;
+
+/// How long a plugin may take to say what it is.
+const FIRST_LOAD: Duration = Duration::from_secs(10);
 
 /// The global options, checked, and the terminal.
 #[derive(Debug)]
@@ -67,7 +71,7 @@ impl Context {
         folders.extend(data.map(|dirs| dirs.data_dir().join("plugins")));
         folders.extend(program.parent().map(|beside| beside.join("plugins")));
         folders.push("plugins".into());
-        Discovery { folders, probe: Probe { program, cache: self.cache() } }
+        Discovery { folders, probe: Probe { program, cache: self.cache(), deadline: FIRST_LOAD } }
     }
 
     /// Shows the progress of `total` pieces of work; 0 where the total is not known.

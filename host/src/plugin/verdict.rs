@@ -12,9 +12,6 @@ use super::supervise::run;
 use super::{Trouble, WorkerCommand, worker};
 use crate::atomic::write_atomically;
 
-/// How long a library may take to say what it is.
-const DEADLINE: Duration = Duration::from_secs(10);
-
 /// What became of the first load of a library.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -42,6 +39,8 @@ pub struct Probe {
     pub program: PathBuf,
     /// Where verdicts are kept; `None`: nowhere.
     pub cache: Option<PathBuf>,
+    /// How long a library may take to say what it is.
+    pub deadline: Duration,
 }
 
 /// A verdict as it is kept.
@@ -77,7 +76,7 @@ pub fn probe(probe: &Probe, library: &Path, again: bool) -> std::io::Result<(Str
     if let Some(kept) = kept {
         return Ok((hash, kept.verdict));
     }
-    let verdict = load(probe.command(library));
+    let verdict = load(probe.command(library), probe.deadline);
     if let Some(path) = kept_at {
         let kept = serde_json::to_vec(&Kept { program, verdict: verdict.clone() });
         // A verdict that is not kept is found again.
@@ -87,9 +86,9 @@ pub fn probe(probe: &Probe, library: &Path, again: bool) -> std::io::Result<(Str
     Ok((hash, verdict))
 }
 
-fn load(command: WorkerCommand) -> Verdict {
+fn load(command: WorkerCommand, deadline: Duration) -> Verdict {
     let started = run(async move {
-        let (worker, descriptor) = Worker::start(&command, &worker::describe(), DEADLINE, None).await?;
+        let (worker, descriptor) = Worker::start(&command, &worker::describe(), deadline, None).await?;
         worker.end().await;
         Ok(descriptor)
     });

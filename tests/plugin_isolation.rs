@@ -1,0 +1,307 @@
+//! What becomes of plugins and programs that misbehave: recorded failures with reasons, and never a lost run.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot do its work has failed")]
+#![allow(clippy::panic, reason = "a test that cannot do its work has failed")]
+
+mod plugin_isolation {
+    pub mod rogue;
+}
+mod support;
+
+use std::time::{Duration, Instant};
+
+use plugin_isolation::rogue::{
+    config, cubes, discovery, library, library_of, program, refs, shell, started, supervision, workers,
+};
+use serde_json::Map;
+use temper::plugin::{Evaluator, OpenError, PluginLibrary, REWARD, Supervision, Trouble, Verdict, probe};
+
+/// Three crystals of one, two and three atoms: the values that the plugin gives when it behaves.
+const WELL: [Result<Option<f64>, Trouble>; 3] = [Ok(Some(1.0)), Ok(Some(2.0)), Ok(Some(3.0))];
+
+fn evaluate(evaluator: &Evaluator) -> Vec<Result<Option<f64>, Trouble>> {
+    evaluator.evaluate(&refs(&cubes(&[1, 2, 3])), None)
+}
+
+/// The one reason why all rows failed.
+fn reason(evaluator: &Evaluator) -> String {
+    let rows = evaluate(evaluator);
+    let reasons: Vec<String> = rows.into_iter().map(|row| row.unwrap_err().to_string()).collect();
+    assert!(reasons.iter().all(|reason| *reason == reasons[0]), "{reasons:?}");
+    reasons[0].clone()
+}
+
+#[test]
+fn one_that_behaves_gives_its_values_wherever_it_runs() {
+    let library = PluginLibrary::open(&library()).unwrap();
+    assert_eq!(evaluate(&Evaluator::here(&library, REWARD, &config("well")).unwrap()), WELL);
+    assert_eq!(evaluate(&workers("well")), WELL);
+    let three = Supervision { workers: 3, ..supervision() };
+    assert_eq!(evaluate(&started("well", three).unwrap()), WELL);
+    assert_eq!(evaluate(&workers("prints_to_stdout")), WELL);
+    assert_eq!(evaluate(&workers("abstains")), [Ok(None), Ok(None), Ok(None)]);
+}
+
+#[test]
+fn each_way_to_fail_has_its_reason_and_the_next_batch_is_served() {
+    let ways = [
+        ("panic", "it panicked: no score for 3 crystals (for the whole batch of 3 crystals)"),
+        ("too_few", "it gave 2 outcomes for 3 crystals (for the whole batch of 3 crystals)"),
+        ("nan", "the plugin gave NaN"),
+        ("segfault", "the worker was killed by signal 11 (segmentation fault) before it answered"),
+        ("abort", "the worker was killed by signal 6 (abort) before it answered"),
+        ("exit", "the worker ended with exit code 7 before it answered"),
+    ];
+    for (how, expected) in ways {
+        let evaluator = workers(how);
+        // The second time it is another process that fails.
+        assert_eq!((reason(&evaluator).as_str(), reason(&evaluator).as_str()), (expected, expected), "{how}");
+    }
+    let odd = evaluate(&workers("fails_every_second"));
+    assert_eq!(odd, [Ok(Some(1.0)), Err(Trouble::Crystal("row 1 is odd".into())), Ok(Some(3.0))]);
+}
+
+#[test]
+fn a_panic_in_this_process_is_a_failure_too() {
+    let library = PluginLibrary::open(&library()).unwrap();
+    let here = |how: &str| Evaluator::here(&library, REWARD, &config(how));
+    assert_eq!(
+        reason(&here("panic").unwrap()),
+        "it panicked: no score for 3 crystals (for the whole batch of 3 crystals)"
+    );
+    assert_eq!(reason(&here("nan").unwrap()), "the plugin gave NaN");
+    assert_eq!(here("panic_in_new").unwrap_err().to_string(), "rogue: it panicked: no instance today");
+    // Would abort the process, did it cross the boundary.
+    drop(here("panic_in_drop").unwrap());
+}
+
+#[test]
+fn a_hang_is_cut_at_its_deadline() {
+    let deadline = Duration::from_millis(300);
+    let evaluator = started("hang", Supervision { deadline, ..supervision() }).unwrap();
+    let began = Instant::now();
+    assert_eq!(reason(&evaluator), "no answer within the deadline of 0.3 s; the worker was killed");
+    let over = began.elapsed() - deadline;
+    // 50 ms on an idle machine; tests share theirs.
+    assert!(over < Duration::from_millis(500), "{over:?}");
+}
+
+#[test]
+fn a_slow_start_and_a_panic_in_it_are_told_before_the_run() {
+    let start_deadline = Duration::from_millis(300);
+    let slow = started("slow_start", Supervision { start_deadline, ..supervision() });
+    let text = slow.unwrap_err().to_string();
+    assert!(text.ends_with("no answer within the deadline of 0.3 s; the worker was killed"), "{text}");
+    let panics = started("panic_in_new", supervision()).unwrap_err();
+    assert!(
+        matches!(&panics, OpenError::Refused { reason, .. } if reason == "it panicked: no instance today"),
+        "{panics}"
+    );
+    let unknown = started("badly", supervision()).unwrap_err().to_string();
+    assert!(unknown.contains("unknown variant `badly`, expected one of `well`"), "{unknown}");
+}
+
+#[test]
+fn memory_has_a_limit() {
+    let limit = 256 << 20;
+    let evaluator = started("memory", Supervision { memory: Some(limit), ..supervision() }).unwrap();
+    let rows = evaluate(&evaluator);
+    assert!(
+        matches!(rows[0], Err(Trouble::Memory { used, limit: allowed }) if used > limit && allowed == limit && used < 4 * limit),
+        "{rows:?}"
+    );
+}
+
+#[test]
+fn one_that_ends_between_batches_is_started_again() {
+    let well = workers("exit_well_after_one");
+    assert!((0..4).all(|_| evaluate(&well) == WELL));
+    let badly = workers("exit_after_one");
+    assert_eq!(evaluate(&badly), WELL);
+    assert_eq!(reason(&badly), "the worker ended with exit code 7 before it answered");
+    assert_eq!(evaluate(&badly), WELL);
+}
+
+#[test]
+fn it_is_given_up_after_too_many_failures_in_a_row() {
+    let evaluator = started("abort", Supervision { max_restarts: 2, ..supervision() }).unwrap();
+    for _ in 0..3 {
+        assert_eq!(reason(&evaluator), "the worker was killed by signal 6 (abort) before it answered");
+    }
+    let expected =
+        "given up after 3 failures in a row; the last: the worker was killed by signal 6 (abort) before it answered";
+    assert_eq!(reason(&evaluator), expected);
+}
+
+#[test]
+fn programs_that_speak_something_else_are_told_so() {
+    let start = |script: &str| {
+        Evaluator::in_workers(shell(script), REWARD, &Map::new(), supervision()).unwrap_err().to_string()
+    };
+    let greets = start("echo Loading weights from the cache; sleep 5");
+    assert!(greets.contains("a frame begins with TMPR, this with \"Loading weights \""), "{greets}");
+    let ends = start("echo no licence >&2; exit 3");
+    assert!(ends.contains("ended with exit code 3 before it answered; its last words: no licence"), "{ends}");
+    let echoes = start("cat");
+    assert!(echoes.contains("a message of type \"hello\" where \"ready\" must come"), "{echoes}");
+    let mut missing = shell("");
+    missing.program = "no-such-program".into();
+    let missing = Evaluator::in_workers(missing, REWARD, &Map::new(), supervision()).unwrap_err().to_string();
+    assert_eq!(missing, "no-such-program: no-such-program: No such file or directory (os error 2)");
+}
+
+/// The rows of the batches that it crashed in have failed, and no others.
+#[test]
+fn ten_thousand_batches_survive_a_hundred_crashes() {
+    let evaluator = workers("sometimes");
+    let mut crystals = cubes(&[1, 2]);
+    let (mut crashes, mut random) = (0, 12_345_u64);
+    for batch in 0..10_000 {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let x = (random >> 11) as f64 / (1_u64 << 53) as f64;
+        crystals[0].frac[0][0] = x;
+        crystals[1].frac[0][0] = 0.5;
+        let rows = evaluator.evaluate(&refs(&crystals), None);
+        if x < 0.01 {
+            crashes += 1;
+            assert!(rows.iter().all(|row| matches!(row, Err(Trouble::Died { .. }))), "batch {batch}: {rows:?}");
+        } else {
+            assert_eq!(rows, WELL[..2], "batch {batch}");
+        }
+    }
+    assert!((50..200).contains(&crashes), "{crashes}");
+}
+
+#[test]
+fn libraries_that_are_no_plugins_are_told_why_in_a_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("text.so");
+    std::fs::write(&text, "no library at all").unwrap();
+    let version = env!("CARGO_PKG_VERSION");
+    let cases = [
+        (library_of("rogue_no_root"), "it lacks the symbol `temper_plugin_root`".to_owned()),
+        (library_of("rogue_wrong_version"), "built with version 2.0.0 of temper-plugin-api".to_owned()),
+        (
+            library_of("rogue_wrong_layout"),
+            "mismatched package, expected temper-plugin-api, found temper-rogue-plugin".to_owned(),
+        ),
+        (
+            library_of("rogue_panics_at_load"),
+            "the plugin refuses to load: it panicked: I do not know who I am".to_owned(),
+        ),
+        (text, "no shared library that can be loaded: ".to_owned()),
+    ];
+    for (path, expected) in cases {
+        let error = PluginLibrary::open(&path).err().unwrap();
+        let said = error.to_string();
+        assert!(said.contains(&expected) && said.lines().count() == 1 && said.len() < 500, "{version}: {said}");
+        assert!(said.starts_with(&path.display().to_string()) && error.advice().is_some());
+    }
+}
+
+#[test]
+fn what_crashed_is_set_aside_until_somebody_asks() {
+    let cache = tempfile::tempdir().unwrap();
+    let discovery = discovery(cache.path());
+    let aborts = library_of("rogue_aborts_at_load");
+    let verdict = |again| probe(&discovery.probe, &aborts, again).unwrap().1;
+    assert!(matches!(verdict(false), Verdict::Crashed { reason } if reason.contains("signal 6")));
+    // As if it had been mended without a change of the file: only a new load can tell.
+    let kept = std::fs::read_dir(cache.path().join("plugins")).unwrap().next().unwrap().unwrap().path();
+    let mended = std::fs::read_to_string(&kept).unwrap().replace("signal 6", "signal 99");
+    std::fs::write(&kept, mended).unwrap();
+    assert!(matches!(verdict(false), Verdict::Crashed { reason } if reason.contains("signal 99")));
+    assert!(matches!(verdict(true), Verdict::Crashed { reason } if reason.contains("signal 6")));
+    assert!(discovery.open(&aborts).unwrap_err().to_string().contains("set aside"));
+    let hangs = probe(&discovery.probe, &library_of("rogue_hangs_at_load"), false).unwrap().1;
+    assert!(matches!(hangs, Verdict::Crashed { reason } if reason.contains("deadline of 2 s")));
+}
+
+#[cfg(target_os = "linux")]
+mod orphans {
+    use std::fs;
+    use std::path::Path;
+    use std::process::{Child, Command, Stdio};
+
+    use super::support::{small, untrained_policy};
+    use super::*;
+
+    /// A run whose plugin hangs, and the process of its worker.
+    fn hanging(folder: &Path) -> (Child, u32) {
+        untrained_policy(&folder.join("policy"), small());
+        let library = library();
+        let config = format!(
+            "objective = \"x\"\n[policy]\nmodel = \"policy\"\n[run]\ndir = \"run\"\nsteps = 1\nthreads = 1\n\
+             [sampling]\nbatch = 4\n[rewards.x.plugin]\nlibrary = \"{}\"\ndeadline = \"10m\"\nconfig = {{ how = \"hang\" }}\n",
+            library.display()
+        );
+        fs::write(folder.join("run.toml"), config).unwrap();
+        let mut run = Command::new(program());
+        run.args(["finetune", "run.toml"]).current_dir(folder).stdout(Stdio::null()).stderr(Stdio::null());
+        let host = run.spawn().unwrap();
+        let began = Instant::now();
+        loop {
+            assert!(began.elapsed() < Duration::from_secs(120), "no worker was started");
+            let worker = worker_of(host.id());
+            std::thread::sleep(Duration::from_millis(500));
+            // That of a first load is gone by now.
+            if let (Some(worker), Some(later)) = (worker, worker_of(host.id()))
+                && worker == later
+            {
+                return (host, worker);
+            }
+        }
+    }
+
+    /// The worker that a process has started.
+    fn worker_of(host: u32) -> Option<u32> {
+        let processes =
+            fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        processes.into_iter().find(|process: &u32| {
+            let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+            let parent = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)?.parse().ok());
+            let command = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+            parent == Some(host) && String::from_utf8_lossy(&command).contains("serve")
+        })
+    }
+
+    fn signal(process: u32, name: &str) {
+        assert!(Command::new("kill").args([name, &process.to_string()]).status().unwrap().success());
+    }
+
+    fn assert_gone(process: u32) {
+        let began = Instant::now();
+        let is_there = || {
+            let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+            !stat.is_empty() && !stat.contains(") Z ")
+        };
+        while is_there() {
+            assert!(began.elapsed() < Duration::from_secs(5), "the worker {process} is still there");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    #[test]
+    fn no_worker_outlives_its_host() {
+        for signals in [&["-KILL"][..], &["-INT", "-INT"], &["-TERM", "-TERM"]] {
+            let folder = tempfile::tempdir().unwrap();
+            let (mut host, worker) = hanging(folder.path());
+            for name in signals {
+                // The worker is under way to its hang, or in it.
+                std::thread::sleep(Duration::from_millis(500));
+                signal(host.id(), name);
+            }
+            host.wait().unwrap();
+            assert_gone(worker);
+        }
+    }
+
+    #[test]
+    fn threads_that_a_plugin_leaves_behind_end_with_their_worker() {
+        let evaluator = workers("leaves_a_thread");
+        assert_eq!(evaluate(&evaluator), WELL);
+        let worker = worker_of(std::process::id());
+        drop(evaluator);
+        worker.into_iter().for_each(assert_gone);
+    }
+}
