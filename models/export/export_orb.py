@@ -6,7 +6,7 @@ contract.
 
 NAME is one that the package knows: orb-v2, orb-v3-conservative-inf-mpa, orb-v3-direct-20-omat and the like. WEIGHTS is its
 checkpoint on disk, or `random` for untrained ones, by which this script was tested: no weights come with the package.
-ENERGY_REFERENCE is the scale of its training data: PBE for orb-v2 and the variants called mpa.
+ENERGY_REFERENCE is the scale of its training data: PBE for orb-v2 and the variants called mpa, a name of your own for omat.
 The layers are the package's own; its repulsion of close atoms is written out. A conservative variant gives the energy, whose
 forces are left to Temper's differentiator; a direct one gives forces and stress as well, which are no derivatives of its energy.
 The file is checked against the package's calculator before the script ends.
@@ -121,6 +121,7 @@ class Exported(nn.Module):
             zbl = self.model.pair_repulsion_fn
             close, slope = repulsion(zbl, numbers, centres, neighbours, length)
             close = add_rows((close * share)[:, None], crystal[centres], crystals)
+            # Conservative variants add the mean over atoms, so their energy of close atoms does not grow with the cell.
             energy = energy + (close / size if zbl.node_aggregation == "mean" else close)
         energy = energy[:, 0]
         if "forces" not in heads:
@@ -158,8 +159,8 @@ class Exported(nn.Module):
 
 def load(name, weights):
     """A model by the package's name, with weights from disk or, seeded, from its initialisation."""
-    if not name.startswith("orb-v") or "omol" in name:
-        sys.exit("only orb-v2 and orb-v3 models of crystals have been tried")
+    if name not in pretrained.ORB_PRETRAINED_MODELS or not name.startswith("orb-") or "omol" in name or "v1" in name:
+        sys.exit(f"{name} is none of the package's potentials of crystals, v2 or v3")
     if weights == "random":
         torch.manual_seed(0)
         pretrained.load_model = lambda model, *_, **__: model
@@ -189,7 +190,9 @@ def export(model, name, reference, path):
 def tested(model):
     """The crystals that exports are checked with, and strained ones; not those in which the package has no rule, see `shares`."""
     random = np.random.default_rng(0)
-    strained = [(numbers, frac, lattice @ (np.eye(3) + 0.03 * random.normal(size=(3, 3)))) for numbers, frac, lattice in crystals()]
+    strained = [
+        (numbers, frac, lattice @ (np.eye(3) + 0.03 * random.normal(size=(3, 3)))) for numbers, frac, lattice in crystals()
+    ]
     return [crystal for crystal in [*crystals(), *strained] if decided(crystal, model.system_config)]
 
 
