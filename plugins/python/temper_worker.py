@@ -44,17 +44,21 @@ class Failed(Exception):
     """What could not be computed, and why: the user reads the reason, so let it hold the numbers that matter.
 
     As the outcome of a crystal, returned or raised, it fails that crystal; raised in `score` or `correct` the whole
-    batch; raised in `__init__` it says what is wrong with the config.
+    batch; raised in `__init__` it says what is wrong with the config, and `advice` what to do about it.
     """
+
+    def __init__(self, reason="no reason given", advice=None):
+        super().__init__(reason)
+        self.advice = advice
 
 
 def refuse_unknown_keys(config, known):
     """Raises `Failed` for a key of `config` that is not among `known`, and names the nearest."""
     for key in config:
         if key not in known:
-            nearest = difflib.get_close_matches(key, known, n=1)
-            advice = "the nearest is `%s`" % nearest[0] if nearest else "known: %s" % (", ".join(known) or "none")
-            raise Failed("config: unknown key `%s`; %s" % (key, advice))
+            nearest = ["; the nearest is `%s`" % name for name in difflib.get_close_matches(key, known, n=1)]
+            advice = "keys of `config`: %s" % (", ".join(known) or "none")
+            raise Failed("config: unknown key `%s`%s" % (key, "".join(nearest)), advice)
 
 
 # Crystals
@@ -144,7 +148,7 @@ class Batch:
 
     def _asked(self, name, code, length, attribute):
         if name not in self._columns:
-            raise Failed("batches have no %s unless the class says `%s = True`" % (name, attribute))
+            raise Failed("the batch has no %s; a class asks for them by `%s = True`" % (name, attribute))
         return self._flat(name, code, length)
 
     def _flat(self, name, code, length):
@@ -335,7 +339,7 @@ def _reason(error):
     """What the user reads of an exception: its message, and its type and place if it is no `Failed`."""
     text = str(error)
     if isinstance(error, Failed):
-        return text or "no reason given"
+        return text
     place = error.__traceback__
     while place.tb_next is not None:
         place = place.tb_next
@@ -539,7 +543,8 @@ def _greet(kind, channel, hello):
         raise
     except Exception as error:
         _show(error)
-        channel.send({"type": "error", "message": _reason(error)})
+        advice = {"advice": error.advice} if isinstance(error, Failed) and error.advice else {}
+        channel.send(dict(advice, type="error", message=_reason(error)))
         return None
 
 
@@ -581,6 +586,8 @@ def _try(kind, config="{}"):
     except Exception as error:
         _show(error)
         print("failed: %s" % _reason(error))
+        if isinstance(error, Failed) and error.advice:
+            print("hint: %s" % error.advice)
         return 1
     seconds = time.perf_counter() - started
     print("%s %s: %s, unit %s" % (descriptor["name"], descriptor["version"], kind.interface, evaluator.unit))

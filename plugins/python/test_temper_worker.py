@@ -251,14 +251,17 @@ class Conversation(unittest.TestCase):
         """
         expected = {
             '{"targett": 1}': "config: unknown key `targett`; the nearest is `target`",
-            '{"Ω": 1}': "config: unknown key `Ω`; known: target, weight",
+            '{"Ω": 1}': "config: unknown key `Ω`",
             '{"target": -1}': "target is -1, less than 0",
             "{}": "KeyError: 'target' (program.py:6)",
             '{"target": "x"}': "TypeError: '<' not supported between instances of 'str' and 'int' (program.py:7)",
         }
         for config, message in expected.items():
             with self.subTest(config), Worker(program) as worker:
-                self.assertEqual(worker.ask(hello(json.loads(config)))[0], {"type": "error", "message": message})
+                header, _ = worker.ask(hello(json.loads(config)))
+                advice = header.pop("advice", None)
+                self.assertEqual(header, {"type": "error", "message": message})
+                self.assertEqual(advice, "keys of `config`: target, weight" if "unknown" in message else None)
                 code, output, errors = worker.end()
                 self.assertEqual((code, output), (0, b""))
                 self.assertEqual("Traceback" in errors, "program.py" in message)
@@ -268,8 +271,8 @@ class Conversation(unittest.TestCase):
 
     def test_without_an_init_no_key_is_known(self):
         with Worker(MIXED) as worker:
-            expected = "config: unknown key `a`; known: none"
-            self.assertEqual(worker.ask(hello({"a": 1}))[0], {"type": "error", "message": expected})
+            expected = {"message": "config: unknown key `a`", "advice": "keys of `config`: none"}
+            self.assertEqual(worker.ask(hello({"a": 1}))[0], dict(expected, type="error"))
 
     def test_a_descriptor_that_cannot_be_sent(self):
         for attribute in ('unit = {"eV"}', 'elements = ["Cu"]', 'worst = float("nan")', "range = 3"):
@@ -443,7 +446,7 @@ class Batches(unittest.TestCase):
         with Worker(program) as worker:
             worker.ask(hello())
             header, _ = worker.ask(batch(1, [crystal(20, 2), crystal(20)]))
-        text = "batches have no %s unless the class says `%s = True`"
+        text = "the batch has no %s; a class asks for them by `%s = True`"
         self.assertEqual(header["reasons"], [text % ("energies", "energies"), text % ("space_groups", "symmetry")])
 
     def test_corrections(self):
@@ -594,11 +597,10 @@ class Alone(unittest.TestCase):
             "  rock salt  8 atoms   2.16362   (Temper fails it by itself: not all of its elements are declared)",
         )
         code, lines, _ = self.tried(density, '{"unit": 1}')
-        self.assertEqual((code, lines[0]), (1, "failed: config: unknown key `unit`; known: none"))
+        self.assertEqual((code, lines[:2]), (1, ["failed: config: unknown key `unit`", "hint: keys of `config`: none"]))
         code, lines, errors = self.tried(density.replace("crystal.volume", "crystal.energy"))
-        self.assertEqual(
-            lines[1], "  copper     4 atoms   failed: batches have no energies unless the class says `energies = True`"
-        )
+        reason = "the batch has no energies; a class asks for them by `energies = True`"
+        self.assertEqual(lines[1], "  copper     4 atoms   failed: " + reason)
 
     def test_try_a_correction_with_symmetry(self):
         program = """

@@ -2,7 +2,7 @@
 
     [rewards.energy.process]
     command = ["python3", "ase_reward.py"]
-    config = { calculator = "mace.calculators:mace_mp", arguments = { model = "small" }, property = "energy_per_atom" }
+    config = { calculator = "mace.calculators:mace_mp", arguments = { model = "small", device = "cpu" } }
 
 calculator  where it is, as module:name of a class or function
 arguments   what it is called with, a table; none unless given
@@ -30,7 +30,6 @@ class AseReward(Reward):
         refuse_unknown_keys(config, ("calculator", "arguments", "property", "elements"))
         # Imported here and not above: what libraries print before `serve` would reach Temper.
         from ase import Atoms
-        from ase.data import atomic_numbers
 
         self.make_atoms = Atoms
         self.property = config.get("property", "energy_per_atom")
@@ -41,9 +40,7 @@ class AseReward(Reward):
         given = getattr(self.calculator, "implemented_properties", [quantity])
         if quantity not in given:
             raise Failed("config: %s gives %s, not %s" % (config["calculator"], ", ".join(given), quantity))
-        self.elements = known_elements(self.calculator)
-        if "elements" in config:
-            self.elements = [atomic_numbers[symbol] for symbol in config["elements"]]
+        self.elements = numbers(config["elements"]) if "elements" in config else known_elements(self.calculator)
 
     def score_one(self, crystal):
         atoms = self.make_atoms(
@@ -72,6 +69,16 @@ def find(place):
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise Failed("config: no calculator %s: %s" % (place, error)) from error
+
+
+def numbers(symbols):
+    """Atomic numbers of chemical symbols."""
+    from ase.data import atomic_numbers
+
+    for symbol in symbols:
+        if symbol not in atomic_numbers:
+            raise Failed("config: no element `%s`" % symbol)
+    return [atomic_numbers[symbol] for symbol in symbols]
 
 
 def known_elements(calculator):
