@@ -5,6 +5,7 @@ Run: python3 -m unittest discover plugins/python
 
 import json
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -616,6 +617,15 @@ class Alone(unittest.TestCase):
         code, lines, errors = self.tried(program)
         self.assertEqual((code, errors, lines[1].split()[-1]), (0, "", "abstains"))
         self.assertEqual(float(lines[2].split()[-1]), 225 + 4 * -27.2)
+
+    def test_the_readme_shows_what_happens(self):
+        with open(os.path.join(HERE, "README.md"), encoding="utf-8") as file:
+            text = file.read()
+        (program,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+        command, shown = re.search(r"    \$ python3 stretch.py --try '(.*?)'\n(.*?)\n    in ", text, re.DOTALL).groups()
+        code, lines, errors = self.tried(program, command)
+        self.assertEqual((code, errors), (0, ""))
+        self.assertEqual(["    " + line for line in lines[:3]], shown.split("\n"))
 
     def test_batches_for_the_tests_of_an_author(self):
         program = """
