@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 import time
 import unittest
 
@@ -72,11 +73,14 @@ class Worker:
         command = [sys.executable, path] + list(arguments)
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         self.process = subprocess.Popen(command, env=environment, cwd=self.folder.name, **pipes)
+        self.watchdog = threading.Timer(120.0, self.process.kill)  # a worker that hangs fails its test
+        self.watchdog.start()
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
+        self.watchdog.cancel()
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
