@@ -72,6 +72,8 @@ class Worker:
         environment.update(options, PYTHONPATH=HERE, PYTHONDONTWRITEBYTECODE="1")
         command = [sys.executable, path] + list(arguments)
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        # Whoever starts the tests in the background has interrupts ignored already, which would be inherited.
+        pipes["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
         self.process = subprocess.Popen(command, env=environment, cwd=self.folder.name, **pipes)
         self.watchdog = threading.Timer(120.0, self.process.kill)  # a worker that hangs fails its test
         self.watchdog.start()
@@ -578,6 +580,22 @@ class Mistakes(unittest.TestCase):
             self.assertEqual(worker.ask(hello())[0]["type"], "ready")
             code, output, errors = worker.end()
         self.assertEqual((code, output, errors.split("\n")), (0, b"", ["while it was imported"] + printed + [""]))
+
+
+    def test_the_last_words_of_one_that_dies(self):
+        program = """
+            import os
+            from temper_worker import Reward, serve
+            class Dies(Reward):
+                def score(self, batch):
+                    print("so it ends")
+                    os._exit(3)
+            serve(Dies)
+        """
+        with Worker(program) as worker:
+            worker.ask(hello())
+            worker.send(batch(1, [crystal(20)]))
+            self.assertEqual(worker.end(), (3, b"", "so it ends\n"))
 
 
 class Alone(unittest.TestCase):
