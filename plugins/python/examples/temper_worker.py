@@ -1,0 +1,1 @@
+../temper_worker.py
