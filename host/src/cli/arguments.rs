@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    Context, Failure, completions, doctor, finetune, hull, init, logp, model, plugin, pretrain, sample, score, setup, tokenize,
+    Context, Failure, completions, doctor, finetune, hull, init, logp, model, plugin, pretrain, sample, score, setup,
+    tokenize,
 };
 
 /// Reinforcement fine-tuning of crystal generators.

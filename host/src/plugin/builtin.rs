@@ -15,6 +15,8 @@ pub fn builtin_plugins() -> Vec<PluginLibrary> {
 /// The plugin of a name that the binary carries.
 pub fn builtin_plugin(name: &str) -> Option<PluginLibrary> {
     builtin_plugins().into_iter().find(|plugin| plugin.descriptor().name == name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -293,7 +293,10 @@ fn stage_of(value: &Value) -> Option<Stage> {
 
 fn terms(table: &RewardTable) -> Value {
     let term = |s: &crate::reward::TermStatistics| {
-        (s.name.clone(), json!({ "mean": s.mean, "spread": s.spread, "values": s.values, "abstained": s.abstained, "failures": s.failures }))
+        (
+            s.name.clone(),
+            json!({ "mean": s.mean, "spread": s.spread, "values": s.values, "abstained": s.abstained, "failures": s.failures }),
+        )
     };
     Value::Object(table.statistics().iter().map(term).collect())
 }

@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 
 use super::hull_term::WORST_E_HULL;
 use super::{
-    Builtin, Column, Failure, ForceTerm, HullTerm, KnownCompositions, OnFailure, OnnxModel, Outcome, PluginTerm, RewardTable,
-    Sanity,
+    Builtin, Column, Failure, ForceTerm, HullTerm, KnownCompositions, OnFailure, OnnxModel, Outcome, PluginTerm,
+    RewardTable, Sanity,
 };
 use crate::crystal::{Composition, Structure};
 
@@ -210,7 +210,16 @@ impl TermKind {
             }),
             Self::Hull(term) => if_sane(crystals, |sane| term.values(sane, sanity)),
             Self::Force(term) => if_sane(crystals, |sane| term.values(sane)),
-            Self::Plugin(term) => if_sane(crystals, |sane| term.outcomes(sane).into_iter().map(|o| match o { Outcome::Value(v) => Ok(v), Outcome::Failed(f) => Err(f), _ => Err(Failure::Model("abstained".into())) }).collect()),
+            Self::Plugin(term) => if_sane(crystals, |sane| {
+                term.outcomes(sane)
+                    .into_iter()
+                    .map(|o| match o {
+                        Outcome::Value(v) => Ok(v),
+                        Outcome::Failed(f) => Err(f),
+                        _ => Err(Failure::Model("abstained".into())),
+                    })
+                    .collect()
+            }),
         }
     }
 }

@@ -132,7 +132,10 @@ fn eat_memory() {
 }
 
 fn plugin() -> Plugin {
-    Plugin::new("rogue", env!("CARGO_PKG_VERSION")).licence("MIT").description("Misbehaves on request.").reward::<Rogue>()
+    Plugin::new("rogue", env!("CARGO_PKG_VERSION"))
+        .licence("MIT")
+        .description("Misbehaves on request.")
+        .reward::<Rogue>()
 }
 
 temper_plugin_api::export!(plugin);

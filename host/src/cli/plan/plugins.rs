@@ -25,7 +25,9 @@ impl Planner<'_> {
         }
         let usual = if found.path.is_none() { Isolation::None } else { Isolation::Process };
         let opened = match term.isolation.unwrap_or(usual) {
-            Isolation::None => in_this_process(&found).and_then(|library| Evaluator::here(&library, REWARD, &term.config)),
+            Isolation::None => {
+                in_this_process(&found).and_then(|library| Evaluator::here(&library, REWARD, &term.config))
+            }
             Isolation::Process => {
                 let named = found.path.clone().unwrap_or_else(|| found.descriptor.name.clone().into());
                 let command = self.context.discovery().probe.command(&named);

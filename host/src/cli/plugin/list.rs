@@ -50,7 +50,9 @@ fn as_text(plugin: &Discovered) -> String {
             format!("not usable{hash}\n    {reason}{advice}")
         }
         Verdict::Crashed { reason } => {
-            format!("not usable{hash}\n    {path}: set aside, at its first load {reason}\n    hint: --again tries it once more")
+            format!(
+                "not usable{hash}\n    {path}: set aside, at its first load {reason}\n    hint: --again tries it once more"
+            )
         }
     }
 }
