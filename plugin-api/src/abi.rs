@@ -70,7 +70,17 @@ pub struct RawInterface {
 #[derive(StableAbi)]
 pub struct Evaluating {
     /// Makes an instance from its config, a JSON object.
-    pub create: extern "C" fn(config: RStr<'_>) -> RResult<Instance, RString>,
+    pub create: extern "C" fn(config: RStr<'_>) -> RResult<Created, RString>,
+}
+
+/// A new instance.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct Created {
+    /// The instance.
+    pub instance: Instance,
+    /// Its [`Properties`](crate::Properties) as JSON: with this config they may differ from the descriptor's.
+    pub properties: RString,
 }
 
 /// An instance of a reward or correction.

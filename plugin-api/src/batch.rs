@@ -17,6 +17,7 @@ pub struct Batch<'a> {
 
 /// One crystal of a [`Batch`]. Columns of atoms have one entry per atom of the cell.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Crystal<'a> {
     /// Lattice vectors as rows, angstrom.
     pub lattice: &'a Lattice,
@@ -36,6 +37,15 @@ pub struct Crystal<'a> {
     ///
     /// [`Properties::asks_energies`]: crate::Properties::asks_energies
     pub energy: Option<f64>,
+}
+
+impl Crystal<'_> {
+    /// Volume of the cell, A^3.
+    pub fn volume(&self) -> f64 {
+        let [a, b, c] = self.lattice;
+        let cross = [b[1] * c[2] - b[2] * c[1], b[2] * c[0] - b[0] * c[2], b[0] * c[1] - b[1] * c[0]];
+        (a[0] * cross[0] + a[1] * cross[1] + a[2] * cross[2]).abs()
+    }
 }
 
 impl<'a> Batch<'a> {
@@ -231,6 +241,7 @@ mod tests {
         assert_eq!((iron.atomic_numbers, salt.atomic_numbers), (&[26][..], &[11, 17][..]));
         // 0.5 a + 0.25 b + c, by hand.
         assert_eq!(salt.cartesian[1], [0.5, 1.5, 3.0]);
+        assert_eq!((iron.volume(), salt.volume()), (27.0, 6.0));
         assert_eq!((iron.space_group, iron.wyckoff_letters, iron.energy), (None, None, None));
     }
 

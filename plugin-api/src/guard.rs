@@ -10,8 +10,8 @@ use abi_stable::prefix_type::{PrefixRefTrait, PrefixTypeTrait};
 use abi_stable::std_types::{RErr, ROk, RResult, RStr, RString};
 use serde::de::DeserializeOwned;
 
-use crate::abi::{Evaluator, Evaluator_TO, Instance, RawBatch, RawOutcomes, RawPlugin, Root};
-use crate::{Batch, HullCorrection, Outcome, Plugin, Result, Reward};
+use crate::abi::{Created, Evaluator, Evaluator_TO, RawBatch, RawOutcomes, RawPlugin, Root};
+use crate::{Batch, HullCorrection, Outcome, Plugin, Properties, Result, Reward};
 
 /// Runs an author's code; a panic is an error with its message.
 fn guarded<T>(code: impl FnOnce() -> Result<T>) -> RResult<T, RString> {
@@ -93,17 +93,22 @@ fn without_place(text: &str) -> String {
     text.rsplit_once(" at line ").map_or(text, |(message, _)| message).to_owned()
 }
 
-pub(crate) extern "C" fn create_reward<T: Reward>(text: RStr<'_>) -> RResult<Instance, RString> {
+fn created(properties: &Properties, instance: impl Evaluator) -> Result<Created> {
+    let properties = serde_json::to_string(properties)?.into();
+    Ok(Created { instance: Evaluator_TO::from_value(instance, TD_Opaque), properties })
+}
+
+pub(crate) extern "C" fn create_reward<T: Reward>(text: RStr<'_>) -> RResult<Created, RString> {
     guarded(|| {
-        let instance = RewardInstance(Guarded(ManuallyDrop::new(T::new(config(text.as_str())?)?)));
-        Ok(Evaluator_TO::from_value(instance, TD_Opaque))
+        let reward = T::new(config(text.as_str())?)?;
+        created(&reward.configured(), RewardInstance(Guarded(ManuallyDrop::new(reward))))
     })
 }
 
-pub(crate) extern "C" fn create_correction<T: HullCorrection>(text: RStr<'_>) -> RResult<Instance, RString> {
+pub(crate) extern "C" fn create_correction<T: HullCorrection>(text: RStr<'_>) -> RResult<Created, RString> {
     guarded(|| {
-        let instance = CorrectionInstance(Guarded(ManuallyDrop::new(T::new(config(text.as_str())?)?)));
-        Ok(Evaluator_TO::from_value(instance, TD_Opaque))
+        let correction = T::new(config(text.as_str())?)?;
+        created(&correction.configured(), CorrectionInstance(Guarded(ManuallyDrop::new(correction))))
     })
 }
 

@@ -18,14 +18,19 @@ pub trait Reward: Sized + Send + Sync + 'static {
     /// What the user writes under `config`. Give it `#[serde(deny_unknown_fields)]` and defaults.
     type Config: DeserializeOwned + JsonSchema;
 
-    /// What you claim about the values.
+    /// What you claim about the values, as long as no config is known.
     fn properties() -> Properties;
 
-    /// An instance, made once for each term that uses the plugin.
+    /// An instance, made once for each term that uses the plugin, and in each of its workers.
     ///
     /// # Errors
     /// Whatever is wrong with the config; the user reads it before the run starts.
     fn new(config: Self::Config) -> Result<Self>;
+
+    /// What you claim about the values of this instance, where the config changes it: another unit, a narrower range.
+    fn configured(&self) -> Properties {
+        Self::properties()
+    }
 
     /// One outcome per crystal, in their order. Batches vary in size and may be empty.
     ///
@@ -39,7 +44,7 @@ pub trait HullCorrection: Sized + Send + Sync + 'static {
     /// What the user writes under `config`.
     type Config: DeserializeOwned + JsonSchema;
 
-    /// What you claim about the values; say [`Properties::scales`].
+    /// What you claim about the values, as long as no config is known; say [`Properties::scales`].
     fn properties() -> Properties;
 
     /// An instance.
@@ -47,6 +52,11 @@ pub trait HullCorrection: Sized + Send + Sync + 'static {
     /// # Errors
     /// Whatever is wrong with the config.
     fn new(config: Self::Config) -> Result<Self>;
+
+    /// What you claim about the values of this instance, where the config changes it.
+    fn configured(&self) -> Properties {
+        Self::properties()
+    }
 
     /// What to add to the energy of each cell, eV per cell. Batches carry the energies.
     ///

@@ -81,9 +81,10 @@ impl Evaluator {
     /// [`OpenError`].
     pub fn here(library: &PluginLibrary, interface: &str, config: &Map<String, Value>) -> Result<Self, OpenError> {
         let descriptor = library.descriptor();
-        let offered = offered(descriptor, interface)?;
+        let mut offered = offered(descriptor, interface)?;
         let refused = |reason| OpenError::Refused { name: descriptor.name.clone(), reason, advice: None };
         let instance = library.create(interface, config).map_err(refused)?;
+        offered.properties.clone_from(instance.properties());
         let one_at_a_time = (!offered.properties.thread_safe).then(Mutex::default);
         Ok(Self { name: descriptor.name.clone(), interface: offered, place: Place::Here { instance, one_at_a_time } })
     }

@@ -6,10 +6,10 @@ use serde_json::{Map, Value};
 use temper_plugin_api::abi::abi_stable::StableAbi;
 use temper_plugin_api::abi::abi_stable::std_types::{RErr, ROk, RStr};
 use temper_plugin_api::abi::{
-    API_VERSION, AbiHeaderRef, Evaluating, Instance, LibHeader, LibraryError, ROOT_SYMBOL, RawInterface, RawPlugin,
-    Root_Ref, check_layout_compatibility,
+    API_VERSION, AbiHeaderRef, Created, Evaluating, Instance, LibHeader, LibraryError, ROOT_SYMBOL, RawInterface,
+    RawPlugin, Root_Ref, check_layout_compatibility,
 };
-use temper_plugin_api::{Batch, Descriptor, Outcome, Plugin};
+use temper_plugin_api::{Batch, Descriptor, Outcome, Plugin, Properties};
 
 /// A plugin in this process: a library's, or one that the binary carries.
 pub struct PluginLibrary {
@@ -153,7 +153,11 @@ impl PluginLibrary {
         let table = unsafe { &*interface.table.cast::<Evaluating>() };
         let config = serde_json::to_string(config).map_err(|e| e.to_string())?;
         match (table.create)(RStr::from_str(&config)) {
-            ROk(instance) => Ok(Loaded(instance)),
+            ROk(Created { instance, properties }) => {
+                let properties = serde_json::from_str(properties.as_str());
+                let properties = properties.map_err(|e| format!("its properties cannot be read: {e}"))?;
+                Ok(Loaded { instance, properties })
+            }
             RErr(reason) => Err(reason.into()),
         }
     }
@@ -165,12 +169,20 @@ impl PluginLibrary {
 }
 
 /// An instance of an interface in this process.
-pub(super) struct Loaded(Instance);
+pub(super) struct Loaded {
+    instance: Instance,
+    properties: Properties,
+}
 
 impl Loaded {
+    /// What its author claims about it with its config.
+    pub fn properties(&self) -> &Properties {
+        &self.properties
+    }
+
     /// One outcome per crystal, or why the batch has none; the second part says whether the plugin's answer makes no sense.
     pub fn evaluate(&self, batch: &Batch<'_>) -> Result<Vec<Outcome>, Refusal> {
-        match self.0.evaluate(batch.raw()) {
+        match self.instance.evaluate(batch.raw()) {
             ROk(outcomes) => outcomes.unpack(batch.len()).map_err(Refusal::Senseless),
             RErr(reason) => Err(Refusal::Own(reason.into())),
         }

@@ -45,12 +45,18 @@ pub fn serve(open: impl FnOnce() -> Result<PluginLibrary, LoadError>) -> Result<
             return Ok((library, None));
         }
         let instance = library.create(&hello.interface, &hello.config).map_err(|message| (message, None))?;
-        Ok((library, Some(instance)))
+        Ok((library, Some((hello.interface, instance))))
     });
     match plugin {
         Ok((library, instance)) => {
-            ready(library.descriptor()).write(&mut output)?;
-            instance.map_or(Ok(()), |instance| answer_all(&instance, &mut input, &mut output))
+            let mut descriptor = library.descriptor().clone();
+            if let Some((id, instance)) = &instance {
+                // With its config, an instance may be more or other than the plugin says of all of them.
+                let asked = descriptor.interfaces.iter_mut().filter(|interface| interface.id == *id);
+                asked.for_each(|interface| interface.properties.clone_from(instance.properties()));
+            }
+            ready(&descriptor).write(&mut output)?;
+            instance.map_or(Ok(()), |(_, instance)| answer_all(&instance, &mut input, &mut output))
         }
         Err((message, advice)) => {
             let mut frame = error(&message);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use serde_json::{Map, Value};
-use temper_mp2020_correction::{Adjustment, Entry, Known, Run, adjustments};
+use temper_mp2020_correction::{Entry, Known, Run, correction, correction_as_crystalformer};
 
 use super::{Failure, nearest};
 use crate::crystal::{Element, Structure};
@@ -114,34 +114,24 @@ impl Correction {
     /// # Errors
     /// [`Failure::Correction`] for an energy that cannot be brought to the scale.
     pub fn of(self, structure: &Structure, calculation: &Calculation) -> Result<f64, Failure> {
-        match self {
+        let numbers: Vec<u8> = structure.species.iter().map(|element| element.number()).collect();
+        let view = view(structure, &numbers);
+        let corrected = match self {
             Self::None => Ok(0.0),
-            Self::Mp2020 => mp2020(structure, |composition| calculation.run(composition), &calculation.known),
-            // Knows nothing but the structure, and gives a run type only to what has a U.
-            Self::Mp2020AsCrystalformer => {
-                let numbers = atomic_numbers(structure);
-                let run = Run::of_relaxation_set(&view(structure, &numbers).composition());
-                if run.run_type.as_deref() != Some("GGA+U") {
-                    return Ok(0.0);
-                }
-                mp2020(structure, |_| run, &Known::default())
+            Self::Mp2020 => {
+                let composition = view.composition();
+                let run = calculation.run(&composition);
+                correction(&Entry {
+                    composition: &composition,
+                    structure: Some(view),
+                    run: &run,
+                    known: &calculation.known,
+                })
             }
-        }
+            Self::Mp2020AsCrystalformer => correction_as_crystalformer(view),
+        };
+        corrected.map_err(|reason| Failure::Correction(reason.to_string()))
     }
-}
-
-fn mp2020(structure: &Structure, run: impl FnOnce(&[(u8, f64)]) -> Run, known: &Known) -> Result<f64, Failure> {
-    let numbers = atomic_numbers(structure);
-    let view = view(structure, &numbers);
-    let composition = view.composition();
-    let entry = Entry { composition: &composition, structure: Some(view), run: &run(&composition), known };
-    let found = adjustments(&entry).map_err(|reason| Failure::Correction(reason.to_string()))?;
-    // An empty sum of floats is -0, which would stand in tables.
-    Ok(found.iter().map(Adjustment::value).fold(0.0, |total, value| total + value))
-}
-
-fn atomic_numbers(structure: &Structure) -> Vec<u8> {
-    structure.species.iter().map(|element| element.number()).collect()
 }
 
 fn view<'a>(structure: &'a Structure, atomic_numbers: &'a [u8]) -> temper_mp2020_correction::Structure<'a> {

@@ -20,7 +20,7 @@ mod table;
 #[cfg(test)]
 mod testing;
 
-pub use builtin::{Builtin, BuiltinError, BuiltinTerm, KnownCompositions, KnownError, Smact};
+pub use builtin::{Builtin, BuiltinError, BuiltinTerm, KnownCompositions, KnownError, Tables};
 pub use contract::{
     Contract, ContractError, InputKind, Inspection, ModelInput, ModelOutput, Operators, OutputKind, Port, SidecarLine,
     locate_model,

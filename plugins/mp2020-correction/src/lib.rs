@@ -2,11 +2,13 @@
 //!
 //! Density functional theory gets oxides, sulfides, halides and the like wrong by an amount that depends on the anion, and GGA+U
 //! energies lie on another scale than GGA energies. A. Wang, R. Kingsbury et al., Scientific Reports 11, 15496 (2021) fitted both
-//! away: so much per atom of an anion, so much per atom of a transition metal in an oxide or fluoride. [`adjustments`] is the rule.
+//! away: so much per atom of an anion, so much per atom of a transition metal in an oxide or fluoride. [`adjustments`] is the rule,
+//! [`plugin`] offers it to Temper.
 //!
-//! Elements are atomic numbers, energies eV, lengths angstrom. Nothing here knows Temper: the crate depends on none of it.
+//! Elements are atomic numbers, energies eV, lengths angstrom.
 
 mod bonds;
+mod correction;
 mod elements;
 mod neighbours;
 mod oxidation;
@@ -14,7 +16,10 @@ mod rule;
 
 use std::collections::BTreeMap;
 
+pub use correction::{Config, Mp2020, correction, correction_as_crystalformer};
 pub use rule::adjustments;
+
+use temper_plugin_api::Plugin;
 
 /// Atomic numbers with their amounts, in the order in which the source has them: where electronegativities tie, the later counts
 /// as the more electronegative, as in pymatgen.
@@ -138,4 +143,12 @@ pub enum Incompatible {
     /// A cell too flat or too crowded to find its bonds.
     #[error("incompatible: the bonds cannot be found, the cell is too distorted or holds too many atoms")]
     Cell,
+}
+
+/// The plugin.
+pub fn plugin() -> Plugin {
+    Plugin::new("mp2020-correction", env!("CARGO_PKG_VERSION"))
+        .licence("MIT OR Apache-2.0")
+        .description("The Materials Project's energy corrections of 2020, as pymatgen applies them")
+        .hull_correction::<Mp2020>()
 }

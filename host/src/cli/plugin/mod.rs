@@ -1,17 +1,20 @@
-//! `temper plugin`: see which plugins there are, and serve one to the host that started this process.
+//! `temper plugin`: see which plugins there are, start one, and serve one to the host that started this process.
 
 mod list;
+mod new;
 mod serve;
 
 use clap::Subcommand;
 
 use super::{Context, Failure};
 
-/// Plugins: list.
+/// Plugins: list, new.
 #[derive(Debug, Subcommand)]
 pub enum Plugin {
     /// Which plugins there are, and why a library is none
     List(list::List),
+    /// Write a plugin to start from
+    New(new::New),
     /// Serve a plugin by the worker protocol; for Temper itself
     #[command(hide = true)]
     Serve(serve::Serve),
@@ -21,6 +24,7 @@ impl Plugin {
     pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::List(arguments) => arguments.run(context),
+            Self::New(arguments) => arguments.run(context),
             Self::Serve(arguments) => arguments.run(),
         }
     }

@@ -1,11 +1,11 @@
 //! Terms that need no model.
 
-mod charge;
 mod known;
-mod smact;
 
-pub use charge::Smact;
 pub use known::{KnownCompositions, KnownError};
+pub use temper_charge_neutrality::Tables;
+
+use temper_charge_neutrality::{Undecided, charge_neutral};
 
 use super::Failure;
 use crate::crystal::{Composition, Element, Structure, smallest_distance, tokenise};
@@ -41,7 +41,7 @@ pub enum Builtin {
     HasElement(Element),
     /// `charge_neutral`: 1 if the composition passes SMACT's rule, else 0; the tables of SMACT 3.2.0, or those of
     /// `charge_neutral(2.2.1)`.
-    ChargeNeutral(Smact),
+    ChargeNeutral(Tables),
 }
 
 const NAMES: [&str; 10] = [
@@ -107,9 +107,9 @@ impl std::str::FromStr for BuiltinTerm {
                 let element = symbol.and_then(Element::from_symbol).map(Builtin::HasElement);
                 element.ok_or_else(|| refused("has_element takes one element, as in `has_element(Li)`"))?
             }
-            ("charge_neutral", None) if argument.is_empty() => Builtin::ChargeNeutral(Smact::default()),
-            ("charge_neutral", Some("3.2.0")) => Builtin::ChargeNeutral(Smact::V3),
-            ("charge_neutral", Some("2.2.1")) => Builtin::ChargeNeutral(Smact::V2),
+            ("charge_neutral", None) if argument.is_empty() => Builtin::ChargeNeutral(Tables::default()),
+            ("charge_neutral", Some("3.2.0")) => Builtin::ChargeNeutral(Tables::Smact3),
+            ("charge_neutral", Some("2.2.1")) => Builtin::ChargeNeutral(Tables::Smact2),
             ("charge_neutral", _) => {
                 return Err(refused("charge_neutral takes a version of SMACT's tables, 3.2.0 (the default) or 2.2.1"));
             }
@@ -143,10 +143,7 @@ impl Builtin {
                 Err(error) => Err(Failure::Symmetry(error.to_string())),
             },
             Self::HasElement(element) => Ok(f64::from(u8::from(structure.species.contains(&element)))),
-            Self::ChargeNeutral(version) => {
-                let neutral = charge::charge_neutral(&composition(structure)?, version);
-                neutral.map(|yes| f64::from(u8::from(yes))).map_err(Failure::Oxidation)
-            }
+            Self::ChargeNeutral(tables) => neutral(&composition(structure)?, tables),
         }
     }
 
@@ -164,6 +161,19 @@ impl Builtin {
 /// Mass per volume, g/cm^3.
 pub(super) fn density(structure: &Structure) -> f64 {
     DENSITY * structure.species.iter().map(|element| element.mass()).sum::<f64>() / structure.lattice.volume()
+}
+
+/// 1 if a composition can be charge neutral, else 0.
+fn neutral(composition: &Composition, tables: Tables) -> Result<f64, Failure> {
+    let atoms: Vec<(u8, u32)> = composition.amounts().iter().map(|(e, n)| (e.number(), n.round() as u32)).collect();
+    let refused = |undecided| match undecided {
+        Undecided::Element(number) => Element::from_number(number).map(Failure::Oxidation),
+        Undecided::NoAtoms | Undecided::NoStates => None,
+    };
+    match charge_neutral(&atoms, tables) {
+        Ok(yes) => Ok(f64::from(u8::from(yes))),
+        Err(error) => Err(refused(error.clone()).unwrap_or_else(|| Failure::NoStructure(error.to_string()))),
+    }
 }
 
 fn composition(structure: &Structure) -> Result<Composition, Failure> {
@@ -199,6 +209,13 @@ mod tests {
         assert_eq!((value("n_elements"), value("n_atoms"), value("n_sites")), (2.0, 8.0, 2.0));
         assert_eq!((value("charge_neutral"), value("charge_neutral( 2.2.1 )")), (1.0, 1.0));
         assert_eq!((value("has_element(Na)"), value("has_element( Li )")), (1.0, 0.0));
+    }
+
+    #[test]
+    fn charges_of_compositions() {
+        let neutral = |formula: &str| neutral(&formula.parse().unwrap(), Tables::default());
+        assert_eq!((neutral("Na4Cl4"), neutral("NaCl2")), (Ok(1.0), Ok(0.0)));
+        assert_eq!(neutral("RfO2"), Err(Failure::Oxidation(Element::from_symbol("Rf").unwrap())));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 /// Pauling electronegativities; 0 where SMACT has none.
 #[rustfmt::skip]
-pub(super) const ELECTRONEGATIVITIES: [f64; 103] = [
+pub(crate) const ELECTRONEGATIVITIES: [f64; 103] = [
     2.20, 0.00, 0.98, 1.57, 2.04, 2.55, 3.04, 3.44, 3.98, 0.00, 0.93, 1.31, 1.61, 1.90, 2.19, 2.58, 3.16, 0.00, 0.82, 1.00,
     1.36, 1.54, 1.63, 1.66, 1.55, 1.83, 1.88, 1.91, 1.90, 1.65, 1.81, 2.01, 2.18, 2.55, 2.96, 3.00, 0.82, 0.95, 1.22, 1.33,
     1.60, 2.16, 2.10, 2.20, 2.28, 2.20, 1.93, 1.69, 1.78, 1.96, 2.05, 2.10, 2.66, 2.60, 0.79, 0.89, 1.10, 1.12, 1.13, 1.14,
@@ -13,11 +13,11 @@ pub(super) const ELECTRONEGATIVITIES: [f64; 103] = [
 ];
 
 /// Electronegativity of zirconium in version 2.2.1: the digit before the point is a slip that version 3 mended.
-pub(super) const ZIRCONIUM_2_2_1: f64 = 0.33;
+pub(crate) const ZIRCONIUM_2_2_1: f64 = 0.33;
 
 /// Metals, by atomic number; both versions alike.
 #[rustfmt::skip]
-pub(super) const METALS: [u8; 79] = [
+pub(crate) const METALS: [u8; 79] = [
     3, 4, 11, 12, 13, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48,
     49, 50, 51, 55, 56, 57, 58, 59, 60, 62, 63, 64, 65, 66, 67, 68, 69, 70, 71, 72, 73, 74, 75, 76, 77, 78, 79, 80, 81, 82,
     83, 84, 87, 88, 89, 90, 91, 92, 93, 94, 95, 96, 97, 98, 99, 100, 101, 102,
@@ -25,7 +25,7 @@ pub(super) const METALS: [u8; 79] = [
 
 /// Oxidation states of version 3.2.0; `None` for elements that it has none for and refuses.
 #[rustfmt::skip]
-pub(super) const STATES_3_2_0: [Option<&[i64]>; 103] = [
+pub(crate) const STATES_3_2_0: [Option<&[i64]>; 103] = [
     Some(&[-1, 1]), None, Some(&[1]), Some(&[2]), Some(&[-3, -2, -1, 1, 2, 3]), Some(&[-4, -3, -2, -1, 1, 2, 3, 4]),
     Some(&[-5, -4, -3, -2, -1, 1, 2, 3, 4, 5]), Some(&[-2, -1]), Some(&[-1]), None, Some(&[1]), Some(&[2]), Some(&[3]),
     Some(&[-4, -3, -2, -1, 2, 3, 4]), Some(&[-3, -2, -1, 1, 2, 3, 4, 5]), Some(&[-2, -1, 1, 2, 3, 4, 5, 6]),
@@ -48,7 +48,7 @@ pub(super) const STATES_3_2_0: [Option<&[i64]>; 103] = [
 
 /// Oxidation states of version 2.2.1; empty where it has none.
 #[rustfmt::skip]
-pub(super) const STATES_2_2_1: [&[i64]; 103] = [
+pub(crate) const STATES_2_2_1: [&[i64]; 103] = [
     &[-1, 1], &[], &[1], &[1, 2], &[1, 2, 3], &[-4, -3, -2, -1, 1, 2, 3, 4], &[-3, -2, -1, 1, 2, 3, 4, 5], &[-2, -1, 1, 2],
     &[-1], &[], &[-1, 1], &[1, 2], &[1, 2, 3], &[-4, -3, -2, -1, 1, 2, 3, 4], &[-3, -2, -1, 1, 2, 3, 4, 5],
     &[-2, -1, 1, 2, 3, 4, 5, 6], &[-1, 1, 2, 3, 4, 5, 6, 7], &[], &[-1, 1], &[1, 2], &[1, 2, 3], &[-1, 1, 2, 3, 4],
