@@ -38,6 +38,7 @@ fn a_hull_is_built_queried_and_described() {
         );
     }
     let (told, _) = accepted(at, &["hull", "info", "x.hull"]);
+    assert_eq!(accepted(at, &["hull", "info", "--hull", "x.hull"]).0, told);
     for line in [
         "source             entries.csv",
         "energy reference   PBE",
@@ -255,4 +256,57 @@ fn corrections_in_the_table_are_pymatgens() {
         }
         assert_eq!(rows, golden.len());
     }
+}
+
+/// Rock salt's cell.
+const SALT: &str = r#"{"id":"salt","lattice":[[5.64,0,0],[0,5.64,0],[0,0,5.64]],"species":["Na","Na","Na","Na","Cl","Cl","Cl","Cl"],"frac_coords":[[0,0,0],[0,0.5,0.5],[0.5,0,0.5],[0.5,0.5,0],[0.5,0.5,0.5],[0.5,0,0],[0,0.5,0],[0,0,0.5]]}"#;
+
+/// A hull of corrected energies is on the scale that they are corrected to, its check crystals included.
+#[test]
+fn a_hull_of_structures_is_corrected() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/chgnet-0.3.0/model.onnx");
+    fs::copy(shipped, at.join("pbe.onnx")).unwrap();
+    fs::write(at.join("pbe.toml"), "energy_reference = \"PBE\"\n").unwrap();
+    fs::write(at.join("salt.jsonl"), SALT).unwrap();
+    fs::write(at.join("elements.csv"), "formula,energy_per_atom\nNa,-1.3\nCl2,-1.8\n").unwrap();
+    let build = |model: &str, more: &[&str]| {
+        let fixed =
+            ["hull", "build", "--structures", "salt.jsonl", "--elements-from", "elements.csv", "--model", model];
+        let output = temper(at, &[&fixed, more].concat());
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(build("pbe.onnx", &["-o", "plain.hull"]).0, Some(0));
+    assert_eq!(build("pbe.onnx", &["-o", "mp2020.hull", "--correction", "mp2020"]).0, Some(0));
+    let row = |file: &str| -> (f64, f64) {
+        let text = fs::read_to_string(at.join(file)).unwrap();
+        let cells: Vec<&str> = text.lines().nth(1).unwrap().split(',').collect();
+        assert_eq!((cells.len(), cells[3], cells[6]), (7, "NaCl", "ok"), "{text}");
+        (cells[4].parse().unwrap(), cells[5].parse().unwrap())
+    };
+    let (plain, corrected) = (row("plain.status.csv"), row("mp2020.status.csv"));
+    // pymatgen's MP2020 has -0.614 eV for every Cl.
+    assert!(plain.0 == corrected.0 && plain.1 == 0.0 && (corrected.1 + 4.0 * 0.614).abs() < 1e-9, "{corrected:?}");
+    let (told, _) = accepted(at, &["hull", "info", "mp2020.hull"]);
+    for line in ["energy reference   MP2020", "check crystals     4"] {
+        assert!(told.lines().any(|l| l == line), "{told}");
+    }
+    assert!(told.contains("corrected by mp2020"), "{told}");
+    let query = ["hull", "query", "--structures", "salt.jsonl", "--model", "pbe.onnx", "-o", "q.csv", "-q", "--hull"];
+    for (hull, more) in [("plain.hull", &[][..]), ("mp2020.hull", &["--correction", "mp2020"])] {
+        accepted(at, &[&query, &[hull][..], more].concat());
+        let text = fs::read_to_string(at.join("q.csv")).unwrap();
+        let above: f64 = text.lines().nth(1).unwrap().split(',').nth(4).unwrap().parse().unwrap();
+        assert!(above.abs() < 1e-9, "the one compound of the hull lies on it: {text}");
+    }
+    let mixed = temper(at, &[&query[..], &["mp2020.hull"]].concat());
+    assert_eq!(mixed.status.code(), Some(2));
+    let correction = ["-o", "x.hull", "--correction", "mp2020"];
+    let (code, said) = build(shipped, &correction);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("\"mp2020\" corrects energies on the scale \"PBE\", and the potential's are on \"MP2020\""));
+    assert!(said.contains("hint: they are where it would take them: leave the correction out"), "{said}");
+    let (code, said) = build(shipped, &["-o", "x.hull", "--correction", "mp-2020"]);
+    assert!(code == Some(2) && said.contains("did you mean mp2020?"), "{said}");
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde_json::{Map, Value};
 use temper_mp2020_correction::{Entry, Known, Run, correction, correction_as_crystalformer};
 
-use super::{Failure, nearest};
+use super::{Contract, Failure, nearest};
 use crate::crystal::{Element, Structure};
 use crate::hull::HullHeader;
 
@@ -39,6 +39,34 @@ pub enum CorrectionError {
         name: String,
         /// The name that was perhaps meant.
         nearest: Option<&'static str>,
+    },
+    /// The potential's energies are not those that the correction is for.
+    #[error(
+        "{model}: \"{name}\" corrects energies on the scale \"{from}\", and the potential's are on \"{potential}\""
+    )]
+    Potential {
+        /// The model's file.
+        model: String,
+        /// The correction.
+        name: &'static str,
+        /// The scale of the energies that it corrects.
+        from: &'static str,
+        /// The scale of the corrected energies.
+        to: &'static str,
+        /// The potential's energy reference.
+        potential: String,
+    },
+    /// Nobody has said on which scale the potential's energies are.
+    #[error("{model}: `temper.energy_reference` is missing, and \"{name}\" corrects energies on the scale \"{from}\"")]
+    NoReference {
+        /// The model's file.
+        model: String,
+        /// The correction.
+        name: &'static str,
+        /// The scale of the energies that it corrects.
+        from: &'static str,
+        /// The model's sidecar.
+        sidecar: String,
     },
     /// The hull is on another scale than the corrected energies.
     #[error("\"{name}\" takes energies to the scale \"{to}\", and those of the hull ({source_text}) are on \"{hull}\"")]
@@ -90,6 +118,26 @@ impl Correction {
         match self.scales() {
             None => Some(reference),
             Some((from, to)) => (from == reference).then_some(to),
+        }
+    }
+
+    /// The energy reference of a potential's corrected energies, where the potential names its own.
+    ///
+    /// # Errors
+    /// [`CorrectionError::Potential`] or [`CorrectionError::NoReference`] for energies that are none of the correction's.
+    pub fn reference_of(self, contract: &Contract) -> Result<Option<String>, CorrectionError> {
+        let reference = contract.energy_reference.as_deref();
+        let Some((from, to)) = self.scales() else { return Ok(reference.map(str::to_owned)) };
+        let (name, model) = (self.name(), contract.path.display().to_string());
+        match reference {
+            Some(reference) if reference == from => Ok(Some(to.to_owned())),
+            Some(potential) => {
+                Err(CorrectionError::Potential { model, name, from, to, potential: potential.to_owned() })
+            }
+            None => {
+                let sidecar = contract.path.with_extension("toml").display().to_string();
+                Err(CorrectionError::NoReference { model, name, from, sidecar })
+            }
         }
     }
 

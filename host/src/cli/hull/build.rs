@@ -4,13 +4,20 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Context, Failure, from_structures};
+use super::from_structures::{self, Potential};
+use super::{Context, Failure};
+use crate::cli::Search;
 use crate::hull::{HullHeader, build_file};
+use crate::reward::Correction;
 
 /// Build a hull from entries, or from structures and a potential.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  temper hull build --entries mp.json.gz --energy-reference MP2020 -o mp.hull\n  \
-    temper hull build --structures mp_20.csv.gz --model models/chgnet-0.3.0 -o mp-chgnet.hull")]
+    temper hull build --structures mp_20.csv.gz --model models/chgnet-0.3.0 -o mp-chgnet.hull\n  \
+    temper hull build --structures mp_20.csv.gz --model pbe.onnx --correction mp2020 -o mp2020.hull\n\n\
+    A table beside a hull of structures, FILE.status.csv, says what became of each: energy_per_atom (eV/atom, uncorrected), \
+    correction (eV per cell) and status: ok, or why it is not in the hull. With a correction the hull's energies are corrected \
+    ones, and so is its energy reference.")]
 pub struct Build {
     /// Files of entries: CSV of formula,energy_per_atom (eV/atom), pymatgen JSON, or hulls
     #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "structures", conflicts_with = "structures")]
@@ -24,6 +31,9 @@ pub struct Build {
     /// The potential: an ONNX file or its folder
     #[arg(long, value_name = "MODEL", requires = "structures")]
     model: Option<PathBuf>,
+    /// What takes the model's energies to the hull's scale: none, mp2020 or mp2020-as-crystalformer
+    #[arg(long, value_name = "NAME", requires = "structures", default_value = "none")]
+    correction: String,
     /// Entries for the elements that no structure is of; the others of the file are not used
     #[arg(long, value_name = "FILE", requires = "structures")]
     elements_from: Option<PathBuf>,
@@ -36,7 +46,10 @@ impl Build {
     pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
         match &self.model {
             Some(model) => {
-                from_structures::build(&self.structures, model, self.elements_from.as_deref(), &self.out, context)
+                let correction: Correction = self.correction.parse()?;
+                let search = Search::new(None).find("--model", model)?;
+                let potential = Potential::new(context.open_model(&search)?, correction)?;
+                from_structures::build(&self.structures, &potential, self.elements_from.as_deref(), &self.out, context)
             }
             None => self.build_entries(context),
         }

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::{Context, Failure};
-use crate::cli::{Progress, Search, Table};
+use crate::cli::{Progress, Table};
 use crate::crystal::{Composition, Element, Lattice, ReadError, Record, Structure, read_structures};
 use crate::hull::{Check, Entry, Hull, HullHeader, read_entries};
-use crate::reward::OnnxModel;
+use crate::reward::{Calculation, Correction, OnnxModel};
 
 /// Rows that are held in memory as structures at a time.
 const CHUNK: usize = 1024;
@@ -33,23 +33,69 @@ const CHECKS: [(f64, &[CheckAtom]); 4] = [
     ),
 ];
 
+/// What gives the energies of a hull.
+pub(super) struct Potential {
+    model: OnnxModel,
+    correction: Correction,
+    /// The scale of the corrected energies, where the model names its own.
+    energy_reference: Option<String>,
+}
+
+impl Potential {
+    /// Puts a potential and a correction of its energies together.
+    pub fn new(model: OnnxModel, correction: Correction) -> Result<Self, Failure> {
+        model.quantity(Some("energy"))?;
+        let energy_reference = correction.reference_of(model.contract())?;
+        Ok(Self { model, correction, energy_reference })
+    }
+
+    /// Energies of structures with their corrections.
+    fn energies(&self, structures: &[&Structure]) -> Vec<Result<Energy, String>> {
+        let energy = |(per_atom, structure): (Result<f64, String>, &&Structure)| {
+            let correction = self.correction.of(structure, &Calculation::default()).map_err(|e| e.to_string());
+            Ok(Energy { per_atom: per_atom?, correction: correction?, atoms: structure.len() })
+        };
+        energies(&self.model, structures).into_iter().zip(structures).map(energy).collect()
+    }
+
+    /// Where a hull of these files comes from.
+    fn source(&self, files: &[PathBuf]) -> String {
+        let source = format!("{} with {}", super::file_names(files), self.model.contract().name);
+        match self.correction {
+            Correction::None => source,
+            correction => format!("{source}, corrected by {}", correction.name()),
+        }
+    }
+}
+
+/// The energy of a structure.
+struct Energy {
+    /// Before its correction, eV/atom.
+    per_atom: f64,
+    /// eV per cell.
+    correction: f64,
+    atoms: usize,
+}
+
+impl Energy {
+    /// eV/atom.
+    fn corrected(&self) -> f64 {
+        self.per_atom + self.correction / self.atoms as f64
+    }
+}
+
 /// Evaluates every structure, and builds and saves the hull of the energies. A table beside it says what became of each row.
 pub(super) fn build(
     files: &[PathBuf],
-    model: &Path,
+    potential: &Potential,
     elements_from: Option<&Path>,
     out: &Path,
     context: &Context,
 ) -> Result<(), Failure> {
-    let model = context.open_model(&Search::new(None).find("--model", model)?)?;
-    model.quantity(Some("energy"))?;
     let status_path = out.with_extension("status.csv");
-    let mut evaluation = Evaluation {
-        model: &model,
-        status: Table::create(&status_path, &["file", "row", "id", "formula", "energy_per_atom", "status"])?,
-        entries: Vec::new(),
-        rows: 0,
-    };
+    let columns = ["file", "row", "id", "formula", "energy_per_atom", "correction", "status"];
+    let mut evaluation =
+        Evaluation { potential, status: Table::create(&status_path, &columns)?, entries: Vec::new(), rows: 0 };
     let progress = context.progress("structures", 0);
     files.iter().try_for_each(|file| evaluation.file(file, &progress))?;
     drop(progress);
@@ -63,11 +109,10 @@ pub(super) fn build(
     if let Some(path) = elements_from {
         add_elements(&mut entries, path, context)?;
     }
-    let contract = model.contract();
     let header = HullHeader {
-        energy_reference: contract.energy_reference.clone(),
-        source: format!("{} with {}", super::file_names(files), contract.name),
-        checks: checks(&model),
+        energy_reference: potential.energy_reference.clone(),
+        source: potential.source(files),
+        checks: checks(potential),
     };
     let (hull, report) = Hull::build(entries, header, &|_, _| ())?;
     hull.save(out)?;
@@ -76,7 +121,7 @@ pub(super) fn build(
 }
 
 struct Evaluation<'a> {
-    model: &'a OnnxModel,
+    potential: &'a Potential,
     status: Table,
     entries: Vec<Entry>,
     rows: usize,
@@ -92,12 +137,12 @@ impl Evaluation<'_> {
             }
             let structures: Vec<&Structure> =
                 chunk.iter().filter_map(|record| record.structure.as_ref().ok()).collect();
-            let mut energies = energies(self.model, &structures).into_iter();
+            let mut energies = self.potential.energies(&structures).into_iter();
             for record in &chunk {
                 let entry = match &record.structure {
                     Ok(structure) => {
                         let energy = energies.next().unwrap_or_else(|| Err("not evaluated".to_owned()));
-                        energy.and_then(|energy| entry(structure, energy, &record.id))
+                        energy.and_then(|energy| Ok((entry(structure, energy.corrected(), &record.id)?, energy)))
                     }
                     Err(reason) => Err(reason.to_string()),
                 };
@@ -107,16 +152,19 @@ impl Evaluation<'_> {
         }
     }
 
-    fn add(&mut self, file: &Path, record: &Record, entry: Result<Entry, String>) -> Result<(), Failure> {
+    fn add(&mut self, file: &Path, record: &Record, found: Result<(Entry, Energy), String>) -> Result<(), Failure> {
         self.rows += 1;
         let (file, line) = (file.display().to_string(), record.line.to_string());
-        let (formula, energy) = entry.as_ref().map_or_else(
-            |_| (String::new(), String::new()),
-            |entry| (entry.composition().reduced_formula(), entry.energy_per_atom().to_string()),
+        let [formula, energy, correction] = found.as_ref().map_or_else(
+            |_| Default::default(),
+            |(entry, energy)| {
+                let formula = entry.composition().reduced_formula();
+                [formula, energy.per_atom.to_string(), energy.correction.to_string()]
+            },
         );
-        let status = entry.as_ref().err().map_or("ok", String::as_str);
-        self.status.row(&[&file, &line, &record.id, &formula, &energy, status])?;
-        self.entries.extend(entry);
+        let status = found.as_ref().err().map_or("ok", String::as_str);
+        self.status.row(&[&file, &line, &record.id, &formula, &energy, &correction, status])?;
+        self.entries.extend(found.ok().map(|(entry, _)| entry));
         Ok(())
     }
 }
@@ -155,12 +203,12 @@ fn add_elements(entries: &mut Vec<Entry>, path: &Path, context: &Context) -> Res
     Ok(())
 }
 
-/// The textbook crystals that the potential can evaluate.
-fn checks(model: &OnnxModel) -> Vec<Check> {
+/// The textbook crystals that the potential can evaluate, on the hull's scale.
+fn checks(potential: &Potential) -> Vec<Check> {
     let crystals: Vec<Structure> = CHECKS.iter().filter_map(|(a, atoms)| cubic(*a, atoms)).collect();
-    let energies = energies(model, &crystals.iter().collect::<Vec<_>>());
-    let check = |(structure, energy): (Structure, Result<f64, String>)| {
-        Some(Check { structure, energy_per_atom: energy.ok()? })
+    let energies = potential.energies(&crystals.iter().collect::<Vec<_>>());
+    let check = |(structure, energy): (Structure, Result<Energy, String>)| {
+        Some(Check { structure, energy_per_atom: energy.ok()?.corrected() })
     };
     crystals.into_iter().zip(energies).filter_map(check).collect()
 }

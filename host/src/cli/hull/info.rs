@@ -13,12 +13,17 @@ use crate::crystal::Element;
 #[command(after_help = "Example:\n  temper hull info models/hulls/mp-chgnet.hull")]
 pub struct Info {
     /// A hull of `temper hull build`, a CSV of formula,energy_per_atom, or a pymatgen JSON of entries
-    hull: PathBuf,
+    #[arg(value_name = "HULL", required_unless_present = "named", conflicts_with = "named")]
+    hull: Option<PathBuf>,
+    /// The same, as the other commands name it
+    #[arg(long = "hull", value_name = "HULL")]
+    named: Option<PathBuf>,
 }
 
 impl Info {
     pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
-        let path = Search::new(None).find("the hull", &self.hull)?;
+        let hull = self.hull.as_ref().or(self.named.as_ref()).ok_or_else(|| Failure::user("no hull is given"))?;
+        let path = Search::new(None).find("the hull", hull)?;
         let hull = super::open(&path, context)?;
         let (header, info) = (hull.header(), hull.info());
         let hash = hull.sha256().map_err(|error| Failure::user(format!("{}: {error}", path.display())))?;
