@@ -98,7 +98,7 @@ impl From<CorrectionError> for Failure {
             CorrectionError::Potential { to, potential, .. } if to == potential => {
                 failure.hint("they are where it would take them: leave the correction out")
             }
-            CorrectionError::Potential { .. } => failure,
+            CorrectionError::Potential { .. } | CorrectionError::NoScales { .. } => failure,
             CorrectionError::NoReference { from, sidecar, .. } => failure.hint(format!(
                 "if the potential was trained on such energies, add `energy_reference = \"{from}\"` to {sidecar}"
             )),

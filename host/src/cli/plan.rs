@@ -15,8 +15,8 @@ use crate::config::{self, Config, Deadline, Document, Finetune, Problem, Reward,
 use crate::hull::Hull;
 use crate::policy::{MODEL, ModelToml, PARAMETERS, Parameters, PolicyDirectory, Resources, SpaceGroupDistribution};
 use crate::reward::{
-    BuiltinTerm, Correction, ForceModel, ForceScale, ForceTerm, HullTerm, KnownCompositions, ModelOptions, Objective,
-    OnFailure, OnnxModel, Rewards, Sanity, Term, TermKind, WORST_E_HULL,
+    BuiltinTerm, ForceModel, ForceScale, ForceTerm, HullTerm, KnownCompositions, ModelOptions, Objective, OnFailure,
+    OnnxModel, Rewards, Sanity, Term, TermKind, WORST_E_HULL,
 };
 use crate::runtime::{Device, Runtime};
 use crate::train::{FinetuneSettings, Judgement, KlGradient};
@@ -187,11 +187,9 @@ impl Planner<'_> {
         key: &str,
         potential: Asked<'_>,
         reference: &Path,
-        correction: &str,
+        correction: &config::Correction,
     ) -> Result<HullTerm, Failure> {
-        let key_of = format!("{key}.correction");
-        let correction: Correction =
-            correction.parse().map_err(|e| self.mistake(&key_of, format!("`{key_of}`: {e}")))?;
+        let correction = self.correction(&format!("{key}.correction"), correction)?;
         let model = self.model(&format!("{key}.potential"), potential)?;
         let hull = self.hull(&format!("{key}.reference"), reference)?;
         let term = HullTerm::new(model, hull, correction)?;

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::{Context, Failure, Search, Table, hull};
 use crate::crystal::{Composition, Format, ReadError, Record, Structure, StructureWriter, read_structures};
 use crate::hull::Hull;
-use crate::reward::{Calculation, Correction, ForceModel, HullTerm, OnnxModel, Response, stability};
+use crate::reward::{Calculation, Correction, ForceModel, HullTerm, OnnxModel, Response, Uncorrected, stabilities};
 
 /// Rows that are held in memory at a time.
 const CHUNK: usize = 1024;
@@ -38,7 +38,7 @@ pub struct Score {
     /// Receives the structures with the model's outputs, forces and stress: .jsonl or .extxyz, also with .gz (implies --forces)
     #[arg(long, value_name = "FILE")]
     forces_out: Option<PathBuf>,
-    /// What takes the model's energies to the hull's scale: none, mp2020 or mp2020-as-crystalformer
+    /// What takes the model's energies to the hull's scale: none, mp2020, mp2020-as-crystalformer or a plugin
     #[arg(long, value_name = "NAME", requires = "hull", default_value = "none")]
     correction: String,
     /// Receives one row per structure
@@ -49,11 +49,11 @@ pub struct Score {
 impl Score {
     pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
         let mut records = read_structures(&self.structures)?;
-        let correction: Correction = self.correction.parse()?;
+        let correction: Correction = context.correction(&self.correction)?;
         let search = Search::new(None);
         let model = Arc::new(context.open_model(&search.find("--model", &self.model)?)?);
         let hull = match &self.hull {
-            Some(path) => Some(open_hull(&search.find("--hull", path)?, &model, correction, context)?),
+            Some(path) => Some(open_hull(&search.find("--hull", path)?, &model, correction.clone(), context)?),
             None => None,
         };
         let forces = match self.forces || self.forces_out.is_some() {
@@ -181,10 +181,12 @@ impl Scorer<'_> {
     /// One row of the table per record.
     fn score(&self, records: &[Record]) -> Vec<Row> {
         let structures: Vec<&Structure> = records.iter().filter_map(|record| record.structure.as_ref().ok()).collect();
-        let mut results = self.evaluate(&structures).into_iter();
+        let results = self.evaluate(&structures);
+        let mut above = self.above(&structures, &results).into_iter();
+        let mut results = results.into_iter();
         let row = |record: &Record| match &record.structure {
             Ok(structure) => match results.next() {
-                Some(Ok(evaluated)) => self.row(record, structure, &evaluated),
+                Some(Ok(evaluated)) => self.row(record, structure, &evaluated, above.next()),
                 Some(Err(failure)) => self.failed(record, Some(structure), failure.to_string()),
                 None => self.failed(record, Some(structure), "not evaluated".to_owned()),
             },
@@ -206,10 +208,15 @@ impl Scorer<'_> {
         }
     }
 
-    fn row(&self, record: &Record, structure: &Structure, (values, response): &Evaluated) -> Row {
+    fn row(
+        &self,
+        record: &Record,
+        structure: &Structure,
+        (values, response): &Evaluated,
+        above: Option<Result<f64, String>>,
+    ) -> Row {
         let mut cells = described(record, Some(structure));
         cells.extend(values.iter().map(f64::to_string));
-        let above = self.hull.as_ref().map(|hull| self.above(hull, structure, values));
         let mut status = "ok".to_owned();
         if let Some(above) = above {
             cells.push(above.as_ref().map_or_else(|_| String::new(), f64::to_string));
@@ -237,12 +244,20 @@ impl Scorer<'_> {
         Row { cells, scored: None }
     }
 
-    /// Energy above hull, eV/atom.
-    fn above(&self, hull: &Hull, structure: &Structure, values: &[f64]) -> Result<f64, String> {
-        let energy = self.quantities.iter().position(|quantity| *quantity == "energy").and_then(|i| values.get(i));
-        let per_atom = energy.ok_or("the model gives no energy")? / structure.len() as f64;
-        let found = stability(hull, self.correction, structure, &Calculation::default(), per_atom);
-        Ok(found.map_err(|failure| failure.to_string())?.above.e_above_hull)
+    /// Energy above hull, eV/atom, of each structure that has been evaluated, if there is a hull.
+    fn above(
+        &self,
+        structures: &[&Structure],
+        evaluated: &[Result<Evaluated, crate::reward::Failure>],
+    ) -> Vec<Result<f64, String>> {
+        let energy = self.quantities.iter().position(|quantity| *quantity == "energy");
+        let (Some(hull), Some(energy)) = (&self.hull, energy) else { return Vec::new() };
+        let calculation = &Calculation::default();
+        let known = structures.iter().zip(evaluated).filter_map(|(structure, row)| {
+            Some(Uncorrected { structure, energy: *row.as_ref().ok()?.0.get(energy)?, calculation })
+        });
+        let found = stabilities(hull, &self.correction, &known.collect::<Vec<_>>()).into_iter();
+        found.map(|row| Ok(row.map_err(|failure| failure.to_string())?.above.e_above_hull)).collect()
     }
 }
 

@@ -232,7 +232,9 @@ mod tests {
         let config = read(RUN, &[]).unwrap();
         assert_eq!((config.run.steps, config.ppo.clip, config.sampling.batch), (100, 0.2, 200));
         assert_eq!(config.sampling.spacegroups, SpaceGroups::Training);
-        assert!(matches!(&config.rewards["e_hull"], Reward::Hull(term) if term.correction == "none"));
+        assert!(
+            matches!(&config.rewards["e_hull"], Reward::Hull(term) if term.correction == crate::config::Correction::default())
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::document::nearest;
-use super::{Config, Deadline, Memory, Problem, Reward, Sampling};
+use super::{Config, Correction, Deadline, Memory, Problem, Reward, Sampling};
 
 /// A fine-tuning run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -198,9 +198,9 @@ pub struct JudgeHull {
     /// The hull of reference entries; absent: that of the one hull term.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reference: Option<PathBuf>,
-    /// Name of a correction to the energies, or `none`.
-    #[serde(default = "super::reward::none")]
-    pub correction: String,
+    /// What takes the energies to the hull's scale.
+    #[serde(default)]
+    pub correction: Correction,
     /// How long the potential may take for one crystal; absent: as long as it takes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Deadline>,

@@ -106,6 +106,63 @@ impl fmt::Display for Bound {
     }
 }
 
+/// What takes energies to the scale of a hull.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected the name of a correction, or a table with the key `plugin`")]
+pub enum Correction {
+    /// `none`, `mp2020`, `mp2020-as-crystalformer`, or a plugin with its usual config: its name or the path of its library.
+    Named(String),
+    /// A plugin.
+    Plugin(CorrectionPlugin),
+}
+
+impl Default for Correction {
+    fn default() -> Self {
+        Self::Named("none".to_owned())
+    }
+}
+
+/// A correction of a plugin, and how the plugin runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CorrectionPlugin {
+    /// A name, as `temper plugin list` shows it, or the path of a shared library.
+    pub plugin: String,
+    /// Where it runs; absent: in workers, unless it ships with Temper.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<Isolation>,
+    /// How long a batch may take, in workers.
+    #[serde(default = "half_a_minute")]
+    pub deadline: Deadline,
+    /// Processes that share a batch.
+    #[serde(default = "one_worker")]
+    pub workers: usize,
+    /// Memory that each may take; absent: as much as there is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Memory>,
+    /// Restarts in a row that may be in vain.
+    #[serde(default = "five")]
+    pub max_restarts: u32,
+    /// What the plugin calls its config.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub config: Map<String, Value>,
+}
+
+impl CorrectionPlugin {
+    /// A plugin of which nothing is said but its name.
+    pub fn usual(plugin: &str) -> Self {
+        Self {
+            plugin: plugin.to_owned(),
+            isolation: None,
+            deadline: half_a_minute(),
+            workers: one_worker(),
+            memory: None,
+            max_restarts: five(),
+            config: Map::new(),
+        }
+    }
+}
+
 /// `[rewards.NAME.hull]`: energy of a potential above a convex hull.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -114,9 +171,9 @@ pub struct HullTerm {
     pub potential: PathBuf,
     /// The hull of reference entries.
     pub reference: PathBuf,
-    /// Name of a correction to the energies (`mp2020`, `mp2020-as-crystalformer`), or `none`.
-    #[serde(default = "none")]
-    pub correction: String,
+    /// What takes the energies to the hull's scale.
+    #[serde(default)]
+    pub correction: Correction,
     /// How long the potential may take for one crystal; absent: as long as it takes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Deadline>,
@@ -300,10 +357,6 @@ fn one_worker() -> usize {
 
 fn five() -> u32 {
     5
-}
-
-pub(super) fn none() -> String {
-    "none".to_owned()
 }
 
 fn one() -> f64 {

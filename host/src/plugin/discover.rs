@@ -3,7 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::{Descriptor, Probe, Verdict, builtin_plugins, probe};
+use serde_json::{Map, Value};
+
+use super::{
+    Descriptor, Evaluator, OpenError, PluginLibrary, Probe, Supervision, Verdict, builtin_plugin, builtin_plugins,
+    probe,
+};
 
 /// Where plugins are looked for.
 #[derive(Clone, Debug)]
@@ -130,6 +135,32 @@ impl Discovery {
                 reason: format!("{}: set aside, because at its first load {reason}", path.display()),
                 advice: Some("`temper plugin list --again` tries it once more".to_owned()),
             }),
+        }
+    }
+
+    /// Starts a plugin: watched over in workers, or in this process if nobody is to watch over it.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn start(
+        &self,
+        plugin: &Usable,
+        interface: &str,
+        config: &Map<String, Value>,
+        supervision: Option<Supervision>,
+    ) -> Result<Evaluator, OpenError> {
+        let name = &plugin.descriptor.name;
+        match (supervision, &plugin.path) {
+            (Some(supervision), path) => {
+                let named = path.as_deref().unwrap_or(Path::new(name));
+                Evaluator::in_workers(self.probe.command(named), interface, config, supervision)
+            }
+            (None, Some(path)) => Evaluator::here(&PluginLibrary::open(path)?, interface, config),
+            (None, None) => {
+                let lost =
+                    || OpenError::Start { name: name.clone(), trouble: "the program does not carry it".to_owned() };
+                Evaluator::here(&builtin_plugin(name).ok_or_else(lost)?, interface, config)
+            }
         }
     }
 

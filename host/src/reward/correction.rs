@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::sync::Arc;
 
+use rayon::prelude::*;
 use serde_json::{Map, Value};
 use temper_mp2020_correction::{Entry, Known, Run, correction, correction_as_crystalformer};
 
 use super::{Contract, Failure, nearest};
 use crate::crystal::{Element, Structure};
 use crate::hull::HullHeader;
+use crate::plugin::Evaluator;
 
-/// A correction of energies, by name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// A correction of energies.
+#[derive(Clone, Debug, Default)]
 pub enum Correction {
     /// Energies as they are.
     #[default]
@@ -20,25 +23,47 @@ pub enum Correction {
     Mp2020,
     /// The same as CrystalFormer's reinforcement fine-tuning applies them, for comparison only: GGA energies stay uncorrected.
     Mp2020AsCrystalformer,
+    /// A plugin's.
+    Plugin(PluginCorrection),
 }
 
-/// Corrections by their names.
-const NAMES: [(&str, Correction); 3] = [
-    ("none", Correction::None),
-    ("mp2020", Correction::Mp2020),
-    ("mp2020-as-crystalformer", Correction::Mp2020AsCrystalformer),
-];
+/// A correction that a plugin makes.
+#[derive(Clone, Debug)]
+pub struct PluginCorrection {
+    evaluator: Arc<Evaluator>,
+    scales: [String; 2],
+}
+
+/// An energy to correct.
+#[derive(Clone, Copy, Debug)]
+pub struct Uncorrected<'a> {
+    /// Whose energy it is.
+    pub structure: &'a Structure,
+    /// eV per cell.
+    pub energy: f64,
+    /// How it was computed.
+    pub calculation: &'a Calculation,
+}
+
+/// Names of the corrections that need no plugin.
+const NAMES: [&str; 3] = ["none", "mp2020", "mp2020-as-crystalformer"];
 
 /// Why a correction cannot be used.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum CorrectionError {
     /// A name that stands for none.
-    #[error("\"{name}\" is no correction; known are none, mp2020 and mp2020-as-crystalformer")]
+    #[error("\"{name}\" is no correction; known are none, mp2020, mp2020-as-crystalformer and those of plugins")]
     Unknown {
         /// As given.
         name: String,
         /// The name that was perhaps meant.
         nearest: Option<&'static str>,
+    },
+    /// A plugin that does not say what its energies are.
+    #[error("the plugin {name} does not say from which energy reference to which its correction takes energies")]
+    NoScales {
+        /// The plugin.
+        name: String,
     },
     /// The potential's energies are not those that the correction is for.
     #[error(
@@ -48,11 +73,11 @@ pub enum CorrectionError {
         /// The model's file.
         model: String,
         /// The correction.
-        name: &'static str,
+        name: String,
         /// The scale of the energies that it corrects.
-        from: &'static str,
+        from: String,
         /// The scale of the corrected energies.
-        to: &'static str,
+        to: String,
         /// The potential's energy reference.
         potential: String,
     },
@@ -62,9 +87,9 @@ pub enum CorrectionError {
         /// The model's file.
         model: String,
         /// The correction.
-        name: &'static str,
+        name: String,
         /// The scale of the energies that it corrects.
-        from: &'static str,
+        from: String,
         /// The model's sidecar.
         sidecar: String,
     },
@@ -72,9 +97,9 @@ pub enum CorrectionError {
     #[error("\"{name}\" takes energies to the scale \"{to}\", and those of the hull ({source_text}) are on \"{hull}\"")]
     Hull {
         /// The correction.
-        name: &'static str,
+        name: String,
         /// The scale of the corrected energies.
-        to: &'static str,
+        to: String,
         /// The hull's energy reference.
         hull: String,
         /// Where the hull's entries come from.
@@ -86,25 +111,43 @@ impl FromStr for Correction {
     type Err = CorrectionError;
 
     fn from_str(name: &str) -> Result<Self, CorrectionError> {
-        let known = NAMES.iter().find(|(known, _)| *known == name);
-        known.map(|(_, correction)| *correction).ok_or_else(|| CorrectionError::Unknown {
-            name: name.to_owned(),
-            nearest: nearest(name, NAMES.map(|(known, _)| known)),
-        })
+        match name {
+            "none" => Ok(Self::None),
+            "mp2020" => Ok(Self::Mp2020),
+            "mp2020-as-crystalformer" => Ok(Self::Mp2020AsCrystalformer),
+            other => Err(CorrectionError::Unknown { name: other.to_owned(), nearest: nearest(other, NAMES) }),
+        }
     }
 }
 
 impl Correction {
+    /// The correction of a plugin.
+    ///
+    /// # Errors
+    /// [`CorrectionError::NoScales`].
+    pub fn of_plugin(evaluator: Arc<Evaluator>) -> Result<Self, CorrectionError> {
+        match evaluator.properties().scales.clone() {
+            Some(scales) => Ok(Self::Plugin(PluginCorrection { evaluator, scales })),
+            None => Err(CorrectionError::NoScales { name: evaluator.name().to_owned() }),
+        }
+    }
+
     /// Its name in configs and on the command line.
-    pub fn name(self) -> &'static str {
-        NAMES.iter().find(|(_, correction)| *correction == self).map_or("", |(name, _)| name)
+    pub fn name(&self) -> &str {
+        match self {
+            Self::None => "none",
+            Self::Mp2020 => "mp2020",
+            Self::Mp2020AsCrystalformer => "mp2020-as-crystalformer",
+            Self::Plugin(plugin) => plugin.evaluator.name(),
+        }
     }
 
     /// The energy references that it takes energies from and to.
-    pub fn scales(self) -> Option<(&'static str, &'static str)> {
+    pub fn scales(&self) -> Option<(&str, &str)> {
         match self {
             Self::None => None,
             Self::Mp2020 | Self::Mp2020AsCrystalformer => Some(("PBE", "MP2020")),
+            Self::Plugin(PluginCorrection { scales: [from, to], .. }) => Some((from, to)),
         }
     }
 
@@ -114,7 +157,7 @@ impl Correction {
     }
 
     /// The energy reference of corrected energies; `None` where those given are none of its.
-    pub(super) fn scale_after(self, reference: &str) -> Option<&str> {
+    pub(super) fn scale_after<'a>(&'a self, reference: &'a str) -> Option<&'a str> {
         match self.scales() {
             None => Some(reference),
             Some((from, to)) => (from == reference).then_some(to),
@@ -125,15 +168,14 @@ impl Correction {
     ///
     /// # Errors
     /// [`CorrectionError::Potential`] or [`CorrectionError::NoReference`] for energies that are none of the correction's.
-    pub fn reference_of(self, contract: &Contract) -> Result<Option<String>, CorrectionError> {
-        let reference = contract.energy_reference.as_deref();
-        let Some((from, to)) = self.scales() else { return Ok(reference.map(str::to_owned)) };
-        let (name, model) = (self.name(), contract.path.display().to_string());
+    pub fn reference_of(&self, contract: &Contract) -> Result<Option<String>, CorrectionError> {
+        let reference = contract.energy_reference.clone();
+        let Some((from, to)) = self.scales() else { return Ok(reference) };
+        let (name, model) = (self.name().to_owned(), contract.path.display().to_string());
+        let (from, to) = (from.to_owned(), to.to_owned());
         match reference {
-            Some(reference) if reference == from => Ok(Some(to.to_owned())),
-            Some(potential) => {
-                Err(CorrectionError::Potential { model, name, from, to, potential: potential.to_owned() })
-            }
+            Some(reference) if reference == from => Ok(Some(to)),
+            Some(potential) => Err(CorrectionError::Potential { model, name, from, to, potential }),
             None => {
                 let sidecar = contract.path.with_extension("toml").display().to_string();
                 Err(CorrectionError::NoReference { model, name, from, sidecar })
@@ -145,11 +187,11 @@ impl Correction {
     ///
     /// # Errors
     /// [`CorrectionError::Hull`].
-    pub fn check_hull(self, header: &HullHeader) -> Result<(), CorrectionError> {
+    pub fn check_hull(&self, header: &HullHeader) -> Result<(), CorrectionError> {
         match (self.scales(), &header.energy_reference) {
             (Some((_, to)), Some(hull)) if to != hull => Err(CorrectionError::Hull {
-                name: self.name(),
-                to,
+                name: self.name().to_owned(),
+                to: to.to_owned(),
                 hull: hull.clone(),
                 source_text: header.source.clone(),
             }),
@@ -157,29 +199,45 @@ impl Correction {
         }
     }
 
-    /// The correction of a structure's energy, eV per cell.
-    ///
-    /// # Errors
-    /// [`Failure::Correction`] for an energy that cannot be brought to the scale.
-    pub fn of(self, structure: &Structure, calculation: &Calculation) -> Result<f64, Failure> {
-        let numbers: Vec<u8> = structure.species.iter().map(|element| element.number()).collect();
-        let view = view(structure, &numbers);
-        let corrected = match self {
-            Self::None => Ok(0.0),
-            Self::Mp2020 => {
-                let composition = view.composition();
-                let run = calculation.run(&composition);
-                correction(&Entry {
-                    composition: &composition,
-                    structure: Some(view),
-                    run: &run,
-                    known: &calculation.known,
-                })
-            }
-            Self::Mp2020AsCrystalformer => correction_as_crystalformer(view),
-        };
-        corrected.map_err(|reason| Failure::Correction(reason.to_string()))
+    /// What to add to each energy, eV per cell, or [`Failure::Correction`] (a plugin's: [`Failure::Plugin`]) for one that cannot
+    /// be brought to the scale.
+    pub fn of(&self, energies: &[Uncorrected<'_>]) -> Vec<Result<f64, Failure>> {
+        match self {
+            Self::None => energies.iter().map(|_| Ok(0.0)).collect(),
+            Self::Mp2020 => energies.par_iter().map(mp2020).collect(),
+            Self::Mp2020AsCrystalformer => energies.par_iter().map(mp2020_as_crystalformer).collect(),
+            Self::Plugin(plugin) => plugin.of(energies),
+        }
     }
+}
+
+impl PluginCorrection {
+    fn of(&self, energies: &[Uncorrected<'_>]) -> Vec<Result<f64, Failure>> {
+        let (structures, known): (Vec<&Structure>, Vec<f64>) = energies.iter().map(|e| (e.structure, e.energy)).unzip();
+        let abstained = || Failure::Correction(format!("{} has no correction for this crystal", self.evaluator.name()));
+        let corrected = self.evaluator.evaluate(&structures, Some(&known)).into_iter();
+        corrected.map(|row| row.map_err(Failure::Plugin)?.ok_or_else(abstained)).collect()
+    }
+}
+
+fn mp2020(asked: &Uncorrected<'_>) -> Result<f64, Failure> {
+    let numbers = numbers(asked.structure);
+    let view = view(asked.structure, &numbers);
+    let composition = view.composition();
+    let run = asked.calculation.run(&composition);
+    let known = &asked.calculation.known;
+    let corrected = correction(&Entry { composition: &composition, structure: Some(view), run: &run, known });
+    corrected.map_err(|reason| Failure::Correction(reason.to_string()))
+}
+
+fn mp2020_as_crystalformer(asked: &Uncorrected<'_>) -> Result<f64, Failure> {
+    let numbers = numbers(asked.structure);
+    let corrected = correction_as_crystalformer(view(asked.structure, &numbers));
+    corrected.map_err(|reason| Failure::Correction(reason.to_string()))
+}
+
+fn numbers(structure: &Structure) -> Vec<u8> {
+    structure.species.iter().map(|element| element.number()).collect()
 }
 
 fn view<'a>(structure: &'a Structure, atomic_numbers: &'a [u8]) -> temper_mp2020_correction::Structure<'a> {
@@ -279,7 +337,7 @@ mod tests {
                 (Correction::Mp2020AsCrystalformer, &stated, reference),
                 (Correction::None, &stated, 0.0),
             ] {
-                let found = correction.of(&crystal, calculation).unwrap();
+                let found = of(&correction, &crystal, calculation).unwrap();
                 assert!(
                     (found - expected).abs() < 1e-9,
                     "{} {}: {found} {expected}",
@@ -301,6 +359,10 @@ mod tests {
         structure
     }
 
+    fn of(correction: &Correction, structure: &Structure, calculation: &Calculation) -> Result<f64, Failure> {
+        correction.of(&[Uncorrected { structure, energy: 0.0, calculation }]).pop().unwrap()
+    }
+
     fn iron_oxide() -> Structure {
         let symbols = ["Fe", "O"].map(|symbol| Element::from_symbol(symbol).unwrap());
         let lattice = Lattice([[0.0, 2.15, 2.15], [2.15, 0.0, 2.15], [2.15, 2.15, 0.0]]);
@@ -309,7 +371,7 @@ mod tests {
 
     fn corrected(row: Value) -> Result<f64, String> {
         let calculation = Calculation::read(row.as_object().unwrap())?;
-        Correction::Mp2020.of(&iron_oxide(), &calculation).map_err(|failure| failure.to_string())
+        of(&Correction::Mp2020, &iron_oxide(), &calculation).map_err(|failure| failure.to_string())
     }
 
     #[test]
@@ -341,13 +403,13 @@ mod tests {
 
     #[test]
     fn names_and_scales() {
-        for (name, correction) in NAMES {
-            assert_eq!((name.parse(), correction.name()), (Ok(correction), name));
+        for name in NAMES {
+            assert_eq!(name.parse::<Correction>().unwrap().name(), name);
         }
         let unknown = "mp-2020".parse::<Correction>().unwrap_err();
         assert_eq!(unknown, CorrectionError::Unknown { name: "mp-2020".into(), nearest: Some("mp2020") });
-        assert_eq!(Correction::between("PBE", "MP2020"), Some(Correction::Mp2020));
-        assert_eq!(Correction::between("MP2020", "PBE"), None);
+        assert!(matches!(Correction::between("PBE", "MP2020"), Some(Correction::Mp2020)));
+        assert!(Correction::between("MP2020", "PBE").is_none());
         let header = |reference: Option<&str>| HullHeader {
             energy_reference: reference.map(String::from),
             ..HullHeader::default()

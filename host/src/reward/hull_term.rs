@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::{Calculation, Correction, Failure, ModelError, OnnxModel, Sanity};
+use super::{Calculation, Correction, Failure, ModelError, OnnxModel, Sanity, Uncorrected};
 use crate::crystal::{Composition, Structure};
 use crate::hull::{Above, Hull};
 
@@ -109,7 +109,7 @@ impl HullTerm {
     /// [`HullTerm::warning`].
     pub fn new(model: Arc<OnnxModel>, hull: Arc<Hull>, correction: Correction) -> Result<Self, HullTermError> {
         model.quantity(Some("energy"))?;
-        check_scales(&model, &hull, correction)?;
+        check_scales(&model, &hull, &correction)?;
         let term = Self { model, hull, correction };
         term.check()?;
         Ok(term)
@@ -119,11 +119,10 @@ impl HullTerm {
     fn check(&self) -> Result<(), HullTermError> {
         let checks = &self.hull.header().checks;
         let structures: Vec<&Structure> = checks.iter().map(|check| &check.structure).collect();
-        let corrected = |(energy, structure): (Result<f64, Failure>, &&Structure)| -> Result<f64, Failure> {
-            let correction = self.correction.of(structure, &Calculation::default())?;
-            Ok(energy? + correction / structure.len() as f64)
+        let corrected = |(found, structure): (Result<Corrected, Failure>, &&Structure)| {
+            found.map(|Corrected { energy, correction }| (energy + correction) / structure.len() as f64)
         };
-        let energies: Vec<_> = self.energies(&structures).into_iter().zip(&structures).map(corrected).collect();
+        let energies: Vec<_> = self.corrected(&structures).into_iter().zip(&structures).map(corrected).collect();
         for (check, energy) in checks.iter().zip(energies) {
             let stored = check.energy_per_atom;
             let found = match energy {
@@ -156,53 +155,69 @@ impl HullTerm {
         })
     }
 
-    /// Energies, eV/atom.
-    fn energies(&self, structures: &[&Structure]) -> Vec<Result<f64, Failure>> {
-        let totals = self.model.evaluate(structures, &["energy"]);
-        let per_atom = totals.into_iter().zip(structures).map(|(total, s)| total.map(|e| e[0] / s.len() as f64));
-        per_atom.collect()
+    /// Energies and their corrections, eV per cell.
+    fn corrected(&self, structures: &[&Structure]) -> Vec<Result<Corrected, Failure>> {
+        let energies = self.model.evaluate(structures, &["energy"]).into_iter();
+        let energies: Vec<Result<f64, Failure>> = energies.map(|row| row.map(|values| values[0])).collect();
+        let calculation = &Calculation::default();
+        let known = structures.iter().zip(&energies).filter_map(|(structure, energy)| {
+            Some(Uncorrected { structure, energy: *energy.as_ref().ok()?, calculation })
+        });
+        let mut corrections = self.correction.of(&known.collect::<Vec<_>>()).into_iter();
+        let missing = || Err(Failure::Correction("it gave no result".into()));
+        let corrected = |energy: Result<f64, Failure>| {
+            let energy = energy?;
+            Ok(Corrected { energy, correction: corrections.next().unwrap_or_else(missing)? })
+        };
+        energies.into_iter().map(corrected).collect()
     }
 
     /// Energy and distance from the hull of every structure, as they are: neither clipped nor checked for sanity.
     pub fn stabilities(&self, structures: &[&Structure]) -> Vec<Result<Stability, Failure>> {
-        let energies = self.energies(structures);
-        let rows = energies.into_par_iter().zip(structures.par_iter());
-        let said = Calculation::default();
-        rows.map(|(energy, s)| stability(&self.hull, self.correction, s, &said, energy?)).collect()
+        let rows = self.corrected(structures).into_par_iter().zip(structures.par_iter());
+        rows.map(|(corrected, structure)| above(&self.hull, structure, corrected?)).collect()
     }
 
-    /// The reward term for a crystal of this energy (eV per cell): energy above hull, eV/atom, believed within `sanity`'s bound
-    /// and clipped to at most [`WORST_E_HULL`].
-    ///
-    /// # Errors
-    /// As [`stability`], and [`Failure::BelowHull`].
-    pub fn value(&self, structure: &Structure, energy: f64, sanity: &Sanity) -> Result<f64, Failure> {
-        let per_atom = energy / structure.len() as f64;
-        let found = stability(&self.hull, self.correction, structure, &Calculation::default(), per_atom)?;
-        Ok(sanity.believe(found.above.e_above_hull)?.min(WORST_E_HULL))
+    /// The reward term for crystals of these energies (eV per cell): energy above hull, eV/atom, believed within `sanity`'s
+    /// bound and clipped to at most [`WORST_E_HULL`]. Fails as [`stabilities`], and with [`Failure::BelowHull`].
+    pub fn values(&self, structures: &[&Structure], energies: &[f64], sanity: &Sanity) -> Vec<Result<f64, Failure>> {
+        let calculation = &Calculation::default();
+        let asked =
+            structures.iter().zip(energies).map(|(structure, &energy)| Uncorrected { structure, energy, calculation });
+        let found = stabilities(&self.hull, &self.correction, &asked.collect::<Vec<_>>()).into_iter();
+        found.map(|row| Ok(sanity.believe(row?.above.e_above_hull)?.min(WORST_E_HULL))).collect()
     }
 }
 
-/// Corrects an energy (eV/atom) and measures it against a hull.
-///
-/// # Errors
-/// [`Failure::Correction`] for an energy that cannot be corrected, [`Failure::Hull`] where the hull has no answer.
-pub fn stability(
+/// An energy and its correction, eV per cell.
+struct Corrected {
+    energy: f64,
+    correction: f64,
+}
+
+/// Corrects energies and measures them against a hull. Each fails with [`Failure::Correction`] or [`Failure::Plugin`] if it
+/// cannot be corrected, with [`Failure::Hull`] where the hull has no answer.
+pub fn stabilities(hull: &Hull, correction: &Correction, asked: &[Uncorrected<'_>]) -> Vec<Result<Stability, Failure>> {
+    let rows = correction.of(asked).into_par_iter().zip(asked.par_iter());
+    rows.map(|(correction, asked)| {
+        above(hull, asked.structure, Corrected { energy: asked.energy, correction: correction? })
+    })
+    .collect()
+}
+
+fn above(
     hull: &Hull,
-    correction: Correction,
     structure: &Structure,
-    calculation: &Calculation,
-    energy_per_atom: f64,
+    Corrected { energy, correction }: Corrected,
 ) -> Result<Stability, Failure> {
     let composition = Composition::of_structure(structure).map_err(|e| Failure::Hull(e.to_string()))?;
-    let correction = correction.of(structure, calculation)?;
-    let corrected = energy_per_atom + correction / structure.len() as f64;
-    let above = hull.query(&composition, corrected).map_err(|e| Failure::Hull(e.to_string()))?;
-    Ok(Stability { energy_per_atom, correction, above })
+    let (energy_per_atom, atoms) = (energy / structure.len() as f64, structure.len() as f64);
+    let above = hull.query(&composition, energy_per_atom + correction / atoms);
+    Ok(Stability { energy_per_atom, correction, above: above.map_err(|e| Failure::Hull(e.to_string()))? })
 }
 
 /// Refuses a potential and a hull that a correction does not bring to one scale.
-fn check_scales(model: &OnnxModel, hull: &Hull, correction: Correction) -> Result<(), HullTermError> {
+fn check_scales(model: &OnnxModel, hull: &Hull, correction: &Correction) -> Result<(), HullTermError> {
     let contract = model.contract();
     let path = || contract.path.display().to_string();
     let (reference, source_text) = (hull.header().energy_reference.as_ref(), hull.header().source.clone());
@@ -219,7 +234,7 @@ fn check_scales(model: &OnnxModel, hull: &Hull, correction: Correction) -> Resul
     let hull = reference.cloned().unwrap_or_else(|| "no stated scale".to_owned());
     Err(match correction {
         Correction::None => HullTermError::Reference { model: path(), potential, hull, source_text },
-        _ => HullTermError::Correction { model: path(), correction, potential, hull },
+        correction => HullTermError::Correction { model: path(), correction: correction.clone(), potential, hull },
     })
 }
 
@@ -273,8 +288,9 @@ mod tests {
         }
         // Far below this hull, no value is believed.
         let values = |sanity: Sanity| -> Vec<_> {
-            let energies = model.evaluate(&refs, &["energy"]).into_iter().zip(&refs);
-            energies.map(|(energy, s)| term.value(s, energy.unwrap()[0], &sanity)).collect()
+            let energies = model.evaluate(&refs, &["energy"]).into_iter();
+            let energies: Vec<f64> = energies.map(|energy| energy.unwrap()[0]).collect();
+            term.values(&refs, &energies, &sanity)
         };
         let believed = values(Sanity::default());
         assert!(believed.iter().all(|v| matches!(v, Err(Failure::BelowHull { .. }))), "{believed:?}");
@@ -297,7 +313,7 @@ mod tests {
         let rows = json_lines(&shared.join("golden/mlip.dev.jsonl"));
         let structures: Vec<Structure> = rows[..10].iter().map(structure).collect();
         let refs: Vec<&Structure> = structures.iter().collect();
-        let term = |reference, correction| {
+        let term = |reference, correction: Correction| {
             HullTerm::new(Arc::clone(&model), flat_hull(&structures, header(reference)), correction)
         };
         let plain = term(Some("PBE"), Correction::None).unwrap().stabilities(&refs);
@@ -307,7 +323,8 @@ mod tests {
             let mut moved = 0;
             for ((plain, corrected), s) in plain.iter().zip(corrected.stabilities(&refs)).zip(&structures) {
                 let (plain, corrected) = (plain.clone().unwrap(), corrected.unwrap());
-                let expected = Correction::Mp2020.of(s, &Calculation::default()).unwrap();
+                let asked = Uncorrected { structure: s, energy: 0.0, calculation: &Calculation::default() };
+                let expected = Correction::Mp2020.of(&[asked])[0].clone().unwrap();
                 moved += usize::from(expected != 0.0);
                 assert_eq!((corrected.energy_per_atom, corrected.correction), (plain.energy_per_atom, expected));
                 let difference = corrected.above.e_above_hull - plain.above.e_above_hull;

@@ -25,10 +25,10 @@ pub use contract::{
     Contract, ContractError, InputKind, Inspection, ModelInput, ModelOutput, Operators, OutputKind, Port, SidecarLine,
     locate_model,
 };
-pub use correction::{Calculation, Correction, CorrectionError};
+pub use correction::{Calculation, Correction, CorrectionError, PluginCorrection, Uncorrected};
 pub use failure::Failure;
 pub use force_term::{ForceScale, ForceTerm};
-pub use hull_term::{HullTerm, HullTermError, Stability, WORST_E_HULL, stability};
+pub use hull_term::{HullTerm, HullTermError, Stability, WORST_E_HULL, stabilities};
 pub use model::{CrystalOutputs, ForceModel, ModelError, ModelOptions, OnnxModel, Response};
 pub use objective::{NotFinite, Objective, ObjectiveError};
 pub use plugin_term::{PluginTerm, PluginTermError};

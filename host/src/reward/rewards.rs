@@ -256,15 +256,25 @@ impl TermKind {
             }
             Self::Uniqueness => crystals.iter().map(|c| Outcome::Value(1.0 / copies[&c.formula] as f64)).collect(),
             Self::Onnx { .. } => answered(&|_, answer| answer.number()),
-            Self::Hull(term) => answered(&|crystal, answer| term.value(crystal.structure, answer.number()?, sanity)),
+            Self::Hull(term) => self.of_energies(crystals, answers, |structures, energies| {
+                term.values(structures, energies, sanity).into_iter().map(Outcome::from).collect()
+            }),
             Self::Force(term) => answered(&|_, answer| Ok(term.value(answer.response()?))),
-            Self::Plugin(term) => self.of_plugin(term, crystals, answers),
+            Self::Plugin(term) => {
+                self.of_energies(crystals, answers, |structures, energies| term.outcomes(structures, energies))
+            }
         }
     }
 
-    /// What a plugin says about the crystals that are sane and have an energy where it asks for one; the others fail.
-    fn of_plugin(&self, term: &PluginTerm, crystals: &[Crystal<'_>], answers: &Answers<'_>) -> Vec<Outcome> {
-        let energy = |crystal: &Crystal<'_>| match term.potential() {
+    /// What somebody says of the crystals that are sane, and of their energies (eV per cell) if a model is asked for them; the
+    /// others fail.
+    fn of_energies(
+        &self,
+        crystals: &[Crystal<'_>],
+        answers: &Answers<'_>,
+        ask: impl FnOnce(&[&Structure], &[f64]) -> Vec<Outcome>,
+    ) -> Vec<Outcome> {
+        let energy = |crystal: &Crystal<'_>| match self.question() {
             None => crystal.sane.clone().map(|()| f64::NAN),
             Some(_) => self.answer(crystal, answers)?.number(),
         };
@@ -272,7 +282,7 @@ impl TermKind {
         let asked =
             crystals.iter().zip(&energies).filter_map(|(c, energy)| Some((c.structure, *energy.as_ref().ok()?)));
         let (structures, known): (Vec<&Structure>, Vec<f64>) = asked.unzip();
-        let mut outcomes = term.outcomes(&structures, &known).into_iter();
+        let mut outcomes = ask(&structures, &known).into_iter();
         let outcome = |energy: Result<f64, Failure>| match energy {
             Ok(_) => outcomes.next().unwrap_or_else(|| Outcome::Failed(no_result())),
             Err(failure) => Outcome::Failed(failure),

@@ -31,7 +31,7 @@ pub struct Build {
     /// The potential: an ONNX file or its folder
     #[arg(long, value_name = "MODEL", requires = "structures")]
     model: Option<PathBuf>,
-    /// What takes the model's energies to the hull's scale: none, mp2020 or mp2020-as-crystalformer
+    /// What takes the model's energies to the hull's scale: none, mp2020, mp2020-as-crystalformer or a plugin
     #[arg(long, value_name = "NAME", requires = "structures", default_value = "none")]
     correction: String,
     /// Entries for the elements that no structure is of; the others of the file are not used
@@ -46,7 +46,7 @@ impl Build {
     pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
         match &self.model {
             Some(model) => {
-                let correction: Correction = self.correction.parse()?;
+                let correction: Correction = context.correction(&self.correction)?;
                 let search = Search::new(None).find("--model", model)?;
                 let potential = Potential::new(context.open_model(&search)?, correction)?;
                 from_structures::build(&self.structures, &potential, self.elements_from.as_deref(), &self.out, context)

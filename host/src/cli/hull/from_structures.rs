@@ -7,7 +7,7 @@ use super::{Context, Failure};
 use crate::cli::{Progress, Table};
 use crate::crystal::{Composition, Element, Lattice, ReadError, Record, Structure, read_structures};
 use crate::hull::{Check, Entry, Hull, HullHeader, read_entries};
-use crate::reward::{Calculation, Correction, OnnxModel};
+use crate::reward::{Calculation, Correction, OnnxModel, Uncorrected};
 
 /// Rows that are held in memory as structures at a time.
 const CHUNK: usize = 1024;
@@ -51,17 +51,25 @@ impl Potential {
 
     /// Energies of structures with their corrections.
     fn energies(&self, structures: &[&Structure]) -> Vec<Result<Energy, String>> {
-        let energy = |(per_atom, structure): (Result<f64, String>, &&Structure)| {
-            let correction = self.correction.of(structure, &Calculation::default()).map_err(|e| e.to_string());
-            Ok(Energy { per_atom: per_atom?, correction: correction?, atoms: structure.len() })
+        let energies = energies(&self.model, structures);
+        let calculation = &Calculation::default();
+        let known = structures.iter().zip(&energies).filter_map(|(structure, energy)| {
+            Some(Uncorrected { structure, energy: *energy.as_ref().ok()?, calculation })
+        });
+        let mut corrections = self.correction.of(&known.collect::<Vec<_>>()).into_iter();
+        let mut correction = || corrections.next().ok_or_else(|| "not corrected".to_owned());
+        let energy = |(energy, structure): (Result<f64, String>, &&Structure)| {
+            let (energy, atoms) = (energy?, structure.len());
+            let correction = correction()?.map_err(|failure| failure.to_string())?;
+            Ok(Energy { per_atom: energy / atoms as f64, correction, atoms })
         };
-        energies(&self.model, structures).into_iter().zip(structures).map(energy).collect()
+        energies.into_iter().zip(structures).map(energy).collect()
     }
 
     /// Where a hull of these files comes from.
     fn source(&self, files: &[PathBuf]) -> String {
         let source = format!("{} with {}", super::file_names(files), self.model.contract().name);
-        match self.correction {
+        match &self.correction {
             Correction::None => source,
             correction => format!("{source}, corrected by {}", correction.name()),
         }
@@ -169,15 +177,11 @@ impl Evaluation<'_> {
     }
 }
 
-/// Energies, eV/atom.
+/// Energies, eV per cell.
 pub(super) fn energies(model: &OnnxModel, structures: &[&Structure]) -> Vec<Result<f64, String>> {
-    let totals = model.evaluate(structures, &["energy"]).into_iter().zip(structures);
-    let per_atom = |values: Vec<f64>, structure: &Structure| {
-        values.first().map(|total| total / structure.len() as f64).ok_or_else(|| "no energy".to_owned())
-    };
-    totals
-        .map(|(values, s)| values.map_err(|failure| failure.to_string()).and_then(|values| per_atom(values, s)))
-        .collect()
+    let total = |values: Vec<f64>| values.first().copied().ok_or_else(|| "no energy".to_owned());
+    let rows = model.evaluate(structures, &["energy"]).into_iter();
+    rows.map(|row| row.map_err(|failure| failure.to_string()).and_then(total)).collect()
 }
 
 fn entry(structure: &Structure, energy_per_atom: f64, id: &str) -> Result<Entry, String> {

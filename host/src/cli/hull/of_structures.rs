@@ -2,13 +2,11 @@
 
 use std::path::Path;
 
-use rayon::prelude::*;
-
 use super::{Context, Failure, from_structures};
 use crate::cli::Table;
 use crate::crystal::{Composition, ReadError, Record, Structure, read_structures};
 use crate::hull::Hull;
-use crate::reward::{Calculation, Correction, OnnxModel, Stability, stability};
+use crate::reward::{Calculation, Correction, OnnxModel, Stability, Uncorrected, stabilities};
 
 /// Rows that are held in memory as structures at a time.
 const CHUNK: usize = 1024;
@@ -60,18 +58,18 @@ pub(super) struct Question<'a> {
 
 impl Question<'_> {
     fn answers(&self, records: &[Record]) -> Vec<Result<Stability, String>> {
-        let energies = self.energies(records);
-        records.par_iter().zip(energies).map(|(record, energy)| self.answer(record, energy?)).collect()
+        let rows: Vec<Result<Row<'_>, String>> =
+            records.iter().zip(self.energies(records)).map(|(record, energy)| Row::new(record, energy?)).collect();
+        let asked: Vec<Uncorrected<'_>> = rows.iter().flatten().map(Row::uncorrected).collect();
+        let mut answers = stabilities(self.hull, &self.correction, &asked).into_iter();
+        let mut answer = || answers.next().map(|answer| answer.map_err(|failure| failure.to_string()));
+        let missing = || Err("not evaluated".to_owned());
+        rows.iter()
+            .map(|row| row.as_ref().map_err(String::clone).and_then(|_| answer().unwrap_or_else(missing)))
+            .collect()
     }
 
-    fn answer(&self, record: &Record, energy_per_atom: f64) -> Result<Stability, String> {
-        let structure = record.structure.as_ref().map_err(ToString::to_string)?;
-        let calculation = Calculation::read(&record.extra)?;
-        stability(self.hull, self.correction, structure, &calculation, energy_per_atom)
-            .map_err(|failure| failure.to_string())
-    }
-
-    /// Energies, eV/atom.
+    /// Energies, eV per cell.
     fn energies(&self, records: &[Record]) -> Vec<Result<f64, String>> {
         let Some(model) = self.model else { return records.iter().map(own_energy).collect() };
         let structures: Vec<&Structure> = records.iter().filter_map(|record| record.structure.as_ref().ok()).collect();
@@ -84,13 +82,33 @@ impl Question<'_> {
     }
 }
 
-/// The row's own `energy`, a number or its text, in eV/atom.
+/// A structure with its energy and what the file says of it.
+struct Row<'a> {
+    structure: &'a Structure,
+    calculation: Calculation,
+    /// eV per cell.
+    energy: f64,
+}
+
+impl<'a> Row<'a> {
+    fn new(record: &'a Record, energy: f64) -> Result<Self, String> {
+        let structure = record.structure.as_ref().map_err(ToString::to_string)?;
+        let calculation = Calculation::read(&record.extra)?;
+        Ok(Self { structure, calculation, energy })
+    }
+
+    fn uncorrected(&self) -> Uncorrected<'_> {
+        Uncorrected { structure: self.structure, energy: self.energy, calculation: &self.calculation }
+    }
+}
+
+/// The row's own `energy`, a number or its text, eV per cell.
 fn own_energy(record: &Record) -> Result<f64, String> {
-    let structure = record.structure.as_ref().map_err(ToString::to_string)?;
+    record.structure.as_ref().map_err(ToString::to_string)?;
     let energy = record.extra.get("energy").ok_or("no energy: neither a model nor a key `energy` (eV per cell)")?;
     let number = energy.as_f64().or_else(|| energy.as_str()?.trim().parse().ok());
     let number = number.ok_or_else(|| format!("`energy` is {energy}, not a number"))?;
-    Ok(number / structure.len() as f64)
+    Ok(number)
 }
 
 fn cells(record: &Record, answer: Result<Stability, String>) -> [String; 7] {

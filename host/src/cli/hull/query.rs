@@ -47,7 +47,7 @@ pub struct Query {
 
 impl Query {
     pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
-        let correction: Correction = self.correction.parse()?;
+        let correction: Correction = context.correction(&self.correction)?;
         let hull = super::open(&Search::new(None).find("--hull", &self.hull)?, context)?;
         match (&self.structures, &self.entries) {
             (Some(structures), _) => self.of_structures(hull, correction, structures, context),
@@ -81,7 +81,7 @@ impl Query {
             Some(path) => {
                 let model = Arc::new(context.open_model(&Search::new(None).find("--model", path)?)?);
                 // Refuses energies on another scale than the hull's, and another potential than the hull's.
-                let term = HullTerm::new(Arc::clone(&model), Arc::clone(&hull), correction)?;
+                let term = HullTerm::new(Arc::clone(&model), Arc::clone(&hull), correction.clone())?;
                 if let Some(warning) = term.warning() {
                     context.say(&format!("warning: {warning}"));
                 }

@@ -6,11 +6,9 @@ use std::time::Duration;
 
 use super::{Asked, Planner};
 use crate::cli::Failure;
-use crate::config::{Deadline, Isolation, Memory, PluginTerm as PluginConfig, ProcessTerm};
-use crate::plugin::{
-    Evaluator, OpenError, PluginLibrary, REWARD, Supervision, Usable, WorkerCommand, builtin_plugin, is_path,
-};
-use crate::reward::{PluginTerm, TermKind};
+use crate::config::{self, Deadline, Isolation, Memory, PluginTerm as PluginConfig, ProcessTerm};
+use crate::plugin::{Evaluator, HULL_CORRECTION, OpenError, REWARD, Supervision, Usable, WorkerCommand, is_path};
+use crate::reward::{Correction, PluginTerm, TermKind};
 
 /// How long a worker may take to greet: one in Python may have much to import.
 const START: Duration = Duration::from_secs(120);
@@ -23,19 +21,10 @@ impl Planner<'_> {
         if let Some(path) = &found.path {
             self.lock(&format!("{key}.library"), path)?;
         }
-        let usual = if found.path.is_none() { Isolation::None } else { Isolation::Process };
-        let opened = match term.isolation.unwrap_or(usual) {
-            Isolation::None => {
-                in_this_process(&found).and_then(|library| Evaluator::here(&library, REWARD, &term.config))
-            }
-            Isolation::Process => {
-                let named = found.path.clone().unwrap_or_else(|| found.descriptor.name.clone().into());
-                let command = self.context.discovery().probe.command(&named);
-                let supervision = supervision(term.deadline, term.workers, term.memory, term.max_restarts);
-                Evaluator::in_workers(command, REWARD, &term.config, supervision)
-            }
-        };
-        let evaluator = opened.map_err(|error| self.unusable(&key, error))?;
+        let supervision = supervision(term.deadline, term.workers, term.memory, term.max_restarts);
+        let supervision = Some(supervision).filter(|_| is_apart(term.isolation, &found));
+        let evaluator = self.context.discovery().start(&found, REWARD, &term.config, supervision);
+        let evaluator = evaluator.map_err(|error| self.unusable(&key, error))?;
         self.plugin_term(&key, evaluator, term.potential.as_deref())
     }
 
@@ -75,6 +64,30 @@ impl Planner<'_> {
         }
     }
 
+    /// The correction of a hull term.
+    pub(super) fn correction(&mut self, key: &str, named: &config::Correction) -> Result<Correction, Failure> {
+        let (name, own) = match named {
+            config::Correction::Named(name) => (name, None),
+            config::Correction::Plugin(plugin) => (&plugin.plugin, Some(plugin)),
+        };
+        let unknown = match (name.parse(), own) {
+            (Ok(correction), None) => return Ok(correction),
+            (Err(unknown), None) => self.mistake(key, format!("`{key}`: {unknown}")),
+            (_, Some(_)) => self.mistake(key, format!("`{key}`: there is no plugin \"{name}\"")),
+        };
+        let found = self.context.correction_plugin(&self.search, name, unknown)?;
+        if let Some(path) = &found.path {
+            self.lock(key, path)?;
+        }
+        let usual = config::CorrectionPlugin::usual(name);
+        let plugin = own.unwrap_or(&usual);
+        let supervision = supervision(plugin.deadline, plugin.workers, plugin.memory, plugin.max_restarts);
+        let supervision = Some(supervision).filter(|_| is_apart(plugin.isolation, &found));
+        let evaluator = self.context.discovery().start(&found, HULL_CORRECTION, &plugin.config, supervision);
+        let evaluator = evaluator.map_err(|error| self.unusable(key, error))?;
+        Correction::of_plugin(Arc::new(evaluator)).map_err(|error| self.mistake(key, format!("`{key}`: {error}")))
+    }
+
     fn unusable(&self, key: &str, error: OpenError) -> Failure {
         let message = format!("`{key}`: {error}");
         let advice = match error {
@@ -86,13 +99,11 @@ impl Planner<'_> {
     }
 }
 
-fn in_this_process(found: &Usable) -> Result<PluginLibrary, OpenError> {
-    match &found.path {
-        Some(path) => Ok(PluginLibrary::open(path)?),
-        None => builtin_plugin(&found.descriptor.name).ok_or_else(|| OpenError::Start {
-            name: found.descriptor.name.clone(),
-            trouble: "the program does not carry it".to_owned(),
-        }),
+/// Whether a plugin runs in workers: unless it ships with Temper, or the user says otherwise.
+fn is_apart(isolation: Option<Isolation>, found: &Usable) -> bool {
+    match isolation {
+        Some(isolation) => isolation == Isolation::Process,
+        None => found.path.is_some(),
     }
 }
 

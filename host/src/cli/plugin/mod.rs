@@ -1,5 +1,6 @@
 //! `temper plugin`: see which plugins there are, start one, and serve one to the host that started this process.
 
+mod correction;
 mod list;
 mod new;
 mod serve;
