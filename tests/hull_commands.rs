@@ -240,9 +240,12 @@ fn corrections_in_the_table_are_pymatgens() {
         Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Ac Th Pa U Np Pu";
     let entries: String = elements.split_whitespace().map(|symbol| format!("{symbol},0\n")).collect();
     fs::write(at.join("e.csv"), format!("formula,energy_per_atom\n{entries}")).unwrap();
-    for (correction, column) in
-        [("mp2020", "total_correction"), ("mp2020-as-crystalformer", "crystalformer_generate_CSE_correction")]
-    {
+    for (correction, column) in [
+        ("mp2020", "total_correction"),
+        ("mp2020-as-crystalformer", "crystalformer_generate_CSE_correction"),
+        // The same as a plugin that the program carries.
+        ("mp2020-correction", "total_correction"),
+    ] {
         let query = ["hull", "query", "--hull", "e.csv", "--structures", "s.jsonl", "-o", "out.csv", "-q"];
         accepted(at, &[&query[..], &["--correction", correction]].concat());
         let mut table = csv::Reader::from_path(at.join("out.csv")).unwrap();
