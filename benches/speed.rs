@@ -47,7 +47,7 @@ const fn peer(what: &'static str, rate: f64, cpu_ms: f64, target: f64) -> Option
     Some(Peer { what, rate, cpu_ms, target })
 }
 
-const STAGES: [Stage; 13] = [
+const STAGES: [Stage; 14] = [
     Stage { name: "sample", what: "crystals sampled", measure: policy::sample, peer: peer("JAX", 0.30, 5100.0, 500.0) },
     Stage { name: "logp", what: "log-probabilities", measure: policy::logp, peer: peer("JAX", 21.9, 73.8, 14.0) },
     Stage { name: "gradient", what: "PPO gradients", measure: policy::gradient, peer: peer("JAX", 4.1, 400.0, 18.0) },
@@ -58,6 +58,7 @@ const STAGES: [Stage; 13] = [
         measure: rewards::energy,
         peer: peer("PyTorch", 44.0, 22.7, 3.0),
     },
+    Stage { name: "forces", what: "CHGNet forces, derived, 1 thread", measure: rewards::forces, peer: None },
     Stage { name: "lists", what: "neighbour lists, 1 thread", measure: rewards::lists, peer: None },
     Stage { name: "decode", what: "tokens to crystals, 1 thread", measure: structures::decode, peer: None },
     Stage {

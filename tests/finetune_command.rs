@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::{accepted, assert_refused, command, small, temper, untrained_policy};
+use support::{accepted, assert_refused, command, json_lines, prepared, temper};
 
 const CONFIG: &str = r#"
 objective = "-density"
@@ -39,23 +39,11 @@ term = "density"
 on_failure = { value = 30.0 }
 "#;
 
-/// A folder with a policy and a config.
-fn prepared() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    untrained_policy(&folder.path().join("policy"), small());
-    fs::write(folder.path().join("run.toml"), CONFIG).unwrap();
-    folder
-}
-
 /// Lines of the metrics, without what depends on the clock.
 fn metrics(run: &Path) -> Vec<Value> {
-    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-    let line = |line: &str| {
-        let mut value: Value = serde_json::from_str(line).unwrap();
-        assert!(value.as_object_mut().unwrap().remove("time").is_some());
-        value
-    };
-    text.lines().map(line).collect()
+    let mut lines = json_lines(&run.join("metrics.jsonl"));
+    lines.iter_mut().for_each(|line| assert!(line.as_object_mut().unwrap().remove("time").is_some()));
+    lines
 }
 
 /// Everything that a resumed run must have in common with one that was never stopped.
@@ -74,7 +62,7 @@ fn assert_same(a: &Path, b: &Path, steps: usize) {
 
 #[test]
 fn a_resumed_run_ends_with_the_same_bytes() {
-    let folder = prepared();
+    let folder = prepared(CONFIG);
     let at = folder.path();
     let (table, _) = accepted(at, &["finetune", "run.toml", "--set", "run.dir=straight"]);
     assert!(table.contains("step 1") && table.contains("step 4") && table.contains("KL to the base"), "{table}");
@@ -91,7 +79,7 @@ fn a_resumed_run_ends_with_the_same_bytes() {
 
 #[test]
 fn a_killed_run_ends_with_the_same_bytes() {
-    let folder = prepared();
+    let folder = prepared(CONFIG);
     let at = folder.path();
     let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_temper"))
         .current_dir(at)
@@ -118,7 +106,7 @@ fn a_killed_run_ends_with_the_same_bytes() {
 /// that follows it goes wherever rounding leads. A failure counts as worse than any of them.
 #[test]
 fn training_does_what_it_is_rewarded_for() {
-    let folder = prepared();
+    let folder = prepared(CONFIG);
     let at = folder.path();
     let set = ["run.steps=40", "sampling.batch=64", "ppo.kl_weight=0.0", "objective=-log(density)"];
     let mut arguments = vec!["finetune", "run.toml", "--set", "rewards.density.builtin.on_failure.value=1e9"];
@@ -133,7 +121,7 @@ fn training_does_what_it_is_rewarded_for() {
 
 #[test]
 fn a_dry_run_writes_nothing() {
-    let folder = prepared();
+    let folder = prepared(CONFIG);
     let (said, _) = accepted(folder.path(), &["finetune", "run.toml", "--dry-run"]);
     assert_eq!(said, "everything checks out: 4 steps of 12\n");
     assert!(!folder.path().join("run").exists());
@@ -141,7 +129,7 @@ fn a_dry_run_writes_nothing() {
 
 #[test]
 fn an_occupied_directory_and_a_changed_config_are_refused() {
-    let folder = prepared();
+    let folder = prepared(CONFIG);
     let at = folder.path();
     accepted(at, &["finetune", "run.toml", "--quiet"]);
     assert_refused(
@@ -162,7 +150,7 @@ fn an_occupied_directory_and_a_changed_config_are_refused() {
 
 #[test]
 fn mistakes_in_a_config_name_the_place() {
-    let folder = prepared();
+    let folder = prepared(CONFIG);
     let at = folder.path();
     for (key, code) in [("run.stepz=3", 2), ("sampling.spacegroups=[231]", 2), ("sampling.temperature=0.5", 2)] {
         let output = temper(at, &["finetune", "run.toml", "--dry-run", "--set", key]);
@@ -179,7 +167,7 @@ fn mistakes_in_a_config_name_the_place() {
 
 #[test]
 fn samples_do_not_depend_on_threads_or_number() {
-    let folder = prepared();
+    let folder = prepared(CONFIG);
     let at = folder.path();
     accepted(at, &["sample", "-m", "policy", "-n", "30", "--seed", "3", "--threads", "1", "-o", "a.jsonl"]);
     accepted(at, &["sample", "-m", "policy", "-n", "17", "--seed", "3", "--threads", "2", "-o", "b.jsonl"]);
@@ -199,7 +187,7 @@ fn samples_do_not_depend_on_threads_or_number() {
 
 #[test]
 fn restrictions_hold() {
-    let folder = prepared();
+    let folder = prepared(CONFIG);
     let at = folder.path();
     let arguments =
         ["sample", "-m", "policy", "-n", "40", "--spacegroup", "225,216", "--elements", "Li,O", "-o", "c.jsonl"];
@@ -223,7 +211,7 @@ fn restrictions_hold() {
 /// One potential and hull as reward and as judge: the judge agrees, and speaks only when it is due.
 #[test]
 fn a_judge_is_logged_and_never_rewarded() {
-    let folder = prepared();
+    let folder = prepared(CONFIG);
     let at = folder.path();
     let models = concat!(env!("CARGO_MANIFEST_DIR"), "/../models");
     let hull = format!("potential = \"{models}/chgnet-0.3.0\"\nreference = \"{models}/hulls/mp-chgnet.hull\"\n");
@@ -248,7 +236,7 @@ fn a_judge_is_logged_and_never_rewarded() {
 /// A potential on another scale than the hull: refused with the correction named, and fine with it.
 #[test]
 fn a_correction_bridges_energy_references() {
-    let folder = prepared();
+    let folder = prepared(CONFIG);
     let at = folder.path();
     fs::copy(format!("{}/model.onnx", chgnet()), at.join("pbe.onnx")).unwrap();
     fs::write(at.join("pbe.toml"), "energy_reference = \"PBE\"\n").unwrap();
@@ -277,7 +265,7 @@ fn a_correction_bridges_energy_references() {
 
 #[test]
 fn optimiser_steps_end_at_the_kl_stop() {
-    let folder = prepared();
+    let folder = prepared(CONFIG);
     let at = folder.path();
     accepted(at, &["finetune", "run.toml", "--set", "run.steps=2", "--set", "ppo.kl_stop=1e-12"]);
     for line in metrics(&at.join("run")) {
@@ -288,7 +276,7 @@ fn optimiser_steps_end_at_the_kl_stop() {
 
 #[test]
 fn a_collapsing_policy_is_warned_of_once() {
-    let folder = prepared();
+    let folder = prepared(CONFIG);
     let at = folder.path();
     let set =
         ["run.steps=40", "sampling.batch=64", "ppo.kl_weight=0.0", "sampling.elements={ only = [\"Li\", \"U\"] }"];
@@ -300,7 +288,7 @@ fn a_collapsing_policy_is_warned_of_once() {
 
 #[test]
 fn samples_are_written_in_every_format() {
-    let folder = prepared();
+    let folder = prepared(CONFIG);
     let at = folder.path();
     let (mut usable, names) = (0, ["a.jsonl", "a.jsonl.gz", "a.csv.gz", "a.csv", "a.cif", "a.extxyz"]);
     for name in names {
@@ -328,7 +316,7 @@ fn force_config(more: &str) -> String {
 
 #[test]
 fn forces_are_a_reward() {
-    let folder = prepared();
+    let folder = prepared(CONFIG);
     let at = folder.path();
     fs::write(at.join("run.toml"), force_config("")).unwrap();
     let (said, _) = accepted(at, &["finetune", "run.toml", "--dry-run"]);
@@ -346,17 +334,16 @@ fn forces_are_a_reward() {
         let resolved = fs::read_to_string(run.join("run.toml")).unwrap();
         assert!(resolved.contains("stress_weight = 1.0") && resolved.contains("force_clip = ["), "{resolved}");
         for step in 1..=2 {
-            for line in fs::read_to_string(run.join(format!("samples/step-{step}.jsonl"))).unwrap().lines() {
-                let row: Value = serde_json::from_str(line).unwrap();
+            for row in json_lines(&run.join(format!("samples/step-{step}.jsonl"))) {
                 let objective = row["objective"].as_f64().unwrap();
                 if let Some(value) = row["rest"].as_f64() {
                     // Between all forces and stresses at the lower end of the clip and all at the upper one.
-                    assert!(value >= 0.02_f64.ln() - 1e-9 && value <= 200.0_f64.ln() + 1e-9, "{line}");
-                    assert!((objective + value).abs() < 1e-9, "{line}");
+                    assert!(value >= 0.02_f64.ln() - 1e-9 && value <= 200.0_f64.ln() + 1e-9, "{row}");
+                    assert!((objective + value).abs() < 1e-9, "{row}");
                     values += 1;
                 } else {
                     // A failure counts as the documented worst value.
-                    assert!((objective + 200.0_f64.ln()).abs() < 1e-9, "{line}");
+                    assert!((objective + 200.0_f64.ln()).abs() < 1e-9, "{row}");
                     failures += 1;
                 }
             }
@@ -367,7 +354,7 @@ fn forces_are_a_reward() {
 
 #[test]
 fn mistakes_in_a_force_term_name_the_key() {
-    let folder = prepared();
+    let folder = prepared(CONFIG);
     let at = folder.path();
     for (line, part) in [
         ("stres_weight = 1.0", "unknown key `rewards.rest.force.stres_weight`"),

@@ -68,7 +68,9 @@ fn what_leaks_within_a_batch_is_found() {
     Pair { leaks: true, ..Pair::default() }.write(&at.join("leaks.onnx"), &METADATA);
     let (code, failed, _) = failures(at, "leaks.onnx");
     assert_eq!(code, 3);
-    assert!(failed.contains(&"batch independence energy".into()) && failed.contains(&"NaN in the batch energy".into()));
+    for check in ["batch independence energy", "NaN in the batch energy", "no edges energy"] {
+        assert!(failed.contains(&check.to_owned()), "{failed:?}");
+    }
     assert!(!failed.contains(&"translation energy".into()), "alone, nothing is wrong: {failed:?}");
 }
 
@@ -94,6 +96,30 @@ fn forces_that_are_no_derivative_are_found() {
         Pair { forces: Some(factor), ..Pair::default() }.write(&at.join("wrong.onnx"), &METADATA);
         let (code, failed, _) = failures(at, "wrong.onnx");
         assert_eq!((code, failed), (3, vec!["differences forces".to_owned()]));
+    }
+}
+
+/// A file of energies alone: its forces and stress are derived, and differences of the energy tell whether they belong to it.
+#[test]
+fn derived_forces_are_held_against_differences() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    for (name, pair, code, status) in [
+        ("smooth.onnx", Pair::default(), 0, "pass"),
+        ("rough.onnx", Pair { rough: true, ..Pair::default() }, 3, "fail"),
+    ] {
+        pair.write(&at.join(name), &METADATA);
+        let (ended, told, said) = ended(at, &["model", "check", name, "--json", "-q"]);
+        assert_eq!(ended, code, "{told}{said}");
+        let report: serde_json::Value = serde_json::from_str(&told).unwrap();
+        for output in ["forces", "stress"] {
+            let mut checks = report["checks"].as_array().unwrap().iter();
+            let check = checks.find(|check| check["check"] == "derived" && check["output"] == output).unwrap();
+            assert_eq!(check["status"], status, "{check}");
+        }
+        let mut checks = report["checks"].as_array().unwrap().iter();
+        let alone = checks.find(|check| check["check"] == "no edges").unwrap();
+        assert_eq!((&alone["status"], &alone["note"]), (&"pass".into(), &"the file gives the atom a number".into()));
     }
 }
 

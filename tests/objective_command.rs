@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
-use support::{accepted, small, temper, untrained_policy};
+use support::{accepted, json_lines, temper};
 
 const CONFIG: &str = r#"
 objective = "-log(density) + 0.1 * unique"
@@ -54,16 +54,11 @@ role = "filter"
 bound = { min = 1, max = 2 }
 "#;
 
+/// What the run needs, and one known composition.
 fn prepared() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    untrained_policy(&folder.path().join("policy"), small());
-    fs::write(folder.path().join("run.toml"), CONFIG).unwrap();
+    let folder = support::prepared(CONFIG);
     fs::write(folder.path().join("known.txt"), "NaCl\n").unwrap();
     folder
-}
-
-fn lines(path: &Path) -> Vec<Value> {
-    fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// The samples of all steps for which every term has a value and the filter passes.
@@ -73,7 +68,7 @@ fn scored(run: &Path, step: usize) -> Vec<Value> {
         ["density", "atoms", "far", "unique", "new"].iter().all(|term| number(row, term).is_some())
             && number(row, "kinds").is_some_and(|kinds| kinds <= 2.0)
     };
-    lines(&run.join(format!("samples/step-{step}.jsonl"))).into_iter().filter(good).collect()
+    json_lines(&run.join(format!("samples/step-{step}.jsonl"))).into_iter().filter(good).collect()
 }
 
 #[test]
@@ -83,8 +78,8 @@ fn the_front_and_the_funnel_are_what_the_samples_say() {
     let (table, said) = accepted(at, &["finetune", "run.toml"]);
     let run = at.join("run");
     let (mut points, mut rejected) = (Vec::new(), 0);
-    for (step, line) in (1..).zip(lines(&run.join("metrics.jsonl"))) {
-        let samples = lines(&run.join(format!("samples/step-{step}.jsonl")));
+    for (step, line) in (1..).zip(json_lines(&run.join("metrics.jsonl"))) {
+        let samples = json_lines(&run.join(format!("samples/step-{step}.jsonl")));
         let scored = scored(&run, step);
         let stages: Vec<(&str, u64)> = line["funnel"]
             .as_array()
@@ -216,7 +211,7 @@ fn a_row_on_which_the_expression_has_no_value_says_so() {
         ],
     );
     let mut failed = 0;
-    for row in lines(&at.join("run/samples/step-1.jsonl")) {
+    for row in json_lines(&at.join("run/samples/step-1.jsonl")) {
         let reason = row.get("objective_failed");
         let zero = row["kinds"].as_f64() == Some(2.0) && row["density"].as_f64().is_some();
         assert_eq!(reason.map(|r| r.as_str().unwrap()), zero.then_some("the objective is inf at column 3"), "{row}");

@@ -9,8 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use ndarray::{arr0, arr1};
-use serde_json::Value;
-use support::{accepted, temper};
+use support::{accepted, json_lines, temper};
 use temper::crystal::{Element, Lattice, Structure};
 use temper::graph::onnx::attribute_proto::AttributeType;
 use temper::graph::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto};
@@ -134,9 +133,9 @@ fn a_run_goes_on_without_the_crystals_that_take_too_long() {
     accepted(at, &["finetune", "run.toml", "--quiet"]);
     let (mut slow, mut scored) = (0, 0);
     for step in 1..=2 {
-        let samples = fs::read_to_string(at.join(format!("run/samples/step-{step}.jsonl"))).unwrap();
-        assert_eq!(samples.lines().count(), 12);
-        for row in samples.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
+        let samples = json_lines(&at.join(format!("run/samples/step-{step}.jsonl")));
+        assert_eq!(samples.len(), 12);
+        for row in samples {
             if row["trace"]["failed"] == "the model took longer than the deadline of 0.1 s" {
                 assert!(row["species"].as_array().unwrap().contains(&"O".into()), "{row}");
                 slow += 1;

@@ -1,44 +1,72 @@
-//! Energies by the potential that ships, and the hull.
+//! Energies and forces by the potential that ships, and the hull.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use temper::crystal::{Composition, Element, Lattice, Structure, Tokens, neighbours};
 use temper::hull::{Entry, Hull, open_hull};
-use temper::reward::{ModelOptions, OnnxModel};
+use temper::reward::{ForceModel, ModelOptions, OnnxModel};
 
 use super::crystals::{drawn, runtime, shared, shipped};
 use super::measure::{Effort, Measured};
 
 /// eV/atom, as the parity tests have it.
 const TOLERANCE: f64 = 1e-4;
+/// Of 1 + the largest force, eV/A, likewise.
+const FORCE_TOLERANCE: f64 = 5e-4;
 
-/// A crystal with the energy that PyTorch's CHGNet gives it, eV.
+/// A crystal with what PyTorch's CHGNet says of it.
 #[derive(Deserialize)]
 struct Golden {
     lattice: [[f64; 3]; 3],
     species: Vec<u8>,
     frac_coords: Vec<[f64; 3]>,
-    chgnet: Energy,
+    chgnet: Reference,
 }
 
+/// What PyTorch's CHGNet says of a crystal.
 #[derive(Deserialize)]
-struct Energy {
+struct Reference {
+    /// eV.
     energy: f64,
+    /// eV/A.
+    forces: Vec<[f64; 3]>,
+}
+
+fn potential() -> OnnxModel {
+    let options = ModelOptions { threads: 1, ..ModelOptions::default() };
+    OnnxModel::open(&runtime(), &shipped("chgnet-0.3.0"), options).expect("the potential that ships")
 }
 
 pub fn energy(effort: Effort) -> Measured {
-    let model =
-        OnnxModel::open(&runtime(), &shipped("chgnet-0.3.0"), ModelOptions { threads: 1, ..ModelOptions::default() });
-    let model = model.expect("the potential that ships");
+    let model = potential();
     let (on, crystals) = crystals(effort);
     let structures: Vec<&Structure> = crystals.iter().map(|(structure, _)| structure).collect();
     let mut energies = Vec::new();
     let measured = Measured::of(effort, on, structures.len(), || energies = model.evaluate(&structures, &["energy"]));
     for ((structure, expected), energy) in crystals.iter().zip(energies) {
         let energy = energy.expect("an energy")[0];
-        let per_atom = (energy - expected.unwrap_or(energy)) / structure.len() as f64;
+        let per_atom = (energy - expected.as_ref().map_or(energy, |e| e.energy)) / structure.len() as f64;
         assert!(per_atom.abs() < TOLERANCE && energy.is_finite(), "off by {per_atom} eV/atom");
+    }
+    measured
+}
+
+/// Forces and stress, derived from the energy.
+pub fn forces(effort: Effort) -> Measured {
+    let model = ForceModel::new(&runtime(), Arc::new(potential()), None).expect("its derivatives");
+    let (on, crystals) = crystals(effort);
+    let structures: Vec<&Structure> = crystals.iter().map(|(structure, _)| structure).collect();
+    let mut rows = Vec::new();
+    let measured = Measured::of(effort, on, structures.len(), || rows = model.evaluate(&structures, &[]));
+    for ((_, expected), row) in crystals.iter().zip(rows) {
+        let (_, found) = row.expect("forces");
+        let largest = found.largest_force();
+        let expected = expected.as_ref().map_or(&found.forces, |reference| &reference.forces);
+        let pairs = found.forces.as_flattened().iter().zip(expected.as_flattened());
+        let off = pairs.map(|(found, expected)| (found - expected).abs()).fold(0.0, f64::max);
+        assert!(off < FORCE_TOLERANCE * (1.0 + largest) && largest.is_finite(), "off by {off} eV/A");
     }
     measured
 }
@@ -60,8 +88,8 @@ pub fn lists(effort: Effort) -> Measured {
     measured
 }
 
-/// What energies are measured on: crystals whose energies are known, where they are there.
-fn crystals(effort: Effort) -> (String, Vec<(Structure, Option<f64>)>) {
+/// What energies and forces are measured on: crystals of which they are known, where such are there.
+fn crystals(effort: Effort) -> (String, Vec<(Structure, Option<Reference>)>) {
     let (on, mut crystals) = match shared() {
         Some(folder) => ("golden set", golden(&folder.join("golden/mlip.dev.jsonl"))),
         None => {
@@ -74,13 +102,13 @@ fn crystals(effort: Effort) -> (String, Vec<(Structure, Option<f64>)>) {
     (format!("{on}, {:.1} atoms on average", atoms as f64 / crystals.len() as f64), crystals)
 }
 
-fn golden(path: &Path) -> Vec<(Structure, Option<f64>)> {
+fn golden(path: &Path) -> Vec<(Structure, Option<Reference>)> {
     let text = std::fs::read_to_string(path).expect("golden energies");
     let rows = text.lines().map(|line| serde_json::from_str::<Golden>(line).expect("a row"));
     let crystal = |row: Golden| {
         let species = row.species.into_iter().map(|z| Element::from_number(z).expect("an element")).collect();
         let structure = Structure::new(Lattice(row.lattice), species, row.frac_coords).expect("a structure");
-        (structure, Some(row.chgnet.energy))
+        (structure, Some(row.chgnet))
     };
     rows.map(crystal).collect()
 }

@@ -203,13 +203,8 @@ fn check_close(found: &[f64], expected: &[f64]) {
 fn force(structure: &Structure, atom: usize) -> [f64; 3] {
     let edges = neighbours(structure, 4.0, None, 10_000).unwrap();
     std::array::from_fn(|k| {
-        let moved = |h: f64| {
-            let mut moved = structure.clone();
-            let step = std::array::from_fn(|axis| if axis == k { h } else { 0.0 });
-            let step = structure.lattice.fractional(step);
-            (0..3).for_each(|axis| moved.frac[atom][axis] += step[axis]);
-            energy(&moved, &edges)
-        };
+        let along = |h: f64| std::array::from_fn(|axis| if axis == k { h } else { 0.0 });
+        let moved = |h: f64| energy(&structure.displaced(atom, along(h)), &edges);
         -(moved(1e-4) - moved(-1e-4)) / 2e-4
     })
 }
@@ -219,15 +214,7 @@ fn strain_derivative(structure: &Structure) -> [f64; 9] {
     let edges = neighbours(structure, 4.0, None, 10_000).unwrap();
     std::array::from_fn(|index| {
         let (i, j) = (index / 3, index % 3);
-        let strained = |h: f64| {
-            let mut strained = structure.clone();
-            for vector in &mut strained.lattice.0 {
-                let old = *vector;
-                vector[j] += 0.5 * h * old[i];
-                vector[i] += 0.5 * h * old[j];
-            }
-            energy(&strained, &edges)
-        };
+        let strained = |h: f64| energy(&structure.strained([i, j], h), &edges);
         (strained(1e-4) - strained(-1e-4)) / 2e-4 / structure.lattice.volume()
     })
 }

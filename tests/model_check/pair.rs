@@ -34,6 +34,8 @@ pub struct Pair {
     pub crystals: Option<i64>,
     /// Whether the mean of the batch is added to each energy.
     pub leaks: bool,
+    /// Whether energies have steps, of which no derivative tells.
+    pub rough: bool,
     /// The element that has no number.
     pub nan_at: Option<usize>,
     /// An output `forces`: this times the derivative by the positions.
@@ -56,6 +58,7 @@ impl Default for Pair {
             single: false,
             crystals: None,
             leaks: false,
+            rough: false,
             nan_at: None,
             forces: None,
             positions: "positions",
@@ -145,7 +148,13 @@ impl Pair {
         let (first, second) = (b.gather(charges, centre, 0), b.gather(charges, other, 0));
         let charge = b.add(first, second);
         let energy = b.mul(decay, smooth);
-        let energy = b.mul(energy, charge);
+        let mut energy = b.mul(energy, charge);
+        if self.rough {
+            let steps = b.mul_scalar(length, 20.0);
+            let steps = b.node("Floor", &[steps], Attributes::none());
+            let steps = b.mul_scalar(steps, 0.05);
+            energy = b.add(energy, steps);
+        }
         [crystal, b.mul_scalar(energy, self.scale)]
     }
 

@@ -57,6 +57,20 @@ pub fn untrained_policy(folder: &Path, hyper: Hyperparameters) -> PolicyDirector
     policy
 }
 
+/// A folder with a small untrained policy, `policy`, and a config, `run.toml`.
+pub fn prepared(config: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    untrained_policy(&folder.path().join("policy"), small());
+    std::fs::write(folder.path().join("run.toml"), config).unwrap();
+    folder
+}
+
+/// The rows of a file of JSON lines.
+pub fn json_lines(path: &Path) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
 /// Runs it, demands success, and returns standard output and standard error.
 pub fn accepted(folder: &Path, arguments: &[&str]) -> (String, String) {
     let output = temper(folder, arguments);

@@ -137,6 +137,26 @@ impl Structure {
         Ok(Self { lattice, species, frac })
     }
 
+    /// The structure with one atom moved by a Cartesian vector, angstrom.
+    pub fn displaced(&self, atom: usize, step: [f64; 3]) -> Self {
+        let mut moved = self.clone();
+        let step = self.lattice.fractional(step);
+        (0..3).for_each(|k| moved.frac[atom][k] += step[k]);
+        moved
+    }
+
+    /// The structure under a symmetric strain of `h / 2` at (i, j) and at (j, i), or `h` at (i, i); fractional coordinates stay.
+    /// The energy's derivative by `h` at 0 is the component of the stress times the volume.
+    pub fn strained(&self, [i, j]: [usize; 2], h: f64) -> Self {
+        let mut strained = self.clone();
+        for vector in &mut strained.lattice.0 {
+            let old = *vector;
+            vector[j] += 0.5 * h * old[i];
+            vector[i] += 0.5 * h * old[j];
+        }
+        strained
+    }
+
     /// Number of atoms.
     pub fn len(&self) -> usize {
         self.species.len()

@@ -1,6 +1,7 @@
 //! `temper model check`: physics on a model, as a table or as JSON.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -8,14 +9,14 @@ use serde_json::{Value, json};
 use super::{Context, Failure};
 use crate::cli::{Exit, Search};
 use crate::evaluate::{Check as Row, Crystals, Golden, ModelReport, check_model};
-use crate::reward::OnnxModel;
+use crate::reward::{ForceModel, OnnxModel};
 
 /// Run physics on a potential or property model: what must not change, what must add up, what must be finite.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  temper model check models/chgnet-0.3.0\n\n\
     Translation, rotation, permutations, supercells, other cells of the same lattice, batches (one with NaN in it), every \
-    declared element, single atoms, no edges, no triplets, the same twice, forces and stress against differences of the \
-    energy, and crystals per second. Exit code 3 when a check fails.\n\n\
+    declared element, single atoms, no edges, no triplets, the same twice, forces and stress (its own, or derived from its \
+    energy) against differences of the energy, and crystals per second. Exit code 3 when a check fails.\n\n\
     Rows of --golden: {\"lattice\", \"species\", \"frac_coords\", \"energy\" | \"forces\" | \"stress\" | property}, in eV of the cell, \
     eV/A and eV/A^3; the values may also stand in one object of the row.")]
 pub struct Check {
@@ -36,13 +37,17 @@ pub struct Check {
 impl Check {
     pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
         let path = Search::new(None).find("the model", &self.model)?;
-        let model = context.open_model(&path)?;
+        let model = Arc::new(context.open_model(&path)?);
+        // A file of which no forces can be derived may be good for its energies.
+        let runtime = context.runtime(context.device()?)?;
+        let forces = ForceModel::new(&runtime, Arc::clone(&model), context.cache().as_deref());
+        let forces = forces.map_err(|error| error.to_string());
         let crystals = match &self.structures {
             Some(file) => Crystals::read(file)?,
             None => Crystals::textbook(model.contract()),
         };
         let golden = self.golden.as_ref().map(|file| Golden::read(file, model.contract())).transpose()?;
-        let report = check_model(&model, crystals, golden.as_ref());
+        let report = check_model(&model, forces.as_ref().map_err(String::as_str), crystals, golden.as_ref());
         if let (0, Some(file)) = (report.crystals, &self.structures) {
             let reason = report.set_aside.first().or(report.checks.first().map(|check| &check.note));
             let reason =

@@ -1,9 +1,9 @@
-//! Forces and stress against central differences of the energy.
+//! Forces and stress, the file's own or derived from its energy, against central differences of the energy.
 
 use super::change::rattled;
 use super::{Check, Named, Subject, Worst, alone};
 use crate::crystal::Structure;
-use crate::reward::{Failure, ModelOutput, OutputKind};
+use crate::reward::{Failure, ForceModel, ModelOutput, OutputKind};
 
 /// Crystals that are differentiated, and the most atoms of one.
 const MOST_CRYSTALS: usize = 4;
@@ -18,22 +18,33 @@ const STRAINS: [f64; 2] = [0.005, 0.002];
 const FORCE_TOLERANCE: f64 = 5e-3;
 const STRESS_TOLERANCE: f64 = 1e-3;
 
-pub(super) fn checks(subject: &Subject<'_>) -> Vec<Check> {
+pub(super) fn checks(subject: &Subject<'_>, forces: Result<&ForceModel, &str>) -> Vec<Check> {
     let index = |wanted: &[OutputKind]| subject.ports().iter().position(|port| wanted.contains(&port.kind));
     let kinds = [("forces", OutputKind::Forces), ("stress", OutputKind::Stress)];
     let Some(energy) = index(&[OutputKind::Energy, OutputKind::EnergyPerAtom]) else {
         return kinds.map(|(name, _)| Check::skipped("differences", name, "the model gives no energy")).into();
     };
     let crystals = chosen(subject);
-    let mut checks = Vec::new();
-    for (name, kind) in kinds {
-        let Some(place) = index(&[kind]) else {
-            checks.push(Check::skipped("differences", name, "the file has no such output"));
-            continue;
-        };
-        checks.push(check(subject, &subject.ports()[place], place, energy, &crystals));
-    }
-    checks
+    let check = |(name, kind): (&str, OutputKind)| match (index(&[kind]), forces) {
+        (Some(place), _) => {
+            let given = |structure: &Structure| Ok(alone(subject.model, structure)?[place].clone());
+            check("differences", subject, &subject.ports()[place], &given, energy, &crystals)
+        }
+        (None, Ok(forces)) => {
+            let port = forces.outputs()[usize::from(kind == OutputKind::Stress)];
+            check("derived", subject, port, &|structure| derived(forces, kind, structure), energy, &crystals)
+        }
+        (None, Err(reason)) => Check::skipped("derived", name, reason),
+    };
+    kinds.map(check).into()
+}
+
+/// Forces or stress that are derived from the energy, as the outputs of a file have them.
+fn derived(forces: &ForceModel, kind: OutputKind, structure: &Structure) -> Result<Vec<f64>, Failure> {
+    let row = forces.evaluate(&[structure], &[]).pop();
+    let (_, response) = row.unwrap_or_else(|| Err(Failure::Model("it gives nothing for one crystal".into())))?;
+    let numbers = if kind == OutputKind::Forces { response.forces } else { response.stress.to_vec() };
+    Ok(numbers.into_flattened())
 }
 
 /// Small crystals, without the symmetry that makes forces vanish.
@@ -46,23 +57,29 @@ fn chosen(subject: &Subject<'_>) -> Vec<Named> {
     small.iter().take(MOST_CRYSTALS).map(displaced).collect()
 }
 
-fn check(subject: &Subject<'_>, port: &ModelOutput, place: usize, energy: usize, crystals: &[Named]) -> Check {
+fn check(
+    name: &str,
+    subject: &Subject<'_>,
+    port: &ModelOutput,
+    given: &dyn Fn(&Structure) -> Result<Vec<f64>, Failure>,
+    energy: usize,
+    crystals: &[Named],
+) -> Check {
     let mut worst = Worst::new(port);
-    for (name, structure) in crystals {
+    for (title, structure) in crystals {
         let of = |changed: &Structure| alone(subject.model, changed).map(|outputs| outputs[energy][0]);
-        let given = alone(subject.model, structure).map(|outputs| outputs[place].clone());
-        let pair = given.and_then(|given| match port.kind {
+        let pair = given(structure).and_then(|given| match port.kind {
             OutputKind::Forces => forces(structure, &given, &of),
             _ => stress(structure, &given, &of).map(|differences| (given, differences)),
         });
         match pair {
-            Ok((given, differences)) => worst.compare(&differences, &given, structure.len(), name),
-            Err(failure) => worst.fail(&failure, name),
+            Ok((given, differences)) => worst.compare(&differences, &given, structure.len(), title),
+            Err(failure) => worst.fail(&failure, title),
         }
     }
     match port.kind {
-        OutputKind::Forces => worst.check_within("differences", FORCE_TOLERANCE, "eV/A / (1 + max)"),
-        _ => worst.check_within("differences", STRESS_TOLERANCE, "eV/A^3"),
+        OutputKind::Forces => worst.check_within(name, FORCE_TOLERANCE, "eV/A / (1 + max)"),
+        _ => worst.check_within(name, STRESS_TOLERANCE, "eV/A^3"),
     }
 }
 
@@ -84,13 +101,8 @@ fn forces(structure: &Structure, given: &[f64], energy: &Energy<'_>) -> Result<(
     let mut pair = (Vec::new(), Vec::new());
     for (atom, force) in given.chunks(3).enumerate().take(DISPLACED) {
         for (axis, component) in force.iter().enumerate() {
-            let moved = |h: f64| {
-                let mut moved = structure.clone();
-                let step: [f64; 3] = std::array::from_fn(|k| if k == axis { h } else { 0.0 });
-                let step = structure.lattice.fractional(step);
-                (0..3).for_each(|k| moved.frac[atom][k] += step[k]);
-                energy(&moved)
-            };
+            let along = |h: f64| std::array::from_fn(|k| if k == axis { h } else { 0.0 });
+            let moved = |h: f64| energy(&structure.displaced(atom, along(h)));
             pair.0.push(*component);
             pair.1.push(-slope(-component, STEPS, moved)?);
         }
@@ -102,16 +114,7 @@ fn forces(structure: &Structure, given: &[f64], energy: &Energy<'_>) -> Result<(
 fn stress(structure: &Structure, given: &[f64], energy: &Energy<'_>) -> Result<Vec<f64>, Failure> {
     let volume = structure.lattice.volume();
     let component = |(index, given): (usize, &f64)| -> Result<f64, Failure> {
-        let (i, j) = (index / 3, index % 3);
-        let strained = |h: f64| {
-            let mut strained = structure.clone();
-            for vector in &mut strained.lattice.0 {
-                let old = *vector;
-                vector[j] += 0.5 * h * old[i];
-                vector[i] += 0.5 * h * old[j];
-            }
-            energy(&strained)
-        };
+        let strained = |h: f64| energy(&structure.strained([index / 3, index % 3], h));
         Ok(slope(given * volume, STRAINS, strained)? / volume)
     };
     given.iter().enumerate().map(component).collect()

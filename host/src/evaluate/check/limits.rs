@@ -81,32 +81,39 @@ fn single_atoms(subject: &Subject<'_>) -> Vec<Check> {
     worst.into_iter().map(|worst| worst.check(name)).collect()
 }
 
-/// An atom without neighbours beside whole crystals: it has no value, and they keep theirs.
+/// An atom without neighbours: the host never gives one to a model, and the bare file must not let it disturb the crystal
+/// beside it. What the file makes of the atom itself is noted.
 fn no_edges(subject: &Subject<'_>) -> Vec<Check> {
     let name = "no edges";
-    let (Some(cutoff), Some((_, first))) = (subject.model.contract().cutoff, subject.crystals.first()) else {
+    let contract = subject.model.contract();
+    let (Some(cutoff), Some((_, first))) = (contract.cutoff, subject.crystals.first()) else {
         return vec![Check::skipped(name, "", "the model takes no edges, or no crystal is left")];
     };
-    let quantities = subject.model.quantities();
     let lonely = simple_cubic(first.species[0], 3.0 * cutoff);
-    let rows = subject.model.evaluate(&[&lonely, first], &quantities);
-    let [lone, beside] = &rows[..] else { return Vec::new() };
-    if !matches!(lone, Err(Failure::Isolated { .. })) {
-        return vec![Check::broken(name, "", format!("an atom without neighbours gave {lone:?}"))];
+    let refused = subject.model.evaluate(&[&lonely], &subject.model.quantities());
+    if !matches!(refused[..], [Err(Failure::Isolated { .. })]) {
+        return vec![Check::broken(name, "", format!("an atom without neighbours gave {refused:?}"))];
     }
-    let mut checks = Vec::new();
-    for (index, quantity) in quantities.iter().enumerate() {
-        let Some(place) = subject.ports().iter().position(|port| port.quantity == *quantity) else { continue };
-        let mut worst = Worst::new(&subject.ports()[place]);
-        match beside {
-            Ok(values) => {
-                worst.compare(&subject.outputs[0][place], &values[index..=index], first.len(), "the crystal beside it");
+    let itself = match subject.model.evaluate_bare(&[&lonely]) {
+        Ok(rows) if rows.iter().flatten().flatten().all(|x| x.is_finite()) => "the file gives the atom a number",
+        Ok(_) => "the file gives the atom no finite number; the host never asks",
+        Err(_) => "the file cannot run without any edge; the host never asks",
+    };
+    let mut worst = Worst::of(subject.ports());
+    if !contract.one_at_a_time {
+        let rows = subject.model.evaluate_bare(&[&lonely, first]);
+        for (index, worst) in worst.iter_mut().enumerate() {
+            match &rows {
+                Ok(rows) => worst.compare(&subject.outputs[0][index], &rows[1][index], first.len(), "beside it"),
+                Err(failure) => worst.fail(failure, "the crystal beside it"),
             }
-            Err(failure) => worst.fail(failure, "the crystal beside it"),
         }
-        checks.push(worst.check(name));
     }
-    checks
+    let noted = |check: Check| match check.status {
+        Status::Fail => check,
+        _ => Check { note: itself.into(), ..check },
+    };
+    worst.into_iter().map(|worst| noted(worst.check(name))).collect()
 }
 
 /// Crystals with edges and without triplets, alone and beside others.

@@ -12,7 +12,7 @@ mod limits;
 mod report;
 
 use crate::crystal::Structure;
-use crate::reward::{CrystalOutputs, Failure, ModelOutput, OnnxModel};
+use crate::reward::{CrystalOutputs, Failure, ForceModel, ModelOutput, OnnxModel};
 
 pub use crystals::Crystals;
 pub use golden::{Golden, GoldenError, GoldenRow};
@@ -34,8 +34,13 @@ struct Subject<'a> {
 /// Checks a model on crystals, and against known values where they are given.
 ///
 /// Crystals that the model cannot be asked about (an element it does not know, an atom without neighbours) are set aside and
-/// listed in the report.
-pub fn check_model(model: &OnnxModel, crystals: Crystals, golden: Option<&Golden>) -> ModelReport {
+/// listed in the report. `forces` is the same model with the forces and the stress that its file lacks, or why there are none.
+pub fn check_model(
+    model: &OnnxModel,
+    forces: Result<&ForceModel, &str>,
+    crystals: Crystals,
+    golden: Option<&Golden>,
+) -> ModelReport {
     let mut report = ModelReport::new(model);
     let subject = Subject::new(model, crystals, &mut report);
     if subject.crystals.is_empty() {
@@ -45,7 +50,7 @@ pub fn check_model(model: &OnnxModel, crystals: Crystals, golden: Option<&Golden
         report.checks.extend(batches::checks(&subject));
     }
     report.checks.extend(limits::checks(&subject));
-    report.checks.extend(derivatives::checks(&subject));
+    report.checks.extend(derivatives::checks(&subject, forces));
     report.checks.extend(golden.into_iter().flat_map(|golden| golden::checks(model, golden)));
     report.set_aside.extend(golden.into_iter().flat_map(|golden| golden.set_aside.clone()));
     report.explain();

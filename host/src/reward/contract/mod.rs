@@ -5,6 +5,8 @@
 //! not fit is refused in one sentence that names the file, the key, and what would make it fit. Nothing is run here.
 
 mod draft;
+mod error;
+mod locate;
 mod metadata;
 mod operators;
 mod ports;
@@ -16,6 +18,8 @@ use crate::crystal::Element;
 use crate::graph::GraphError;
 use crate::graph::onnx::ModelProto;
 pub use draft::{Inspection, Port, SidecarLine};
+pub use error::ContractError;
+pub use locate::locate_model;
 use metadata::Metadata;
 pub use operators::Operators;
 pub use ports::{InputKind, ModelInput, ModelOutput, OutputKind};
@@ -60,178 +64,6 @@ pub struct Contract {
     pub operators: Operators,
     /// What a user should know although the file is usable.
     pub warnings: Vec<String>,
-}
-
-/// Why a file cannot be used as a model.
-#[derive(Debug, thiserror::Error)]
-pub enum ContractError {
-    /// The file or folder cannot be read.
-    #[error("{}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
-    /// A folder with no model, or with several.
-    #[error("{}: a model's folder holds `model.onnx` or a single .onnx file; this one holds {found}", path.display())]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// How many.
-        found: usize,
-    },
-    /// The bytes are no ONNX model.
-    #[error("{}: not an ONNX model, or a truncated one ({reason})", path.display())]
-    NotOnnx {
-        /// The file.
-        path: PathBuf,
-        /// The decoder's reason.
-        reason: String,
-    },
-    /// The sidecar is not understood.
-    #[error("{}: {reason}", path.display())]
-    Sidecar {
-        /// The sidecar.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-    /// A key that does not exist, or that names an output that the model does not have.
-    #[error("{}: unknown key `{key}`{}", path.display(), did_you_mean(.nearest.as_deref()))]
-    UnknownKey {
-        /// The file with the key.
-        path: PathBuf,
-        /// The key.
-        key: String,
-        /// The key that it most resembles.
-        nearest: Option<String>,
-    },
-    /// A key that must be there and is not.
-    #[error("{}: `temper.{key}` is missing: {why}; add `{key} = ...` to {}", path.display(), sidecar.display())]
-    Missing {
-        /// The model.
-        path: PathBuf,
-        /// The key.
-        key: &'static str,
-        /// Why it is needed.
-        why: &'static str,
-        /// The file that could supply it.
-        sidecar: PathBuf,
-    },
-    /// A value that cannot be understood.
-    #[error("{}: `{key}` is \"{value}\"; expected {expected}", path.display())]
-    Value {
-        /// The file with the key.
-        path: PathBuf,
-        /// The key.
-        key: String,
-        /// Its value.
-        value: String,
-        /// What it could be.
-        expected: String,
-    },
-    /// The sidecar speaks of an input or output that the file does not have.
-    #[error("{}: [{table}] names `{name}`; the model has {}", path.display(), known.join(", "))]
-    NoSuchPort {
-        /// The sidecar.
-        path: PathBuf,
-        /// `inputs`, `outputs` or `constants`.
-        table: &'static str,
-        /// The name.
-        name: String,
-        /// The names there are.
-        known: Vec<String>,
-    },
-    /// A file for operators older than ONNX Runtime runs.
-    #[error("{}: it is written for opset {found} of ONNX, and {oldest} is the oldest that runs; export it anew for opset 18", path.display())]
-    Opset {
-        /// The model.
-        path: PathBuf,
-        /// The file's opset.
-        found: i64,
-        /// The oldest that runs.
-        oldest: i64,
-    },
-    /// An operator that is neither ONNX's nor ONNX Runtime's own.
-    #[error("{}: node `{node}` needs the custom operator {operator}; export the model with ONNX's own operators", path.display())]
-    CustomOperator {
-        /// The model.
-        path: PathBuf,
-        /// The node.
-        node: String,
-        /// Domain and name.
-        operator: String,
-    },
-    /// An input of a name that the contract does not have.
-    #[error(
-        "{}: input `{name}` is none of {}; say which it is by `[inputs] {name} = \"...\"`, or pin it by `[constants] {name} = ...` \
-         (a sidecar would be {})", sidecar.with_extension("onnx").display(), ports::input_names().join(", "), sidecar.display()
-    )]
-    UnknownInput {
-        /// Where a sidecar is sought.
-        sidecar: PathBuf,
-        /// The input.
-        name: String,
-    },
-    /// An input that the host cannot feed.
-    #[error("{}: input `{name}` {problem} (a sidecar would be {})", sidecar.with_extension("onnx").display(), sidecar.display())]
-    Input {
-        /// Where a sidecar is sought.
-        sidecar: PathBuf,
-        /// The input.
-        name: String,
-        /// What is wrong.
-        problem: String,
-    },
-    /// An output that makes the file ambiguous.
-    #[error("{}: output `{name}` {problem}", sidecar.with_extension("onnx").display())]
-    Output {
-        /// Where a sidecar is sought.
-        sidecar: PathBuf,
-        /// The output.
-        name: String,
-        /// What is wrong.
-        problem: String,
-    },
-    /// Nothing comes out that the contract knows.
-    #[error("{}: no output is usable: {reasons}", path.display())]
-    NoOutput {
-        /// The model.
-        path: PathBuf,
-        /// Why each was passed over.
-        reasons: String,
-    },
-}
-
-fn did_you_mean(nearest: Option<&str>) -> String {
-    nearest.map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
-}
-
-/// The `.onnx` file that `path` means: itself, or in a folder `model.onnx`, or the only `.onnx` there.
-///
-/// # Errors
-/// [`ContractError::Read`] or [`ContractError::Folder`].
-pub fn locate_model(path: &Path) -> Result<PathBuf, ContractError> {
-    let unreadable = |source| ContractError::Read { path: path.into(), source };
-    if !std::fs::metadata(path).map_err(unreadable)?.is_dir() {
-        return Ok(path.into());
-    }
-    let named = path.join("model.onnx");
-    if named.is_file() {
-        return Ok(named);
-    }
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(path).map_err(unreadable)? {
-        let file = entry.map_err(unreadable)?.path();
-        if file.extension().is_some_and(|extension| extension == "onnx") {
-            found.push(file);
-        }
-    }
-    match <[PathBuf; 1]>::try_from(found) {
-        Ok([only]) => Ok(only),
-        Err(found) => Err(ContractError::Folder { path: path.into(), found: found.len() }),
-    }
 }
 
 impl Contract {
@@ -595,20 +427,6 @@ mod tests {
         assert!(silent.output("eps_total").is_none() && silent.warnings[0].contains("reduce.eps_total"));
         let said = read(&METADATA, Some("reduce.eps_total = \"voigt_mean_eigenvalue\""), tensor).unwrap();
         assert_eq!(said.output("eps_total").unwrap().kind, OutputKind::MeanEigenvalue);
-    }
-
-    #[test]
-    fn a_folder_stands_for_the_model_in_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let found = || locate_model(dir.path()).map(|path| path.file_name().unwrap().to_owned());
-        assert!(found().unwrap_err().to_string().ends_with("this one holds 0"));
-        std::fs::write(dir.path().join("a.onnx"), "").unwrap();
-        assert_eq!(found().unwrap(), "a.onnx");
-        std::fs::write(dir.path().join("b.onnx"), "").unwrap();
-        assert!(found().unwrap_err().to_string().ends_with("this one holds 2"));
-        std::fs::write(dir.path().join("model.onnx"), "").unwrap();
-        assert_eq!(found().unwrap(), "model.onnx");
-        assert!(matches!(locate_model(&dir.path().join("none")), Err(ContractError::Read { .. })));
     }
 
     #[test]

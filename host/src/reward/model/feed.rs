@@ -15,18 +15,24 @@ pub(super) struct Prepared {
     neighbours: Neighbours,
 }
 
-/// Makes a crystal ready for a model; `limit` bounds the edges and the triplets of one crystal.
+/// Makes a crystal ready for a model; `limit` bounds the edges and the triplets of one crystal. An atom without neighbours, of
+/// which most models make a meaningless number, is a failure.
 pub(super) fn prepare(structure: &Structure, contract: &Contract, limit: usize) -> Result<Prepared, Failure> {
+    let prepared = prepare_bare(structure, contract, limit)?;
+    match contract.cutoff {
+        Some(cutoff) => no_atom_alone(structure, &prepared.neighbours, cutoff).map(|()| prepared),
+        None => Ok(prepared),
+    }
+}
+
+/// As [`prepare`], but atoms may be without neighbours.
+pub(super) fn prepare_bare(structure: &Structure, contract: &Contract, limit: usize) -> Result<Prepared, Failure> {
     if let Some(element) = structure.species.iter().find(|element| !contract.knows(**element)) {
         return Err(Failure::Element(*element));
     }
     let structure = right_handed(structure);
     let list = match contract.cutoff {
-        Some(cutoff) => {
-            let list = neighbours(&structure, cutoff, contract.triplet_cutoff, limit).map_err(unlisted)?;
-            no_atom_alone(&structure, &list, cutoff)?;
-            list
-        }
+        Some(cutoff) => neighbours(&structure, cutoff, contract.triplet_cutoff, limit).map_err(unlisted)?,
         None => Neighbours::default(),
     };
     let shortest = list.distance.iter().copied().reduce(f64::min);

@@ -85,6 +85,11 @@ impl ForceModel {
         &self.model
     }
 
+    /// Forces and stress as outputs, whether they are the file's own or derived.
+    pub fn outputs(&self) -> [&ModelOutput; 2] {
+        [&self.forces, &self.stress]
+    }
+
     /// Whether the file gives forces and stress itself, so that one run gives them and its other outputs.
     pub fn has_its_own(&self) -> bool {
         self.derived.is_none()
@@ -276,13 +281,8 @@ mod tests {
         for (structure, found) in structures.iter().zip(model.evaluate(&refs(&structures), &[])) {
             let found = found.unwrap().1;
             for (atom, k) in [(0, 0), (0, 1), (structure.len() - 1, 2)] {
-                let expected = -difference(&|h| {
-                    let mut moved = structure.clone();
-                    let step =
-                        structure.lattice.fractional(std::array::from_fn(|axis| if axis == k { h } else { 0.0 }));
-                    (0..3).for_each(|axis| moved.frac[atom][axis] += step[axis]);
-                    moved
-                });
+                let along = |h| std::array::from_fn(|axis| if axis == k { h } else { 0.0 });
+                let expected = -difference(&|h| structure.displaced(atom, along(h)));
                 let force = found.forces[atom][k];
                 assert!(
                     (force - expected).abs() < 4e-3 * (1.0 + expected.abs()),
@@ -290,15 +290,7 @@ mod tests {
                 );
             }
             for (i, j) in [(0, 0), (1, 2), (2, 2)] {
-                let strained = |h: f64| {
-                    let mut strained = structure.clone();
-                    for vector in &mut strained.lattice.0 {
-                        let old = *vector;
-                        vector[j] += 0.25 * h * old[i];
-                        vector[i] += 0.25 * h * old[j];
-                    }
-                    strained
-                };
+                let strained = |h: f64| structure.strained([i, j], 0.5 * h);
                 let expected = 2.0 * difference(&strained) / structure.lattice.volume();
                 let stress = found.stress[i][j];
                 assert!(

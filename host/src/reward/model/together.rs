@@ -25,7 +25,22 @@ impl OnnxModel {
         if let Some(crystal) = poisoned.and_then(|index| batch.get_mut(index)) {
             crystal.poison();
         }
+        self.every_output(&batch)
+    }
+
+    /// As [`Self::evaluate_together`], but crystals with atoms that have no neighbour, which are failures everywhere else, are
+    /// given to the model as well.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn evaluate_bare(&self, structures: &[&Structure]) -> Result<Vec<CrystalOutputs>, Failure> {
+        let prepare = |structure: &&Structure| feed::prepare_bare(structure, &self.contract, LARGEST_LIST);
+        let batch: Vec<Prepared> = structures.iter().map(prepare).collect::<Result<_, _>>()?;
+        self.every_output(&batch)
+    }
+
+    fn every_output(&self, batch: &[Prepared]) -> Result<Vec<CrystalOutputs>, Failure> {
         let outputs: Vec<&ModelOutput> = self.contract.outputs.iter().collect();
-        self.run(&self.engine, &batch, &outputs)
+        self.run(&self.engine, batch, &outputs)
     }
 }
