@@ -9,6 +9,10 @@
 
 #[path = "policy_parity/evaluate.rs"]
 mod evaluate;
+#[path = "policy_parity/exact.rs"]
+mod exact;
+#[path = "policy_parity/float64.rs"]
+mod float64;
 #[path = "policy_parity/mathematics.rs"]
 mod mathematics;
 #[path = "policy_parity/reference.rs"]

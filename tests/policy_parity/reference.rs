@@ -2,19 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
-use safetensors::SafeTensors;
+use safetensors::{Dtype, SafeTensors};
 use temper::crystal::{Tokens, read_tokens};
 use temper::policy::{GradientBatch, Hyperparameters, LogProbability, Parameters};
 use temper::train::Adam;
 
 use crate::evaluate::{Ppo, distance, log_probabilities, logp, mean_weight, nll, nll_gradient, ppo, ppo_gradient};
 
-const PARTS: [&str; 4] = ["logp_w", "logp_xyz", "logp_a", "logp_l"];
+pub const PARTS: [&str; 4] = ["logp_w", "logp_xyz", "logp_a", "logp_l"];
 /// Allowed where the reference's own float32 deviates less than half of it.
 const SMALLEST_TOLERANCE: f64 = 2e-5;
 /// Relative L2 distance of a gradient tensor.
 const GRADIENT_TOLERANCE: f64 = 1e-4;
-const LEARNING_RATE: f64 = 1e-4;
+pub const LEARNING_RATE: f64 = 1e-4;
+pub const CLIP: f64 = 0.2;
+pub const BETA: f64 = 0.1;
 /// Distance of any one parameter after three steps, in learning rates; a step is about one of them. One rounding of a parameter
 /// near 1 is 1.2e-3.
 const NLL_STEP_TOLERANCE: f64 = 2.5e-3;
@@ -124,7 +126,7 @@ pub struct Golden {
     folder: PathBuf,
     pub hyper: Hyperparameters,
     pub parameters: Parameters,
-    crystals: Vec<Tokens>,
+    pub crystals: Vec<Tokens>,
 }
 
 impl Golden {
@@ -146,7 +148,7 @@ impl Golden {
         Some(Self { folder, hyper, parameters, crystals })
     }
 
-    fn name(&self) -> String {
+    pub fn name(&self) -> String {
         self.folder.file_name().unwrap().to_string_lossy().into_owned()
     }
 
@@ -158,16 +160,22 @@ impl Golden {
         Parameters::load(&self.folder.join(file), &self.hyper).unwrap()
     }
 
-    fn float64(&self, file: &str, name: &str) -> Vec<f64> {
+    /// The numbers of a tensor that is stored as float64 or float32.
+    pub fn float64(&self, file: &str, name: &str) -> Vec<f64> {
         let bytes = self.bytes(file);
         let view = SafeTensors::deserialize(&bytes).unwrap().tensor(name).unwrap();
-        view.data().as_chunks().0.iter().map(|word| f64::from_le_bytes(*word)).collect()
+        let data = view.data();
+        match view.dtype() {
+            Dtype::F64 => data.as_chunks().0.iter().map(|word| f64::from_le_bytes(*word)).collect(),
+            Dtype::F32 => data.as_chunks().0.iter().map(|word| f64::from(f32::from_le_bytes(*word))).collect(),
+            other => panic!("{file}: {name} holds {other:?}"),
+        }
     }
 
     fn ppo_gradient(&self, graph: &temper::policy::Likelihood, parameters: &Parameters) -> GradientBatch {
         let [old_logp, base_logp, advantage] =
             ["old_logp", "pretrain_logp", "advantages"].map(|name| self.float64("batch.safetensors", name));
-        let step = Ppo { old_logp: &old_logp, base_logp: &base_logp, advantage: &advantage, clip: 0.2, beta: 0.1 };
+        let step = Ppo { old_logp: &old_logp, base_logp: &base_logp, advantage: &advantage, clip: CLIP, beta: BETA };
         ppo_gradient(graph, parameters, &self.crystals, &step)
     }
 
