@@ -19,5 +19,7 @@ mod mathematics;
 mod reference;
 #[path = "policy_parity/reproducibility.rs"]
 mod reproducibility;
+#[path = "policy_parity/rounding.rs"]
+mod rounding;
 #[path = "policy_parity/sampling.rs"]
 mod sampling;

@@ -114,7 +114,7 @@ fn copied(b: &mut Builder, node: &Node, inputs: &[Option<Value>]) -> Vec<Value> 
         }
         "Gelu" => vec![gelu(b, input(0))],
         "RotaryEmbedding" => vec![rotated(b, input(0), [input(2), input(3)])],
-        _ => b.node_with(&node.op, inputs, node.outputs.len(), node.attributes.clone()),
+        _ => b.node_with(&node.qualified_op(), inputs, node.outputs.len(), node.attributes.clone()),
     }
 }
 
