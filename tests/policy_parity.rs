@@ -9,11 +9,17 @@
 
 #[path = "policy_parity/evaluate.rs"]
 mod evaluate;
+#[path = "policy_parity/exact.rs"]
+mod exact;
+#[path = "policy_parity/float64.rs"]
+mod float64;
 #[path = "policy_parity/mathematics.rs"]
 mod mathematics;
 #[path = "policy_parity/reference.rs"]
 mod reference;
 #[path = "policy_parity/reproducibility.rs"]
 mod reproducibility;
+#[path = "policy_parity/rounding.rs"]
+mod rounding;
 #[path = "policy_parity/sampling.rs"]
 mod sampling;

@@ -1,0 +1,218 @@
+//! The policy's graphs in float64 against the JAX reference's float64 values. What is left is one approximation: the Bessel function
+//! of the coordinates' densities.
+
+use ndarray::{Array1, Array2, ArrayD, Zip, arr0};
+use temper::crystal::{Tokens, wyckoff_position};
+use temper::graph::Tensor;
+use temper::graph::onnx::ModelProto;
+use temper::policy::{
+    Features, ParameterSpec, logp_graph, nll_gradient_graph, no_dropout, parameter_specs, ppo_gradient_graph,
+};
+
+use crate::evaluate::mean_weight;
+use crate::float64::{Float64, Tensors};
+use crate::reference::{BETA, CLIP, Golden, LEARNING_RATE, PARTS};
+
+/// Of log p, nats. The sums of a network of 16 layers differ by 1e-13.
+const ROUNDING: f64 = 1e-11;
+/// Relative error of the Bessel function that the graphs use for coordinates: 1.9e-7 of what tends to 0.399 (Abramowitz and Stegun).
+const BESSEL: f64 = 4.8e-7;
+/// Relative L2 distance of a gradient tensor. The Bessel function makes 5e-9 for the NLL and, through the ratios of PPO, 2e-7.
+const NLL_GRADIENT: f64 = 1e-8;
+const PPO_GRADIENT: f64 = 5e-7;
+/// Learning rates, of any one parameter after three steps. The same, 2e-6 and 1.2e-4: see rounding.rs.
+const NLL_STEPS: f64 = 5e-6;
+const PPO_STEPS: f64 = 2e-4;
+
+#[test]
+fn tiny_log_probabilities() {
+    Golden::find("tiny").inspect(check_log_probabilities);
+}
+
+#[test]
+fn paper_log_probabilities() {
+    Golden::find("paper").inspect(check_log_probabilities);
+}
+
+#[test]
+fn nll_gradient() {
+    Golden::find("tiny")
+        .inspect(|golden| check_gradient(golden, nll(golden), "grad_nll_f64.safetensors", NLL_GRADIENT));
+}
+
+#[test]
+fn ppo_gradient() {
+    Golden::find("tiny")
+        .inspect(|golden| check_gradient(golden, ppo(golden), "grad_ppo_f64.safetensors", PPO_GRADIENT));
+}
+
+#[test]
+fn three_optimiser_steps_on_nll() {
+    Golden::find("tiny")
+        .inspect(|golden| check_steps(golden, nll(golden), "params_adam3_nll_f64.safetensors", NLL_STEPS));
+}
+
+#[test]
+fn three_optimiser_steps_on_ppo() {
+    Golden::find("tiny")
+        .inspect(|golden| check_steps(golden, ppo(golden), "params_adam3_ppo_f64.safetensors", PPO_STEPS));
+}
+
+/// Each crystal alone, so without pads. The reference has values for exact tables of the rotation.
+fn check_log_probabilities(golden: &Golden) {
+    let mut graph = Float64::load(&logp_graph(&golden.hyper).unwrap(), &golden.hyper, None);
+    let parameters = tensors(golden, "params.safetensors");
+    let expected = PARTS.map(|part| golden.float64("outputs_rope64.safetensors", part));
+    let mut worst = [0.0_f64; 4];
+    for (row, crystal) in golden.crystals.iter().enumerate() {
+        let features = Features::new(&[crystal], &golden.hyper).unwrap();
+        let found = graph.run(&parameters, &features, &[], &PARTS);
+        let positions = crystal.sites.iter().filter_map(|site| wyckoff_position(crystal.group, site.wyckoff));
+        let free = positions.flat_map(|position| position.fc_mask).filter(|free| *free).count();
+        for (part, name) in PARTS.into_iter().enumerate() {
+            let tolerance = ROUNDING + if name == "logp_xyz" { BESSEL * free as f64 } else { 0.0 };
+            let apart = (found[part][0] - expected[part][row]).abs();
+            worst[part] = worst[part].max(apart);
+            assert!(apart <= tolerance, "crystal {row}: {name} is off by {apart:e}, more than {tolerance:e}");
+        }
+    }
+    let [w, xyz, a, l] = worst;
+    println!("{}: letters {w:.1e}, coordinates {xyz:.1e}, elements {a:.1e}, lattice {l:.1e}", golden.name());
+}
+
+fn check_gradient(golden: &Golden, mut gradient: Gradient, file: &str, tolerance: f64) {
+    let found = sum(&gradient.parts(&tensors(golden, "params.safetensors")));
+    let expected = tensors(golden, file);
+    let mut worst = (0.0, "");
+    for (found, (name, expected)) in found.iter().zip(&expected) {
+        // The reference holds the gradient of the objective as it is, to be climbed.
+        let apart = norm([&(found * gradient.sign - expected)]) / norm([expected]);
+        worst = if apart > worst.0 { (apart, name) } else { worst };
+    }
+    println!("{file}: {:.1e} in {}", worst.0, worst.1);
+    assert!(worst.0 <= tolerance, "{}: relative distance {:e}", worst.1, worst.0);
+}
+
+fn check_steps(golden: &Golden, mut gradient: Gradient, file: &str, tolerance: f64) {
+    let mut found = tensors(golden, "params.safetensors");
+    let mut adam = Adam::new(&found);
+    for _ in 0..3 {
+        let slope = sum(&gradient.parts(&found));
+        adam.descend(&mut found, &slope);
+    }
+    let expected = tensors(golden, file);
+    let mut worst = (0.0, "");
+    for ((name, found), (_, expected)) in found.iter().zip(&expected) {
+        let apart = found.iter().zip(expected).map(|(found, expected)| (found - expected).abs());
+        let apart = apart.fold(0.0, f64::max) / LEARNING_RATE;
+        worst = if apart > worst.0 { (apart, name) } else { worst };
+    }
+    println!("{file}: {:.1e} learning rates in {}", worst.0, worst.1);
+    assert!(worst.0 <= tolerance, "{}: {:e} learning rates apart", worst.1, worst.0);
+}
+
+/// Adam after clipping to norm 1 (spec section 9), in float64.
+pub struct Adam {
+    first: Vec<ArrayD<f64>>,
+    second: Vec<ArrayD<f64>>,
+    count: i32,
+}
+
+impl Adam {
+    pub fn new(parameters: &Tensors) -> Self {
+        let zeros: Vec<_> = parameters.iter().map(|(_, p)| ArrayD::zeros(p.raw_dim())).collect();
+        Self { first: zeros.clone(), second: zeros, count: 0 }
+    }
+
+    pub fn descend(&mut self, parameters: &mut Tensors, gradient: &[ArrayD<f64>]) {
+        let norm = norm(gradient);
+        self.count += 1;
+        let (correct1, correct2) = (1.0 - 0.9_f64.powi(self.count), 1.0 - 0.999_f64.powi(self.count));
+        let moments = self.first.iter_mut().zip(&mut self.second);
+        for (((_, p), g), (m, v)) in parameters.iter_mut().zip(gradient).zip(moments) {
+            Zip::from(p).and(g).and(m).and(v).for_each(|p, g, m, v| {
+                let g = g / norm.max(1.0);
+                *m = 0.9 * *m + 0.1 * g;
+                *v = 0.999 * *v + 0.001 * g * g;
+                *p -= LEARNING_RATE * (*m / correct1) / ((*v / correct2).sqrt() + 1e-8);
+            });
+        }
+    }
+}
+
+/// Euclidean norm over all tensors.
+pub fn norm<'a>(tensors: impl IntoIterator<Item = &'a ArrayD<f64>>) -> f64 {
+    tensors.into_iter().flatten().map(|x| x * x).sum::<f64>().sqrt()
+}
+
+/// The gradient of a batch from those of its crystals.
+pub fn sum(parts: &[Vec<ArrayD<f64>>]) -> Vec<ArrayD<f64>> {
+    let mut sum = parts[0].clone();
+    parts[1..].iter().for_each(|part| sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part));
+    sum
+}
+
+/// A gradient graph, with what it wants beside parameters and crystals.
+pub struct Gradient<'a> {
+    graph: Float64,
+    golden: &'a Golden,
+    rows: Vec<(&'static str, Vec<f64>)>,
+    whole: Vec<(&'static str, Tensor)>,
+    /// 1 for the gradient of a loss, -1 for that of an objective.
+    sign: f64,
+}
+
+fn nll(golden: &Golden) -> Gradient<'_> {
+    let graph = nll_gradient_graph(&golden.hyper).unwrap();
+    Gradient { whole: no_dropout(&golden.hyper), ..Gradient::new(golden, &graph) }
+}
+
+pub fn ppo(golden: &Golden) -> Gradient<'_> {
+    let mut gradient = Gradient::new(golden, &ppo_gradient_graph(&golden.hyper).unwrap());
+    let stored = [("old_logp", "old_logp"), ("base_logp", "pretrain_logp"), ("advantage", "advantages")];
+    gradient.rows.extend(stored.map(|(name, stored)| (name, golden.float64("batch.safetensors", stored))));
+    gradient.whole = vec![("clip", arr0(CLIP).into()), ("beta", arr0(BETA).into())];
+    gradient.sign = -1.0;
+    gradient
+}
+
+impl<'a> Gradient<'a> {
+    fn new(golden: &'a Golden, graph: &ModelProto) -> Self {
+        let graph = Float64::load(graph, &golden.hyper, Some(rotation_tables(golden)));
+        let weight = mean_weight(golden.crystals.len());
+        Self { graph, golden, rows: vec![("row_weight", weight)], whole: Vec::new(), sign: 1.0 }
+    }
+
+    /// The downhill gradient of each crystal alone.
+    pub fn parts(&mut self, parameters: &Tensors) -> Vec<Vec<ArrayD<f64>>> {
+        let names: Vec<String> = parameters.iter().map(|(name, _)| format!("grad/{name}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let part = |(row, crystal): (usize, &Tokens)| {
+            let features = Features::new(&[crystal], &self.golden.hyper).unwrap();
+            let mut extra = self.whole.clone();
+            extra.extend(self.rows.iter().map(|(name, rows)| (*name, Array1::from_elem(1, rows[row]).into())));
+            let part = self.graph.run(parameters, &features, &extra, &names);
+            part.into_iter().map(|g| g * self.sign).collect()
+        };
+        self.golden.crystals.iter().enumerate().map(part).collect()
+    }
+}
+
+/// Cosines and sines as the reference's gradients have them: computed in float32. Crystals that fill all slots have one token more
+/// than the tables, which predicts nothing.
+fn rotation_tables(golden: &Golden) -> [Array2<f64>; 2] {
+    let (rows, key) = (5 * golden.hyper.n_max, golden.hyper.key_size);
+    ["cos_ref_f32", "sin_ref_f32"].map(|name| {
+        // Both halves of a row are the same.
+        let stored = golden.float64("rope.safetensors", name);
+        Array2::from_shape_fn((rows + 1, key / 2), |(row, i)| stored[row.min(rows - 1) * key + i])
+    })
+}
+
+pub fn tensors(golden: &Golden, file: &str) -> Tensors {
+    let tensor = |spec: ParameterSpec| {
+        let numbers = golden.float64(file, &spec.name);
+        (spec.name, ArrayD::from_shape_vec(spec.shape, numbers).unwrap())
+    };
+    parameter_specs(&golden.hyper).into_iter().map(tensor).collect()
+}
