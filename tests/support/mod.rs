@@ -85,3 +85,16 @@ pub fn assert_refused(folder: &Path, arguments: &[&str], code: i32, stderr: &str
     assert_eq!(String::from_utf8_lossy(&output.stderr).trim_end(), stderr, "temper {arguments:?}");
     assert_eq!(output.status.code(), Some(code), "temper {arguments:?}");
 }
+
+/// Where crates outside of the workspace are built; their dependencies are built there once.
+pub fn cargo_target() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugins")
+}
+
+/// Runs cargo in the folder of a crate outside of the workspace, and demands success.
+pub fn nested_cargo(folder: &Path, arguments: &[&str]) {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = std::process::Command::new(cargo);
+    let output = command.current_dir(folder).args(arguments).env("CARGO_TARGET_DIR", cargo_target()).output().unwrap();
+    assert!(output.status.success(), "cargo {arguments:?}\n{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -99,9 +99,9 @@ const TAKEN: [&str; 66] = [
 pub struct New {
     /// The name of the crate and of the plugin
     name: String,
-    /// The folder in which the new one is made
-    #[arg(long, value_name = "FOLDER", default_value = ".")]
-    dir: PathBuf,
+    /// The folder in which the new one is made; without it the current one
+    #[arg(long, value_name = "FOLDER")]
+    dir: Option<PathBuf>,
     /// The folder of temper-plugin-api; without it that of the source checkout, and where there is none, the registry's
     #[arg(long, value_name = "FOLDER")]
     api: Option<PathBuf>,
@@ -112,7 +112,7 @@ impl New {
         check_name(&self.name)?;
         let manifest = MANIFEST.replace(API, &self.dependency()?).replace(NAME, &self.name);
         let readme = README.replace(NAME, &self.name).replace(LIBRARY, &self.name.replace('-', "_"));
-        let folder = self.dir.join(&self.name);
+        let folder = self.dir.as_ref().map_or_else(|| self.name.clone().into(), |dir| dir.join(&self.name));
         make(&folder)?;
         make(&folder.join("src"))?;
         for (path, text) in [
