@@ -11,6 +11,7 @@ pub(crate) mod npz;
 mod operation;
 mod space_group;
 mod structure;
+mod textbook;
 mod token_file;
 mod tokenise;
 mod tokens;
@@ -25,6 +26,7 @@ pub use files::{
 pub use neighbours::{ClosestPair, NeighbourError, Neighbours, closest_pair, neighbours, smallest_distance};
 pub use space_group::{SpaceGroup, SpaceGroupError};
 pub use structure::{Lattice, OVERLAP, Structure, StructureError};
+pub use textbook::{TEXTBOOK, TextbookCrystal};
 pub use token_file::{TokenFileError, TokenRecord, TokenRowError, encode_tokens, read_tokens};
 pub use tokenise::{Symmetry, TokeniseError, symmetry, tokenise};
 pub use tokens::{Site, TokenError, Tokens};

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use super::Named;
 use super::change::rattled;
-use crate::crystal::{Element, Lattice, ReadError, Structure, read_structures, smallest_distance};
+use crate::crystal::{
+    Element, Lattice, ReadError, Structure, TEXTBOOK, TextbookCrystal, read_structures, smallest_distance,
+};
 use crate::reward::Contract;
 
 /// Crystals that a model is checked on at most, and the most atoms of one.
@@ -12,81 +14,6 @@ const MOST_CRYSTALS: usize = 32;
 const MOST_ATOMS: usize = 200;
 /// Neighbours nearer than this fraction of a model's cutoff: a crystal with longer bonds is shrunk.
 const BOND_OF_CUTOFF: f64 = 0.8;
-
-/// Name, lengths (angstrom), angles (degrees), elements, and the atoms: index of the element and fractional coordinates.
-type Entry = (&'static str, [f64; 3], [f64; 3], &'static [&'static str], &'static [(usize, [f64; 3])]);
-
-/// Lattice constants from C. Kittel, Introduction to Solid State Physics, 8th edition, chapter 1, and R. W. G. Wyckoff,
-/// Crystal Structures, volumes 1 and 2, rounded. One-atom cells are given as primitive cells.
-const TEXTBOOK: [Entry; 10] = [
-    ("fcc Al, one atom", [2.864; 3], [60.0; 3], &["Al"], &[(0, [0.0; 3])]),
-    ("bcc Fe, one atom", [2.485; 3], [109.4712; 3], &["Fe"], &[(0, [0.0; 3])]),
-    (
-        "hcp Mg",
-        [3.21, 3.21, 5.21],
-        [90.0, 90.0, 120.0],
-        &["Mg"],
-        &[(0, [1.0 / 3.0, 2.0 / 3.0, 0.25]), (0, [2.0 / 3.0, 1.0 / 3.0, 0.75])],
-    ),
-    ("diamond Si", [3.84; 3], [60.0; 3], &["Si"], &[(0, [0.0; 3]), (0, [0.25; 3])]),
-    (
-        "rock salt NaCl",
-        [5.64; 3],
-        [90.0; 3],
-        &["Na", "Cl"],
-        &[
-            (0, [0.0, 0.0, 0.0]),
-            (0, [0.0, 0.5, 0.5]),
-            (0, [0.5, 0.0, 0.5]),
-            (0, [0.5, 0.5, 0.0]),
-            (1, [0.5, 0.0, 0.0]),
-            (1, [0.5, 0.5, 0.5]),
-            (1, [0.0, 0.0, 0.5]),
-            (1, [0.0, 0.5, 0.0]),
-        ],
-    ),
-    ("caesium chloride", [4.12; 3], [90.0; 3], &["Cs", "Cl"], &[(0, [0.0; 3]), (1, [0.5; 3])]),
-    (
-        "perovskite SrTiO3",
-        [3.905; 3],
-        [90.0; 3],
-        &["Sr", "Ti", "O"],
-        &[(0, [0.0; 3]), (1, [0.5; 3]), (2, [0.5, 0.5, 0.0]), (2, [0.5, 0.0, 0.5]), (2, [0.0, 0.5, 0.5])],
-    ),
-    (
-        "rutile TiO2",
-        [4.594, 4.594, 2.959],
-        [90.0; 3],
-        &["Ti", "O"],
-        &[
-            (0, [0.0; 3]),
-            (0, [0.5; 3]),
-            (1, [0.305, 0.305, 0.0]),
-            (1, [0.695, 0.695, 0.0]),
-            (1, [0.195, 0.805, 0.5]),
-            (1, [0.805, 0.195, 0.5]),
-        ],
-    ),
-    (
-        "graphite C",
-        [2.461, 2.461, 6.708],
-        [90.0, 90.0, 120.0],
-        &["C"],
-        &[
-            (0, [0.0, 0.0, 0.25]),
-            (0, [0.0, 0.0, 0.75]),
-            (0, [1.0 / 3.0, 2.0 / 3.0, 0.25]),
-            (0, [2.0 / 3.0, 1.0 / 3.0, 0.75]),
-        ],
-    ),
-    (
-        "triclinic Li2SiO, made up",
-        [4.1, 5.3, 6.2],
-        [62.0, 83.0, 71.0],
-        &["Li", "Si", "O"],
-        &[(0, [0.03, 0.11, 0.07]), (0, [0.47, 0.62, 0.13]), (1, [0.21, 0.33, 0.52]), (2, [0.71, 0.09, 0.44])],
-    ),
-];
 
 /// What a model is checked on.
 #[derive(Clone, Debug, Default)]
@@ -135,28 +62,13 @@ impl Crystals {
     }
 }
 
-fn crystal((name, lengths, angles, symbols, atoms): &Entry, contract: &Contract) -> Option<Named> {
-    let elements = elements(symbols, contract)?;
-    let lattice = Lattice::from_parameters(*lengths, *angles).ok()?;
-    let species = atoms.iter().map(|(element, _)| elements[*element]).collect();
-    let frac = atoms.iter().map(|(_, r)| *r).collect();
-    let structure = Structure::new(lattice, species, frac).ok()?;
-    let swapped = elements.iter().map(|e| e.symbol()).ne(symbols.iter().copied());
+fn crystal(entry: &TextbookCrystal, contract: &Contract) -> Option<Named> {
+    let elements = entry.elements_of(&known_elements(contract))?;
+    let structure = entry.structure(&elements)?;
+    let swapped = elements.iter().map(|e| e.symbol()).ne(entry.symbols.iter().copied());
     let list = || elements.iter().map(|e| e.symbol()).collect::<Vec<_>>().join(", ");
-    let name = if swapped { format!("{name}, with {}", list()) } else { (*name).to_owned() };
+    let name = if swapped { format!("{}, with {}", entry.name, list()) } else { entry.name.to_owned() };
     Some((name, within_cutoff(structure, contract.cutoff)))
-}
-
-/// Each element itself where the model knows it, else one that it knows and that is not taken yet where there is one.
-fn elements(symbols: &[&str], contract: &Contract) -> Option<Vec<Element>> {
-    let known: Vec<Element> = known_elements(contract);
-    let mut chosen: Vec<Element> = Vec::new();
-    for symbol in symbols {
-        let own = Element::from_symbol(symbol).filter(|element| contract.knows(*element));
-        let free = known.iter().copied().find(|element| !chosen.contains(element));
-        chosen.push(own.or(free).or(known.first().copied())?);
-    }
-    Some(chosen)
 }
 
 /// Every element that the model declares.
@@ -181,23 +93,4 @@ pub(super) fn dimer(elements: [Element; 2], distance: f64, cutoff: f64) -> Struc
     let width = 2.0 * cutoff + 2.0 * distance;
     let cubic = simple_cubic(elements[0], width);
     Structure { species: elements.to_vec(), frac: vec![[0.0; 3], [distance / width, 0.0, 0.0]], ..cubic }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bonds_are_as_in_the_textbooks() {
-        // Nearest neighbours: Kittel table 9 of chapter 1 (Al 2.86, Fe 2.48, Mg 3.20, Si 2.35 A); half of a in rock salt and
-        // perovskite; sqrt(3)/2 of a in caesium chloride; 1.95 A in rutile; 1.42 A in graphite.
-        let bonds = [2.86, 2.485, 3.20, 2.35, 2.82, 3.57, 1.95, 1.95, 1.42];
-        for (entry, bond) in TEXTBOOK.iter().zip(bonds) {
-            let lattice = Lattice::from_parameters(entry.1, entry.2).unwrap();
-            let species = vec![Element::from_symbol("H").unwrap(); entry.4.len()];
-            let structure = Structure::new(lattice, species, entry.4.iter().map(|(_, r)| *r).collect()).unwrap();
-            let found = smallest_distance(&structure);
-            assert!((found - bond).abs() < 0.01, "{}: {found} instead of {bond}", entry.0);
-        }
-    }
 }
