@@ -157,7 +157,7 @@ fn corrections_that_do_not_fit_are_refused() {
         ),
         (
             "mp-2020",
-            "error: \"mp-2020\" is no correction; known are none, mp2020 and mp2020-as-crystalformer\n\
+            "error: \"mp-2020\" is no correction; known are none, mp2020, mp2020-as-crystalformer and those of plugins\n\
              hint: did you mean mp2020?",
         ),
     ] {

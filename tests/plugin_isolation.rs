@@ -3,16 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot do its work has failed")]
 #![allow(clippy::panic, reason = "a test that cannot do its work has failed")]
 
-mod plugin_isolation {
-    pub mod rogue;
-}
+#[path = "support/rogue.rs"]
+mod rogue;
 mod support;
 
 use std::time::{Duration, Instant};
 
-use plugin_isolation::rogue::{
-    config, cubes, discovery, library, library_of, program, refs, shell, started, supervision, workers,
-};
+use rogue::{config, cubes, discovery, library, library_of, program, refs, shell, started, supervision, workers};
 use serde_json::Map;
 use temper::plugin::{Evaluator, OpenError, PluginLibrary, REWARD, Supervision, Trouble, Verdict, probe};
 

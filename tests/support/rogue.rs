@@ -1,4 +1,5 @@
 //! The rogue plugin of tests/rogue-plugin, built and started.
+#![allow(dead_code, reason = "no test binary needs all of it")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,0 +1,196 @@
+//! Plugins in runs, as a user meets them. The policy is the one that ships: plugins are asked about sane crystals only.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot do its work has failed")]
+
+#[path = "support/rogue.rs"]
+mod rogue;
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use rogue::library;
+use serde_json::Value;
+use support::{accepted, assert_refused, temper};
+
+/// A config with an objective and more tables.
+fn config(objective: &str, tables: &str) -> String {
+    format!(
+        "objective = \"{objective}\"\n[policy]\nmodel = \"models/crystalformer-small\"\n[run]\ndir = \"run\"\nsteps = 2\nseed = 7\nthreads = 1\n\
+         checkpoint_every = 1\nmax_failed = 1.0\n[sampling]\nbatch = 8\nspacegroups = [225]\n\
+         elements = {{ exclude = [\"radioactive\"] }}\n{tables}\n"
+    )
+}
+
+/// A folder with such a config.
+fn prepared(objective: &str, tables: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("run.toml"), config(objective, tables)).unwrap();
+    folder
+}
+
+/// `[rewards.NAME.plugin]` of the rogue.
+fn rogue(name: &str, rest: &str) -> String {
+    format!("[rewards.{name}.plugin]\nlibrary = \"{}\"\non_failure = {{ value = 0.0 }}\n{rest}\n", library().display())
+}
+
+/// The samples of a step that are crystals.
+fn crystals(folder: &Path, step: usize) -> Vec<Value> {
+    let text = fs::read_to_string(folder.join(format!("run/samples/step-{step}.jsonl"))).unwrap();
+    let rows = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    rows.filter(|row| row.get("species").is_some()).collect()
+}
+
+fn metrics(folder: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(folder.join("run/metrics.jsonl")).unwrap();
+    let line = |line: &str| {
+        let mut value: Value = serde_json::from_str(line).unwrap();
+        value.as_object_mut().unwrap().remove("time");
+        value
+    };
+    text.lines().map(line).collect()
+}
+
+/// In workers, in this process, from several workers: always the number of atoms.
+#[test]
+fn a_plugin_gives_its_values_to_a_run() {
+    let terms = [
+        rogue("x", ""),
+        rogue("here", "isolation = \"none\""),
+        rogue("three", "workers = 3\nmemory = \"4 GiB\""),
+        rogue("sane", "role = \"filter\"\nbound = 1"),
+    ];
+    let folder = prepared("-x - here + three", &terms.join(""));
+    accepted(folder.path(), &["finetune", "run.toml", "-q"]);
+    let crystals = crystals(folder.path(), 1);
+    let mut valued = 0;
+    for row in crystals {
+        let Some(x) = row["x"].as_f64() else { continue };
+        assert_eq!(x, row["species"].as_array().unwrap().len() as f64);
+        assert!(row["here"] == row["x"] && row["three"] == row["x"]);
+        assert_eq!(row["objective"].as_f64(), Some(-x));
+        valued += 1;
+    }
+    assert!(valued > 0);
+}
+
+#[test]
+fn a_run_with_a_plugin_is_resumed_to_the_same_numbers() {
+    let whole = prepared("-x", &rogue("x", ""));
+    accepted(whole.path(), &["finetune", "run.toml", "-q", "--set", "run.steps=4"]);
+    let parts = prepared("-x", &rogue("x", ""));
+    accepted(parts.path(), &["finetune", "run.toml", "-q"]);
+    accepted(parts.path(), &["finetune", "run.toml", "-q", "--resume", "--set", "run.steps=4"]);
+    let (whole, parts) = (metrics(whole.path()), metrics(parts.path()));
+    assert_eq!(whole.len(), 4);
+    assert_eq!(whole, parts);
+}
+
+#[test]
+fn another_library_in_its_place_is_noticed() {
+    let folder = prepared("-x", "[rewards.x.plugin]\nlibrary = \"own.so\"\non_failure = { value = 0.0 }\n");
+    let own = folder.path().join("own.so");
+    fs::copy(library(), &own).unwrap();
+    accepted(folder.path(), &["finetune", "run.toml", "-q"]);
+    let mut bytes = fs::read(&own).unwrap();
+    // Behind the end of what the system loads.
+    bytes.extend(b"changed");
+    fs::remove_file(&own).unwrap();
+    fs::write(&own, bytes).unwrap();
+    let resumed = temper(folder.path(), &["finetune", "run.toml", "-q", "--resume", "--set", "run.steps=4"]);
+    let said = String::from_utf8(resumed.stderr).unwrap();
+    assert_eq!(resumed.status.code(), Some(2), "{said}");
+    assert!(said.contains("rewards.x.plugin.library"), "{said}");
+}
+
+/// Neither good nor bad: the rows leave the batch, and none has failed.
+#[test]
+fn crystals_of_which_a_plugin_has_nothing_to_say_leave_the_batch() {
+    let folder = prepared("x", &rogue("x", "config = { how = \"abstains\" }"));
+    let run = temper(folder.path(), &["finetune", "run.toml", "-q"]);
+    let said = String::from_utf8(run.stderr).unwrap();
+    assert_eq!(run.status.code(), Some(3), "{said}");
+    assert!(said.starts_with("error: step 1: "), "{said}");
+
+    let folder = prepared("density", &(rogue("x", "config = { how = \"abstains\" }") + DENSITY));
+    accepted(folder.path(), &["finetune", "run.toml", "-q"]);
+    let x = &metrics(folder.path())[0]["terms"]["x"];
+    assert!(x["abstained"].as_u64().unwrap() > 0 && x["values"] == 0, "{x}");
+}
+
+const DENSITY: &str = "[rewards.density.builtin]\nterm = \"density\"\non_failure = { value = 30.0 }\n";
+
+#[test]
+fn a_plugin_that_always_fails_ends_the_run_with_its_reason() {
+    for (how, kind) in [("panic", "plugin failed"), ("segfault", "plugin died"), ("nan", "not finite")] {
+        let folder = prepared("x", &rogue("x", &format!("config = {{ how = \"{how}\" }}")));
+        let run = temper(folder.path(), &["finetune", "run.toml", "-q", "--set", "run.max_failed=0.01"]);
+        let said = String::from_utf8(run.stderr).unwrap();
+        assert_eq!(run.status.code(), Some(3), "{said}");
+        assert!(said.contains("more than max_failed = 0.01 allows") && said.contains(kind), "{said}");
+    }
+}
+
+#[test]
+fn one_that_dies_costs_its_rows_and_not_the_run() {
+    let folder = prepared("density", &(rogue("x", "config = { how = \"abort\" }") + DENSITY));
+    accepted(folder.path(), &["finetune", "run.toml", "-q"]);
+    let lines = metrics(folder.path());
+    assert_eq!(lines.len(), 2);
+    assert!(
+        lines.iter().all(|line| line["terms"]["x"]["failures"]["plugin died"].as_u64().unwrap() > 0),
+        "{lines:?}"
+    );
+    let reasons: Vec<String> =
+        crystals(folder.path(), 1).iter().filter_map(|r| Some(r["x"]["failed"].as_str()?.into())).collect();
+    assert!(reasons.iter().any(|reason| reason.contains("signal 6 (abort)")), "{reasons:?}");
+}
+
+/// The carried plugin and the built-in term are one rule.
+#[test]
+fn a_carried_plugin_needs_no_library() {
+    for isolation in ["", "isolation = \"process\"\n"] {
+        let tables = format!(
+            "[rewards.n.plugin]\nlibrary = \"charge-neutrality\"\non_failure = {{ value = -1.0 }}\n{isolation}\
+             [rewards.b.builtin]\nterm = \"charge_neutral\"\non_failure = {{ value = -1.0 }}\n"
+        );
+        let folder = prepared("n + b", &tables);
+        accepted(folder.path(), &["finetune", "run.toml", "-q"]);
+        let crystals = crystals(folder.path(), 1);
+        let both = crystals.iter().filter(|row| row["n"].is_number());
+        assert!(both.clone().count() > 0);
+        both.for_each(|row| assert_eq!(row["n"], row["b"], "{row}"));
+    }
+}
+
+#[test]
+fn mistakes_are_told_before_the_run() {
+    let library = library().display().to_string();
+    let cases = [
+        (
+            "library = \"no-such-plugin\"",
+            "there is no plugin \"no-such-plugin\"; there is charge-neutrality, mp2020-correction",
+        ),
+        ("library = \"./no.so\"", "no such file or folder: ./no.so"),
+        ("library = \"mp2020-correction\"", "mp2020-correction offers hull-correction/1, and no reward/1"),
+        (&format!("library = \"{library}\"\nconfig = {{ who = 1 }}"), "unknown field `who`, expected `how`"),
+        (&format!("library = \"{library}\"\npotential = \"x.onnx\""), "no such file or folder: x.onnx"),
+        (&format!("library = \"{library}\"\ndeadline = \"soon\""), "\"soon\" is no length of time"),
+    ];
+    for (table, expected) in cases {
+        let folder = prepared("x", &format!("[rewards.x.plugin]\n{table}\n"));
+        let run = temper(folder.path(), &["finetune", "run.toml", "-q"]);
+        let said = String::from_utf8(run.stderr).unwrap();
+        assert_eq!(run.status.code(), Some(2), "{said}");
+        assert!(said.contains(expected) && said.lines().count() <= 5, "{said}");
+        assert!(!folder.path().join("run").exists());
+    }
+    let folder = prepared("x", "[rewards.x.process]\ncommand = [\"no-such-program\", \"reward.py\"]\n");
+    assert_refused(
+        folder.path(),
+        &["finetune", "run.toml", "-q"],
+        2,
+        "error: run.toml:15:12: `rewards.x.process`: no-such-program: no-such-program: No such file or directory (os error 2)\n  \
+         15 | [rewards.x.process]\n     |            ^",
+    );
+}
