@@ -21,7 +21,8 @@ impl TextbookCrystal {
     /// The crystal with these elements in the place of its own; `None` if they are too few.
     pub fn structure(&self, elements: &[Element]) -> Option<Structure> {
         let lattice = Lattice::from_parameters(self.lengths, self.angles).ok()?;
-        let species: Option<Vec<Element>> = self.atoms.iter().map(|(element, _)| elements.get(*element).copied()).collect();
+        let species: Option<Vec<Element>> =
+            self.atoms.iter().map(|(element, _)| elements.get(*element).copied()).collect();
         Structure::new(lattice, species?, self.atoms.iter().map(|(_, r)| *r).collect()).ok()
     }
 
@@ -41,11 +42,40 @@ impl TextbookCrystal {
 /// Lattice constants from C. Kittel, Introduction to Solid State Physics, 8th edition, chapter 1, and R. W. G. Wyckoff,
 /// Crystal Structures, volumes 1 and 2, rounded. One-atom cells are given as primitive cells.
 pub const TEXTBOOK: [TextbookCrystal; 10] = [
-    TextbookCrystal { name: "fcc Al, one atom", lengths: [2.864; 3], angles: [60.0; 3], symbols: &["Al"], atoms: &[(0, [0.0; 3])] },
-    TextbookCrystal { name: "bcc Fe, one atom", lengths: [2.485; 3], angles: [109.4712; 3], symbols: &["Fe"], atoms: &[(0, [0.0; 3])] },
-    TextbookCrystal { name: "hcp Mg", lengths: [3.21, 3.21, 5.21], angles: [90.0, 90.0, 120.0], symbols: &["Mg"], atoms: &[(0, [1.0 / 3.0, 2.0 / 3.0, 0.25]), (0, [2.0 / 3.0, 1.0 / 3.0, 0.75])] },
-    TextbookCrystal { name: "diamond Si", lengths: [3.84; 3], angles: [60.0; 3], symbols: &["Si"], atoms: &[(0, [0.0; 3]), (0, [0.25; 3])] },
-    TextbookCrystal { name: "rock salt NaCl", lengths: [5.64; 3], angles: [90.0; 3], symbols: &["Na", "Cl"], atoms: &[
+    TextbookCrystal {
+        name: "fcc Al, one atom",
+        lengths: [2.864; 3],
+        angles: [60.0; 3],
+        symbols: &["Al"],
+        atoms: &[(0, [0.0; 3])],
+    },
+    TextbookCrystal {
+        name: "bcc Fe, one atom",
+        lengths: [2.485; 3],
+        angles: [109.4712; 3],
+        symbols: &["Fe"],
+        atoms: &[(0, [0.0; 3])],
+    },
+    TextbookCrystal {
+        name: "hcp Mg",
+        lengths: [3.21, 3.21, 5.21],
+        angles: [90.0, 90.0, 120.0],
+        symbols: &["Mg"],
+        atoms: &[(0, [1.0 / 3.0, 2.0 / 3.0, 0.25]), (0, [2.0 / 3.0, 1.0 / 3.0, 0.75])],
+    },
+    TextbookCrystal {
+        name: "diamond Si",
+        lengths: [3.84; 3],
+        angles: [60.0; 3],
+        symbols: &["Si"],
+        atoms: &[(0, [0.0; 3]), (0, [0.25; 3])],
+    },
+    TextbookCrystal {
+        name: "rock salt NaCl",
+        lengths: [5.64; 3],
+        angles: [90.0; 3],
+        symbols: &["Na", "Cl"],
+        atoms: &[
             (0, [0.0, 0.0, 0.0]),
             (0, [0.0, 0.5, 0.5]),
             (0, [0.5, 0.0, 0.5]),
@@ -54,24 +84,55 @@ pub const TEXTBOOK: [TextbookCrystal; 10] = [
             (1, [0.5, 0.5, 0.5]),
             (1, [0.0, 0.0, 0.5]),
             (1, [0.0, 0.5, 0.0]),
-        ] },
-    TextbookCrystal { name: "caesium chloride", lengths: [4.12; 3], angles: [90.0; 3], symbols: &["Cs", "Cl"], atoms: &[(0, [0.0; 3]), (1, [0.5; 3])] },
-    TextbookCrystal { name: "perovskite SrTiO3", lengths: [3.905; 3], angles: [90.0; 3], symbols: &["Sr", "Ti", "O"], atoms: &[(0, [0.0; 3]), (1, [0.5; 3]), (2, [0.5, 0.5, 0.0]), (2, [0.5, 0.0, 0.5]), (2, [0.0, 0.5, 0.5])] },
-    TextbookCrystal { name: "rutile TiO2", lengths: [4.594, 4.594, 2.959], angles: [90.0; 3], symbols: &["Ti", "O"], atoms: &[
+        ],
+    },
+    TextbookCrystal {
+        name: "caesium chloride",
+        lengths: [4.12; 3],
+        angles: [90.0; 3],
+        symbols: &["Cs", "Cl"],
+        atoms: &[(0, [0.0; 3]), (1, [0.5; 3])],
+    },
+    TextbookCrystal {
+        name: "perovskite SrTiO3",
+        lengths: [3.905; 3],
+        angles: [90.0; 3],
+        symbols: &["Sr", "Ti", "O"],
+        atoms: &[(0, [0.0; 3]), (1, [0.5; 3]), (2, [0.5, 0.5, 0.0]), (2, [0.5, 0.0, 0.5]), (2, [0.0, 0.5, 0.5])],
+    },
+    TextbookCrystal {
+        name: "rutile TiO2",
+        lengths: [4.594, 4.594, 2.959],
+        angles: [90.0; 3],
+        symbols: &["Ti", "O"],
+        atoms: &[
             (0, [0.0; 3]),
             (0, [0.5; 3]),
             (1, [0.305, 0.305, 0.0]),
             (1, [0.695, 0.695, 0.0]),
             (1, [0.195, 0.805, 0.5]),
             (1, [0.805, 0.195, 0.5]),
-        ] },
-    TextbookCrystal { name: "graphite C", lengths: [2.461, 2.461, 6.708], angles: [90.0, 90.0, 120.0], symbols: &["C"], atoms: &[
+        ],
+    },
+    TextbookCrystal {
+        name: "graphite C",
+        lengths: [2.461, 2.461, 6.708],
+        angles: [90.0, 90.0, 120.0],
+        symbols: &["C"],
+        atoms: &[
             (0, [0.0, 0.0, 0.25]),
             (0, [0.0, 0.0, 0.75]),
             (0, [1.0 / 3.0, 2.0 / 3.0, 0.25]),
             (0, [2.0 / 3.0, 1.0 / 3.0, 0.75]),
-        ] },
-    TextbookCrystal { name: "triclinic Li2SiO, made up", lengths: [4.1, 5.3, 6.2], angles: [62.0, 83.0, 71.0], symbols: &["Li", "Si", "O"], atoms: &[(0, [0.03, 0.11, 0.07]), (0, [0.47, 0.62, 0.13]), (1, [0.21, 0.33, 0.52]), (2, [0.71, 0.09, 0.44])] },
+        ],
+    },
+    TextbookCrystal {
+        name: "triclinic Li2SiO, made up",
+        lengths: [4.1, 5.3, 6.2],
+        angles: [62.0, 83.0, 71.0],
+        symbols: &["Li", "Si", "O"],
+        atoms: &[(0, [0.03, 0.11, 0.07]), (0, [0.47, 0.62, 0.13]), (1, [0.21, 0.33, 0.52]), (2, [0.71, 0.09, 0.44])],
+    },
 ];
 
 #[cfg(test)]
@@ -96,7 +157,8 @@ mod tests {
     #[test]
     fn elements_that_are_not_known_are_exchanged() {
         let known = [8, 22, 38].map(|z| Element::from_number(z).unwrap());
-        let of = |name: &str| TEXTBOOK.iter().find(|entry| entry.name.contains(name)).unwrap().elements_of(&known).unwrap();
+        let of =
+            |name: &str| TEXTBOOK.iter().find(|entry| entry.name.contains(name)).unwrap().elements_of(&known).unwrap();
         let symbols = |elements: Vec<Element>| elements.iter().map(|e| e.symbol()).collect::<Vec<_>>();
         assert_eq!(symbols(of("SrTiO3")), ["Sr", "Ti", "O"]);
         assert_eq!(symbols(of("NaCl")), ["O", "Ti"]);
