@@ -162,5 +162,7 @@ fn what_crosses_is_what_was_released() {
         lines.collect::<Vec<_>>()
     };
     let today = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugin-api");
-    assert_eq!(code(today), code(&format!("{FIRST}/plugin-api")));
+    let (today, then) = (code(today), code(&format!("{FIRST}/plugin-api")));
+    assert_eq!(today.iter().zip(&then).find(|(now, then)| now != then), None, "the first line that differs");
+    assert_eq!(today.len(), then.len());
 }
