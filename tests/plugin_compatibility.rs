@@ -18,7 +18,11 @@ const FIRST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/compat/v1");
 /// Builds the first release with its plugin, with the versions of then.
 fn library() -> PathBuf {
     nested_cargo(Path::new(FIRST), &["build", "--locked", "--package", "temper-compat-v1"]);
-    let name = format!("{}temper_compat_v1{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    library_file("temper_compat_v1")
+}
+
+fn library_file(name: &str) -> PathBuf {
+    let name = format!("{}{name}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
     cargo_target().join("debug").join(name)
 }
 
@@ -120,6 +124,32 @@ fn the_first_release_says_what_it_is_and_what_is_wrong() {
     assert_eq!(refusal(json!({})), "compat-v1: missing field `column`");
 }
 
+/// The same source as a minor version that is not there yet.
+#[test]
+fn a_later_release_is_accepted() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compat-later");
+    let files = ["Cargo.toml", "Cargo.lock", "plugin/Cargo.toml", "plugin/src/lib.rs", "plugin-api/Cargo.toml"];
+    let texts = files.iter().map(|file| (PathBuf::from(file), Path::new(FIRST).join(file)));
+    let sources = std::fs::read_dir(Path::new(FIRST).join("plugin-api/src")).unwrap().map(|entry| {
+        let path = entry.unwrap().path();
+        (Path::new("plugin-api/src").join(path.file_name().unwrap()), path)
+    });
+    let readme = (PathBuf::from("plugin-api/README.md"), Path::new(FIRST).join("plugin-api/README.md"));
+    for (place, source) in texts.chain(sources).chain([readme]) {
+        let text = std::fs::read_to_string(source).unwrap();
+        let text = text.replace("temper-compat-v1", "temper-compat-later").replace("\"1.0.0\"", "\"1.99.0\"");
+        let place = folder.join(place);
+        std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+        std::fs::write(place, text).unwrap();
+    }
+    nested_cargo(&folder, &["build", "--locked", "--package", "temper-compat-later"]);
+    let library = library_file("temper_compat_later");
+    assert_eq!(PluginLibrary::open(&library).unwrap().descriptor().api, "1.99.0");
+    for evaluator in evaluators(&library, REWARD, &json!({"column": "atomic-numbers"})) {
+        assert_eq!(evaluator.evaluate_batch(crystals()).unwrap()[0], Outcome::Value(20.0));
+    }
+}
+
 /// What crosses the boundary, without what is said about it, is that of the first release until a version adds to it.
 #[test]
 fn what_crosses_is_what_was_released() {
@@ -132,5 +162,7 @@ fn what_crosses_is_what_was_released() {
         lines.collect::<Vec<_>>()
     };
     let today = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugin-api");
-    assert_eq!(code(today), code(&format!("{FIRST}/plugin-api")));
+    let (today, then) = (code(today), code(&format!("{FIRST}/plugin-api")));
+    assert_eq!(today.iter().zip(&then).find(|(now, then)| now != then), None, "the first line that differs");
+    assert_eq!(today.len(), then.len());
 }

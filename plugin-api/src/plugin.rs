@@ -114,6 +114,9 @@ impl Plugin {
     }
 
     /// Offers a reward.
+    ///
+    /// # Panics
+    /// If it offers one already; another reward is another plugin.
     #[must_use]
     pub fn reward<T: Reward>(self) -> Self {
         let schema = schema_for!(T::Config).to_value();
@@ -121,6 +124,9 @@ impl Plugin {
     }
 
     /// Offers a hull correction.
+    ///
+    /// # Panics
+    /// If it offers one already.
     #[must_use]
     pub fn hull_correction<T: HullCorrection>(self) -> Self {
         let schema = schema_for!(T::Config).to_value();
@@ -129,6 +135,8 @@ impl Plugin {
     }
 
     fn offer(mut self, id: &'static str, properties: Properties, schema: Value, table: &'static Evaluating) -> Self {
+        // At load this becomes a refusal with this text; to keep the first one silently would be worse.
+        assert!(self.descriptor.interface(id).is_none(), "a plugin offers one {id}, and this is its second");
         let interface = InterfaceDescriptor { id: id.to_owned(), properties, config_schema: schema };
         self.descriptor.interfaces.push(interface);
         let table = std::ptr::from_ref(table).cast();
@@ -149,5 +157,36 @@ impl Plugin {
     pub fn into_raw(self) -> Result<RawPlugin> {
         let descriptor = serde_json::to_string(&self.descriptor)?.into();
         Ok(RawPlugin { descriptor, interfaces: self.interfaces.into() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guard::describe;
+
+    struct Nothing;
+
+    impl Reward for Nothing {
+        type Config = ();
+
+        fn properties() -> Properties {
+            Properties::new("1")
+        }
+
+        fn new((): ()) -> Result<Self> {
+            Ok(Self)
+        }
+
+        fn score(&self, batch: &Batch<'_>) -> Result<Vec<Outcome>> {
+            Ok(vec![Outcome::Abstain; batch.len()])
+        }
+    }
+
+    #[test]
+    fn a_second_reward_is_refused_and_not_hidden() {
+        let refusal = describe(|| Plugin::new("x", "1").reward::<Nothing>().reward::<Nothing>());
+        let refusal = refusal.into_result().err().map(String::from);
+        assert_eq!(refusal.as_deref(), Some("it panicked: a plugin offers one reward/1, and this is its second"));
     }
 }

@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde_json::Value;
-use temper_mp2020_correction::{Adjustment, Composition, Entry, Incompatible, Known, Run, Structure, adjustments};
+use temper_mp2020_correction::{
+    Adjustment, Composition, Config, Entry, Incompatible, Known, Mp2020, Run, Structure, adjustments,
+};
+use temper_plugin_api::{Crystals, HullCorrection, Outcome};
 
 /// Rows of a file of the folder `shared` beside the repository, or where `TEMPER_SHARED` says; a line and nothing without it.
 fn rows(file: &str) -> Vec<Value> {
@@ -121,6 +124,24 @@ fn corrections_are_pymatgens() {
         }
     }
     println!("{incompatible} rows are incompatible");
+}
+
+#[test]
+fn the_plugin_corrects_structures_as_pymatgen_and_as_crystalformer() {
+    for (as_crystalformer, key) in [(false, "total_correction"), (true, "crystalformer_generate_CSE_correction")] {
+        let (mut crystals, mut expected) = (Crystals::default(), Vec::new());
+        for golden in rows("golden/mp2020_corrections.dev.jsonl") {
+            let row = Row::new(&golden);
+            let Some(structure) = row.structure().filter(|_| golden["status"] == "ok") else { continue };
+            crystals.push(&structure.lattice, structure.atomic_numbers, structure.frac_coords);
+            expected.push(golden[key].as_f64().unwrap());
+        }
+        let found = Mp2020::new(Config { as_crystalformer }).unwrap().correct(&crystals.batch()).unwrap();
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.into_iter().zip(expected) {
+            assert!(matches!(found, Outcome::Value(v) if (v - expected).abs() < 1e-9), "{found:?}, {expected}");
+        }
+    }
 }
 
 /// What the Materials Project itself published, with its own oxide types and oxidation states.
