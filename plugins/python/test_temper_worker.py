@@ -612,7 +612,7 @@ class Alone(unittest.TestCase):
         # 4 * 63.546 and 4 * (22.990 + 35.45) g/mol in 3.615 A and 5.64 A cubed
         expected = ["copper     4 atoms   8.93454", "rock salt  8 atoms   2.16362"]
         self.assertEqual(lines[:3], ["Density 1.0: reward/1, unit g/cm^3"] + ["  " + line for line in expected])
-        code, lines, _ = self.tried(density.replace("range(1, len(WEIGHTS) + 1)", "[29]"))
+        code, lines, _ = self.tried(density.replace("if weight]", "if number == 29]"))
         self.assertEqual(
             lines[2],
             "  rock salt  8 atoms   2.16362   (Temper fails it by itself: not all of its elements are declared)",

@@ -1,0 +1,132 @@
+//! Rewards written in Python, through the program: `plugins/python` as a user has it, in a fine-tuning run.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot do its work has failed")]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+use support::{accepted, assert_refused};
+use temper::crystal::Element;
+
+const POLICY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/crystalformer-small");
+const DENSITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugins/python/examples/density.py");
+const MODULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugins/python/temper_worker.py");
+
+/// What it says of a crystal depends on its place in the batch; it also prints.
+const MOODY: &str = r#"
+import os
+from temper_worker import Failed, Reward, serve
+
+
+class Moody(Reward):
+    def score_one(self, crystal):
+        print("on its way")
+        os.write(1, b"and without Python")
+        if crystal.index % 4 == 0:
+            return len(crystal)
+        if crystal.index % 4 == 1:
+            return None
+        if crystal.index % 4 == 2:
+            raise Failed("not today, %s" % "\u00e5ngstr\u00f6m")
+        return [][0]
+
+
+serve(Moody)
+"#;
+
+/// A folder with a config of these terms, for the policy that ships: it draws crystals that pass for some.
+fn prepared(objective: &str, terms: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let config = format!(
+        r#"objective = "{objective}"
+[policy]
+model = "{POLICY}"
+[run]
+dir = "run"
+steps = 2
+seed = 7
+threads = 1
+max_failed = 1.0
+[sampling]
+batch = 40
+{terms}"#
+    );
+    fs::write(folder.path().join("run.toml"), config).unwrap();
+    folder
+}
+
+/// The rows of each step whose crystals were fit to be shown to a term.
+fn rows(folder: &Path, term: &str) -> Vec<Vec<Value>> {
+    let fit = |row: &Value| {
+        let reason = row[term]["failed"].as_str().unwrap_or("");
+        row.get("refused").is_none() && !reason.starts_with("two atoms are") && !reason.starts_with("density")
+    };
+    let step = |step: usize| {
+        let text = fs::read_to_string(folder.join(format!("run/samples/step-{step}.jsonl"))).unwrap();
+        let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).filter(fit).collect();
+        assert!(rows.len() > 20, "only {} rows are fit", rows.len());
+        rows
+    };
+    vec![step(1), step(2)]
+}
+
+#[test]
+fn the_density_of_the_example_is_the_built_in_one() {
+    let terms = "[rewards.density.builtin]\nterm = \"density\"\n\
+                 [rewards.python.process]\ncommand = [\"python3\", \"density.py\"]\nworkers = 2\n";
+    let folder = prepared("-density - python", terms);
+    // Oxygen is in many crystals: what holds for those without a weight can be seen.
+    let program = fs::read_to_string(DENSITY).unwrap().replace("if weight]", "if weight and number != 8]");
+    fs::write(folder.path().join("density.py"), program).unwrap();
+    fs::copy(MODULE, folder.path().join("temper_worker.py")).unwrap();
+    accepted(folder.path(), &["finetune", "run.toml", "--quiet"]);
+    let (mut compared, mut unknown) = (0, 0);
+    for row in rows(folder.path(), "python").concat() {
+        let known = row["species"].as_array().unwrap().iter().all(|symbol| {
+            let number = Element::from_symbol(symbol.as_str().unwrap()).unwrap().number();
+            number <= 83 && ![8, 43, 61].contains(&number)
+        });
+        if let Some(value) = row["python"].as_f64() {
+            // Two tables of standard atomic weights, both rounded.
+            let expected = row["density"].as_f64().unwrap();
+            assert!((value / expected - 1.0).abs() < 1e-4 && known, "{row}");
+            compared += 1;
+        } else {
+            let reason = row["python"]["failed"].as_str().unwrap();
+            assert!(!known && reason.starts_with("the plugin does not know the element"), "{row}");
+            unknown += 1;
+        }
+    }
+    assert!(compared > 10 && unknown > 0, "{compared} compared, {unknown} with unknown elements");
+}
+
+#[test]
+fn outcomes_arrive_at_their_rows_with_their_reasons() {
+    let folder = prepared("-moody", "[rewards.moody.process]\ncommand = [\"python3\", \"moody.py\"]\n");
+    fs::write(folder.path().join("moody.py"), MOODY).unwrap();
+    fs::copy(MODULE, folder.path().join("temper_worker.py")).unwrap();
+    accepted(folder.path(), &["finetune", "run.toml", "--quiet"]);
+    for step in rows(folder.path(), "moody") {
+        for (index, row) in step.iter().enumerate() {
+            let atoms = row["species"].as_array().unwrap().len();
+            match index % 4 {
+                0 => assert_eq!(row["moody"].as_f64(), Some(atoms as f64), "{row}"),
+                1 => assert_eq!(row["moody"], "abstained"),
+                2 => assert_eq!(row["moody"]["failed"], "not today, ångström"),
+                _ => assert_eq!(row["moody"]["failed"], "IndexError: list index out of range (moody.py:16)"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_config_that_the_program_refuses_is_the_users_mistake() {
+    let term = format!("[rewards.python.process]\ncommand = [\"python3\", \"{DENSITY}\"]\nconfig = {{ unit = 1 }}\n");
+    let folder = prepared("-python", &term);
+    let expected = "error: run.toml:12:17: `rewards.python.process`: python3: config: unknown key `unit`\n  \
+                    12 | [rewards.python.process]\n     |                 ^\nhint: keys of `config`: none";
+    assert_refused(folder.path(), &["finetune", "run.toml"], 2, expected);
+}
