@@ -236,16 +236,21 @@ mod orphans {
         let mut run = Command::new(program());
         run.args(["finetune", "run.toml"]).current_dir(folder).stdout(Stdio::null()).stderr(Stdio::null());
         let host = run.spawn().unwrap();
+        let worker = worker_at_work(host.id());
+        (host, worker)
+    }
+
+    /// The worker of a process, once it stays: that of a first load goes at once.
+    fn worker_at_work(host: u32) -> u32 {
         let began = Instant::now();
         loop {
             assert!(began.elapsed() < Duration::from_secs(120), "no worker was started");
-            let worker = worker_of(host.id());
+            let worker = worker_of(host);
             std::thread::sleep(Duration::from_millis(500));
-            // That of a first load is gone by now.
-            if let (Some(worker), Some(later)) = (worker, worker_of(host.id()))
+            if let (Some(worker), Some(later)) = (worker, worker_of(host))
                 && worker == later
             {
-                return (host, worker);
+                return worker;
             }
         }
     }

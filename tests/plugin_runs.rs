@@ -137,10 +137,7 @@ fn one_that_dies_costs_its_rows_and_not_the_run() {
     accepted(folder.path(), &["finetune", "run.toml", "-q"]);
     let lines = metrics(folder.path());
     assert_eq!(lines.len(), 2);
-    assert!(
-        lines.iter().all(|line| line["terms"]["x"]["failures"]["plugin died"].as_u64().unwrap() > 0),
-        "{lines:?}"
-    );
+    assert!(lines.iter().all(|line| line["terms"]["x"]["failures"]["plugin died"].as_u64().unwrap() > 0), "{lines:?}");
     let reasons: Vec<String> =
         crystals(folder.path(), 1).iter().filter_map(|r| Some(r["x"]["failed"].as_str()?.into())).collect();
     assert!(reasons.iter().any(|reason| reason.contains("signal 6 (abort)")), "{reasons:?}");

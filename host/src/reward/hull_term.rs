@@ -80,7 +80,7 @@ pub enum HullTermError {
         /// The model's file.
         model: String,
         /// The correction.
-        correction: Correction,
+        correction: Box<Correction>,
         /// The potential's energy reference.
         potential: String,
         /// The hull's energy reference, or that it states none.
@@ -234,7 +234,9 @@ fn check_scales(model: &OnnxModel, hull: &Hull, correction: &Correction) -> Resu
     let hull = reference.cloned().unwrap_or_else(|| "no stated scale".to_owned());
     Err(match correction {
         Correction::None => HullTermError::Reference { model: path(), potential, hull, source_text },
-        correction => HullTermError::Correction { model: path(), correction: correction.clone(), potential, hull },
+        correction => {
+            HullTermError::Correction { model: path(), correction: Box::new(correction.clone()), potential, hull }
+        }
     })
 }
 
