@@ -11,6 +11,8 @@ mod crystals;
 mod machine;
 #[path = "speed/measure.rs"]
 mod measure;
+#[path = "speed/plugins.rs"]
+mod plugins;
 #[path = "speed/policy.rs"]
 mod policy;
 #[path = "speed/rewards.rs"]
@@ -47,7 +49,7 @@ const fn peer(what: &'static str, rate: f64, cpu_ms: f64, target: f64) -> Option
     Some(Peer { what, rate, cpu_ms, target })
 }
 
-const STAGES: [Stage; 14] = [
+const STAGES: [Stage; 16] = [
     Stage { name: "sample", what: "crystals sampled", measure: policy::sample, peer: peer("JAX", 0.30, 5100.0, 500.0) },
     Stage { name: "logp", what: "log-probabilities", measure: policy::logp, peer: peer("JAX", 21.9, 73.8, 14.0) },
     Stage { name: "gradient", what: "PPO gradients", measure: policy::gradient, peer: peer("JAX", 4.1, 400.0, 18.0) },
@@ -73,6 +75,8 @@ const STAGES: [Stage; 14] = [
         measure: rewards::hull,
         peer: peer("pymatgen by system", 476.0, 2.1, 10.5),
     },
+    Stage { name: "plugin", what: "asked of a plugin, in-process", measure: plugins::here, peer: None },
+    Stage { name: "worker", what: "asked of a plugin in a worker", measure: plugins::in_a_worker, peer: None },
     Stage { name: "square", what: "GFLOP of square products", measure: machine::square, peer: None },
     Stage { name: "shape", what: "GFLOP of the policy's products", measure: machine::policy_shape, peer: None },
     Stage { name: "copy", what: "GB copied", measure: machine::copy, peer: None },
@@ -83,6 +87,9 @@ const STAGES: [Stage; 14] = [
 const STAGE: &str = "TEMPER_BENCH_STAGE";
 
 fn main() {
+    if std::env::var_os(plugins::WORKER).is_some() {
+        return plugins::work();
+    }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let effort = if arguments.iter().any(|a| a == "--test") { Effort::Once } else { Effort::Full };
     if let Ok(name) = std::env::var(STAGE) {

@@ -9,7 +9,7 @@ const CARRIED: [fn() -> Plugin; 2] = [temper_charge_neutrality::plugin, temper_m
 /// The plugins that the binary carries.
 pub fn builtin_plugins() -> Vec<PluginLibrary> {
     // Their descriptors are ours; a test holds that they can be written.
-    CARRIED.iter().filter_map(|plugin| PluginLibrary::carried(*plugin).ok()).collect()
+    CARRIED.iter().filter_map(|plugin| PluginLibrary::of(*plugin).ok()).collect()
 }
 
 /// The plugin of a name that the binary carries.

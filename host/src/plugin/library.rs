@@ -114,8 +114,11 @@ impl PluginLibrary {
         }
     }
 
-    /// A plugin that the binary carries.
-    pub(super) fn carried(plugin: fn() -> Plugin) -> Result<Self, LoadError> {
+    /// A plugin that this program was linked with.
+    ///
+    /// # Errors
+    /// [`LoadError::Descriptor`].
+    pub fn of(plugin: fn() -> Plugin) -> Result<Self, LoadError> {
         let path = Path::new("(carried by the program)");
         let raw = plugin().into_raw();
         Self::from_raw(path, raw.map_err(|e| LoadError::Descriptor { path: path.to_owned(), reason: e.to_string() })?)
