@@ -9,7 +9,7 @@ mod support;
 use std::fs;
 use std::path::Path;
 
-use rogue::library;
+use rogue::{built, library};
 use serde_json::Value;
 use support::{accepted, assert_refused, temper};
 
@@ -190,4 +190,28 @@ fn mistakes_are_told_before_the_run() {
         "error: run.toml:15:12: `rewards.x.process`: no-such-program: no-such-program: No such file or directory (os error 2)\n  \
          15 | [rewards.x.process]\n     |            ^",
     );
+}
+
+/// In this process and from a library in a worker, the same as under its own name.
+#[test]
+fn corrections_come_from_plugins_as_well() {
+    let built = built("temper-mp2020-correction").join("examples/libmp2020_correction.so");
+    let folder = tempfile::tempdir().unwrap();
+    let oxide = r#"{"id":"FeO","lattice":[[0,2.15,2.15],[2.15,0,2.15],[2.15,2.15,0]],"species":["Fe","O"],"frac_coords":[[0,0,0],[0.5,0.5,0.5]],"energy":-12.5}"#;
+    fs::write(folder.path().join("s.jsonl"), format!("{oxide}\n{}\n", oxide.replace("FeO", "again"))).unwrap();
+    fs::write(folder.path().join("e.csv"), "formula,energy_per_atom\nFe,-8.0\nO,-5.0\n").unwrap();
+    let query = ["hull", "query", "--hull", "e.csv", "--structures", "s.jsonl", "-q", "-o"];
+    let table = |correction: &str| {
+        accepted(folder.path(), &[&query[..], &["out.csv", "--correction", correction]].concat());
+        fs::read_to_string(folder.path().join("out.csv")).unwrap()
+    };
+    let expected = table("mp2020");
+    // By hand: oxide -0.687, iron -2.256.
+    assert!(expected.contains(",-2.943,"), "{expected}");
+    assert_eq!(table("mp2020-correction"), expected);
+    assert_eq!(table(&built.display().to_string()), expected);
+    let reward = library().display().to_string();
+    let wrong = temper(folder.path(), &[&query[..], &["out.csv", "--correction", &reward]].concat());
+    let said = String::from_utf8(wrong.stderr).unwrap();
+    assert!(wrong.status.code() == Some(2) && said.contains("offers reward/1, and no hull-correction/1"), "{said}");
 }

@@ -15,28 +15,31 @@ pub fn program() -> PathBuf {
     env!("CARGO_BIN_EXE_temper").into()
 }
 
-/// The folder with the libraries, built once.
-fn built() -> &'static Path {
+/// The folder with the libraries of a package of the workspace.
+pub fn built(package: &str) -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--locked", "-p", package, "--lib", "--examples"]);
+    cargo.args(["--manifest-path", manifest, "--target-dir"]).arg(target);
+    assert!(cargo.status().unwrap().success(), "{package} cannot be built");
+    target.join("debug")
+}
+
+/// The folder with the rogue's libraries, built once.
+fn rogues() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--locked", "-p", "temper-rogue-plugin", "--lib", "--examples"]);
-        cargo.args(["--manifest-path", manifest, "--target-dir"]).arg(target);
-        assert!(cargo.status().unwrap().success(), "the rogue plugin cannot be built");
-        target.join("debug")
-    })
+    BUILT.get_or_init(|| built("temper-rogue-plugin"))
 }
 
 /// The plugin that misbehaves as its config says.
 pub fn library() -> PathBuf {
-    built().join("libtemper_rogue_plugin.so")
+    rogues().join("libtemper_rogue_plugin.so")
 }
 
 /// One of those that misbehave without a config.
 pub fn library_of(example: &str) -> PathBuf {
-    built().join(format!("examples/lib{example}.so"))
+    rogues().join(format!("examples/lib{example}.so"))
 }
 
 pub fn config(how: &str) -> Map<String, Value> {

@@ -20,8 +20,8 @@ pub use finetune::{Direction, Finetune, Judge, JudgeHull, KlGradient, Pareto, Po
 pub use memory::Memory;
 pub use pretrain::{CrystalFormerShape, Data, Pretrain, PretrainPolicy, PretrainRun, Schedule, Train};
 pub use reward::{
-    Bound, BuiltinTerm, Correction, CorrectionPlugin, Ends, ForceTerm, HullTerm, Isolation, OnFailure, OnnxTerm,
-    PluginTerm, ProcessTerm, Reward, Role,
+    Bound, BuiltinTerm, Correction, CorrectionPlugin, CorrectionProcess, Ends, ForceTerm, HullTerm, Isolation,
+    OnFailure, OnnxTerm, PluginTerm, ProcessTerm, Reward, Role,
 };
 pub use sampling::{Elements, Sampling, SpaceGroups};
 

@@ -108,12 +108,14 @@ impl fmt::Display for Bound {
 
 /// What takes energies to the scale of a hull.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "expected the name of a correction, or a table with the key `plugin`")]
+#[serde(untagged, expecting = "expected the name of a correction, or a table with the key `plugin` or `command`")]
 pub enum Correction {
     /// `none`, `mp2020`, `mp2020-as-crystalformer`, or a plugin with its usual config: its name or the path of its library.
     Named(String),
     /// A plugin.
     Plugin(CorrectionPlugin),
+    /// A program that speaks the worker protocol.
+    Process(CorrectionProcess),
 }
 
 impl Default for Correction {
@@ -144,6 +146,29 @@ pub struct CorrectionPlugin {
     #[serde(default = "five")]
     pub max_restarts: u32,
     /// What the plugin calls its config.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub config: Map<String, Value>,
+}
+
+/// A correction of a program, and how it runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CorrectionProcess {
+    /// The program and its arguments. Of those that are relative paths, the ones that exist beside the config are meant.
+    pub command: Vec<String>,
+    /// How long a batch may take.
+    #[serde(default = "half_a_minute")]
+    pub deadline: Deadline,
+    /// Processes that share a batch.
+    #[serde(default = "one_worker")]
+    pub workers: usize,
+    /// Memory that each may take; absent: as much as there is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Memory>,
+    /// Restarts in a row that may be in vain.
+    #[serde(default = "five")]
+    pub max_restarts: u32,
+    /// What the program calls its config.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub config: Map<String, Value>,
 }

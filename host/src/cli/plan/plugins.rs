@@ -31,21 +31,30 @@ impl Planner<'_> {
     /// A reward of a program of the user's.
     pub(super) fn process(&mut self, name: &str, term: &ProcessTerm) -> Result<TermKind, Failure> {
         let key = format!("rewards.{name}.process");
-        let mut words = Vec::new();
-        for (place, word) in term.command.iter().enumerate() {
-            let file = self.search.find("", Path::new(word)).ok().filter(|path| path.is_file());
-            // A bare program is the shell's to find; a folder's name may be anything.
-            let file = file.filter(|_| place > 0 || is_path(word) || word.contains('/'));
-            if let Some(path) = &file {
-                self.lock(&format!("{key}.command {place}"), path)?;
-            }
-            words.push(file.unwrap_or_else(|| PathBuf::from(word)).into_os_string());
-        }
-        let command = WorkerCommand { program: words.remove(0), arguments: words };
+        let command = self.command(&key, &term.command)?;
         let supervision = supervision(term.deadline, term.workers, term.memory, term.max_restarts);
         let evaluator = Evaluator::in_workers(command, REWARD, &term.config, supervision)
             .map_err(|error| self.unusable(&key, error))?;
         self.plugin_term(&key, evaluator, term.potential.as_deref())
+    }
+
+    /// A program with its arguments, those that are files found and locked.
+    fn command(&mut self, key: &str, words: &[String]) -> Result<WorkerCommand, Failure> {
+        let mut found = Vec::new();
+        for (place, word) in words.iter().enumerate() {
+            let file = self.search.find("", Path::new(word)).ok().filter(|path| path.is_file());
+            // A bare program is the system's to find.
+            let file = file.filter(|_| place > 0 || is_path(word));
+            if let Some(path) = &file {
+                self.lock(&format!("{key}.command {place}"), path)?;
+            }
+            found.push(file.unwrap_or_else(|| PathBuf::from(word)).into_os_string());
+        }
+        let mut words = found.into_iter();
+        let key = format!("{key}.command");
+        let program = words.next().filter(|program| !program.is_empty());
+        let program = program.ok_or_else(|| self.mistake(&key, format!("`{key}` must name a program")))?;
+        Ok(WorkerCommand { program, arguments: words.collect() })
     }
 
     fn plugin_term(&mut self, key: &str, evaluator: Evaluator, potential: Option<&Path>) -> Result<TermKind, Failure> {
@@ -66,26 +75,42 @@ impl Planner<'_> {
 
     /// The correction of a hull term.
     pub(super) fn correction(&mut self, key: &str, named: &config::Correction) -> Result<Correction, Failure> {
-        let (name, own) = match named {
-            config::Correction::Named(name) => (name, None),
-            config::Correction::Plugin(plugin) => (&plugin.plugin, Some(plugin)),
+        let evaluator = match named {
+            config::Correction::Named(name) => match name.parse::<Correction>() {
+                Ok(correction) => return Ok(correction),
+                Err(unknown) => {
+                    let unknown = self.mistake(key, format!("`{key}`: {unknown}"));
+                    self.correction_plugin(key, &config::CorrectionPlugin::usual(name), unknown)?
+                }
+            },
+            config::Correction::Plugin(plugin) => {
+                let unknown = self.mistake(key, format!("`{key}`: there is no plugin \"{}\"", plugin.plugin));
+                self.correction_plugin(key, plugin, unknown)?
+            }
+            config::Correction::Process(term) => {
+                let command = self.command(key, &term.command)?;
+                let supervision = supervision(term.deadline, term.workers, term.memory, term.max_restarts);
+                let evaluator = Evaluator::in_workers(command, HULL_CORRECTION, &term.config, supervision);
+                evaluator.map_err(|error| self.unusable(key, error))?
+            }
         };
-        let unknown = match (name.parse(), own) {
-            (Ok(correction), None) => return Ok(correction),
-            (Err(unknown), None) => self.mistake(key, format!("`{key}`: {unknown}")),
-            (_, Some(_)) => self.mistake(key, format!("`{key}`: there is no plugin \"{name}\"")),
-        };
-        let found = self.context.correction_plugin(&self.search, name, unknown)?;
+        Correction::of_plugin(Arc::new(evaluator)).map_err(|error| self.mistake(key, format!("`{key}`: {error}")))
+    }
+
+    fn correction_plugin(
+        &mut self,
+        key: &str,
+        plugin: &config::CorrectionPlugin,
+        unknown: Failure,
+    ) -> Result<Evaluator, Failure> {
+        let found = self.context.correction_plugin(&self.search, &plugin.plugin, unknown)?;
         if let Some(path) = &found.path {
             self.lock(key, path)?;
         }
-        let usual = config::CorrectionPlugin::usual(name);
-        let plugin = own.unwrap_or(&usual);
         let supervision = supervision(plugin.deadline, plugin.workers, plugin.memory, plugin.max_restarts);
         let supervision = Some(supervision).filter(|_| is_apart(plugin.isolation, &found));
         let evaluator = self.context.discovery().start(&found, HULL_CORRECTION, &plugin.config, supervision);
-        let evaluator = evaluator.map_err(|error| self.unusable(key, error))?;
-        Correction::of_plugin(Arc::new(evaluator)).map_err(|error| self.mistake(key, format!("`{key}`: {error}")))
+        evaluator.map_err(|error| self.unusable(key, error))
     }
 
     fn unusable(&self, key: &str, error: OpenError) -> Failure {
