@@ -119,7 +119,8 @@ fn derived_forces_are_held_against_differences() {
         }
         let mut checks = report["checks"].as_array().unwrap().iter();
         let alone = checks.find(|check| check["check"] == "no edges").unwrap();
-        assert_eq!((&alone["status"], &alone["note"]), (&"pass".into(), &"the file gives the atom a number".into()));
+        assert_eq!(alone["status"], "pass", "{alone}");
+        assert!(alone["note"].as_str().unwrap().starts_with("the file "), "{alone}");
     }
 }
 

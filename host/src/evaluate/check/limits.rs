@@ -95,9 +95,9 @@ fn no_edges(subject: &Subject<'_>) -> Vec<Check> {
         return vec![Check::broken(name, "", format!("an atom without neighbours gave {refused:?}"))];
     }
     let itself = match subject.model.evaluate_bare(&[&lonely]) {
-        Ok(rows) if rows.iter().flatten().flatten().all(|x| x.is_finite()) => "the file gives the atom a number",
-        Ok(_) => "the file gives the atom no finite number; the host never asks",
-        Err(_) => "the file cannot run without any edge; the host never asks",
+        Ok(rows) if rows.iter().flatten().flatten().all(|x| x.is_finite()) => "the file gives the atom a number".into(),
+        Ok(_) => "the file gives the atom no finite number; the host never asks".into(),
+        Err(failure) => format!("the file cannot run without any edge ({failure}); the host never asks"),
     };
     let mut worst = Worst::of(subject.ports());
     if !contract.one_at_a_time {
@@ -111,7 +111,7 @@ fn no_edges(subject: &Subject<'_>) -> Vec<Check> {
     }
     let noted = |check: Check| match check.status {
         Status::Fail => check,
-        _ => Check { note: itself.into(), ..check },
+        _ => Check { note: itself.clone(), ..check },
     };
     worst.into_iter().map(|worst| noted(worst.check(name))).collect()
 }
