@@ -10,7 +10,9 @@ use super::{Context, Failure};
 use crate::cli::Exit;
 use crate::config::{Deadline, Memory};
 use crate::crystal::{Structure, read_structures};
-use crate::plugin::{PluginCheck as Row, PluginReport, PluginToCheck, REWARD, WorkerCommand, check_plugin, is_path};
+use crate::plugin::{
+    OpenError, PluginCheck as Row, PluginReport, PluginToCheck, REWARD, WorkerCommand, check_plugin, is_path,
+};
 
 /// Threads that ask a library at once.
 const THREADS: u8 = 4;
@@ -67,7 +69,7 @@ impl Check {
     pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
         let asked = self.asked(context)?;
         context.say(&format!("seed {}", asked.seed));
-        let report = check_plugin(&asked)?;
+        let report = check_plugin(&asked).map_err(|error| self.unusable(error))?;
         if self.json {
             context.print(&as_json(&asked.name, &report).to_string())?;
         } else {
@@ -89,6 +91,15 @@ impl Check {
             (self.deadline.duration(), self.memory.bytes(), self.calls as usize);
         asked.seed = context.globals.seed.unwrap_or_else(rand::random);
         Ok(asked)
+    }
+
+    fn unusable(&self, error: OpenError) -> Failure {
+        match error {
+            OpenError::Refused { advice: None, .. } if self.config.is_none() => {
+                Failure::from(error).hint("if it needs a config: --config gives it one")
+            }
+            error => error.into(),
+        }
     }
 
     fn words(&self) -> Vec<OsString> {

@@ -39,13 +39,13 @@ pub(super) fn checks(kit: &mut Kit<'_>) -> Vec<PluginCheck> {
         not_a_number(
             kit,
             NAMES[6],
-            |sample| sample.lattice[1][1] = f64::NAN,
+            |sample| sample.lattice = [[f64::NAN; 3]; 3],
             |sample| [0.7, 1.03, 1.6].map(|factor| sample.scaled(factor)).into(),
         ),
         not_a_number(
             kit,
             NAMES[7],
-            |sample| sample.fractional[0] = [f64::NAN; 3],
+            |sample| sample.fractional.fill([f64::NAN; 3]),
             |sample| [0.02, 0.2].map(|amplitude| sample.rattled(amplitude)).into(),
         ),
         unknown_energies(kit, &first),
