@@ -2,8 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot do its work has failed")]
 
-#[path = "plugin_isolation/rogue.rs"]
-#[allow(dead_code, reason = "the other test of plugins needs the rest")]
+#[path = "support/rogue.rs"]
 mod rogue;
 mod support;
 
@@ -191,6 +190,13 @@ fn mistakes_of_the_users_are_told_in_a_sentence() {
     assert!(config.starts_with("error: --config how: "), "{config}");
 }
 
+#[test]
+fn a_reward_in_python_passes() {
+    let density = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugins/python/examples/density.py");
+    let checked = checked(&["--calls", "200", "--", "python3", density]);
+    assert_eq!(checked.failed(), Vec::<&str>::new(), "{:?}", checked.rows().collect::<Vec<_>>());
+}
+
 /// A program of a stranger's: this one serves a plugin, so it must pass, and have no check of threads.
 #[test]
 fn programs_are_checked_too() {
@@ -201,6 +207,6 @@ fn programs_are_checked_too() {
     let babbles = temper(Path::new("."), &["plugin", "check", "-q", "--command", "echo hello"]);
     let table = String::from_utf8(babbles.stdout).unwrap();
     assert_eq!(babbles.status.code(), Some(3));
-    assert!(table.contains("start") && table.contains("a frame begins with TMPR, this with \"hello\\n\""), "{table}");
+    assert!(table.contains("start") && table.contains("a frame begins with TMPR, this with \"hello\\n"), "{table}");
     assert!(table.ends_with(&format!("0 pass, 1 fail, {} skipped, on 0 crystals\n", ROWS - 1)), "{table}");
 }
