@@ -74,7 +74,7 @@ fn deviation(expected: &Outcome, found: &Outcome) -> f64 {
 /// An outcome in a few words.
 pub(super) fn shown(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Value(value) => format!("{value}"),
+        Outcome::Value(value) => format!("{value:?}"),
         Outcome::Abstain => "no opinion".to_owned(),
         Outcome::Failed(reason) => format!("a failure ({reason})"),
     }
