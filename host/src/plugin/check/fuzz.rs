@@ -34,7 +34,8 @@ pub(super) fn checks(kit: &mut Kit<'_>) -> Vec<PluginCheck> {
         done += AT_ONCE;
     }
     let check = PluginCheck::count(NAMES[0], &wrong, "crystals");
-    vec![PluginCheck { note: format!("{done} crystals, seed {seed} {}", check.note).trim().to_owned(), ..check }]
+    let found = if wrong.is_empty() { String::new() } else { format!("; {}", check.note) };
+    vec![PluginCheck { note: format!("{done} crystals, seed {seed}{found}"), ..check }]
 }
 
 /// What is wrong with the answer to a batch, by crystal.
