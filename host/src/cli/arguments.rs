@@ -66,7 +66,7 @@ pub enum Command {
     /// Models: inspect, check, export, import
     #[command(subcommand)]
     Model(model::Model),
-    /// Plugins: list, new
+    /// Plugins: list, new, check
     #[command(subcommand)]
     Plugin(plugin::Plugin),
     /// Show what works on this machine, and why the rest does not

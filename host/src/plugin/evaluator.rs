@@ -216,7 +216,7 @@ impl std::fmt::Debug for Evaluator {
     }
 }
 
-fn offered(descriptor: &Descriptor, interface: &str) -> Result<InterfaceDescriptor, OpenError> {
+pub(super) fn offered(descriptor: &Descriptor, interface: &str) -> Result<InterfaceDescriptor, OpenError> {
     descriptor.interface(interface).cloned().ok_or_else(|| OpenError::Interface {
         name: descriptor.name.clone(),
         offered: descriptor.interfaces.iter().map(|offered| offered.id.clone()).collect(),
@@ -225,7 +225,7 @@ fn offered(descriptor: &Descriptor, interface: &str) -> Result<InterfaceDescript
 }
 
 /// Space group and Wyckoff letters; zeros where none are found.
-fn letters(structure: &Structure) -> (u8, Vec<u8>) {
+pub(super) fn letters(structure: &Structure) -> (u8, Vec<u8>) {
     match symmetry(structure, SYMPREC) {
         Ok(found) => (found.group.number(), found.letters.iter().map(|letter| *letter as u8).collect()),
         Err(_) => (0, vec![0; structure.species.len()]),

@@ -5,6 +5,7 @@
 //! the crystals under way, with its reason.
 
 mod builtin;
+mod check;
 mod discover;
 mod evaluator;
 mod frame;
@@ -17,6 +18,7 @@ mod verdict;
 mod worker;
 
 pub use builtin::{builtin_plugin, builtin_plugins};
+pub use check::{CheckStatus, PluginCheck, PluginReport, PluginToCheck, check_plugin};
 pub use discover::{Discovered, Discovery, NotFound, Usable, is_path};
 pub use evaluator::{Evaluator, OpenError};
 pub use library::{LoadError, PluginLibrary};

@@ -58,6 +58,18 @@ pub(super) struct Worker {
     answered: usize,
 }
 
+/// What a worker did when its input was closed.
+pub(super) struct Ending {
+    /// Whether it ended by itself, soon.
+    pub in_time: bool,
+    /// "ended with exit code 3".
+    pub how: String,
+    /// Whether that was a good end.
+    pub well: bool,
+    /// Whether other processes of its group were left.
+    pub leaves_others: bool,
+}
+
 /// Why a worker is not there.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub(super) enum StartError {
@@ -185,6 +197,23 @@ impl Worker {
         self.answered > 1 && matches!(self.child.try_wait(), Ok(Some(status)) if status.success())
     }
 
+    /// Bytes that it has in memory, where the system tells.
+    pub fn resident(&self) -> Option<u64> {
+        resident(self.group)
+    }
+
+    /// Closes its input and sees what becomes of it and of its group.
+    pub async fn watch_end(mut self) -> Ending {
+        drop(self.input.take());
+        let status = timeout(TO_END, self.child.wait()).await.ok().and_then(Result::ok);
+        Ending {
+            in_time: status.is_some(),
+            well: status.is_some_and(|status| status.success()),
+            how: status.map_or_else(String::new, ending),
+            leaves_others: has_members(self.group),
+        }
+    }
+
     /// Closes its input and waits a little for it to end.
     pub async fn end(mut self) {
         drop(self.input.take());
@@ -281,6 +310,19 @@ fn kill_group(leader: u32) {
 
 #[cfg(not(unix))]
 fn kill_group(_: u32) {}
+
+/// Whether a process of the group is there.
+#[cfg(unix)]
+fn has_members(leader: u32) -> bool {
+    use rustix::process::{Pid, test_kill_process_group};
+    let group = i32::try_from(leader).ok().and_then(Pid::from_raw);
+    group.is_some_and(|group| test_kill_process_group(group).is_ok())
+}
+
+#[cfg(not(unix))]
+fn has_members(_: u32) -> bool {
+    false
+}
 
 /// If the host is killed, the system kills the worker.
 #[cfg(target_os = "linux")]

@@ -17,7 +17,7 @@ use super::process::{StartError, Worker, supervisor};
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(10);
 /// Bytes of the arrays that answer one crystal: a value and a status.
-const ANSWER: u64 = 9;
+pub(super) const ANSWER: u64 = 9;
 
 /// A program that speaks the worker protocol.
 #[derive(Clone, Debug, PartialEq)]

@@ -58,6 +58,13 @@ impl Probe {
         WorkerCommand { program: self.program.clone().into(), arguments }
     }
 
+    /// The same command, where several threads ask the plugin about each batch at once, which must agree.
+    pub fn command_in_threads(&self, plugin: &Path, threads: u8) -> WorkerCommand {
+        let WorkerCommand { program, mut arguments } = self.command(plugin);
+        arguments.extend(["--at-once".into(), threads.to_string().into()]);
+        WorkerCommand { program, arguments }
+    }
+
     fn kept_at(&self, hash: &str) -> Option<PathBuf> {
         Some(self.cache.as_ref()?.join("plugins").join(format!("{hash}.json")))
     }

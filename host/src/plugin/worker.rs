@@ -2,8 +2,10 @@
 
 use std::fs::File;
 use std::io::{BufReader, Read, Write};
+use std::sync::Barrier;
 
 use serde_json::Map;
+use temper_plugin_api::{Crystals, Outcome};
 
 use super::frame::{Frame, FrameError};
 use super::library::{Loaded, Refusal};
@@ -28,10 +30,11 @@ pub enum WorkerError {
 }
 
 /// Serves the plugin that `open` opens until the host closes standard input. Whatever the plugin prints goes to standard error.
+/// Each batch is given to so many `threads` at once, which must agree; more than one makes sense only to try the plugin.
 ///
 /// # Errors
 /// [`WorkerError`], when the host goes away or sends something else than the protocol.
-pub fn serve(open: impl FnOnce() -> Result<PluginLibrary, LoadError>) -> Result<(), WorkerError> {
+pub fn serve(open: impl FnOnce() -> Result<PluginLibrary, LoadError>, threads: usize) -> Result<(), WorkerError> {
     let (mut input, mut output) = streams().map_err(WorkerError::Streams)?;
     let hello = match Frame::read(&mut input) {
         Ok(frame) => Hello::from_frame(&frame),
@@ -56,7 +59,7 @@ pub fn serve(open: impl FnOnce() -> Result<PluginLibrary, LoadError>) -> Result<
                 asked.for_each(|interface| interface.properties.clone_from(instance.properties()));
             }
             ready(&descriptor).write(&mut output)?;
-            instance.map_or(Ok(()), |(_, instance)| answer_all(&instance, &mut input, &mut output))
+            instance.map_or(Ok(()), |(_, instance)| answer_all(&instance, threads, &mut input, &mut output))
         }
         Err((message, advice)) => {
             let mut frame = error(&message);
@@ -66,7 +69,12 @@ pub fn serve(open: impl FnOnce() -> Result<PluginLibrary, LoadError>) -> Result<
     }
 }
 
-fn answer_all(instance: &Loaded, input: &mut impl Read, output: &mut impl Write) -> Result<(), WorkerError> {
+fn answer_all(
+    instance: &Loaded,
+    threads: usize,
+    input: &mut impl Read,
+    output: &mut impl Write,
+) -> Result<(), WorkerError> {
     loop {
         let frame = match Frame::read(input) {
             Ok(frame) => frame,
@@ -74,11 +82,39 @@ fn answer_all(instance: &Loaded, input: &mut impl Read, output: &mut impl Write)
             Err(error) => return Err(WorkerError::Protocol(error.to_string())),
         };
         let (id, crystals) = read_batch(&frame).map_err(WorkerError::Protocol)?;
-        let answer = match instance.evaluate(&crystals.batch()) {
+        let answer = match evaluate(instance, threads, &crystals) {
             Ok(given) => outcomes(id, given),
             Err(Refusal::Own(reason) | Refusal::Senseless(reason)) => failed(id, &reason),
         };
         answer.write(output)?;
+    }
+}
+
+/// The outcomes on which all threads agree to the last bit.
+fn evaluate(instance: &Loaded, threads: usize, crystals: &Crystals) -> Result<Vec<Outcome>, Refusal> {
+    if threads < 2 {
+        return instance.evaluate(&crystals.batch());
+    }
+    let start = Barrier::new(threads);
+    let call = || {
+        start.wait();
+        instance.evaluate(&crystals.batch())
+    };
+    let calls: Vec<_> = std::thread::scope(|scope| {
+        let calls: Vec<_> = (0..threads).map(|_| scope.spawn(call)).collect();
+        calls.into_iter().map(|call| call.join()).collect()
+    });
+    let panicked = |_| Err(Refusal::Own("a thread panicked".into()));
+    let calls: Vec<_> = calls.into_iter().map(|call| call.unwrap_or_else(panicked)).collect::<Result<_, _>>()?;
+    let same = |(a, b): &(&Outcome, &Outcome)| match (a, b) {
+        (Outcome::Value(a), Outcome::Value(b)) => a.to_bits() == b.to_bits(),
+        (a, b) => a == b,
+    };
+    let first = &calls[0];
+    let differ = calls.iter().flat_map(|other| first.iter().zip(other)).find(|pair| !same(pair));
+    match differ {
+        Some((a, b)) => Err(Refusal::Own(format!("{threads} threads at once got {a:?} and {b:?} for one crystal"))),
+        None => Ok(calls.into_iter().next().unwrap_or_default()),
     }
 }
 

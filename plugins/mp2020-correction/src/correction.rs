@@ -67,6 +67,10 @@ impl Mp2020 {
         if let Some(number) = crystal.atomic_numbers.iter().find(|number| !ELEMENTS.contains(number)) {
             return Outcome::failed(format!("no element has the atomic number {number}"));
         }
+        // Whether oxygens are near each other would be answered by no.
+        if crystal.fractional.as_flattened().iter().any(|x| !x.is_finite()) {
+            return Outcome::failed("a coordinate is not finite");
+        }
         let structure = Structure {
             lattice: *crystal.lattice,
             atomic_numbers: crystal.atomic_numbers,
@@ -117,10 +121,12 @@ mod tests {
         let mut crystals = Crystals::default();
         push_rock_salt(&mut crystals, 4.3, [119, 8]);
         crystals.push(&[[0.0; 3]; 3], &[8, 11], &[[0.0; 3], [0.5; 3]]);
+        crystals.push(&[[4.0, 0.0, 0.0], [0.0, 4.0, 0.0], [0.0, 0.0, 4.0]], &[8, 11], &[[0.0; 3], [f64::NAN; 3]]);
         let flat = Incompatible::Cell.to_string();
         for as_crystalformer in [false, true] {
             let found = corrections(as_crystalformer, &crystals);
             assert_eq!(found[0], Outcome::failed("no element has the atomic number 119"));
+            assert_eq!(found[2], Outcome::failed("a coordinate is not finite"));
             assert_eq!(found[1], if as_crystalformer { Outcome::Value(0.0) } else { Outcome::failed(&flat) });
         }
     }

@@ -1,10 +1,13 @@
 //! A reward that misbehaves as its config says. Where it behaves, the value is the number of atoms.
 
+use std::collections::BTreeMap;
 use std::io::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use temper_plugin_api::{Batch, Crystal, Outcome, Plugin, Properties, Result, Reward};
 
 /// What to do wrong.
@@ -38,19 +41,46 @@ enum How {
     ByRow,
     /// Values that depend on the origin.
     ByOrigin,
+    /// Values that depend on how the crystal is turned.
+    ByOrientation,
+    /// Values that depend on which atom comes first.
+    ByAtomOrder,
+    /// Values that depend on how many threads ask.
+    ByThread,
+    /// Values outside of the range that is claimed.
+    OutOfRange,
+    /// Different values each time, as claimed.
+    RandomAsClaimed,
+    /// Values for cells that are no numbers, which depend on the cell.
+    MakesUp,
+    /// One crystal that is not a number changes the others in its batch.
+    Infects,
+    CrashesOnNan,
+    CrashesOnEmpty,
+    CrashesOnElement119,
+    IgnoresUnknownKeys,
+    /// A millisecond for each crystal.
+    Slow,
+    LeavesAProcess,
     Leaks,
 }
 
 #[derive(Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 #[derive(Default)]
 struct Config {
     how: How,
+    /// Refused, unless the config says otherwise.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    unknown: BTreeMap<String, IgnoredAny>,
 }
 
 struct Rogue {
     how: How,
-    calls: std::sync::atomic::AtomicUsize,
+    calls: AtomicUsize,
+    /// Calls that are under way.
+    at_once: AtomicUsize,
 }
 
 impl Reward for Rogue {
@@ -60,20 +90,36 @@ impl Reward for Rogue {
         Properties::new("atoms")
     }
 
+    fn configured(&self) -> Properties {
+        match self.how {
+            How::OutOfRange => Self::properties().range(0.0, 0.5),
+            How::RandomAsClaimed => Self::properties().not_deterministic(),
+            _ => Self::properties(),
+        }
+    }
+
     fn new(config: Config) -> Result<Self> {
+        if let Some((key, _)) = config.unknown.first_key_value()
+            && config.how != How::IgnoresUnknownKeys
+        {
+            return Err(format!("unknown field `{key}`, expected `how`").into());
+        }
         match config.how {
             How::PanicInNew => panic!("no instance today"),
             How::SlowStart => std::thread::sleep(Duration::from_secs(600)),
             How::LeavesAThread => {
                 std::thread::spawn(|| std::thread::sleep(Duration::from_secs(600)));
             }
+            How::LeavesAProcess => {
+                std::process::Command::new("sleep").arg("600").spawn()?;
+            }
             _ => {}
         }
-        Ok(Self { how: config.how, calls: Default::default() })
+        Ok(Self { how: config.how, calls: AtomicUsize::new(0), at_once: AtomicUsize::new(0) })
     }
 
     fn score(&self, batch: &Batch<'_>) -> Result<Vec<Outcome>> {
-        let calls = self.calls.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let calls = self.calls.fetch_add(1, Ordering::SeqCst);
         match self.how {
             How::Panic => panic!("no score for {} crystals", batch.len()),
             How::Segfault => segfault(),
@@ -89,6 +135,12 @@ impl Reward for Rogue {
                 println!("TMPR is what a frame begins with");
                 std::io::stdout().flush()?;
             }
+            How::CrashesOnNan if !is_finite(batch) => std::process::abort(),
+            How::CrashesOnEmpty if batch.is_empty() => panic!("no crystal"),
+            How::CrashesOnElement119 if batch.atomic_numbers().contains(&119) => panic!("no element 119"),
+            How::Slow => std::thread::sleep(Duration::from_millis(batch.len() as u64)),
+            How::ByThread => return Ok(self.by_thread(batch)),
+            How::Infects if !is_finite(batch) => return Ok(vec![Outcome::Value(0.0); batch.len()]),
             How::Leaks => std::mem::forget(vec![1_u8; 1 << 20]),
             _ => {}
         }
@@ -97,15 +149,29 @@ impl Reward for Rogue {
 }
 
 impl Rogue {
+    fn by_thread(&self, batch: &Batch<'_>) -> Vec<Outcome> {
+        self.at_once.fetch_add(1, Ordering::SeqCst);
+        // Time for the others to come.
+        std::thread::sleep(Duration::from_millis(5));
+        let at_once = self.at_once.load(Ordering::SeqCst) as f64;
+        std::thread::sleep(Duration::from_millis(5));
+        self.at_once.fetch_sub(1, Ordering::SeqCst);
+        vec![Outcome::Value(at_once); batch.len()]
+    }
+
     fn outcome(&self, row: usize, crystal: &Crystal<'_>, calls: usize) -> Outcome {
         let atoms = crystal.atomic_numbers.len() as f64;
         match self.how {
             How::Nan => Outcome::Value(f64::NAN),
             How::Abstains => Outcome::Abstain,
             How::FailsEverySecond if row % 2 == 1 => Outcome::failed(format!("row {row} is odd")),
-            How::Random => Outcome::Value(atoms + calls as f64),
+            How::Random | How::RandomAsClaimed => Outcome::Value(atoms + calls as f64),
             How::ByRow => Outcome::Value(atoms + row as f64),
-            How::ByOrigin => Outcome::Value(crystal.fractional.first().map_or(0.0, |f| f[0])),
+            How::ByOrigin => Outcome::Value(crystal.fractional.iter().map(|f| f[0]).sum()),
+            How::ByOrientation => Outcome::Value(crystal.lattice[0][0]),
+            How::ByAtomOrder => Outcome::Value(crystal.atomic_numbers.first().map_or(0.0, |z| f64::from(*z))),
+            // The larger of a number and NaN is the number.
+            How::MakesUp => Outcome::Value(volume(crystal).max(0.0)),
             _ => Outcome::Value(atoms),
         }
     }
@@ -115,6 +181,17 @@ impl Drop for Rogue {
     fn drop(&mut self) {
         assert!(self.how != How::PanicInDrop, "not even this");
     }
+}
+
+fn is_finite(batch: &Batch<'_>) -> bool {
+    let mut vectors = batch.lattices().as_flattened().iter().chain(batch.fractional());
+    vectors.all(|vector| vector.iter().all(|x| x.is_finite()))
+}
+
+fn volume(crystal: &Crystal<'_>) -> f64 {
+    let [a, b, c] = crystal.lattice;
+    let normal = [b[1] * c[2] - b[2] * c[1], b[2] * c[0] - b[0] * c[2], b[0] * c[1] - b[1] * c[0]];
+    a.iter().zip(normal).map(|(x, y)| x * y).sum::<f64>().abs()
 }
 
 fn segfault() {

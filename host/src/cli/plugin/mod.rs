@@ -1,5 +1,6 @@
-//! `temper plugin`: see which plugins there are, start one, and serve one to the host that started this process.
+//! `temper plugin`: see which plugins there are, start one, check one, and serve one to the host that started this process.
 
+mod check;
 mod correction;
 mod list;
 mod new;
@@ -9,13 +10,15 @@ use clap::Subcommand;
 
 use super::{Context, Failure};
 
-/// Plugins: list, new.
+/// Plugins: list, new, check.
 #[derive(Debug, Subcommand)]
 pub enum Plugin {
     /// Which plugins there are, and why a library is none
     List(list::List),
     /// Write a plugin to start from
     New(new::New),
+    /// Try a plugin on all that can come
+    Check(check::Check),
     /// Serve a plugin by the worker protocol; for Temper itself
     #[command(hide = true)]
     Serve(serve::Serve),
@@ -26,6 +29,7 @@ impl Plugin {
         match self {
             Self::List(arguments) => arguments.run(context),
             Self::New(arguments) => arguments.run(context),
+            Self::Check(arguments) => arguments.run(context),
             Self::Serve(arguments) => arguments.run(),
         }
     }

@@ -15,12 +15,15 @@ pub struct Serve {
     /// A shared library, or the name of a plugin that this program carries
     #[arg(value_name = "PLUGIN")]
     plugin: PathBuf,
+    /// Give each batch to so many threads at once and fail it if they disagree
+    #[arg(long = "at-once", value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    at_once: u8,
 }
 
 impl Serve {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let carried = self.plugin.to_str().and_then(builtin_plugin);
         let open = || carried.map_or_else(|| PluginLibrary::open(&self.plugin), Ok);
-        serve(open).map_err(|error| Failure::from_error(Exit::Model, &error))
+        serve(open, self.at_once.into()).map_err(|error| Failure::from_error(Exit::Model, &error))
     }
 }
