@@ -44,7 +44,7 @@ fn library() -> PluginLibrary {
 
 /// What the process of a worker does.
 pub fn work() {
-    serve(|| Ok(library())).expect("a host");
+    serve(|| Ok(library()), 1).expect("a host");
 }
 
 pub fn here(effort: Effort) -> Measured {
