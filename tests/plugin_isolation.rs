@@ -5,7 +5,6 @@
 
 #[path = "support/rogue.rs"]
 mod rogue;
-mod support;
 
 use std::time::{Duration, Instant};
 
@@ -220,16 +219,14 @@ mod orphans {
     use std::path::Path;
     use std::process::{Child, Command, Stdio};
 
-    use super::support::{small, untrained_policy};
     use super::*;
 
     /// A run whose plugin hangs, and the process of its worker.
     fn hanging(folder: &Path) -> (Child, u32) {
-        untrained_policy(&folder.join("policy"), small());
         let library = library();
         let config = format!(
-            "objective = \"x\"\n[policy]\nmodel = \"policy\"\n[run]\ndir = \"run\"\nsteps = 1\nthreads = 1\n\
-             [sampling]\nbatch = 4\n[rewards.x.plugin]\nlibrary = \"{}\"\ndeadline = \"10m\"\nconfig = {{ how = \"hang\" }}\n",
+            "objective = \"x\"\n[policy]\nmodel = \"models/crystalformer-small\"\n[run]\ndir = \"run\"\nsteps = 1\nthreads = 1\n\
+             [sampling]\nbatch = 8\nspacegroups = [225]\n[rewards.x.plugin]\nlibrary = \"{}\"\ndeadline = \"10m\"\nconfig = {{ how = \"hang\" }}\n",
             library.display()
         );
         fs::write(folder.join("run.toml"), config).unwrap();
@@ -293,7 +290,8 @@ mod orphans {
                 std::thread::sleep(Duration::from_millis(500));
                 signal(host.id(), name);
             }
-            host.wait().unwrap();
+            let ended = host.wait().unwrap();
+            assert!(!ended.success(), "it should have hung: {ended}");
             assert_gone(worker);
         }
     }
