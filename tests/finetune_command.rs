@@ -259,7 +259,7 @@ fn a_correction_bridges_energy_references() {
     }
     let (code, said) = run("correction = \"mp-2020\"", mp2020);
     assert_eq!(code, Some(2), "{said}");
-    let sentence = "`rewards.e.hull.correction`: \"mp-2020\" is no correction; known are none, mp2020 and";
+    let sentence = "`rewards.e.hull.correction`: \"mp-2020\" is no correction; known are none, mp2020, mp2020-as-crystalformer and";
     assert!(said.contains(sentence) && said.contains("run.toml:"), "{said}");
 }
 
