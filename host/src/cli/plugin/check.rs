@@ -256,7 +256,7 @@ mod tests {
         }
         assert!(config("").unwrap().is_empty());
         assert_eq!(config("config = 3").unwrap(), json!({"config": 3}).as_object().unwrap().clone());
-        for text in ["how", "{", "no-such-file.toml", "[1]"] {
+        for text in ["how", "{", "no-such-file.toml"] {
             assert!(config(text).unwrap_err().to_string().starts_with(&format!("error: --config {text}: ")), "{text}");
         }
     }

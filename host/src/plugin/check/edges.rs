@@ -155,11 +155,11 @@ fn not_a_number(
 ) -> PluginCheck {
     let mut comparison = Comparison::default();
     let mut valued = Vec::new();
-    for (place, sample) in kit.samples.clone().into_iter().enumerate() {
+    for sample in kit.samples.clone() {
         let mut spoilt = sample.clone();
         spoil(&mut spoilt);
         match between(kit, &spoilt, &mut comparison) {
-            Some(Outcome::Value(value)) if value.is_finite() => valued.push((place, sample, value)),
+            Some(Outcome::Value(value)) if value.is_finite() => valued.push((sample, value)),
             Some(_) => {}
             None => break,
         }
@@ -168,18 +168,18 @@ fn not_a_number(
     if check.status != CheckStatus::Pass {
         return check;
     }
-    let of_changed = |(place, sample, value): &(usize, Sample, f64)| {
-        depends(kit, *place, &changes(sample)).then(|| format!("{}: {value} where none can be", sample.name))
+    let of_changed = |(sample, value): &(Sample, f64)| {
+        depends(kit, sample, &changes(sample)).then(|| format!("{}: {value} where none can be", sample.name))
     };
     let made_up: Vec<String> = valued.iter().filter_map(of_changed).collect();
     PluginCheck::count(name, &made_up, "values made up")
 }
 
-/// Whether the value of the crystal in this place is another one after any of these changes.
-fn depends(kit: &mut Kit<'_>, place: usize, changed: &[Sample]) -> bool {
-    let expected = kit.outcomes[place].clone();
+/// Whether the value of a crystal is another one after any of these changes.
+fn depends(kit: &mut Kit<'_>, sample: &Sample, changed: &[Sample]) -> bool {
     let mut comparison = Comparison::default();
-    if kit.unsteady.is_none() {
+    // Alone, as they are, so that a place in the batch is no change.
+    if let (None, Ok(expected)) = (kit.unsteady, kit.subject.ask_alone(sample)) {
         let found = changed.iter().filter_map(|sample| kit.subject.ask_alone(sample).ok());
         found.for_each(|found| comparison.row(&expected, &found, ""));
     }
