@@ -47,17 +47,21 @@ class AseReward(unittest.TestCase):
     def test_emt(self):
         config = {"calculator": EMT_PLACE}
         claims = self.compared(config, EMT(), lambda atoms: atoms.get_potential_energy() / len(atoms))
-        self.assertEqual((claims["unit"], claims["elements"]), ("eV/atom", None))
-        config.update(property="energy", elements=["Cu", "Au", "Al", "Ni"])
+        self.assertEqual((claims["unit"], claims["elements"], claims["deterministic"]), ("eV/atom", None, True))
+        config.update(deterministic=False, property="energy", elements=["Cu", "Au", "Al", "Ni"])
         claims = self.compared(config, EMT(), lambda atoms: atoms.get_potential_energy())
         self.assertEqual((claims["unit"], claims["elements"]), ("eV", [13, 28, 29, 79]))
+        self.assertIs(claims["deterministic"], False)
 
     def test_lennard_jones(self):
         arguments = {"sigma": 2.3, "epsilon": 0.4, "rc": 6.0}
         config = {"calculator": "ase.calculators.lj:LennardJones", "arguments": arguments, "property": "mean_force"}
         calculator = LennardJones(**arguments)
-        lengths = lambda atoms: [sum(x * x for x in force) ** 0.5 for force in atoms.get_forces().tolist()]
-        claims = self.compared(config, calculator, lambda atoms: sum(lengths(atoms)) / len(atoms))
+
+        def mean_length(atoms):
+            return sum(sum(x * x for x in force) ** 0.5 for force in atoms.get_forces().tolist()) / len(atoms)
+
+        claims = self.compared(config, calculator, mean_length)
         self.assertEqual(claims["unit"], "eV/A")
 
     def test_each_crystal_fails_by_itself(self):

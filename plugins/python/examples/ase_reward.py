@@ -4,10 +4,11 @@
     command = ["python3", "ase_reward.py"]
     config = { calculator = "mace.calculators:mace_mp", arguments = { model = "small", device = "cpu" } }
 
-calculator  where it is, as module:name of a class or function
-arguments   what it is called with, a table; none unless given
-property    energy_per_atom (eV/atom; the default), energy (eV per cell) or mean_force (mean |F| over the atoms, eV/A)
-elements    symbols of the elements that it knows; asked of the calculator unless given, all if it does not tell
+calculator     where it is, as module:name of a class or function
+arguments      what it is called with, a table; none unless given
+property       energy_per_atom (eV/atom; the default), energy (eV per cell) or mean_force (mean |F| of the atoms, eV/A)
+elements       symbols of the elements that it knows; asked of the calculator unless given, all if it does not tell
+deterministic  whether it gives the same bits each time, which few do on a GPU; true unless given
 
 Needs ase and whatever the calculator needs, in the Python that runs this file.
 """
@@ -24,10 +25,10 @@ class AseReward(Reward):
     """A property from an ASE calculator."""
 
     version = "1.0"
-    deterministic = False  # on a GPU few are
+    licence = "MIT OR Apache-2.0"
 
     def __init__(self, config):
-        refuse_unknown_keys(config, ("calculator", "arguments", "property", "elements"))
+        refuse_unknown_keys(config, ("calculator", "arguments", "property", "elements", "deterministic"))
         # Imported here and not above: what libraries print before `serve` would reach Temper.
         from ase import Atoms
 
@@ -36,6 +37,7 @@ class AseReward(Reward):
         if self.property not in PROPERTIES:
             raise Failed("config: no property `%s`; there are %s" % (self.property, ", ".join(PROPERTIES)))
         self.unit, quantity = PROPERTIES[self.property]
+        self.deterministic = config.get("deterministic", True)
         self.calculator = find(config.get("calculator"))(**config.get("arguments", {}))
         given = getattr(self.calculator, "implemented_properties", [quantity])
         if quantity not in given:

@@ -22,6 +22,7 @@ class Density(Reward):
     """Mass per volume of the cell."""
 
     version = "1.0"
+    licence = "MIT OR Apache-2.0"
     unit = "g/cm^3"
     elements = [number for number, weight in enumerate(WEIGHTS, 1) if weight]  # Temper fails crystals with others
 
