@@ -579,7 +579,6 @@ class Mistakes(unittest.TestCase):
             code, output, errors = worker.end()
         self.assertEqual((code, output, errors.split("\n")), (0, b"", ["while it was imported"] + printed + [""]))
 
-
     def test_the_last_words_of_one_that_dies(self):
         program = """
             import os
