@@ -1,6 +1,7 @@
 //! `temper plugin check`: plugins that behave pass, and each way to misbehave is found by the check that is meant for it.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot do its work has failed")]
+#![allow(clippy::panic, reason = "a test that cannot do its work has failed")]
 
 #[path = "support/rogue.rs"]
 mod rogue;
