@@ -130,3 +130,32 @@ fn a_config_that_the_program_refuses_is_the_users_mistake() {
                     12 | [rewards.python.process]\n     |                 ^\nhint: keys of `config`: none";
     assert_refused(folder.path(), &["finetune", "run.toml"], 2, expected);
 }
+
+/// The hull that ships is on another scale than this correction leads to, and the run says so: it has been started and heard.
+#[test]
+fn a_correction_may_be_a_program() {
+    let module = fs::read_to_string(MODULE).unwrap();
+    let source = "from temper_worker import HullCorrection, serve\n\n\nclass Mine(HullCorrection):\n    \
+                  scales = (\"MP2020\", \"MINE\")\n\n    def correct_one(self, crystal):\n        return 0.5\n\n\nserve(Mine)\n";
+    let term = |command: &str| {
+        let models = concat!(env!("CARGO_MANIFEST_DIR"), "/../models");
+        format!(
+            "[rewards.e.hull]\npotential = \"{models}/chgnet-0.3.0\"\nreference = \"{models}/hulls/mp-chgnet.hull\"\n\
+             correction = {{ command = [{command}], deadline = \"1m\" }}\n"
+        )
+    };
+    let said = |command: &str| {
+        let folder = prepared("-e", &term(command));
+        fs::write(folder.path().join("temper_worker.py"), &module).unwrap();
+        fs::write(folder.path().join("mine.py"), source).unwrap();
+        let output = support::temper(folder.path(), &["finetune", "run.toml", "-q"]);
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let heard = said("\"python3\", \"mine.py\"");
+    assert!(heard.contains("takes energies from the scale \"MP2020\" to \"MINE\""), "{heard}");
+    let dead = said("\"sh\", \"-c\", \"echo nothing of mine >&2; exit 4\"");
+    assert!(dead.contains("ended with exit code 4") && dead.contains("its last words: nothing of mine"), "{dead}");
+    let none = said("");
+    assert!(none.contains("`rewards.e.hull.correction.command` must name a program"), "{none}");
+}
