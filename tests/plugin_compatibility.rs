@@ -38,7 +38,7 @@ fn evaluators(library: &Path, interface: &str, config: &Value) -> [Evaluator; 2]
     let command = WorkerCommand { program, arguments: vec!["plugin".into(), "serve".into(), library.into()] };
     let deadline = Duration::from_secs(20);
     let supervision = Supervision { deadline, start_deadline: deadline, memory: None, workers: 1, max_restarts: 0 };
-    [here, Evaluator::in_workers(command, interface, &config, supervision).unwrap()]
+    [here, Evaluator::in_workers("a plugin", command, interface, &config, supervision).unwrap()]
 }
 
 /// Magnesium oxide's two atoms, helium, neon, and one crystal of which nothing is known but where its atoms are.

@@ -49,14 +49,14 @@ fn a_new_plugin_builds_passes_its_tests_and_is_used() {
     };
     let deadline = Duration::from_secs(20);
     let supervision = Supervision { deadline, start_deadline: deadline, memory: None, workers: 1, max_restarts: 0 };
-    let there = Evaluator::in_workers(command.clone(), REWARD, &config, supervision).unwrap();
+    let there = Evaluator::in_workers("a plugin", command.clone(), REWARD, &config, supervision).unwrap();
     for evaluator in [here, there] {
         let values = evaluator.evaluate_batch(cubes([3.0, 2.0])).unwrap();
         // The volumes are 27 and 8.
         assert_eq!(values, [0.0, -19.0].map(Outcome::Value));
     }
     let impossible = json!({"target": -1.0}).as_object().unwrap().clone();
-    let refusal = Evaluator::in_workers(command, REWARD, &impossible, supervision).unwrap_err().to_string();
+    let refusal = Evaluator::in_workers("a plugin", command, REWARD, &impossible, supervision).unwrap_err().to_string();
     assert!(refusal.ends_with("`target` is -1 A^3; it must be a positive number"), "{refusal}");
 }
 

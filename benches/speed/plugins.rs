@@ -57,7 +57,7 @@ pub fn in_a_worker(effort: Effort) -> Measured {
     let second = Duration::from_secs(1);
     let supervision =
         Supervision { deadline: 30 * second, start_deadline: 30 * second, memory: None, workers: 1, max_restarts: 0 };
-    ask(effort, &Evaluator::in_workers(command, REWARD, &Map::new(), supervision).expect("a worker"), 20)
+    ask(effort, &Evaluator::in_workers("atoms", command, REWARD, &Map::new(), supervision).expect("a worker"), 20)
 }
 
 fn ask(effort: Effort, evaluator: &Evaluator, repeats: usize) -> Measured {

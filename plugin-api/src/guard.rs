@@ -15,9 +15,10 @@ use crate::{Batch, HullCorrection, Outcome, Plugin, Properties, Result, Reward};
 
 /// Runs an author's code; a panic is an error with its message.
 fn guarded<T>(code: impl FnOnce() -> Result<T>) -> RResult<T, RString> {
-    match catch_unwind(AssertUnwindSafe(code)) {
+    // The error's text is the author's code as well.
+    match catch_unwind(AssertUnwindSafe(|| code().map_err(|error| chain(error.as_ref())))) {
         Ok(Ok(value)) => ROk(value),
-        Ok(Err(error)) => RErr(chain(error.as_ref()).into()),
+        Ok(Err(reason)) => RErr(reason.into()),
         Err(payload) => RErr(format!("it panicked: {}", message(payload)).into()),
     }
 }

@@ -493,7 +493,10 @@ def serve(kind):
         sys.exit(
             "%s is started by Temper, and speaks its worker protocol; try it with --try" % os.path.basename(sys.argv[0])
         )
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the host is interrupted too, and ends this process when it is done
+    # A scheduler signals every process; the host wants its batch first, and ends this process when it is done.
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda number, frame: None)
     try:
         _converse(kind, _claim())
     except BrokenPipeError:

@@ -64,7 +64,7 @@ pub fn discovery(cache: &Path) -> Discovery {
 /// The plugin in workers.
 pub fn started(how: &str, supervision: Supervision) -> Result<Evaluator, OpenError> {
     let probe = Probe { program: program(), cache: None, deadline: Duration::from_secs(2) };
-    Evaluator::in_workers(probe.command(&library()), REWARD, &config(how), supervision)
+    Evaluator::in_workers("rogue", probe.command(&library(), None), REWARD, &config(how), supervision)
 }
 
 pub fn workers(how: &str) -> Evaluator {

@@ -128,9 +128,13 @@ impl From<NotFound> for Failure {
     fn from(error: NotFound) -> Self {
         let failure = Self::from_error(Exit::Usage, &error);
         match error {
-            NotFound::Name { searched, .. } => {
+            NotFound::Name { searched, unusable, .. } => {
                 let searched: Vec<String> = searched.iter().map(|folder| folder.display().to_string()).collect();
-                failure.hint(format!("looked in {}; --plugin-dir names another folder", searched.join(", ")))
+                let advice = format!("looked in {}; --plugin-dir names another folder", searched.join(", "));
+                failure.hint(match unusable {
+                    0 => advice,
+                    n => format!("{advice}; `temper plugin list` says why {n} libraries there cannot be used"),
+                })
             }
             NotFound::Unusable { advice, .. } => advice.into_iter().fold(failure, Self::hint),
             NotFound::File { .. } => failure,

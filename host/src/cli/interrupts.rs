@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Context, Failure};
-use crate::plugin::end_all_workers;
+use crate::plugin::{end_all_workers, leave_signals_to_the_caller};
 
 /// Whether the process was asked to end.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +23,7 @@ impl Context {
     /// # Errors
     /// When the system lets no one listen.
     pub fn interrupts(&self) -> Result<Interrupts, Failure> {
+        leave_signals_to_the_caller();
         let interrupts = Interrupts::default();
         let flag = interrupts.clone();
         let quiet = self.globals.quiet;

@@ -12,6 +12,8 @@ use super::Failure;
 #[derive(Clone, Debug)]
 pub struct Search {
     roots: Vec<Root>,
+    /// How many of them belong to the user's work: the current folder and the config's.
+    near: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -27,10 +29,11 @@ impl Search {
         let plain = |folder: PathBuf| Root { folder, is_models: false };
         let mut roots = vec![plain(PathBuf::new())];
         roots.extend(config.and_then(Path::parent).map(|folder| plain(folder.to_owned())));
+        let near = roots.len();
         roots.extend(std::env::var_os("TEMPER_MODELS").map(|f| Root { folder: f.into(), is_models: true }));
         roots.extend(directories::ProjectDirs::from("", "", "temper").map(|dirs| plain(dirs.data_dir().to_owned())));
         roots.extend(Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(|checkout| plain(checkout.to_owned())));
-        Self { roots }
+        Self { roots, near }
     }
 
     /// The folders in which models are looked for, whether they exist or not.
@@ -39,6 +42,12 @@ impl Search {
             .iter()
             .map(|root| if root.is_models { root.folder.clone() } else { root.folder.join("models") })
             .collect()
+    }
+
+    /// What `path` names in the current folder or beside the config, if it is there.
+    pub fn near(&self, path: &Path) -> Option<PathBuf> {
+        let near = self.roots.iter().take(self.near);
+        near.filter_map(|root| root.candidate(path)).find(|candidate| candidate.exists())
     }
 
     /// The file or folder that `path` names; `what` is called so in the message, such as "`policy.model`".
@@ -74,7 +83,7 @@ mod tests {
 
     fn search(folders: &[(&Path, bool)]) -> Search {
         let root = |(folder, is_models): &(&Path, bool)| Root { folder: folder.to_path_buf(), is_models: *is_models };
-        Search { roots: folders.iter().map(root).collect() }
+        Search { roots: folders.iter().map(root).collect(), near: 1 }
     }
 
     #[test]

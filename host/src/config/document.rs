@@ -286,8 +286,8 @@ mod tests {
             ),
             ("[rewards.gap.onnx]\noutput = \"x\"\n", "run.toml:9:14: the key `rewards.gap.onnx.model` is missing"),
             (
-                "[rewards.gap.plugin]\nlibrary = \"x\"\nworkers = 0\n",
-                "run.toml:11:1: `rewards.gap.plugin.workers` = 0: must be 1 to 256",
+                "[rewards.gap.plugin]\nlibrary = \"x\"\ndeadline = \"soon\"\n",
+                "run.toml:11:12: `rewards.gap.plugin.deadline`: \"soon\" is no length of time above 0; write it like \"30s\", \"500ms\" or \"5m\"",
             ),
             (
                 "[rewards.gap.process]\ncommand = []\n",

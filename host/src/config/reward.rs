@@ -8,9 +8,6 @@ use serde_json::{Map, Value};
 
 use super::{Deadline, Memory, Problem};
 
-/// More processes than any machine wants for one term.
-const MOST_WORKERS: usize = 256;
-
 /// One reward term, by kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", try_from = "Kinds")]
@@ -454,12 +451,8 @@ impl Reward {
             Self::Process(t) => ("process", t.on_failure, t.role, t.bound),
         };
         let key = |last: &str| format!("rewards.{name}.{kind}.{last}");
-        match self {
-            Self::Force(term) => term.check(key)?,
-            Self::Plugin(PluginTerm { workers, .. }) | Self::Process(ProcessTerm { workers, .. }) => {
-                Problem::unless((1..=MOST_WORKERS).contains(workers), &key("workers"), workers, "must be 1 to 256")?;
-            }
-            _ => {}
+        if let Self::Force(term) = self {
+            term.check(key)?;
         }
         if let Self::Process(term) = self {
             let given = term.command.first().is_some_and(|program| !program.is_empty());

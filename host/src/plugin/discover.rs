@@ -61,6 +61,8 @@ pub enum NotFound {
         name: String,
         /// Those that there are.
         known: Vec<String>,
+        /// Libraries there that cannot be used.
+        unusable: usize,
         /// The folders that were searched.
         searched: Vec<PathBuf>,
     },
@@ -116,8 +118,9 @@ impl Discovery {
                 Verdict::Usable(descriptor) => Some(descriptor.name.clone()),
                 _ => None,
             };
-            let known = all.iter().filter_map(named).collect();
-            NotFound::Name { name: name.to_owned(), known, searched: self.folders.clone() }
+            let known: Vec<String> = all.iter().filter_map(named).collect();
+            let unusable = all.len() - known.len();
+            NotFound::Name { name: name.to_owned(), known, unusable, searched: self.folders.clone() }
         })
     }
 
@@ -153,7 +156,8 @@ impl Discovery {
         match (supervision, &plugin.path) {
             (Some(supervision), path) => {
                 let named = path.as_deref().unwrap_or(Path::new(name));
-                Evaluator::in_workers(self.probe.command(named), interface, config, supervision)
+                let command = self.probe.command(named, plugin.hash.as_deref());
+                Evaluator::in_workers(name, command, interface, config, supervision)
             }
             (None, Some(path)) => Evaluator::here(&PluginLibrary::open(path)?, interface, config),
             (None, None) => {

@@ -9,6 +9,7 @@ use super::library::{Loaded, Refusal};
 use super::message::{Answer, Hello};
 use super::process::StartError;
 use super::supervise::Pool;
+use super::trouble::shortened;
 use super::{
     Crystals, Descriptor, InterfaceDescriptor, LoadError, Outcome, PluginLibrary, Properties, Supervision, Trouble,
     WorkerCommand, columns,
@@ -22,6 +23,9 @@ const SMALL_BATCH: usize = 256;
 /// Tolerance of the search for symmetry, angstrom: that of the reference code.
 const SYMPREC: f64 = 0.01;
 
+/// Taken by calls in this process of plugins that are not safe for threads: two of them may rest on the same library.
+static TURN: Mutex<()> = Mutex::new(());
+
 /// An instance of a plugin's interface with its config.
 pub struct Evaluator {
     name: String,
@@ -33,7 +37,7 @@ enum Place {
     /// Calls, one at a time unless the plugin is safe for threads.
     Here {
         instance: Loaded,
-        one_at_a_time: Option<Mutex<()>>,
+        one_at_a_time: bool,
     },
     Workers(Pool),
 }
@@ -85,25 +89,27 @@ impl Evaluator {
         let refused = |reason| OpenError::Refused { name: descriptor.name.clone(), reason, advice: None };
         let instance = library.create(interface, config).map_err(refused)?;
         offered.properties.clone_from(instance.properties());
-        let one_at_a_time = (!offered.properties.thread_safe).then(Mutex::default);
+        let one_at_a_time = !offered.properties.thread_safe;
         Ok(Self { name: descriptor.name.clone(), interface: offered, place: Place::Here { instance, one_at_a_time } })
     }
 
-    /// An instance in every worker.
+    /// An instance in every worker; `name` is what messages call it until it has greeted.
     ///
     /// # Errors
     /// [`OpenError`], when the first worker does not greet as it should.
     pub fn in_workers(
+        name: &str,
         command: WorkerCommand,
         interface: &str,
         config: &Map<String, Value>,
         supervision: Supervision,
     ) -> Result<Self, OpenError> {
-        let name = command.program.to_string_lossy().into_owned();
         let hello = Hello { interface: interface.to_owned(), config: config.clone() };
         let (pool, descriptor) = Pool::start(command, hello, supervision).map_err(|error| match error {
-            StartError::Refused(reason, advice) => OpenError::Refused { name: name.clone(), reason, advice },
-            error => OpenError::Start { name: name.clone(), trouble: error.to_string() },
+            StartError::Refused(reason, advice) => {
+                OpenError::Refused { name: name.to_owned(), reason: shortened(reason), advice: advice.map(shortened) }
+            }
+            error => OpenError::Start { name: name.to_owned(), trouble: error.to_string() },
         })?;
         let interface = offered(&descriptor, interface)?;
         Ok(Self { name: descriptor.name, interface, place: Place::Workers(pool) })
@@ -124,6 +130,12 @@ impl Evaluator {
         &self.interface.properties
     }
 
+    /// The values that its author claims.
+    pub fn range(&self) -> [f64; 2] {
+        let [least, greatest] = self.properties().range;
+        [least.unwrap_or(f64::NEG_INFINITY), greatest.unwrap_or(f64::INFINITY)]
+    }
+
     /// One value per structure (`None`: the plugin abstains), or why there is none. `energies` in eV per cell, NaN where one is
     /// not known. Batches are cut into pieces; what goes wrong with a piece fails its rows alone.
     pub fn evaluate(&self, structures: &[&Structure], energies: Option<&[f64]>) -> Vec<Result<Option<f64>, Trouble>> {
@@ -131,11 +143,14 @@ impl Evaluator {
         let known: Vec<usize> = (0..structures.len()).filter(|row| unknown[*row].is_none()).collect();
         let pieces: Vec<&[usize]> = known.chunks(self.piece(known.len())).collect();
         let batches: Vec<Crystals> = pieces.iter().map(|rows| self.columns(rows, structures, energies)).collect();
+        let range = self.range();
         let mut values: Vec<Result<Option<f64>, Trouble>> =
             unknown.into_iter().map(|element| element.map_or(Ok(None), |z| Err(Trouble::Element(z)))).collect();
         for (rows, outcomes) in pieces.iter().zip(self.batches(batches)) {
             match outcomes {
-                Ok(outcomes) => rows.iter().zip(outcomes).for_each(|(row, outcome)| values[*row] = value(outcome)),
+                Ok(outcomes) => {
+                    rows.iter().zip(outcomes).for_each(|(row, outcome)| values[*row] = value(outcome, range))
+                }
                 Err(trouble) => rows.iter().for_each(|row| values[*row] = Err(trouble.clone())),
             }
         }
@@ -152,7 +167,7 @@ impl Evaluator {
 
     fn piece(&self, rows: usize) -> usize {
         match &self.place {
-            Place::Here { one_at_a_time: None, .. } => SMALL_BATCH,
+            Place::Here { one_at_a_time: false, .. } => SMALL_BATCH,
             Place::Here { .. } => LARGEST_BATCH,
             Place::Workers(pool) => rows.div_ceil(pool.width()).clamp(1, LARGEST_BATCH),
         }
@@ -176,24 +191,20 @@ impl Evaluator {
         match &self.place {
             Place::Here { instance, one_at_a_time } => {
                 let call = |crystals: &Crystals| {
-                    let _turn = one_at_a_time.as_ref().map(|turn| turn.lock().unwrap_or_else(PoisonError::into_inner));
+                    let _turn = one_at_a_time.then(|| TURN.lock().unwrap_or_else(PoisonError::into_inner));
                     let batch = crystals.batch();
                     instance.evaluate(&batch).map_err(|refusal| match refusal {
-                        Refusal::Own(reason) => Trouble::Batch(reason, batch.len()),
+                        Refusal::Own(reason) => Trouble::Batch(shortened(reason), batch.len()),
                         Refusal::Senseless(reason) => Trouble::Outcomes(reason),
                     })
                 };
-                if one_at_a_time.is_some() {
-                    batches.iter().map(call).collect()
-                } else {
-                    batches.par_iter().map(call).collect()
-                }
+                if *one_at_a_time { batches.iter().map(call).collect() } else { batches.par_iter().map(call).collect() }
             }
             Place::Workers(pool) => {
                 let sizes: Vec<usize> = batches.iter().map(|crystals| crystals.batch().len()).collect();
                 let outcomes = |(answer, size): (Result<Answer, Trouble>, usize)| match answer? {
                     Answer::Outcomes(outcomes) => Ok(outcomes),
-                    Answer::Failed(reason) => Err(Trouble::Batch(reason, size)),
+                    Answer::Failed(reason) => Err(Trouble::Batch(shortened(reason), size)),
                 };
                 pool.evaluate(batches).into_iter().zip(sizes).map(outcomes).collect()
             }
@@ -232,11 +243,15 @@ pub(super) fn letters(structure: &Structure) -> (u8, Vec<u8>) {
     }
 }
 
-fn value(outcome: Outcome) -> Result<Option<f64>, Trouble> {
+/// The value of an outcome, if it can be one.
+fn value(outcome: Outcome, [least, greatest]: [f64; 2]) -> Result<Option<f64>, Trouble> {
     match outcome {
-        Outcome::Value(value) if value.is_finite() => Ok(Some(value)),
-        Outcome::Value(value) => Err(Trouble::NotFinite(value)),
+        Outcome::Value(value) if !value.is_finite() => Err(Trouble::NotFinite(value)),
+        Outcome::Value(value) if !(least..=greatest).contains(&value) => {
+            Err(Trouble::OutOfRange { value, least, greatest })
+        }
+        Outcome::Value(value) => Ok(Some(value)),
         Outcome::Abstain => Ok(None),
-        Outcome::Failed(reason) => Err(Trouble::Crystal(reason)),
+        Outcome::Failed(reason) => Err(Trouble::Crystal(shortened(reason))),
     }
 }

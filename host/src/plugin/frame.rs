@@ -8,9 +8,26 @@ use serde_json::{Map, Value};
 const MAGIC: [u8; 4] = *b"TMPR";
 /// Bytes before the header.
 pub(super) const PREFIX: usize = 16;
-const LONGEST_HEADER: usize = 64 << 20;
-/// No answer to a batch that fits into memory is longer.
-const LONGEST_BODY: u64 = 16 << 30;
+
+/// How long a frame may be, bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub header: u64,
+    pub body: u64,
+}
+
+impl Limits {
+    /// What a host may send: a batch that fits into memory.
+    pub const HOST: Self = Self { header: 64 << 20, body: 16 << 30 };
+    /// A worker's greeting.
+    pub const GREETING: Self = Self { header: 4 << 20, body: 1 << 20 };
+
+    /// A worker's answer about so many crystals: room for values, reasons, and arrays of later versions.
+    pub fn of_answer(crystals: usize) -> Self {
+        let crystals = crystals as u64;
+        Self { header: (64 << 10) + (4 << 10) * crystals, body: (1 << 20) + 64 * crystals }
+    }
+}
 
 /// A header and the arrays that it lists.
 #[derive(Clone, Debug, PartialEq)]
@@ -169,7 +186,7 @@ impl Frame {
             0 => return Err(FrameError::Closed),
             _ => input.read_exact(&mut prefix[1..])?,
         }
-        let lengths = Lengths::read(&prefix, LONGEST_BODY)?;
+        let lengths = Lengths::read(&prefix, Limits::HOST)?;
         let mut rest = Vec::new();
         // Memory grows with what has come, not with what was announced.
         input.take(lengths.rest() as u64).read_to_end(&mut rest)?;
@@ -204,16 +221,16 @@ impl Lengths {
         self.header + self.body
     }
 
-    /// Reads a prefix; a body longer than `most` bytes is not believed.
-    pub fn read(prefix: &[u8; PREFIX], most: u64) -> Result<Self, FrameError> {
-        let ([m0, m1, m2, m3, h0, h1, h2, h3, body @ ..], most) = (*prefix, most.min(LONGEST_BODY));
+    /// Reads a prefix; longer frames than `most` are not believed.
+    pub fn read(prefix: &[u8; PREFIX], most: Limits) -> Result<Self, FrameError> {
+        let [m0, m1, m2, m3, h0, h1, h2, h3, body @ ..] = *prefix;
         let magic = [m0, m1, m2, m3];
         if magic != MAGIC {
             let shown = String::from_utf8_lossy(prefix).escape_debug().to_string();
             return Err(FrameError::Malformed(format!("a frame begins with TMPR, this with \"{shown}\"")));
         }
         let (header, body) = (u32::from_le_bytes([h0, h1, h2, h3]) as usize, u64::from_le_bytes(body));
-        if header > LONGEST_HEADER || body > most {
+        if header as u64 > most.header || body > most.body {
             let text = format!("a header of {header} and a body of {body} bytes are longer than any that fits here");
             return Err(FrameError::Malformed(text));
         }

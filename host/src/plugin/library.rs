@@ -70,6 +70,12 @@ pub enum LoadError {
         /// Its reason.
         reason: String,
     },
+    /// Other bytes than those that the run began with.
+    #[error("{}: the library has changed since the run began", .path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
     /// A descriptor that cannot be read.
     #[error("{}: the plugin's descriptor cannot be read: {reason}", .path.display())]
     Descriptor {
@@ -90,6 +96,7 @@ impl LoadError {
                 "build it again with the temper-plugin-api of this Temper, or take a Temper of the same major version",
             ),
             Self::Layout { .. } => Some("build it again with an unchanged temper-plugin-api from its registry"),
+            Self::Changed { .. } => Some("put the old one back, or start another run"),
             Self::Refused { .. } | Self::Descriptor { .. } => Some("ask its author"),
         }
     }

@@ -82,11 +82,11 @@ pub(super) fn batch(id: u64, batch: &Batch<'_>) -> Frame {
     frame.push("fractional", &[atoms, 3], batch.fractional().as_flattened().iter().copied());
     frame.push("cartesian", &[atoms, 3], batch.cartesian().as_flattened().iter().copied());
     frame.push("lattices", &[crystals, 3, 3], batch.lattices().as_flattened().as_flattened().iter().copied());
-    if batch.space_groups().len() == crystals && crystals > 0 {
+    if batch.space_groups().len() == crystals {
         frame.push("space_groups", &[crystals], batch.space_groups().iter().copied());
         frame.push("wyckoff_letters", &[atoms], batch.wyckoff_letters().iter().copied());
     }
-    if batch.energies().len() == crystals && crystals > 0 {
+    if batch.energies().len() == crystals {
         frame.push("energies", &[crystals], batch.energies().iter().copied());
     }
     frame

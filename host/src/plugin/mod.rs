@@ -22,12 +22,12 @@ pub use check::{CheckStatus, PluginCheck, PluginReport, PluginToCheck, check_plu
 pub use discover::{Discovered, Discovery, NotFound, Usable, is_path};
 pub use evaluator::{Evaluator, OpenError};
 pub use library::{LoadError, PluginLibrary};
-pub use process::end_all_workers;
+pub use process::{MEMORY_IS_MEASURED, end_all_workers, leave_signals_to_the_caller};
 pub use supervise::{Supervision, WorkerCommand};
 pub use temper_plugin_api::abi::{API_VERSION, HULL_CORRECTION, REWARD};
 pub use temper_plugin_api::{Batch, Crystals, Descriptor, InterfaceDescriptor, Outcome, Properties};
 pub use trouble::Trouble;
-pub use verdict::{Probe, Verdict, probe};
+pub use verdict::{Probe, Verdict, probe, sha256};
 pub use worker::{WorkerError, serve};
 
 use crate::crystal::Structure;

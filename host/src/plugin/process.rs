@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -11,12 +12,12 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::{sleep, timeout};
 
 use super::Trouble;
-use super::frame::{Frame, FrameError, Lengths, PREFIX};
+use super::frame::{Frame, FrameError, Lengths, Limits, PREFIX};
 use super::message::{Hello, greeting};
 use super::supervise::WorkerCommand;
 
 /// How often a worker's memory is looked at.
-const MEMORY_EVERY: Duration = Duration::from_millis(20);
+const MEMORY_EVERY: Duration = Duration::from_millis(50);
 /// How long a worker may take to end when its input is closed, or to be found dead when its output is.
 const TO_END: Duration = Duration::from_secs(2);
 /// How much of what a worker writes to standard error is kept.
@@ -33,6 +34,37 @@ pub fn end_all_workers() {
     groups.iter().for_each(|group| kill_group(*group));
 }
 
+/// Set by who obeys signals himself.
+static SIGNALS_ARE_HANDLED: AtomicBool = AtomicBool::new(false);
+
+/// From now on the caller decides what a signal to end means, and calls [`end_all_workers`] when he ends at once.
+pub fn leave_signals_to_the_caller() {
+    SIGNALS_ARE_HANDLED.store(true, Ordering::Relaxed);
+}
+
+/// Ends the program and its workers at a signal, unless somebody else obeys it: the system would end the program alone, and leave
+/// what its workers have started.
+#[cfg(unix)]
+async fn end_at_a_signal() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    let [mut interrupt, mut terminate, mut hangup] = kinds.map(signal);
+    let [interrupt, terminate, hangup] = [interrupt.as_mut(), terminate.as_mut(), hangup.as_mut()];
+    let (Ok(interrupt), Ok(terminate), Ok(hangup)) = (interrupt, terminate, hangup) else { return Ok(()) };
+    loop {
+        let number = tokio::select! {
+            _ = interrupt.recv() => 2,
+            _ = terminate.recv() => 15,
+            _ = hangup.recv() => 1,
+        };
+        if !SIGNALS_ARE_HANDLED.load(Ordering::Relaxed) {
+            end_all_workers();
+            // As a shell names the end by a signal.
+            std::process::exit(128 + number);
+        }
+    }
+}
+
 /// The thread that starts and watches workers. It lives as long as the program: the system kills workers with the thread that
 /// started them.
 pub(super) fn supervisor() -> std::io::Result<&'static tokio::runtime::Handle> {
@@ -40,6 +72,8 @@ pub(super) fn supervisor() -> std::io::Result<&'static tokio::runtime::Handle> {
     let start = || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
+        #[cfg(unix)]
+        runtime.spawn(end_at_a_signal());
         let forever = move || runtime.block_on(std::future::pending::<()>());
         std::thread::Builder::new().name("workers".into()).spawn(forever)?;
         Ok(handle)
@@ -96,7 +130,7 @@ impl Worker {
             program: command.program.to_string_lossy().into_owned(),
             reason: error.to_string(),
         })?;
-        let frame = worker.ask(&hello.to_frame().encode(), 0, deadline, memory).await?;
+        let frame = worker.ask(&hello.to_frame().encode(), Limits::GREETING, deadline, memory).await?;
         match greeting(&frame) {
             Ok(Ok(descriptor)) => Ok((worker, descriptor)),
             Ok(Err(message)) => Err(StartError::Refused(message, frame.text("advice").map(str::to_owned))),
@@ -122,39 +156,39 @@ impl Worker {
         Ok(Self { child, group, input, output, said, answered: 0 })
     }
 
-    /// Sends a message and waits for the answer, whose arrays take at most `most` bytes. If there is none in time, or too much
+    /// Sends a message and waits for the answer, which is at most so long. If there is none in time, or too much
     /// memory is taken meanwhile, the worker is killed.
     pub async fn ask(
         &mut self,
         message: &[u8],
-        most: u64,
+        most: Limits,
         deadline: Duration,
         memory: Option<u64>,
     ) -> Result<Frame, Trouble> {
         let group = self.group;
-        let asked = tokio::select! {
-            answer = self.exchange(message, most) => answer,
-            () = sleep(deadline) => {
-                kill_group(group);
-                return Err(Trouble::Deadline(deadline));
-            }
-            (used, limit) = too_much_memory(group, memory) => {
-                kill_group(group);
-                return Err(Trouble::Memory { used, limit });
-            }
+        let answer = tokio::select! {
+            answer = self.answer(message, most) => answer,
+            () = sleep(deadline) => Err(Trouble::Deadline(deadline)),
+            (used, limit) = too_much_memory(group, memory) => Err(Trouble::Memory { used, limit }),
         };
-        match asked {
-            Ok(frame) => {
-                self.answered += 1;
-                Ok(frame)
-            }
-            Err(FrameError::Malformed(reason)) => Err(Trouble::Protocol(reason)),
+        if matches!(answer, Err(Trouble::Deadline(_) | Trouble::Memory { .. })) {
+            kill_group(group);
+        }
+        self.answered += usize::from(answer.is_ok());
+        answer
+    }
+
+    /// The answer to a message, or how the worker came to its end.
+    async fn answer(&mut self, message: &[u8], most: Limits) -> Result<Frame, Trouble> {
+        match self.exchange(message, most).await {
+            Ok(frame) => Ok(frame),
+            Err(FrameError::Malformed(reason)) => Err(Trouble::protocol(reason)),
             Err(FrameError::Closed | FrameError::Io(_)) => Err(self.obituary().await),
         }
     }
 
     /// Writes and reads at once: a worker may say much before it has read all.
-    async fn exchange(&mut self, message: &[u8], most: u64) -> Result<Frame, FrameError> {
+    async fn exchange(&mut self, message: &[u8], most: Limits) -> Result<Frame, FrameError> {
         let input = self.input.as_mut().ok_or(FrameError::Closed)?;
         let write = async {
             input.write_all(message).await?;
@@ -228,7 +262,7 @@ impl Drop for Worker {
     }
 }
 
-async fn read_frame(output: &mut ChildStdout, most: u64) -> Result<Frame, FrameError> {
+async fn read_frame(output: &mut ChildStdout, most: Limits) -> Result<Frame, FrameError> {
     let closed = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::UnexpectedEof => FrameError::Closed,
         _ => FrameError::Io(error),
@@ -335,23 +369,37 @@ fn die_with_the_host(command: &mut Command) {
     }
 }
 
-/// Ends when a process has more memory than its limit: what it has, and the limit.
-async fn too_much_memory(process: u32, limit: Option<u64>) -> (u64, u64) {
+/// Ends when the processes of a group have more memory than their limit: what they have, and the limit.
+async fn too_much_memory(group: u32, limit: Option<u64>) -> (u64, u64) {
     let Some(limit) = limit else { return std::future::pending().await };
     loop {
         sleep(MEMORY_EVERY).await;
-        if let Some(used) = resident(process).filter(|used| *used > limit) {
+        if let Some(used) = resident(group).filter(|used| *used > limit) {
             return (used, limit);
         }
     }
 }
 
-/// Bytes of a process in memory, where the system tells.
+/// Whether this system tells how much memory a process has.
+pub const MEMORY_IS_MEASURED: bool = cfg!(target_os = "linux");
+
+/// Bytes in memory of all processes of a group, where the system tells: the leader may be a script that starts the worker.
 #[cfg(target_os = "linux")]
-fn resident(process: u32) -> Option<u64> {
-    let statm = std::fs::read_to_string(format!("/proc/{process}/statm")).ok()?;
-    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
+fn resident(group: u32) -> Option<u64> {
+    let processes = std::fs::read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let pages: u64 = processes.filter_map(|process| pages_in_group(&process, group)).sum();
     Some(pages * rustix::param::page_size() as u64)
+}
+
+/// Pages of a process in memory, if it is of the group (proc(5): the fifth field of `stat`, the second of `statm`).
+#[cfg(target_os = "linux")]
+fn pages_in_group(process: &str, group: u32) -> Option<u64> {
+    process.parse::<u32>().ok()?;
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The second field is the program's name in brackets, and may hold blanks.
+    let of: u32 = stat.rsplit(')').next()?.split_whitespace().nth(2)?.parse().ok()?;
+    let statm = std::fs::read_to_string(format!("/proc/{process}/statm")).ok().filter(|_| of == group)?;
+    statm.split(' ').nth(1)?.parse().ok()
 }
 
 #[cfg(not(target_os = "linux"))]

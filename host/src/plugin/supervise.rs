@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use temper_plugin_api::{Crystals, Descriptor};
@@ -10,14 +10,13 @@ use tokio::sync::{Mutex, oneshot};
 use tokio::time::sleep;
 
 use super::Trouble;
+use super::frame::Limits;
 use super::message::{Answer, Hello, batch, read_answer};
 use super::process::{StartError, Worker, supervisor};
 
 /// Delay before the second restart in a row; it doubles from there.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(10);
-/// Bytes of the arrays that answer one crystal: a value and a status.
-pub(super) const ANSWER: u64 = 9;
 
 /// A program that speaks the worker protocol.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,11 +51,20 @@ struct Shared {
     command: WorkerCommand,
     hello: Hello,
     supervision: Supervision,
-    slots: Vec<Mutex<Slot>>,
+    /// What the first worker said it is.
+    descriptor: Descriptor,
+    places: Vec<Place>,
     next: AtomicU64,
 }
 
-/// The place of a worker.
+/// A place for a worker.
+struct Place {
+    slot: Mutex<Slot>,
+    /// No batch is given to it any more, as long as there is another place.
+    given_up: AtomicBool,
+}
+
+/// The worker of a place.
 #[derive(Default)]
 struct Slot {
     worker: Option<Worker>,
@@ -79,23 +87,32 @@ impl Pool {
         let (worker, descriptor) = first??;
         let mut slots: Vec<Slot> = (0..supervision.workers.max(1)).map(|_| Slot::default()).collect();
         slots[0].worker = Some(worker);
-        let slots = slots.into_iter().map(Mutex::new).collect();
-        let shared = Shared { command, hello, supervision, slots, next: AtomicU64::new(0) };
+        let place = |slot| Place { slot: Mutex::new(slot), given_up: AtomicBool::new(false) };
+        let (places, next) = (slots.into_iter().map(place).collect(), AtomicU64::new(0));
+        let shared = Shared { command, hello, supervision, descriptor: descriptor.clone(), places, next };
         Ok((Self { shared: Arc::new(shared) }, descriptor))
     }
 
     /// How many batches can be evaluated at once.
     pub fn width(&self) -> usize {
-        self.shared.slots.len()
+        self.places().len()
+    }
+
+    /// The places that have not been given up; all if none is left.
+    fn places(&self) -> Vec<usize> {
+        let places = &self.shared.places;
+        let left: Vec<usize> = (0..places.len()).filter(|&i| !places[i].given_up.load(Ordering::Relaxed)).collect();
+        if left.is_empty() { (0..places.len()).collect() } else { left }
     }
 
     /// Evaluates batches, each by a worker of its own as far as there are enough.
     pub fn evaluate(&self, batches: Vec<Crystals>) -> Vec<Result<Answer, Trouble>> {
         let lost = |_| Err(Trouble::Start("the thread of the workers has ended".into()));
-        let asked: Vec<_> = (batches.into_iter().enumerate())
-            .map(|(index, crystals)| {
+        let places = self.places();
+        let asked: Vec<_> = (batches.into_iter().zip(places.into_iter().cycle()))
+            .map(|(crystals, place)| {
                 let shared = Arc::clone(&self.shared);
-                spawn(async move { shared.evaluate(index % shared.slots.len(), &crystals).await })
+                spawn(async move { shared.evaluate(place, &crystals).await })
             })
             .collect();
         asked.into_iter().map(|answer| answer.and_then(|a| a.blocking_recv().unwrap_or_else(lost))).collect()
@@ -106,20 +123,22 @@ impl Drop for Pool {
     fn drop(&mut self) {
         let shared = Arc::clone(&self.shared);
         let _ = run(async move {
-            for slot in &shared.slots {
-                if let Some(worker) = slot.lock().await.worker.take() {
-                    worker.end().await;
-                }
+            let mut ends = Vec::new();
+            for place in &shared.places {
+                ends.extend(place.slot.lock().await.worker.take().map(|worker| tokio::spawn(worker.end())));
+            }
+            for end in ends {
+                let _ = end.await;
             }
         });
     }
 }
 
 impl Shared {
-    async fn evaluate(&self, slot: usize, crystals: &Crystals) -> Result<Answer, Trouble> {
+    async fn evaluate(&self, place: usize, crystals: &Crystals) -> Result<Answer, Trouble> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let message = batch(id, &crystals.batch()).encode();
-        let slot = &mut *self.slots[slot].lock().await;
+        let slot = &mut *self.places[place].slot.lock().await;
         let mut answer = self.ask(slot, &message, id, crystals.batch().len()).await;
         // One that serves a batch and ends has not failed; whether it had ended was not to be seen before.
         if matches!(&answer, Err(Trouble::Died { .. }))
@@ -129,10 +148,12 @@ impl Shared {
             answer = self.ask(slot, &message, id, crystals.batch().len()).await;
         }
         match &answer {
+            // Said again, not failed again.
+            Err(Trouble::GaveUp { .. }) => self.places[place].given_up.store(true, Ordering::Relaxed),
             Err(trouble) if trouble.is_the_end() => {
                 slot.worker = None;
                 slot.deaths += 1;
-                slot.last.get_or_insert_with(|| trouble.clone()).clone_from(trouble);
+                slot.last = Some(trouble.clone());
             }
             _ => slot.deaths = 0,
         }
@@ -142,9 +163,9 @@ impl Shared {
     async fn ask(&self, slot: &mut Slot, message: &[u8], id: u64, crystals: usize) -> Result<Answer, Trouble> {
         let Supervision { deadline, memory, .. } = self.supervision;
         let worker = self.worker(slot).await?;
-        let frame = worker.ask(message, ANSWER * crystals as u64, deadline, memory).await?;
+        let frame = worker.ask(message, Limits::of_answer(crystals), deadline, memory).await?;
         // A worker that answers beside the question may be a step behind for ever.
-        read_answer(&frame, id, crystals).map_err(Trouble::Protocol)
+        read_answer(&frame, id, crystals).map_err(Trouble::protocol)
     }
 
     /// The worker of a slot, started again if it has to be.
@@ -159,9 +180,12 @@ impl Shared {
             }
             sleep(delay(slot.deaths)).await;
             let Supervision { start_deadline, memory, .. } = self.supervision;
-            let (worker, _) = Worker::start(&self.command, &self.hello, start_deadline, memory)
+            let (worker, descriptor) = Worker::start(&self.command, &self.hello, start_deadline, memory)
                 .await
                 .map_err(|error| Trouble::Start(error.to_string()))?;
+            if descriptor != self.descriptor {
+                return Err(Trouble::Start("it says that it is another plugin than before".to_owned()));
+            }
             slot.worker = Some(worker);
         }
         slot.worker.as_mut().ok_or_else(|| Trouble::Start("it is gone".into()))

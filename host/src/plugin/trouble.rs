@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Most letters of a reason.
+const LONGEST: usize = 1000;
+
 /// Why a crystal has no value from a plugin.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Trouble {
@@ -17,6 +20,16 @@ pub enum Trouble {
     /// NaN or an infinity.
     #[error("the plugin gave {0}")]
     NotFinite(f64),
+    /// A value that its author says cannot be.
+    #[error("the plugin gave {value}, outside of the range {least} to {greatest} that it claims")]
+    OutOfRange {
+        /// As given.
+        value: f64,
+        /// Least value claimed.
+        least: f64,
+        /// Greatest value claimed.
+        greatest: f64,
+    },
     /// No answer in time.
     #[error("no answer within the deadline of {} s; the worker was killed", .0.as_secs_f64())]
     Deadline(Duration),
@@ -62,6 +75,7 @@ impl Trouble {
             Self::Crystal(_) | Self::Batch(..) => "plugin failed",
             Self::Element(_) => "unknown element",
             Self::NotFinite(_) => "not finite",
+            Self::OutOfRange { .. } => "out of its range",
             Self::Deadline(_) => "plugin too slow",
             Self::Died { .. } => "plugin died",
             Self::Memory { .. } => "plugin out of memory",
@@ -74,10 +88,35 @@ impl Trouble {
 
     /// Whether the worker is gone for it.
     pub(super) fn is_the_end(&self) -> bool {
-        !matches!(self, Self::Crystal(_) | Self::Batch(..) | Self::Element(_) | Self::NotFinite(_) | Self::Outcomes(_))
+        matches!(self, Self::Deadline(_) | Self::Died { .. } | Self::Memory { .. } | Self::Protocol(_) | Self::Start(_))
+    }
+
+    /// What a worker sent is not the protocol, for a reason that may quote it.
+    pub(super) fn protocol(reason: String) -> Self {
+        Self::Protocol(shortened(reason))
+    }
+}
+
+/// A plugin's text, as long as a table of results can bear: a reason is kept for each row that it fails.
+pub(super) fn shortened(text: String) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{} ... ({} bytes)", &text[..end], text.len()),
+        None => text,
     }
 }
 
 fn last_words(said: &str) -> String {
     if said.is_empty() { String::new() } else { format!("; its last words: {said}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_as_long_as_a_table_can_bear() {
+        assert_eq!(shortened("too hot".into()), "too hot");
+        let long = shortened("\u{e4}".repeat(1 << 20));
+        assert_eq!(long, "\u{e4}".repeat(1000) + " ... (2097152 bytes)");
+    }
 }

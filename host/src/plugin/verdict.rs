@@ -52,15 +52,17 @@ struct Kept {
 }
 
 impl Probe {
-    /// The command that serves the plugin at a path, or the one that the program carries under a name.
-    pub fn command(&self, plugin: &Path) -> WorkerCommand {
-        let arguments = vec!["plugin".into(), "serve".into(), plugin.into()];
+    /// The command that serves the plugin at a path, if its bytes have this SHA-256 where one is given, or the one that the program
+    /// carries under a name.
+    pub fn command(&self, plugin: &Path, hash: Option<&str>) -> WorkerCommand {
+        let mut arguments = vec!["plugin".into(), "serve".into(), plugin.into()];
+        arguments.extend(hash.iter().flat_map(|hash| ["--sha256".into(), hash.into()]));
         WorkerCommand { program: self.program.clone().into(), arguments }
     }
 
     /// The same command, where several threads ask the plugin about each batch at once, which must agree.
     pub fn command_in_threads(&self, plugin: &Path, threads: u8) -> WorkerCommand {
-        let WorkerCommand { program, mut arguments } = self.command(plugin);
+        let WorkerCommand { program, mut arguments } = self.command(plugin, None);
         arguments.extend(["--at-once".into(), threads.to_string().into()]);
         WorkerCommand { program, arguments }
     }
@@ -70,12 +72,13 @@ impl Probe {
     }
 }
 
-/// The SHA-256 of a library and the verdict on it: the one that is remembered for these bytes, unless it is asked for `again`.
+/// The SHA-256 of a library and the verdict on it: the one that is remembered for these bytes, unless it is asked for `again`. What was
+/// refused is tried each time.
 ///
 /// # Errors
 /// When the file cannot be read.
 pub fn probe(probe: &Probe, library: &Path, again: bool) -> std::io::Result<(String, Verdict)> {
-    let hash: String = Sha256::digest(std::fs::read(library)?).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = sha256(library)?;
     let program = format!("{} {}", env!("CARGO_PKG_VERSION"), super::API_VERSION);
     let kept_at = probe.kept_at(&hash);
     let read = |path: &PathBuf| serde_json::from_slice::<Kept>(&std::fs::read(path).ok()?).ok();
@@ -83,14 +86,23 @@ pub fn probe(probe: &Probe, library: &Path, again: bool) -> std::io::Result<(Str
     if let Some(kept) = kept {
         return Ok((hash, kept.verdict));
     }
-    let verdict = load(probe.command(library), probe.deadline);
-    if let Some(path) = kept_at {
+    let verdict = load(probe.command(library, None), probe.deadline);
+    // Why a library is refused may lie in the machine, which changes without it.
+    if let Some(path) = kept_at.filter(|_| !matches!(verdict, Verdict::Refused { .. })) {
         let kept = serde_json::to_vec(&Kept { program, verdict: verdict.clone() });
         // A verdict that is not kept is found again.
         let _ = path.parent().map(std::fs::create_dir_all);
         let _ = kept.map(|bytes| write_atomically(&path, &bytes));
     }
     Ok((hash, verdict))
+}
+
+/// The SHA-256 of a file.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn sha256(file: &Path) -> std::io::Result<String> {
+    Ok(Sha256::digest(std::fs::read(file)?).iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn load(command: WorkerCommand, deadline: Duration) -> Verdict {

@@ -35,6 +35,7 @@ pub enum WorkerError {
 /// # Errors
 /// [`WorkerError`], when the host goes away or sends something else than the protocol.
 pub fn serve(open: impl FnOnce() -> Result<PluginLibrary, LoadError>, threads: usize) -> Result<(), WorkerError> {
+    let _deaf = deaf_to_signals().map_err(WorkerError::Streams)?;
     let (mut input, mut output) = streams().map_err(WorkerError::Streams)?;
     let hello = match Frame::read(&mut input) {
         Ok(frame) => Hello::from_frame(&frame),
@@ -116,6 +117,26 @@ fn evaluate(instance: &Loaded, threads: usize, crystals: &Crystals) -> Result<Ve
         Some((a, b)) => Err(Refusal::Own(format!("{threads} threads at once got {a:?} and {b:?} for one crystal"))),
         None => Ok(calls.into_iter().next().unwrap_or_default()),
     }
+}
+
+/// While this is held, signals that ask for the end mean nothing: a scheduler sends them to all processes, and the host wants its batch
+/// before it obeys. Programs that the plugin starts hear them again.
+#[cfg(unix)]
+fn deaf_to_signals() -> std::io::Result<impl Drop> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let inside = runtime.enter();
+    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::user_defined1()] {
+        // The handler stays, whether anybody listens or not.
+        drop(signal(kind)?);
+    }
+    drop(inside);
+    Ok(runtime)
+}
+
+#[cfg(not(unix))]
+fn deaf_to_signals() -> std::io::Result<()> {
+    Ok(())
 }
 
 /// The streams of the protocol, out of reach of the plugin: what it prints comes out on standard error, what it reads is empty.

@@ -63,16 +63,6 @@ pub enum Failure {
     /// A plugin gave no value.
     #[error("{0}")]
     Plugin(Trouble),
-    /// A value that its author says cannot be.
-    #[error("{value} is outside of the range {least} to {greatest} that the plugin claims")]
-    OutOfRange {
-        /// As given.
-        value: f64,
-        /// Least value claimed.
-        least: f64,
-        /// Greatest value claimed.
-        greatest: f64,
-    },
     /// A density that no crystal has.
     #[error("density {value:.3e} g/cm^3, outside {low} to {high} g/cm^3")]
     Density {
@@ -128,7 +118,6 @@ impl Failure {
             Self::Model(_) => "model failed",
             Self::Deadline(_) => "too slow",
             Self::Plugin(trouble) => trouble.kind(),
-            Self::OutOfRange { .. } => "out of its range",
             Self::Density { .. } => "absurd density",
             Self::BelowHull { .. } => "below the hull",
             Self::Hull(_) => "not on the hull's elements",

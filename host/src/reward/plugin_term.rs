@@ -40,8 +40,7 @@ impl PluginTerm {
 
     /// The values that its author claims.
     pub fn range(&self) -> [f64; 2] {
-        let [least, greatest] = self.evaluator.properties().range;
-        [least.unwrap_or(f64::NEG_INFINITY), greatest.unwrap_or(f64::INFINITY)]
+        self.evaluator.range()
     }
 
     /// What a failure counts as, if its author says so.
@@ -58,15 +57,10 @@ impl PluginTerm {
         self.potential.as_deref()
     }
 
-    /// One outcome per structure, whose energies (eV per cell) are passed on if the plugin asks for them. A value outside of the
-    /// range that the author claims is a failure.
+    /// One outcome per structure, whose energies (eV per cell) are passed on if the plugin asks for them.
     pub(super) fn outcomes(&self, structures: &[&Structure], energies: &[f64]) -> Vec<Outcome> {
         let energies = self.potential.as_ref().map(|_| energies);
-        let [least, greatest] = self.range();
         let outcome = |value| match value {
-            Ok(Some(value)) if !(least..=greatest).contains(&value) => {
-                Outcome::Failed(Failure::OutOfRange { value, least, greatest })
-            }
             Ok(Some(value)) => Outcome::Value(value),
             Ok(None) => Outcome::Abstained,
             Err(trouble) => Outcome::Failed(Failure::Plugin(trouble)),

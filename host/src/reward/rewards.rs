@@ -48,7 +48,7 @@ pub struct Term {
     pub kind: TermKind,
     /// What its failures mean.
     pub on_failure: OnFailure,
-    /// Makes it a filter: rows with a value outside of these ends, or none, skip the terms that are no filters.
+    /// Makes it a filter: rows with a value outside of these ends, and failed ones, skip the terms that are no filters.
     pub bound: Option<[f64; 2]>,
 }
 

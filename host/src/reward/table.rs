@@ -51,7 +51,7 @@ pub struct Column {
     pub on_failure: OnFailure,
     /// Its documented worst value, if it has one: 10 eV/atom for an energy above hull.
     pub worst: Option<f64>,
-    /// For a filter: rows whose value is outside of these ends (or missing) are rejected.
+    /// For a filter: rows whose value is outside of these ends (or failed) are rejected.
     pub bound: Option<[f64; 2]>,
 }
 

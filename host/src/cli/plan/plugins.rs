@@ -7,9 +7,13 @@ use std::time::Duration;
 use super::{Asked, Planner};
 use crate::cli::Failure;
 use crate::config::{self, Deadline, Isolation, Memory, PluginTerm as PluginConfig, ProcessTerm};
-use crate::plugin::{Evaluator, HULL_CORRECTION, OpenError, REWARD, Supervision, Usable, WorkerCommand, is_path};
+use crate::plugin::{
+    Evaluator, HULL_CORRECTION, MEMORY_IS_MEASURED, OpenError, REWARD, Supervision, Usable, WorkerCommand, is_path,
+};
 use crate::reward::{Correction, PluginTerm, TermKind};
 
+/// More processes than any machine wants for one term.
+const MOST_WORKERS: usize = 256;
 /// How long a worker may take to greet: one in Python may have much to import.
 const START: Duration = Duration::from_secs(120);
 
@@ -21,7 +25,7 @@ impl Planner<'_> {
         if let Some(path) = &found.path {
             self.lock(&format!("{key}.library"), path)?;
         }
-        let supervision = supervision(term.deadline, term.workers, term.memory, term.max_restarts);
+        let supervision = self.supervision(&key, term.deadline, term.workers, term.memory, term.max_restarts)?;
         let supervision = Some(supervision).filter(|_| is_apart(term.isolation, &found));
         let evaluator = self.context.discovery().start(&found, REWARD, &term.config, supervision);
         let evaluator = evaluator.map_err(|error| self.unusable(&key, error))?;
@@ -32,21 +36,23 @@ impl Planner<'_> {
     pub(super) fn process(&mut self, name: &str, term: &ProcessTerm) -> Result<TermKind, Failure> {
         let key = format!("rewards.{name}.process");
         let command = self.command(&key, &term.command)?;
-        let supervision = supervision(term.deadline, term.workers, term.memory, term.max_restarts);
-        let evaluator = Evaluator::in_workers(command, REWARD, &term.config, supervision)
+        let supervision = self.supervision(&key, term.deadline, term.workers, term.memory, term.max_restarts)?;
+        let evaluator = Evaluator::in_workers(&term.command[0], command, REWARD, &term.config, supervision)
             .map_err(|error| self.unusable(&key, error))?;
         self.plugin_term(&key, evaluator, term.potential.as_deref())
     }
 
     /// A program with its arguments, those that are files found and locked.
     fn command(&mut self, key: &str, words: &[String]) -> Result<WorkerCommand, Failure> {
-        let mut found = Vec::new();
+        let (mut found, mut locked) = (Vec::new(), false);
         for (place, word) in words.iter().enumerate() {
-            let file = self.search.find("", Path::new(word)).ok().filter(|path| path.is_file());
+            let file = self.search.near(Path::new(word)).filter(|path| path.is_file());
             // A bare program is the system's to find.
             let file = file.filter(|_| place > 0 || is_path(word));
-            if let Some(path) = &file {
-                self.lock(&format!("{key}.command {place}"), path)?;
+            // The program or its script; what comes behind may be a file that it writes.
+            if let Some(path) = file.as_ref().filter(|_| !locked) {
+                self.lock(&format!("{key}.command"), path)?;
+                locked = true;
             }
             found.push(file.unwrap_or_else(|| PathBuf::from(word)).into_os_string());
         }
@@ -62,6 +68,26 @@ impl Planner<'_> {
         let potential = potential.map(|path| self.model(&key, Asked::new(path, None))).transpose()?;
         let term = PluginTerm::new(Arc::new(evaluator), potential);
         Ok(TermKind::Plugin(term.map_err(|error| self.mistake(&key, format!("`{key}`: {error}")))?))
+    }
+
+    fn supervision(
+        &self,
+        key: &str,
+        deadline: Deadline,
+        workers: usize,
+        memory: Option<Memory>,
+        max_restarts: u32,
+    ) -> Result<Supervision, Failure> {
+        let refused =
+            |last: &str, text: String| self.mistake(&format!("{key}.{last}"), format!("`{key}.{last}` {text}"));
+        if !(1..=MOST_WORKERS).contains(&workers) {
+            return Err(refused("workers", format!("= {workers}: must be 1 to {MOST_WORKERS}")));
+        }
+        if memory.is_some() && !MEMORY_IS_MEASURED {
+            return Err(refused("memory", "cannot be held on this system, which does not tell it".to_owned()));
+        }
+        let (deadline, memory) = (deadline.duration(), memory.map(Memory::bytes));
+        Ok(Supervision { deadline, start_deadline: START, memory, workers, max_restarts })
     }
 
     /// A plugin by its name, or by its path as the other paths of a config.
@@ -89,8 +115,9 @@ impl Planner<'_> {
             }
             config::Correction::Process(term) => {
                 let command = self.command(key, &term.command)?;
-                let supervision = supervision(term.deadline, term.workers, term.memory, term.max_restarts);
-                let evaluator = Evaluator::in_workers(command, HULL_CORRECTION, &term.config, supervision);
+                let supervision = self.supervision(key, term.deadline, term.workers, term.memory, term.max_restarts)?;
+                let evaluator =
+                    Evaluator::in_workers(&term.command[0], command, HULL_CORRECTION, &term.config, supervision);
                 evaluator.map_err(|error| self.unusable(key, error))?
             }
         };
@@ -107,7 +134,7 @@ impl Planner<'_> {
         if let Some(path) = &found.path {
             self.lock(key, path)?;
         }
-        let supervision = supervision(plugin.deadline, plugin.workers, plugin.memory, plugin.max_restarts);
+        let supervision = self.supervision(key, plugin.deadline, plugin.workers, plugin.memory, plugin.max_restarts)?;
         let supervision = Some(supervision).filter(|_| is_apart(plugin.isolation, &found));
         let evaluator = self.context.discovery().start(&found, HULL_CORRECTION, &plugin.config, supervision);
         evaluator.map_err(|error| self.unusable(key, error))
@@ -129,15 +156,5 @@ fn is_apart(isolation: Option<Isolation>, found: &Usable) -> bool {
     match isolation {
         Some(isolation) => isolation == Isolation::Process,
         None => found.path.is_some(),
-    }
-}
-
-fn supervision(deadline: Deadline, workers: usize, memory: Option<Memory>, max_restarts: u32) -> Supervision {
-    Supervision {
-        deadline: deadline.duration(),
-        start_deadline: START,
-        memory: memory.map(Memory::bytes),
-        workers,
-        max_restarts,
     }
 }

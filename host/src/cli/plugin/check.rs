@@ -123,7 +123,7 @@ fn library(plugin: &Path, context: &Context) -> Result<PluginToCheck, Failure> {
     }
     let probe = discovery.probe;
     let in_threads = Some(probe.command_in_threads(&served, THREADS));
-    Ok(PluginToCheck { name: name.into_owned(), interface, in_threads, ..unset(probe.command(&served)) })
+    Ok(PluginToCheck { name: name.into_owned(), interface, in_threads, ..unset(probe.command(&served, None)) })
 }
 
 fn program(words: Vec<OsString>) -> PluginToCheck {

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::super::frame::Limits;
 use super::super::message::{Answer, Hello, batch, read_answer};
 use super::super::process::{Ending, StartError, Worker};
-use super::super::supervise::{ANSWER, run};
+use super::super::supervise::run;
 use super::super::{Descriptor, HULL_CORRECTION, Outcome, Properties, Trouble, WorkerCommand};
 use super::sample::{Sample, columns};
 
@@ -117,10 +118,10 @@ impl Subject {
         let Start { deadline, memory, .. } = self.start;
         let (frame, worker) = run(async move {
             let mut worker = worker;
-            let frame = worker.ask(&message, ANSWER * count as u64, deadline, Some(memory)).await;
+            let frame = worker.ask(&message, Limits::of_answer(count), deadline, Some(memory)).await;
             (frame, worker)
         })?;
-        let answer = frame.and_then(|frame| read_answer(&frame, id, count).map_err(Trouble::Protocol));
+        let answer = frame.and_then(|frame| read_answer(&frame, id, count).map_err(Trouble::protocol));
         Ok((answer, worker))
     }
 
