@@ -287,7 +287,7 @@ mod tests {
             ("[rewards.gap.onnx]\noutput = \"x\"\n", "run.toml:9:14: the key `rewards.gap.onnx.model` is missing"),
             (
                 "[rewards.gap.plugin]\nlibrary = \"x\"\ndeadline = \"soon\"\n",
-                "run.toml:11:12: `rewards.gap.plugin.deadline`: \"soon\" is no length of time above 0; write it like \"30s\", \"500ms\" or \"5m\"",
+                "run.toml:11:1: `rewards.gap.plugin.deadline`: \"soon\" is no length of time above 0; write it like \"30s\", \"500ms\" or \"5m\"",
             ),
             (
                 "[rewards.gap.process]\ncommand = []\n",
