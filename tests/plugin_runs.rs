@@ -9,7 +9,7 @@ mod support;
 use std::fs;
 use std::path::Path;
 
-use rogue::{built, library};
+use rogue::{built, library, library_of};
 use serde_json::Value;
 use support::{accepted, assert_refused, temper};
 
@@ -214,4 +214,31 @@ fn corrections_come_from_plugins_as_well() {
     let wrong = temper(folder.path(), &[&query[..], &["out.csv", "--correction", &reward]].concat());
     let said = String::from_utf8(wrong.stderr).unwrap();
     assert!(wrong.status.code() == Some(2) && said.contains("offers reward/1, and no hull-correction/1"), "{said}");
+}
+
+/// In the current folder's `plugins` and in those of `TEMPER_PLUGIN_PATH`, which come first; one of two with a name is hidden.
+#[test]
+fn plugins_are_found_where_they_lie() {
+    let folder = tempfile::tempdir().unwrap();
+    let (here, there) = (folder.path().join("plugins/deep"), folder.path().join("there"));
+    fs::create_dir_all(&here).unwrap();
+    fs::create_dir_all(&there).unwrap();
+    fs::copy(library(), here.join("second.so")).unwrap();
+    let mut other = fs::read(library()).unwrap();
+    other.extend(b"other bytes");
+    fs::write(there.join("first.so"), other).unwrap();
+    fs::copy(library_of("rogue_no_root"), there.join("none.so")).unwrap();
+    let mut list = support::command(folder.path(), &["plugin", "list", "--json", "-q"]);
+    let output = list.env("TEMPER_PLUGIN_PATH", &there).output().unwrap();
+    let lines: Vec<Value> =
+        String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |file: &str| {
+        let is = |line: &&Value| line["path"].as_str().is_some_and(|path| path.ends_with(file));
+        lines.iter().find(is).unwrap_or(&Value::Null)
+    };
+    assert_eq!((&of("first.so")["descriptor"]["name"], &of("first.so")["hidden"]), (&"rogue".into(), &false.into()));
+    assert_eq!((&of("second.so")["usable"], &of("second.so")["hidden"]), (&true.into(), &true.into()));
+    assert_eq!(of("second.so")["sha256"].as_str().unwrap().len(), 64);
+    assert!(of("none.so")["reason"].as_str().unwrap().contains("lacks the symbol"), "{lines:?}");
+    assert!(lines[0]["path"].is_null() && lines[0]["descriptor"]["name"] == "charge-neutrality", "{lines:?}");
 }
