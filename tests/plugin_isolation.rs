@@ -352,6 +352,30 @@ mod orphans {
         }
     }
 
+    /// A scheduler signals every process of a run, which wants its batch before it obeys.
+    #[test]
+    fn a_worker_is_deaf_to_signals_that_are_for_its_host() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().join("own.so");
+        fs::copy(library(), &own).unwrap();
+        let command = discovery(folder.path()).probe.command(&own, None);
+        let evaluator = Evaluator::in_workers("rogue", command, REWARD, &config("well"), supervision()).unwrap();
+        let worker = || {
+            let processes =
+                fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+            let serves = |process: &u32| {
+                let command = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+                String::from_utf8_lossy(&command).contains(own.to_str().unwrap())
+            };
+            processes.into_iter().find(serves)
+        };
+        let before: u32 = worker().unwrap();
+        ["-TERM", "-INT", "-USR1"].iter().for_each(|name| signal(before, name));
+        std::thread::sleep(Duration::from_millis(200));
+        assert_eq!(evaluate(&evaluator), WELL);
+        assert_eq!(worker(), Some(before), "another worker has answered");
+    }
+
     #[test]
     fn threads_that_a_plugin_leaves_behind_end_with_their_worker() {
         let evaluator = workers("leaves_a_thread");
