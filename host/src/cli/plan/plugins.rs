@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 use super::{Asked, Planner};
 use crate::cli::Failure;
 use crate::config::{self, Deadline, Isolation, Memory, PluginTerm as PluginConfig, ProcessTerm};
@@ -27,18 +29,15 @@ impl Planner<'_> {
         }
         let supervision = self.supervision(&key, term.deadline, term.workers, term.memory, term.max_restarts)?;
         let supervision = Some(supervision).filter(|_| is_apart(term.isolation, &found));
-        let evaluator = self.context.discovery().start(&found, REWARD, &term.config, supervision);
-        let evaluator = evaluator.map_err(|error| self.unusable(&key, error))?;
+        let evaluator = self.start(&key, &found, REWARD, &term.config, supervision)?;
         self.plugin_term(&key, evaluator, term.potential.as_deref())
     }
 
     /// A reward of a program of the user's.
     pub(super) fn process(&mut self, name: &str, term: &ProcessTerm) -> Result<TermKind, Failure> {
         let key = format!("rewards.{name}.process");
-        let command = self.command(&key, &term.command)?;
         let supervision = self.supervision(&key, term.deadline, term.workers, term.memory, term.max_restarts)?;
-        let evaluator = Evaluator::in_workers(&term.command[0], command, REWARD, &term.config, supervision)
-            .map_err(|error| self.unusable(&key, error))?;
+        let evaluator = self.start_program(&key, (&term.command, &term.config), REWARD, supervision)?;
         self.plugin_term(&key, evaluator, term.potential.as_deref())
     }
 
@@ -114,11 +113,8 @@ impl Planner<'_> {
                 self.correction_plugin(key, plugin, unknown)?
             }
             config::Correction::Process(term) => {
-                let command = self.command(key, &term.command)?;
                 let supervision = self.supervision(key, term.deadline, term.workers, term.memory, term.max_restarts)?;
-                let evaluator =
-                    Evaluator::in_workers(&term.command[0], command, HULL_CORRECTION, &term.config, supervision);
-                evaluator.map_err(|error| self.unusable(key, error))?
+                self.start_program(key, (&term.command, &term.config), HULL_CORRECTION, supervision)?
             }
         };
         Correction::of_plugin(Arc::new(evaluator)).map_err(|error| self.mistake(key, format!("`{key}`: {error}")))
@@ -136,8 +132,33 @@ impl Planner<'_> {
         }
         let supervision = self.supervision(key, plugin.deadline, plugin.workers, plugin.memory, plugin.max_restarts)?;
         let supervision = Some(supervision).filter(|_| is_apart(plugin.isolation, &found));
-        let evaluator = self.context.discovery().start(&found, HULL_CORRECTION, &plugin.config, supervision);
-        evaluator.map_err(|error| self.unusable(key, error))
+        self.start(key, &found, HULL_CORRECTION, &plugin.config, supervision)
+    }
+
+    fn start(
+        &self,
+        key: &str,
+        found: &Usable,
+        interface: &str,
+        config: &Map<String, Value>,
+        supervision: Option<Supervision>,
+    ) -> Result<Evaluator, Failure> {
+        let started = self.context.discovery().start(found, interface, config, supervision);
+        started.map_err(|error| self.unusable(key, error))
+    }
+
+    /// Starts a program of the user's.
+    fn start_program(
+        &mut self,
+        key: &str,
+        (words, config): (&[String], &Map<String, Value>),
+        interface: &str,
+        supervision: Supervision,
+    ) -> Result<Evaluator, Failure> {
+        let command = self.command(key, words)?;
+        let name = words.first().map_or("", String::as_str);
+        let started = Evaluator::in_workers(name, command, interface, config, supervision);
+        started.map_err(|error| self.unusable(key, error))
     }
 
     fn unusable(&self, key: &str, error: OpenError) -> Failure {
