@@ -10,6 +10,7 @@ pub mod crystal;
 pub mod evaluate;
 pub mod graph;
 pub mod hull;
+pub mod matching;
 pub mod plugin;
 pub mod policy;
 pub mod record;
