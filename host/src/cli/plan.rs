@@ -13,10 +13,11 @@ use super::elements::element_flags;
 use super::{Context, Exit, Failure, Search, hull};
 use crate::config::{self, Config, Deadline, Document, Finetune, Problem, Reward, Role, SpaceGroups};
 use crate::hull::Hull;
+use crate::model::{ForceModel, ModelOptions, OnnxModel};
 use crate::policy::{MODEL, ModelToml, PARAMETERS, Parameters, PolicyDirectory, Resources, SpaceGroupDistribution};
 use crate::reward::{
-    BuiltinTerm, ForceModel, ForceScale, ForceTerm, HullTerm, KnownCompositions, ModelOptions, Objective, OnFailure,
-    OnnxModel, Rewards, Sanity, Term, TermKind, WORST_E_HULL,
+    BuiltinTerm, ForceScale, ForceTerm, HullTerm, KnownCompositions, Objective, OnFailure, Rewards, Sanity, Term,
+    TermKind, WORST_E_HULL,
 };
 use crate::runtime::{Device, Runtime};
 use crate::train::{FinetuneSettings, Judgement, KlGradient};
