@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use rogue::{config, cubes, discovery, library, library_of, program, refs, shell, started, supervision, workers};
 use serde_json::Map;
-use temper::plugin::{Evaluator, OpenError, PluginLibrary, REWARD, Supervision, Trouble, Verdict, probe};
+use temper::plugin::{Evaluator, OpenError, PluginError, PluginLibrary, REWARD, Supervision, Verdict, probe};
 
 /// Three crystals of one, two and three atoms: the values that the plugin gives when it behaves.
-const WELL: [Result<Option<f64>, Trouble>; 3] = [Ok(Some(1.0)), Ok(Some(2.0)), Ok(Some(3.0))];
+const WELL: [Result<Option<f64>, PluginError>; 3] = [Ok(Some(1.0)), Ok(Some(2.0)), Ok(Some(3.0))];
 
-fn evaluate(evaluator: &Evaluator) -> Vec<Result<Option<f64>, Trouble>> {
+fn evaluate(evaluator: &Evaluator) -> Vec<Result<Option<f64>, PluginError>> {
     evaluator.evaluate(&refs(&cubes(&[1, 2, 3])), None)
 }
 
@@ -54,7 +54,7 @@ fn each_way_to_fail_has_its_reason_and_the_next_batch_is_served() {
         assert_eq!((reason(&evaluator).as_str(), reason(&evaluator).as_str()), (expected, expected), "{how}");
     }
     let odd = evaluate(&workers("fails_every_second"));
-    assert_eq!(odd, [Ok(Some(1.0)), Err(Trouble::Crystal("row 1 is odd".into())), Ok(Some(3.0))]);
+    assert_eq!(odd, [Ok(Some(1.0)), Err(PluginError::Crystal("row 1 is odd".into())), Ok(Some(3.0))]);
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn memory_has_a_limit() {
     let evaluator = started("memory", Supervision { memory: Some(limit), ..supervision() }).unwrap();
     let rows = evaluate(&evaluator);
     assert!(
-        matches!(rows[0], Err(Trouble::Memory { used, limit: allowed }) if used > limit && allowed == limit && used < 4 * limit),
+        matches!(rows[0], Err(PluginError::Memory { used, limit: allowed }) if used > limit && allowed == limit && used < 4 * limit),
         "{rows:?}"
     );
 }
@@ -117,7 +117,7 @@ fn memory_of_what_a_script_starts_counts_too() {
     let bounded = Supervision { memory: Some(limit), ..supervision() };
     let evaluator = Evaluator::in_workers("sh", shell(&script), REWARD, &config("memory"), bounded).unwrap();
     let rows = evaluate(&evaluator);
-    assert!(matches!(rows[0], Err(Trouble::Memory { used, .. }) if used > limit && used < 4 * limit), "{rows:?}");
+    assert!(matches!(rows[0], Err(PluginError::Memory { used, .. }) if used > limit && used < 4 * limit), "{rows:?}");
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn a_library_that_is_built_again_is_not_started_again() {
     std::fs::write(&own, bytes).unwrap();
     // The old one serves this batch or ends before it; the next worker would have been the new one.
     let rows = [evaluate(&evaluator), evaluate(&evaluator)].concat();
-    let changed = |row: &Result<Option<f64>, Trouble>| matches!(row, Err(Trouble::Start(reason)) if reason.contains("has changed since the run began"));
+    let changed = |row: &Result<Option<f64>, PluginError>| matches!(row, Err(PluginError::Start(reason)) if reason.contains("has changed since the run began"));
     assert!(rows.iter().any(changed), "{rows:?}");
 }
 
@@ -193,7 +193,7 @@ fn ten_thousand_batches_survive_a_hundred_crashes() {
         let rows = evaluator.evaluate(&refs(&crystals), None);
         if x < 0.01 {
             crashes += 1;
-            assert!(rows.iter().all(|row| matches!(row, Err(Trouble::Died { .. }))), "batch {batch}: {rows:?}");
+            assert!(rows.iter().all(|row| matches!(row, Err(PluginError::Died { .. }))), "batch {batch}: {rows:?}");
         } else {
             assert_eq!(rows, WELL[..2], "batch {batch}");
         }

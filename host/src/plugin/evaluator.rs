@@ -5,13 +5,12 @@ use std::sync::{Mutex, PoisonError};
 use rayon::prelude::*;
 use serde_json::{Map, Value};
 
+use super::error::shortened;
 use super::library::{Loaded, Refusal};
 use super::message::{Answer, Hello};
-use super::process::StartError;
-use super::supervise::Pool;
-use super::trouble::shortened;
+use super::worker::{Pool, StartError};
 use super::{
-    Crystals, Descriptor, InterfaceDescriptor, LoadError, Outcome, PluginLibrary, Properties, Supervision, Trouble,
+    Crystals, Descriptor, InterfaceDescriptor, LoadError, Outcome, PluginError, PluginLibrary, Properties, Supervision,
     WorkerCommand, columns,
 };
 use crate::crystal::{Structure, symmetry};
@@ -138,14 +137,18 @@ impl Evaluator {
 
     /// One value per structure (`None`: the plugin abstains), or why there is none. `energies` in eV per cell, NaN where one is
     /// not known. Batches are cut into pieces; what goes wrong with a piece fails its rows alone.
-    pub fn evaluate(&self, structures: &[&Structure], energies: Option<&[f64]>) -> Vec<Result<Option<f64>, Trouble>> {
+    pub fn evaluate(
+        &self,
+        structures: &[&Structure],
+        energies: Option<&[f64]>,
+    ) -> Vec<Result<Option<f64>, PluginError>> {
         let unknown: Vec<Option<u8>> = structures.iter().map(|structure| self.unknown_element(structure)).collect();
         let known: Vec<usize> = (0..structures.len()).filter(|row| unknown[*row].is_none()).collect();
         let pieces: Vec<&[usize]> = known.chunks(self.piece(known.len())).collect();
         let batches: Vec<Crystals> = pieces.iter().map(|rows| self.columns(rows, structures, energies)).collect();
         let range = self.range();
-        let mut values: Vec<Result<Option<f64>, Trouble>> =
-            unknown.into_iter().map(|element| element.map_or(Ok(None), |z| Err(Trouble::Element(z)))).collect();
+        let mut values: Vec<Result<Option<f64>, PluginError>> =
+            unknown.into_iter().map(|element| element.map_or(Ok(None), |z| Err(PluginError::Element(z)))).collect();
         for (rows, outcomes) in pieces.iter().zip(self.batches(batches)) {
             match outcomes {
                 Ok(outcomes) => {
@@ -161,7 +164,7 @@ impl Evaluator {
     ///
     /// # Errors
     /// What went wrong with the batch as a whole.
-    pub fn evaluate_batch(&self, crystals: Crystals) -> Result<Vec<Outcome>, Trouble> {
+    pub fn evaluate_batch(&self, crystals: Crystals) -> Result<Vec<Outcome>, PluginError> {
         self.batches(vec![crystals]).pop().unwrap_or_else(|| Ok(Vec::new()))
     }
 
@@ -187,24 +190,24 @@ impl Evaluator {
         crystals
     }
 
-    fn batches(&self, batches: Vec<Crystals>) -> Vec<Result<Vec<Outcome>, Trouble>> {
+    fn batches(&self, batches: Vec<Crystals>) -> Vec<Result<Vec<Outcome>, PluginError>> {
         match &self.place {
             Place::Here { instance, one_at_a_time } => {
                 let call = |crystals: &Crystals| {
                     let _turn = one_at_a_time.then(|| TURN.lock().unwrap_or_else(PoisonError::into_inner));
                     let batch = crystals.batch();
                     instance.evaluate(&batch).map_err(|refusal| match refusal {
-                        Refusal::Own(reason) => Trouble::Batch(shortened(reason), batch.len()),
-                        Refusal::Senseless(reason) => Trouble::Outcomes(reason),
+                        Refusal::Own(reason) => PluginError::Batch(shortened(reason), batch.len()),
+                        Refusal::Senseless(reason) => PluginError::Outcomes(reason),
                     })
                 };
                 if *one_at_a_time { batches.iter().map(call).collect() } else { batches.par_iter().map(call).collect() }
             }
             Place::Workers(pool) => {
                 let sizes: Vec<usize> = batches.iter().map(|crystals| crystals.batch().len()).collect();
-                let outcomes = |(answer, size): (Result<Answer, Trouble>, usize)| match answer? {
+                let outcomes = |(answer, size): (Result<Answer, PluginError>, usize)| match answer? {
                     Answer::Outcomes(outcomes) => Ok(outcomes),
-                    Answer::Failed(reason) => Err(Trouble::Batch(shortened(reason), size)),
+                    Answer::Failed(reason) => Err(PluginError::Batch(shortened(reason), size)),
                 };
                 pool.evaluate(batches).into_iter().zip(sizes).map(outcomes).collect()
             }
@@ -244,14 +247,14 @@ pub(super) fn letters(structure: &Structure) -> (u8, Vec<u8>) {
 }
 
 /// The value of an outcome, if it can be one.
-fn value(outcome: Outcome, [least, greatest]: [f64; 2]) -> Result<Option<f64>, Trouble> {
+fn value(outcome: Outcome, [least, greatest]: [f64; 2]) -> Result<Option<f64>, PluginError> {
     match outcome {
-        Outcome::Value(value) if !value.is_finite() => Err(Trouble::NotFinite(value)),
+        Outcome::Value(value) if !value.is_finite() => Err(PluginError::NotFinite(value)),
         Outcome::Value(value) if !(least..=greatest).contains(&value) => {
-            Err(Trouble::OutOfRange { value, least, greatest })
+            Err(PluginError::OutOfRange { value, least, greatest })
         }
         Outcome::Value(value) => Ok(Some(value)),
         Outcome::Abstain => Ok(None),
-        Outcome::Failed(reason) => Err(Trouble::Crystal(shortened(reason))),
+        Outcome::Failed(reason) => Err(PluginError::Crystal(shortened(reason))),
     }
 }

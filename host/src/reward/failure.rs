@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::crystal::Element;
-use crate::plugin::Trouble;
+use crate::plugin::PluginError;
 use crate::runtime;
 
 /// A failure of one term on one crystal.
@@ -62,7 +62,7 @@ pub enum Failure {
     Deadline(Duration),
     /// A plugin gave no value.
     #[error("{0}")]
-    Plugin(Trouble),
+    Plugin(PluginError),
     /// A density that no crystal has.
     #[error("density {value:.3e} g/cm^3, outside {low} to {high} g/cm^3")]
     Density {

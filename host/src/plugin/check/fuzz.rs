@@ -5,7 +5,7 @@ use std::time::Instant;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::super::{Outcome, Trouble};
+use super::super::{Outcome, PluginError};
 use super::sample::{Sample, known_elements};
 use super::{Kit, PluginCheck};
 
@@ -49,7 +49,7 @@ fn tried(kit: &mut Kit<'_>, batch: &[Sample]) -> Vec<String> {
 }
 
 /// The crystals that the plugin cannot be asked about alone, or the batch if there is none.
-fn culprits(kit: &mut Kit<'_>, batch: &[Sample], trouble: &Trouble) -> Vec<String> {
+fn culprits(kit: &mut Kit<'_>, batch: &[Sample], trouble: &PluginError) -> Vec<String> {
     let alone = batch.iter().filter_map(|sample| {
         let trouble = kit.subject.ask_alone(sample).err()?;
         Some(format!("{}: {trouble}", sample.name))

@@ -11,10 +11,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::{sleep, timeout};
 
-use super::Trouble;
-use super::frame::{Frame, FrameError, Lengths, Limits, PREFIX};
-use super::message::{Hello, greeting};
-use super::supervise::WorkerCommand;
+use super::super::PluginError;
+use super::super::frame::{Frame, FrameError, Lengths, Limits, PREFIX};
+use super::super::message::{Hello, greeting};
+use super::WorkerCommand;
 
 /// How often a worker's memory is looked at.
 const MEMORY_EVERY: Duration = Duration::from_millis(50);
@@ -82,7 +82,7 @@ pub(super) fn supervisor() -> std::io::Result<&'static tokio::runtime::Handle> {
 }
 
 /// A worker that has greeted. Dropping it kills its process group.
-pub(super) struct Worker {
+pub(in crate::plugin) struct Worker {
     child: Child,
     group: u32,
     input: Option<ChildStdin>,
@@ -93,7 +93,7 @@ pub(super) struct Worker {
 }
 
 /// What a worker did when its input was closed.
-pub(super) struct Ending {
+pub(in crate::plugin) struct Ending {
     /// Whether it ended by itself, soon.
     pub in_time: bool,
     /// "ended with exit code 3".
@@ -106,7 +106,7 @@ pub(super) struct Ending {
 
 /// Why a worker is not there.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub(super) enum StartError {
+pub(in crate::plugin) enum StartError {
     /// The system's reason.
     #[error("{program}: {reason}")]
     Spawn { program: String, reason: String },
@@ -115,7 +115,7 @@ pub(super) enum StartError {
     Refused(String, Option<String>),
     /// It died or hung.
     #[error("{0}")]
-    Trouble(#[from] Trouble),
+    PluginError(#[from] PluginError),
 }
 
 impl Worker {
@@ -134,7 +134,7 @@ impl Worker {
         match greeting(&frame) {
             Ok(Ok(descriptor)) => Ok((worker, descriptor)),
             Ok(Err(message)) => Err(StartError::Refused(message, frame.text("advice").map(str::to_owned))),
-            Err(reason) => Err(Trouble::Protocol(reason).into()),
+            Err(reason) => Err(PluginError::Protocol(reason).into()),
         }
     }
 
@@ -164,14 +164,14 @@ impl Worker {
         most: Limits,
         deadline: Duration,
         memory: Option<u64>,
-    ) -> Result<Frame, Trouble> {
+    ) -> Result<Frame, PluginError> {
         let group = self.group;
         let answer = tokio::select! {
             answer = self.answer(message, most) => answer,
-            () = sleep(deadline) => Err(Trouble::Deadline(deadline)),
-            (used, limit) = too_much_memory(group, memory) => Err(Trouble::Memory { used, limit }),
+            () = sleep(deadline) => Err(PluginError::Deadline(deadline)),
+            (used, limit) = too_much_memory(group, memory) => Err(PluginError::Memory { used, limit }),
         };
-        if matches!(answer, Err(Trouble::Deadline(_) | Trouble::Memory { .. })) {
+        if matches!(answer, Err(PluginError::Deadline(_) | PluginError::Memory { .. })) {
             kill_group(group);
         }
         self.answered += usize::from(answer.is_ok());
@@ -179,10 +179,10 @@ impl Worker {
     }
 
     /// The answer to a message, or how the worker came to its end.
-    async fn answer(&mut self, message: &[u8], most: Limits) -> Result<Frame, Trouble> {
+    async fn answer(&mut self, message: &[u8], most: Limits) -> Result<Frame, PluginError> {
         match self.exchange(message, most).await {
             Ok(frame) => Ok(frame),
-            Err(FrameError::Malformed(reason)) => Err(Trouble::protocol(reason)),
+            Err(FrameError::Malformed(reason)) => Err(PluginError::protocol(reason)),
             Err(FrameError::Closed | FrameError::Io(_)) => Err(self.obituary().await),
         }
     }
@@ -209,7 +209,7 @@ impl Worker {
     }
 
     /// How it came to its end.
-    async fn obituary(&mut self) -> Trouble {
+    async fn obituary(&mut self) -> PluginError {
         let how = match timeout(TO_END, self.child.wait()).await {
             Ok(Ok(status)) => ending(status),
             Ok(Err(error)) => format!("ended ({error})"),
@@ -218,7 +218,7 @@ impl Worker {
         // What it wrote may still be on its way.
         sleep(Duration::from_millis(5)).await;
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Trouble::Died { how, said: last_words(&said) }
+        PluginError::Died { how, said: last_words(&said) }
     }
 
     /// Whether the process is gone.

@@ -7,7 +7,7 @@ const LONGEST: usize = 1000;
 
 /// Why a crystal has no value from a plugin.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum Trouble {
+pub enum PluginError {
     /// The plugin's own reason, for this crystal.
     #[error("{0}")]
     Crystal(String),
@@ -64,11 +64,11 @@ pub enum Trouble {
         /// How often it failed.
         deaths: u32,
         /// The last reason.
-        last: Box<Trouble>,
+        last: Box<PluginError>,
     },
 }
 
-impl Trouble {
+impl PluginError {
     /// The kind of trouble, by which failures are counted.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -7,9 +7,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use temper_plugin_api::Descriptor;
 
-use super::process::{StartError, Worker};
-use super::supervise::run;
-use super::{Trouble, WorkerCommand, worker};
+use super::worker::{StartError, Worker, run};
+use super::{PluginError, WorkerCommand, serve};
 use crate::atomic::write_atomically;
 
 /// What became of the first load of a library.
@@ -107,14 +106,14 @@ pub fn sha256(file: &Path) -> std::io::Result<String> {
 
 fn load(command: WorkerCommand, deadline: Duration) -> Verdict {
     let started = run(async move {
-        let (worker, descriptor) = Worker::start(&command, &worker::describe(), deadline, None).await?;
+        let (worker, descriptor) = Worker::start(&command, &serve::describe(), deadline, None).await?;
         worker.end().await;
         Ok(descriptor)
     });
-    match started.map_err(StartError::Trouble).and_then(|started| started) {
+    match started.map_err(StartError::PluginError).and_then(|started| started) {
         Ok(descriptor) => Verdict::Usable(descriptor),
         Err(StartError::Refused(reason, advice)) => Verdict::Refused { reason, advice },
-        Err(StartError::Trouble(trouble @ (Trouble::Died { .. } | Trouble::Deadline(_)))) => {
+        Err(StartError::PluginError(trouble @ (PluginError::Died { .. } | PluginError::Deadline(_)))) => {
             Verdict::Crashed { reason: trouble.to_string() }
         }
         Err(error) => Verdict::Refused { reason: error.to_string(), advice: None },

@@ -9,9 +9,9 @@ use temper_plugin_api::{Crystals, Descriptor};
 use tokio::sync::{Mutex, oneshot};
 use tokio::time::sleep;
 
-use super::Trouble;
-use super::frame::Limits;
-use super::message::{Answer, Hello, batch, read_answer};
+use super::super::PluginError;
+use super::super::frame::Limits;
+use super::super::message::{Answer, Hello, batch, read_answer};
 use super::process::{StartError, Worker, supervisor};
 
 /// Delay before the second restart in a row; it doubles from there.
@@ -43,7 +43,7 @@ pub struct Supervision {
 }
 
 /// The workers of one term.
-pub(super) struct Pool {
+pub(in crate::plugin) struct Pool {
     shared: Arc<Shared>,
 }
 
@@ -70,7 +70,7 @@ struct Slot {
     worker: Option<Worker>,
     /// Failures since the last batch that succeeded, and the last of them.
     deaths: u32,
-    last: Option<Trouble>,
+    last: Option<PluginError>,
 }
 
 impl Pool {
@@ -106,8 +106,8 @@ impl Pool {
     }
 
     /// Evaluates batches, each by a worker of its own as far as there are enough.
-    pub fn evaluate(&self, batches: Vec<Crystals>) -> Vec<Result<Answer, Trouble>> {
-        let lost = |_| Err(Trouble::Start("the thread of the workers has ended".into()));
+    pub fn evaluate(&self, batches: Vec<Crystals>) -> Vec<Result<Answer, PluginError>> {
+        let lost = |_| Err(PluginError::Start("the thread of the workers has ended".into()));
         let places = self.places();
         let asked: Vec<_> = (batches.into_iter().zip(places.into_iter().cycle()))
             .map(|(crystals, place)| {
@@ -135,13 +135,13 @@ impl Drop for Pool {
 }
 
 impl Shared {
-    async fn evaluate(&self, place: usize, crystals: &Crystals) -> Result<Answer, Trouble> {
+    async fn evaluate(&self, place: usize, crystals: &Crystals) -> Result<Answer, PluginError> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let message = batch(id, &crystals.batch()).encode();
         let slot = &mut *self.places[place].slot.lock().await;
         let mut answer = self.ask(slot, &message, id, crystals.batch().len()).await;
         // One that serves a batch and ends has not failed; whether it had ended was not to be seen before.
-        if matches!(&answer, Err(Trouble::Died { .. }))
+        if matches!(&answer, Err(PluginError::Died { .. }))
             && slot.worker.as_mut().is_some_and(Worker::has_served_and_ended_well)
         {
             slot.worker = None;
@@ -149,7 +149,7 @@ impl Shared {
         }
         match &answer {
             // Said again, not failed again.
-            Err(Trouble::GaveUp { .. }) => self.places[place].given_up.store(true, Ordering::Relaxed),
+            Err(PluginError::GaveUp { .. }) => self.places[place].given_up.store(true, Ordering::Relaxed),
             Err(trouble) if trouble.is_the_end() => {
                 slot.worker = None;
                 slot.deaths += 1;
@@ -160,35 +160,35 @@ impl Shared {
         answer
     }
 
-    async fn ask(&self, slot: &mut Slot, message: &[u8], id: u64, crystals: usize) -> Result<Answer, Trouble> {
+    async fn ask(&self, slot: &mut Slot, message: &[u8], id: u64, crystals: usize) -> Result<Answer, PluginError> {
         let Supervision { deadline, memory, .. } = self.supervision;
         let worker = self.worker(slot).await?;
         let frame = worker.ask(message, Limits::of_answer(crystals), deadline, memory).await?;
         // A worker that answers beside the question may be a step behind for ever.
-        read_answer(&frame, id, crystals).map_err(Trouble::protocol)
+        read_answer(&frame, id, crystals).map_err(PluginError::protocol)
     }
 
     /// The worker of a slot, started again if it has to be.
-    async fn worker<'a>(&self, slot: &'a mut Slot) -> Result<&'a mut Worker, Trouble> {
+    async fn worker<'a>(&self, slot: &'a mut Slot) -> Result<&'a mut Worker, PluginError> {
         if slot.worker.as_mut().is_some_and(Worker::has_ended) {
             slot.worker = None;
         }
         if slot.worker.is_none() {
             if slot.deaths > self.supervision.max_restarts {
-                let last = slot.last.clone().unwrap_or_else(|| Trouble::Start("for no reason".into()));
-                return Err(Trouble::GaveUp { deaths: slot.deaths, last: Box::new(last) });
+                let last = slot.last.clone().unwrap_or_else(|| PluginError::Start("for no reason".into()));
+                return Err(PluginError::GaveUp { deaths: slot.deaths, last: Box::new(last) });
             }
             sleep(delay(slot.deaths)).await;
             let Supervision { start_deadline, memory, .. } = self.supervision;
             let (worker, descriptor) = Worker::start(&self.command, &self.hello, start_deadline, memory)
                 .await
-                .map_err(|error| Trouble::Start(error.to_string()))?;
+                .map_err(|error| PluginError::Start(error.to_string()))?;
             if descriptor != self.descriptor {
-                return Err(Trouble::Start("it says that it is another plugin than before".to_owned()));
+                return Err(PluginError::Start("it says that it is another plugin than before".to_owned()));
             }
             slot.worker = Some(worker);
         }
-        slot.worker.as_mut().ok_or_else(|| Trouble::Start("it is gone".into()))
+        slot.worker.as_mut().ok_or_else(|| PluginError::Start("it is gone".into()))
     }
 }
 
@@ -201,8 +201,10 @@ fn delay(deaths: u32) -> Duration {
 }
 
 /// Has the thread of the workers do something.
-fn spawn<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<oneshot::Receiver<T>, Trouble> {
-    let supervisor = supervisor().map_err(|e| Trouble::Start(format!("no thread for the workers: {e}")))?;
+fn spawn<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<oneshot::Receiver<T>, PluginError> {
+    let supervisor = supervisor().map_err(|e| PluginError::Start(format!("no thread for the workers: {e}")))?;
     let (sender, receiver) = oneshot::channel();
     supervisor.spawn(async move {
         // Nobody waits any more only if the program ends.
@@ -212,8 +214,10 @@ fn spawn<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> R
 }
 
 /// Has the thread of the workers do something, and waits for it.
-pub(super) fn run<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, Trouble> {
-    let lost = |_| Trouble::Start("the thread of the workers has ended".into());
+pub(in crate::plugin) fn run<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, PluginError> {
+    let lost = |_| PluginError::Start("the thread of the workers has ended".into());
     spawn(work)?.blocking_recv().map_err(lost)
 }
 
