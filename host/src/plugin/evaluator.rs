@@ -6,9 +6,9 @@ use rayon::prelude::*;
 use serde_json::{Map, Value};
 
 use super::error::shortened;
-use super::library::{Loaded, Refusal};
+use super::library::{EvaluateError, PluginInstance};
 use super::message::{Answer, Hello};
-use super::worker::{Pool, StartError};
+use super::worker::{StartError, WorkerPool};
 use super::{
     Crystals, Descriptor, InterfaceDescriptor, LoadError, Outcome, PluginError, PluginLibrary, Properties, Supervision,
     WorkerCommand, columns,
@@ -29,16 +29,16 @@ static TURN: Mutex<()> = Mutex::new(());
 pub struct Evaluator {
     name: String,
     interface: InterfaceDescriptor,
-    place: Place,
+    backend: Backend,
 }
 
-enum Place {
+enum Backend {
     /// Calls, one at a time unless the plugin is safe for threads.
-    Here {
-        instance: Loaded,
+    InProcess {
+        instance: PluginInstance,
         one_at_a_time: bool,
     },
-    Workers(Pool),
+    Workers(WorkerPool),
 }
 
 /// Why a plugin cannot be used for a term.
@@ -58,12 +58,12 @@ pub enum OpenError {
         advice: Option<String>,
     },
     /// The worker did not come to its greeting.
-    #[error("{name}: {trouble}")]
+    #[error("{name}: {reason}")]
     Start {
         /// The plugin or program.
         name: String,
         /// What happened.
-        trouble: String,
+        reason: String,
     },
     /// Another interface is wanted.
     #[error("{name} offers {}, and no {wanted}", .offered.join(" and "))]
@@ -82,14 +82,22 @@ impl Evaluator {
     ///
     /// # Errors
     /// [`OpenError`].
-    pub fn here(library: &PluginLibrary, interface: &str, config: &Map<String, Value>) -> Result<Self, OpenError> {
+    pub fn in_process(
+        library: &PluginLibrary,
+        interface: &str,
+        config: &Map<String, Value>,
+    ) -> Result<Self, OpenError> {
         let descriptor = library.descriptor();
         let mut offered = offered(descriptor, interface)?;
         let refused = |reason| OpenError::Refused { name: descriptor.name.clone(), reason, advice: None };
         let instance = library.create(interface, config).map_err(refused)?;
         offered.properties.clone_from(instance.properties());
         let one_at_a_time = !offered.properties.thread_safe;
-        Ok(Self { name: descriptor.name.clone(), interface: offered, place: Place::Here { instance, one_at_a_time } })
+        Ok(Self {
+            name: descriptor.name.clone(),
+            interface: offered,
+            backend: Backend::InProcess { instance, one_at_a_time },
+        })
     }
 
     /// An instance in every worker; `name` is what messages call it until it has greeted.
@@ -104,14 +112,14 @@ impl Evaluator {
         supervision: Supervision,
     ) -> Result<Self, OpenError> {
         let hello = Hello { interface: interface.to_owned(), config: config.clone() };
-        let (pool, descriptor) = Pool::start(command, hello, supervision).map_err(|error| match error {
+        let (pool, descriptor) = WorkerPool::start(command, hello, supervision).map_err(|error| match error {
             StartError::Refused(reason, advice) => {
                 OpenError::Refused { name: name.to_owned(), reason: shortened(reason), advice: advice.map(shortened) }
             }
-            error => OpenError::Start { name: name.to_owned(), trouble: error.to_string() },
+            error => OpenError::Start { name: name.to_owned(), reason: error.to_string() },
         })?;
         let interface = offered(&descriptor, interface)?;
-        Ok(Self { name: descriptor.name, interface, place: Place::Workers(pool) })
+        Ok(Self { name: descriptor.name, interface, backend: Backend::Workers(pool) })
     }
 
     /// The plugin's name.
@@ -120,8 +128,8 @@ impl Evaluator {
     }
 
     /// Whether it runs in processes of its own.
-    pub fn is_in_workers(&self) -> bool {
-        matches!(self.place, Place::Workers(_))
+    pub fn is_out_of_process(&self) -> bool {
+        matches!(self.backend, Backend::Workers(_))
     }
 
     /// What its author claims.
@@ -154,7 +162,7 @@ impl Evaluator {
                 Ok(outcomes) => {
                     rows.iter().zip(outcomes).for_each(|(row, outcome)| values[*row] = value(outcome, range))
                 }
-                Err(trouble) => rows.iter().for_each(|row| values[*row] = Err(trouble.clone())),
+                Err(error) => rows.iter().for_each(|row| values[*row] = Err(error.clone())),
             }
         }
         values
@@ -169,10 +177,10 @@ impl Evaluator {
     }
 
     fn piece(&self, rows: usize) -> usize {
-        match &self.place {
-            Place::Here { one_at_a_time: false, .. } => SMALL_BATCH,
-            Place::Here { .. } => LARGEST_BATCH,
-            Place::Workers(pool) => rows.div_ceil(pool.width()).clamp(1, LARGEST_BATCH),
+        match &self.backend {
+            Backend::InProcess { one_at_a_time: false, .. } => SMALL_BATCH,
+            Backend::InProcess { .. } => LARGEST_BATCH,
+            Backend::Workers(pool) => rows.div_ceil(pool.width()).clamp(1, LARGEST_BATCH),
         }
     }
 
@@ -191,19 +199,19 @@ impl Evaluator {
     }
 
     fn batches(&self, batches: Vec<Crystals>) -> Vec<Result<Vec<Outcome>, PluginError>> {
-        match &self.place {
-            Place::Here { instance, one_at_a_time } => {
+        match &self.backend {
+            Backend::InProcess { instance, one_at_a_time } => {
                 let call = |crystals: &Crystals| {
                     let _turn = one_at_a_time.then(|| TURN.lock().unwrap_or_else(PoisonError::into_inner));
                     let batch = crystals.batch();
                     instance.evaluate(&batch).map_err(|refusal| match refusal {
-                        Refusal::Own(reason) => PluginError::Batch(shortened(reason), batch.len()),
-                        Refusal::Senseless(reason) => PluginError::Outcomes(reason),
+                        EvaluateError::Plugin(reason) => PluginError::Batch(shortened(reason), batch.len()),
+                        EvaluateError::Invalid(reason) => PluginError::Outcomes(reason),
                     })
                 };
                 if *one_at_a_time { batches.iter().map(call).collect() } else { batches.par_iter().map(call).collect() }
             }
-            Place::Workers(pool) => {
+            Backend::Workers(pool) => {
                 let sizes: Vec<usize> = batches.iter().map(|crystals| crystals.batch().len()).collect();
                 let outcomes = |(answer, size): (Result<Answer, PluginError>, usize)| match answer? {
                     Answer::Outcomes(outcomes) => Ok(outcomes),

@@ -22,7 +22,7 @@ pub use discover::{Discovered, Discovery, NotFound, Usable, is_path};
 pub use error::PluginError;
 pub use evaluator::{Evaluator, OpenError};
 pub use library::{LoadError, PluginLibrary};
-pub use probe::{Probe, Verdict, probe, sha256};
+pub use probe::{Probe, ProbeResult, probe, sha256};
 pub use serve::{WorkerError, serve};
 pub use temper_plugin_api::abi::{API_VERSION, HULL_CORRECTION, REWARD};
 pub use temper_plugin_api::{Batch, Crystals, Descriptor, InterfaceDescriptor, Outcome, Properties};

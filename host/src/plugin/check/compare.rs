@@ -23,7 +23,7 @@ impl Comparison {
                 let rows = expected.iter().zip(found).zip(names);
                 rows.for_each(|((expected, found), name)| self.row(expected, found, name));
             }
-            Err(trouble) => self.fail(trouble, "a batch"),
+            Err(error) => self.fail(error, "a batch"),
         }
     }
 
@@ -38,10 +38,10 @@ impl Comparison {
     }
 
     /// There is nothing to compare.
-    pub fn fail(&mut self, trouble: &PluginError, at: &str) {
+    pub fn fail(&mut self, error: &PluginError, at: &str) {
         self.compared += 1;
         if self.number < f64::INFINITY {
-            (self.number, self.note) = (f64::INFINITY, format!("{at}: {trouble}"));
+            (self.number, self.note) = (f64::INFINITY, format!("{at}: {error}"));
         }
     }
 

@@ -98,7 +98,7 @@ pub fn check_plugin(asked: &PluginToCheck) -> Result<PluginReport, OpenError> {
             return Err(OpenError::Refused { name: asked.name.clone(), reason, advice });
         }
         Err(error @ StartError::Spawn { .. }) => {
-            return Err(OpenError::Start { name: asked.name.clone(), trouble: error.to_string() });
+            return Err(OpenError::Start { name: asked.name.clone(), reason: error.to_string() });
         }
         Err(error) => {
             report.checks.push(PluginCheck::broken(START, error));

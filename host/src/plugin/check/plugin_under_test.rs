@@ -78,12 +78,12 @@ impl PluginUnderTest {
         let mut worker = self.take()?;
         let (mut answer, mut alive) = self.exchange(worker, samples)?;
         // One that serves a batch and ends has not failed.
-        if matches!(&answer, Err(PluginError::Died { .. })) && alive.has_served_and_ended_well() {
+        if matches!(&answer, Err(PluginError::Exited { .. })) && alive.has_served_and_ended_well() {
             worker = self.started()?;
             (answer, alive) = self.exchange(worker, samples)?;
         }
         match &answer {
-            Err(trouble) if trouble.is_the_end() => discard(alive),
+            Err(error) if error.ends_the_worker() => discard(alive),
             _ => self.worker = Some(alive),
         }
         match answer? {

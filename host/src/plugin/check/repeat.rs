@@ -73,7 +73,7 @@ fn threads(kit: &Kit<'_>) -> PluginCheck {
     // Threads that agree with each other may still be wrong together.
     let by_one = match kit.subject.another().ask(&many) {
         Ok(outcomes) => outcomes,
-        Err(trouble) => return PluginCheck::broken(name, trouble),
+        Err(error) => return PluginCheck::broken(name, error),
     };
     let expected: Vec<&Outcome> = by_one.iter().collect();
     let mut subject = kit.subject.by(command.clone());
