@@ -25,10 +25,8 @@ pub fn guide() -> Vec<Page> {
 
 /// Every document of the project, without the frozen copies of earlier releases.
 pub fn all() -> Vec<Page> {
-    let mut pages: Vec<Page> = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"]
-        .iter()
-        .map(|name| read(&Path::new(ROOT).join(name)))
-        .collect();
+    let mut pages: Vec<Page> =
+        ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"].iter().map(|name| read(&Path::new(ROOT).join(name))).collect();
     for folder in ["docs/src", "plugin-api", "plugins", "models", "benches"] {
         pages.extend(under(&Path::new(ROOT).join(folder)));
     }
@@ -91,7 +89,8 @@ impl Page {
     /// Lines of indented or shell code; a line that ends with a backslash is joined with the next.
     pub fn shell_lines(&self) -> Vec<String> {
         let prose = self.text.lines().filter_map(|line| line.strip_prefix("    ")).map(str::to_owned);
-        let fenced = self.blocks("sh").into_iter().flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>());
+        let fenced =
+            self.blocks("sh").into_iter().flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>());
         let text = prose.chain(fenced).collect::<Vec<_>>().join("\n").replace("\\\n", " ");
         text.lines().map(str::to_owned).collect()
     }

@@ -97,7 +97,8 @@ fn files(folder: &Path, prefix: &str, found: &mut BTreeSet<String>) {
 
 #[test]
 fn the_files_and_metrics_of_a_fine_tuning_are_defined() {
-    let hull = format!("potential = \"{ROOT}/models/chgnet-0.3.0\"\nreference = \"{ROOT}/models/hulls/mp-chgnet.hull\"\n");
+    let hull =
+        format!("potential = \"{ROOT}/models/chgnet-0.3.0\"\nreference = \"{ROOT}/models/hulls/mp-chgnet.hull\"\n");
     let folder = prepared(&format!("{FINETUNE}\n[judge.hull]\n{hull}every = 2\n"));
     accepted(folder.path(), &["finetune", "run.toml", "--quiet"]);
     let run = folder.path().join("run");
