@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::{Calculation, Correction, Failure, ModelError, OnnxModel, Sanity, Uncorrected};
+use super::{Calculation, Correction, Failure, Sanity, Uncorrected};
 use crate::crystal::{Composition, Structure};
-use crate::hull::{Above, Hull};
+use crate::hull::{Hull, HullDistance};
+use crate::model::{ModelError, OnnxModel};
 
 /// The documented worst energy above hull, eV/atom, and the largest that a reward sees: the reference implementation of
 /// CrystalFormer's reinforcement fine-tuning clips there too.
@@ -31,7 +32,7 @@ pub struct Stability {
     /// The correction, eV per cell.
     pub correction: f64,
     /// Energy above hull and the mixture that the crystal would decompose into.
-    pub above: Above,
+    pub above: HullDistance,
 }
 
 /// Why a potential and a hull make no term.
@@ -117,7 +118,7 @@ impl HullTerm {
 
     /// The stored energies are on the hull's scale, so they are compared with corrected ones.
     fn check(&self) -> Result<(), HullTermError> {
-        let checks = &self.hull.header().checks;
+        let checks = &self.hull.header().reference_crystals;
         let structures: Vec<&Structure> = checks.iter().map(|check| &check.structure).collect();
         let corrected = |(found, structure): (Result<Corrected, Failure>, &&Structure)| {
             found.map(|Corrected { energy, correction }| (energy + correction) / structure.len() as f64)
@@ -158,7 +159,7 @@ impl HullTerm {
     /// Energies and their corrections, eV per cell.
     fn corrected(&self, structures: &[&Structure]) -> Vec<Result<Corrected, Failure>> {
         let energies = self.model.evaluate(structures, &["energy"]).into_iter();
-        let energies: Vec<Result<f64, Failure>> = energies.map(|row| row.map(|values| values[0])).collect();
+        let energies: Vec<Result<f64, Failure>> = energies.map(|row| Ok(row?[0])).collect();
         let calculation = &Calculation::default();
         let known = structures.iter().zip(&energies).filter_map(|(structure, energy)| {
             Some(Uncorrected { structure, energy: *energy.as_ref().ok()?, calculation })
@@ -251,9 +252,9 @@ fn bridge(potential: &str, hull: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hull::{Check, Entry, HullHeader};
-    use crate::reward::testing::{json_lines, runtime, shared, structure};
-    use crate::reward::{ModelOptions, OnnxModel};
+    use crate::hull::{Entry, HullHeader, ReferenceCrystal};
+    use crate::model::testing::{json_lines, runtime, shared, structure};
+    use crate::model::{ModelOptions, OnnxModel};
 
     fn model() -> Option<Arc<OnnxModel>> {
         let path = shared()?.join("models/chgnet-0.3.0-fast.onnx");
@@ -357,7 +358,7 @@ mod tests {
             "{message}"
         );
         let check = |energy_per_atom| HullHeader {
-            checks: vec![Check { structure: structures[0].clone(), energy_per_atom }],
+            reference_crystals: vec![ReferenceCrystal { structure: structures[0].clone(), energy_per_atom }],
             ..header(Some("MP2020"))
         };
         assert_eq!(refused(check(stored)), Ok(()));
