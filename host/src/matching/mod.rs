@@ -15,6 +15,9 @@ mod primitive;
 mod record;
 mod reduce;
 
+#[cfg(test)]
+mod tests;
+
 pub use index::{IndexError, StructureIndex, StructureIndexBuilder};
 pub use matcher::{Displacement, StructureMatcher};
 pub use reduce::{ReduceError, ReducedStructure};

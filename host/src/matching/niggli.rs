@@ -17,6 +17,9 @@ const SAME_ANGLE: f64 = 1.0;
 /// Most steps of the reduction of a basis that is already nearly reduced.
 const MOST_STEPS: usize = 100;
 
+/// Most lattice vectors, roughly, that are no longer than the cell's longest.
+const MOST_VECTORS: f64 = 1e6;
+
 /// The right-handed Niggli cell of a lattice. Where symmetry leaves a choice between several bases, it is the one that pymatgen
 /// takes, the first in the order of [`choice_order`]: atoms are merged within a tolerance along each vector, so that
 /// verdicts on noisy supercells depend on it.
@@ -27,6 +30,7 @@ pub(super) fn niggli_cell(lattice: &Lattice) -> Result<Lattice, ReduceError> {
     };
     let (near, change) = MoyoLattice::from_basis(lattice.0).minkowski_reduce().map_err(|_| failed())?;
     let near = Lattice(near.basis_as_array());
+    refuse_elongated(&near)?;
     let in_original = |n: [i32; 3]| -> [i32; 3] { std::array::from_fn(|j| (0..3).map(|i| change[(j, i)] * n[i]).sum()) };
     let scale = near.volume().cbrt();
     let parameters = niggli_metric(metric(&near), TOLERANCE * scale).map(|g| parameters(&g)).ok_or_else(failed)?;
@@ -36,6 +40,16 @@ pub(super) fn niggli_cell(lattice: &Lattice) -> Result<Lattice, ReduceError> {
     let order = |k: usize, basis: &super::mapping::Basis| choice_order(basis.lattice.0[k], in_original(basis.rows[k]));
     let first = right_handed.min_by_key(|basis| std::array::from_fn::<_, 3, _>(|k| order(k, basis)));
     first.map(|basis| basis.lattice).ok_or_else(failed)
+}
+
+/// Refuses a cell in which the vectors as long as its longest are too many to try.
+fn refuse_elongated(reduced: &Lattice) -> Result<(), ReduceError> {
+    let ((lengths, _), volume) = (reduced.parameters(), reduced.volume());
+    let longest = lengths.iter().fold(0.0, |a: f64, b| a.max(*b));
+    if 4.0 / 3.0 * std::f64::consts::PI * longest.powi(3) > MOST_VECTORS * volume {
+        return Err(ReduceError::Elongated { lengths, volume });
+    }
+    Ok(())
 }
 
 /// Order in which pymatgen comes upon lattice vectors: by octant, negative coordinates first, then descending in the integer

@@ -7,10 +7,6 @@ use crate::crystal::{Element, Lattice, Structure, StructureError};
 /// Most atoms of a structure that is compared: the search for a primitive cell takes memory in proportion to their square.
 pub(super) const MOST_ATOMS: usize = 1_000;
 
-/// Most lattice vectors that are no longer than the cell's longest, roughly: a comparison tries all that are 1.2 times as long.
-const MOST_VECTORS: f64 = 1e6;
-
-
 /// A structure in its Niggli cell, made primitive if the matcher wants that.
 #[derive(Clone, Debug)]
 pub struct ReducedStructure {
@@ -96,11 +92,6 @@ impl ReducedStructure {
     fn to_niggli(&mut self) -> Result<(), ReduceError> {
         let positions: Vec<[f64; 3]> = self.frac.iter().map(|r| self.lattice.cartesian(*r)).collect();
         self.lattice = niggli_cell(&self.lattice)?;
-        let ((lengths, _), volume) = (self.lattice.parameters(), self.lattice.volume());
-        let sphere = 4.0 / 3.0 * std::f64::consts::PI * lengths.iter().fold(0.0, |a: f64, b| a.max(*b)).powi(3);
-        if sphere > MOST_VECTORS * volume {
-            return Err(ReduceError::Elongated { lengths, volume });
-        }
         self.frac = positions.iter().map(|r| self.lattice.fractional(*r).map(|x| x - x.floor())).collect();
         Structure::new(self.lattice, self.species.clone(), self.frac.clone())?;
         Ok(())
