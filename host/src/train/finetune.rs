@@ -6,6 +6,8 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use super::Adam;
 use crate::crystal::{Composition, Structure, Tokens};
 use crate::policy::{
@@ -105,7 +107,7 @@ pub struct Sample {
 }
 
 /// Seconds per stage.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct StageTimes {
     /// Sampling and decoding.
     pub sample: f64,
@@ -119,6 +121,18 @@ pub struct StageTimes {
     pub optimiser: f64,
     /// The whole step, with what lies between the stages.
     pub step: f64,
+}
+
+impl StageTimes {
+    /// What the step took besides its stages.
+    pub fn rest(&self) -> f64 {
+        self.step - self.sample - self.reward - self.update()
+    }
+
+    /// Learning from the batch: log-probabilities, gradients and the optimiser.
+    pub fn update(&self) -> f64 {
+        self.likelihood + self.gradient + self.optimiser
+    }
 }
 
 /// What is reported of a step.
@@ -160,11 +174,13 @@ pub struct StepRecord {
 
 /// What a fine-tuning tells the outside, and is told by it.
 pub trait FinetuneObserver {
-    /// A step is done.
+    /// What ends the run early: an error of the training, or of the observer itself.
+    type Error: From<FinetuneError>;
+    /// A step is done. `last`: no other follows, because the run is complete or was interrupted.
     ///
     /// # Errors
     /// Any reason to stop: the record could not be written, say.
-    fn step(&mut self, record: &StepRecord, state: &FinetuneState) -> Result<(), String>;
+    fn step(&mut self, record: &StepRecord, state: &FinetuneState, last: bool) -> Result<(), Self::Error>;
     /// Whether to stop after this step.
     fn interrupted(&self) -> bool;
 }
@@ -191,9 +207,6 @@ pub enum FinetuneError {
         /// Where they were lost.
         funnel: String,
     },
-    /// The record of the run could not be kept.
-    #[error("{0}")]
-    Observer(String),
 }
 
 impl FinetuneState {
@@ -263,17 +276,20 @@ impl Finetuning {
     /// Runs the remaining steps, or until interrupted.
     ///
     /// # Errors
-    /// [`FinetuneError`].
-    pub fn run(
+    /// A [`FinetuneError`], or what the observer stops for.
+    pub fn run<O: FinetuneObserver>(
         &self,
         judgement: &Judgement,
         settings: &FinetuneSettings,
         state: &mut FinetuneState,
-        observer: &mut dyn FinetuneObserver,
-    ) -> Result<(), FinetuneError> {
-        while state.step < settings.steps && !observer.interrupted() {
+        observer: &mut O,
+    ) -> Result<(), O::Error> {
+        let ends = |state: &FinetuneState, observer: &O| state.step >= settings.steps || observer.interrupted();
+        let mut last = ends(state, observer);
+        while !last {
             let record = self.step(judgement, settings, state)?;
-            observer.step(&record, state).map_err(FinetuneError::Observer)?;
+            last = ends(state, observer);
+            observer.step(&record, state, last)?;
         }
         Ok(())
     }
