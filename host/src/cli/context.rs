@@ -7,7 +7,6 @@ use tracing_subscriber::EnvFilter;
 
 use super::{Exit, Failure, Globals, Progress};
 use crate::plugin::{Discovery, Probe};
-use crate::record::RunDirectory;
 use crate::runtime::default_threads;
 
 /// How long a plugin may take to say what it is.
@@ -55,8 +54,8 @@ impl Context {
     }
 
     /// Says after which `unit` (step or epoch) a run goes on, or that there is none to `resume`.
-    pub fn say_resumed(&self, directory: &RunDirectory, resume: bool, unit: &str) {
-        match directory.resumes_after() {
+    pub fn say_resumed(&self, after: Option<u64>, resume: bool, unit: &str) {
+        match after {
             Some(done) => self.say(&format!("resuming after {unit} {done}")),
             None if resume => self.say("nothing to resume: starting anew"),
             None => {}

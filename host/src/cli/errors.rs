@@ -4,10 +4,11 @@ use super::{Exit, Failure};
 use crate::crystal::{ReadError, TokenFileError, WriteError};
 use crate::evaluate::GoldenError;
 use crate::hull::HullError;
+use crate::model::{ContractError, ModelError};
 use crate::plugin::{LoadError, NotFound, OpenError};
 use crate::policy::{ImportError, LikelihoodError, ModelTomlError, ParameterError, PolicyDirectoryError};
 use crate::record::RunError;
-use crate::reward::{ContractError, CorrectionError, HullTermError, KnownError, ModelError, PluginTermError};
+use crate::reward::{CorrectionError, HullTermError, KnownError, PluginTermError};
 use crate::runtime;
 use crate::train::{FinetuneError, PretrainError};
 

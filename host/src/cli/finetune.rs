@@ -49,11 +49,12 @@ impl Finetune {
         }
         let run = &plan.config.run;
         let directory = RunDirectory::open(&run.dir, self.resume, "steps")?;
-        context.say_resumed(&directory, self.resume, "step");
+        let after = directory.resumes_after();
         let checkpoints = Checkpoints { every: run.checkpoint_every, keep: run.keep };
         let pareto = plan.config.pareto.as_ref().map(front);
         let (run, resumed) =
             FinetuneRun::open(directory, &plan.text, &plan.lock, &plan.model.hyper, checkpoints, pareto)?;
+        context.say_resumed(after, self.resume, "step");
         let mut state = resumed.unwrap_or_else(|| FinetuneState::new(plan.start.clone()));
         let steps = plan.settings.steps;
         let (progress, interrupted) = (context.progress("steps", steps as u64), context.interrupts()?);

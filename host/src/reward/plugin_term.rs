@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Failure, OnnxModel, Outcome};
+use super::{Failure, Outcome};
 use crate::crystal::Structure;
+use crate::model::OnnxModel;
 use crate::plugin::Evaluator;
 
 /// A reward of a plugin, and the potential whose energies it is told if it asks for them.

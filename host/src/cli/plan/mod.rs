@@ -14,9 +14,9 @@ use self::models::ModelKey;
 use super::{Context, Failure, Search};
 use crate::config::{Config, Document, Finetune, Problem};
 use crate::hull::Hull;
+use crate::model::{ForceModel, OnnxModel};
 use crate::policy::{ModelToml, Parameters, Resources};
 use crate::record::Lock;
-use crate::reward::{ForceModel, OnnxModel};
 use crate::runtime::{Device, Runtime};
 use crate::train::{FinetuneSettings, Judgement};
 

@@ -8,7 +8,7 @@ use super::Planner;
 use crate::cli::{Failure, hull};
 use crate::config::Deadline;
 use crate::hull::Hull;
-use crate::reward::{ForceModel, ModelOptions, OnnxModel};
+use crate::model::{ForceModel, ModelOptions, OnnxModel};
 
 /// Terms of the same file, state and deadline share a model.
 pub(super) type ModelKey = (PathBuf, Option<i64>, Option<Duration>);

@@ -36,12 +36,13 @@ impl Pretrain {
         let plan = PretrainPlan::new(context, &Document::open(&self.config, overrides)?, &self.config)?;
         let (config, hyper) = (&plan.config, &plan.hyper);
         let directory = RunDirectory::open(&config.run.dir, self.resume, "epochs")?;
-        if directory.resumes_after().is_some() {
+        let after = directory.resumes_after();
+        if after.is_some() {
             plan.check_unchanged(&directory)?;
         }
-        context.say_resumed(&directory, self.resume, "epoch");
         let (every, out) = (config.run.checkpoint_every, config.train.out.clone());
         let (run, resumed) = PretrainRun::open(directory, &plan.text, hyper, every, out)?;
+        context.say_resumed(after, self.resume, "epoch");
         let data = read_data(context, &config.data, hyper, &run.data_status())?;
         let runtime = context.runtime(plan.settings.resources.device)?;
         let fresh = || plan.start.clone().unwrap_or_else(|| Parameters::initialise(hyper, config.run.seed));
