@@ -428,7 +428,7 @@ mod tests {
         let beside = || concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared").into();
         let shared = std::env::var_os("TEMPER_SHARED").map_or_else(beside, std::path::PathBuf::from);
         let Ok(file) = std::fs::File::open(shared.join("data/mp_20/hull_entries.csv.gz")) else {
-            return println!("skipped: no data in {}", shared.display());
+            return println!("skipped: no shared data at {}", shared.display());
         };
         let mut reader = csv::Reader::from_reader(flate2::read::GzDecoder::new(file));
         let mut rows = 0;

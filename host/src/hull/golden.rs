@@ -13,7 +13,7 @@ fn shared(file: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    println!("skipped: no {}", path.display());
+    println!("skipped: no shared data at {}", path.display());
     None
 }
 

@@ -2,7 +2,7 @@
 
 use crate::crystal::Element;
 use crate::model::EvaluationError;
-use crate::plugin::Trouble;
+use crate::plugin::PluginError;
 
 /// A failure of one term on one crystal.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -31,7 +31,7 @@ pub enum Failure {
     Model(#[from] EvaluationError),
     /// A plugin gave no value.
     #[error("{0}")]
-    Plugin(Trouble),
+    Plugin(PluginError),
     /// A density that no crystal has.
     #[error("density {value:.3e} g/cm^3, outside {low} to {high} g/cm^3")]
     Density {

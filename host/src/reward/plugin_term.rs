@@ -51,7 +51,7 @@ impl PluginTerm {
 
     /// Whether other processes do the work, and need to be told nothing that a model must find out first.
     pub(super) fn works_apart(&self) -> bool {
-        self.evaluator.is_in_workers() && self.potential.is_none()
+        self.evaluator.is_out_of_process() && self.potential.is_none()
     }
 
     pub(super) fn potential(&self) -> Option<&OnnxModel> {
@@ -64,7 +64,7 @@ impl PluginTerm {
         let outcome = |value| match value {
             Ok(Some(value)) => Outcome::Value(value),
             Ok(None) => Outcome::Abstained,
-            Err(trouble) => Outcome::Failed(Failure::Plugin(trouble)),
+            Err(error) => Outcome::Failed(Failure::Plugin(error)),
         };
         self.evaluator.evaluate(structures, energies).into_iter().map(outcome).collect()
     }
