@@ -11,11 +11,9 @@ use super::token_rows::{StatusTable, TokenRow, Tokenising};
 use super::{Context, Exit, Failure, Output, Search, Table};
 use crate::config::Memory;
 use crate::crystal::{MAX_ATOMS, Tokens};
-use crate::policy::{
-    Likelihood, LikelihoodError, LogProbability, Parameters, PolicyDirectory, Resources, check_crystal, logp_graph,
-    nll_gradient_graph, no_dropout,
-};
+use crate::policy::{Likelihood, LogProbability, LossGradient, Parameters, PolicyDirectory, Resources, check_crystal};
 use crate::runtime::Runtime;
+use crate::train::NegativeLogLikelihood;
 
 const COLUMNS: [&str; 6] = ["id", "logp_w", "logp_xyz", "logp_a", "logp_l", "logp"];
 /// For the activations of all threads together.
@@ -122,8 +120,7 @@ impl<'a> Evaluator<'a> {
     /// One value per row. A usable row whose value is not finite becomes unusable.
     fn log_probabilities(&self, rows: &mut [TokenRow]) -> Result<Vec<Option<LogProbability>>, Failure> {
         let hyper = &self.policy.model.hyper;
-        let graph = logp_graph(hyper).map_err(LikelihoodError::from)?;
-        let likelihood = Likelihood::load(&self.runtime, &graph, hyper, false, self.resources)?;
+        let likelihood = Likelihood::load(&self.runtime, hyper, self.resources)?;
         let crystals: Vec<&Tokens> = rows.iter().filter_map(|row| row.tokens.as_ref().ok()).collect();
         let mut found = likelihood.log_probabilities(&self.policy.parameters, &crystals)?.into_iter();
         let mut values = Vec::with_capacity(rows.len());
@@ -140,11 +137,9 @@ impl<'a> Evaluator<'a> {
     /// The gradient of the mean negative log-probability as a safetensors file; `path` is only named in errors.
     fn gradient(&self, crystals: &[&Tokens], path: &Path) -> Result<Vec<u8>, Failure> {
         let PolicyDirectory { model, parameters } = self.policy;
-        let graph = nll_gradient_graph(&model.hyper).map_err(LikelihoodError::from)?;
-        let likelihood = Likelihood::load(&self.runtime, &graph, &model.hyper, true, self.resources)?;
-        let weight = vec![1.0 / crystals.len() as f64; crystals.len()];
-        let whole = |_, _, _| no_dropout(&model.hyper);
-        let gradient = likelihood.gradient(parameters, crystals, &[("row_weight", &weight)], &whole)?.gradient;
+        let graph = LossGradient::load(&self.runtime, &model.hyper, self.resources)?;
+        let loss = NegativeLogLikelihood::mean(crystals.len());
+        let gradient = graph.gradient(parameters, crystals, &loss)?.gradient;
         let names = parameters.iter().map(|(name, _)| name.to_owned());
         let named: BTreeMap<_, _> = names.zip(gradient).collect();
         // Refuses a gradient that is not finite.

@@ -19,7 +19,7 @@ use crate::reward::{
     OnnxModel, Rewards, Sanity, Term, TermKind, WORST_E_HULL,
 };
 use crate::runtime::{Device, Runtime};
-use crate::train::{FinetuneSettings, Judgement, KlGradient};
+use crate::train::{FinetuneSettings, KlGradient, Monitor, Objectives};
 
 /// A run, ready to start.
 pub struct Plan {
@@ -34,7 +34,7 @@ pub struct Plan {
     /// Parameters that KL is measured against.
     pub base: Parameters,
     /// Terms and objective.
-    pub judgement: Judgement,
+    pub objectives: Objectives,
     /// Settings of the training.
     pub settings: FinetuneSettings,
     /// ONNX Runtime.
@@ -118,11 +118,11 @@ impl Plan {
                 base
             }
         };
-        let judgement = planner.judgement(&config)?;
+        let objectives = planner.objectives(&config)?;
         let resources = Resources { device, threads, memory: config.run.memory.bytes() };
         let settings = planner.settings(&config, &model, resources)?;
         let text = written(&config)?;
-        Ok(Self { config, text, model, start, base, judgement, settings, runtime, lock: planner.lock })
+        Ok(Self { config, text, model, start, base, objectives, settings, runtime, lock: planner.lock })
     }
 }
 
@@ -211,19 +211,19 @@ impl Planner<'_> {
         Ok(forces)
     }
 
-    fn judgement(&mut self, config: &Finetune) -> Result<Judgement, Failure> {
+    fn objectives(&mut self, config: &Finetune) -> Result<Objectives, Failure> {
         let mut terms = Vec::new();
         for (name, reward) in &config.rewards {
             terms.push(self.term(name, reward)?);
         }
         let hull_term = terms.iter().position(|t| matches!(t.kind, TermKind::Hull(_)));
-        let second = match &config.judge {
+        let monitor = match &config.judge {
             None => None,
-            Some(judge) => Some(self.judge(config, &judge.hull)?),
+            Some(judge) => Some(self.monitor(config, &judge.hull)?),
         };
         let objective = self.objective(&config.objective, &terms)?;
         let rewards = Rewards::new(terms, Sanity::default());
-        Ok(Judgement { rewards, objective, hull_term, second })
+        Ok(Objectives { rewards, objective, hull_term, monitor })
     }
 
     fn objective(&self, text: &str, terms: &[Term]) -> Result<Objective, Failure> {
@@ -236,7 +236,7 @@ impl Planner<'_> {
         Ok(objective)
     }
 
-    fn judge(&mut self, config: &Finetune, judge: &config::JudgeHull) -> Result<(Rewards, usize), Failure> {
+    fn monitor(&mut self, config: &Finetune, judge: &config::JudgeHull) -> Result<Monitor, Failure> {
         let own = config.rewards.values().find_map(|r| if let Reward::Hull(t) = r { Some(&t.reference) } else { None });
         let reference = judge.reference.as_ref().or(own);
         let reference =
@@ -244,7 +244,7 @@ impl Planner<'_> {
         let potential = Asked::new(&judge.potential, judge.deadline);
         let kind = TermKind::Hull(self.hull_term("judge.hull", potential, reference, &judge.correction)?);
         let term = Term { name: "e_hull".into(), kind, on_failure: OnFailure::Value(WORST_E_HULL), bound: None };
-        Ok((Rewards::new(vec![term], Sanity::default()), judge.every.max(1)))
+        Ok(Monitor { rewards: Rewards::new(vec![term], Sanity::default()), every: judge.every.max(1) })
     }
 
     fn term(&mut self, name: &str, reward: &Reward) -> Result<Term, Failure> {
