@@ -14,7 +14,7 @@ use pair::{METADATA, Pair, crystals, energy};
 use support::{accepted, shared, temper};
 use temper::crystal::Structure;
 use temper::graph::{DataType, encode};
-use temper::reward::{Contract, ForceModel, ModelOptions, OnnxModel};
+use temper::model::{Contract, ForceModel, ModelOptions, OnnxModel};
 use temper::runtime::{Device, Locator, Runtime};
 
 /// Keys and values of a file's metadata.

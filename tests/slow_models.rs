@@ -14,7 +14,7 @@ use temper::crystal::{Element, Lattice, Structure};
 use temper::graph::onnx::attribute_proto::AttributeType;
 use temper::graph::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use temper::graph::{Attributes, Builder, DataType, Dim, encode};
-use temper::reward::{Failure, ModelOptions, OnnxModel};
+use temper::model::{EvaluationError, ModelOptions, OnnxModel};
 use temper::runtime::{Device, Locator, Runtime};
 
 /// A model of the property `trace`, the trace of the cell, that turns in a loop for a minute wherever there is oxygen.
@@ -93,7 +93,7 @@ fn only_the_crystals_that_take_too_long_fail() {
     let refs: Vec<&Structure> = crystals.iter().collect();
     for (row, (crystal, found)) in crystals.iter().zip(model.evaluate(&refs, &["trace"])).enumerate() {
         if row % 3 == 1 {
-            assert_eq!(found, Err(Failure::Deadline(deadline)));
+            assert_eq!(found, Err(EvaluationError::Deadline(deadline)));
         } else {
             assert!((found.unwrap()[0] - 3.0 * crystal.lattice.0[0][0]).abs() < 1e-4);
         }

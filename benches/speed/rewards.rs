@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use temper::crystal::{Composition, Element, Lattice, Structure, Tokens, neighbours};
 use temper::hull::{Entry, Hull, open_hull};
-use temper::reward::{ForceModel, ModelOptions, OnnxModel};
+use temper::model::{ForceModel, ModelOptions, OnnxModel};
 
 use super::crystals::{drawn, runtime, shared, shipped};
 use super::measure::{Effort, Measured};

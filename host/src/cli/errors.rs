@@ -4,12 +4,13 @@ use super::{Exit, Failure};
 use crate::crystal::{ReadError, TokenFileError, WriteError};
 use crate::evaluate::GoldenError;
 use crate::hull::HullError;
+use crate::model::{ContractError, ModelError};
 use crate::plugin::{LoadError, NotFound, OpenError};
 use crate::policy::{ImportError, LikelihoodError, ModelTomlError, ParameterError, PolicyDirectoryError};
 use crate::record::CheckpointError;
-use crate::reward::{ContractError, CorrectionError, HullTermError, KnownError, ModelError, PluginTermError};
+use crate::reward::{CorrectionError, HullTermError, KnownError, PluginTermError};
 use crate::runtime;
-use crate::train::PretrainError;
+use crate::train::{FinetuneError, PretrainError};
 
 impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
@@ -196,6 +197,18 @@ impl From<PretrainError> for Failure {
         match error {
             PretrainError::Likelihood(error) => error.into(),
             error => Self::from_error(Exit::Usage, &error),
+        }
+    }
+}
+
+impl From<FinetuneError> for Failure {
+    fn from(error: FinetuneError) -> Self {
+        match error {
+            FinetuneError::Likelihood(error) => error.into(),
+            error @ (FinetuneError::Rewards { .. } | FinetuneError::EmptyBatch { .. }) => {
+                Self::from_error(Exit::Model, &error)
+            }
+            error @ FinetuneError::Observer(_) => Self::from_error(Exit::Usage, &error),
         }
     }
 }

@@ -10,8 +10,10 @@ use clap::Args;
 use super::token_rows::{StatusTable, TokenRow, Tokenising};
 use super::{Context, Exit, Failure, Output, Search, Table};
 use crate::config::Memory;
-use crate::crystal::{MAX_ATOMS, Tokens};
-use crate::policy::{Likelihood, LogProbability, LossGradient, Parameters, PolicyDirectory, Resources, check_crystal};
+use crate::crystal::{MAX_ATOMS, Tokens, try_map_ok};
+use crate::policy::{
+    Likelihood, LikelihoodError, LogProbability, LossGradient, Parameters, PolicyDirectory, Resources, check_crystal,
+};
 use crate::runtime::Runtime;
 use crate::train::NegativeLogLikelihood;
 
@@ -121,17 +123,17 @@ impl<'a> Evaluator<'a> {
     fn log_probabilities(&self, rows: &mut [TokenRow]) -> Result<Vec<Option<LogProbability>>, Failure> {
         let hyper = &self.policy.model.hyper;
         let likelihood = Likelihood::load(&self.runtime, hyper, self.resources)?;
-        let crystals: Vec<&Tokens> = rows.iter().filter_map(|row| row.tokens.as_ref().ok()).collect();
-        let mut found = likelihood.log_probabilities(&self.policy.parameters, &crystals)?.into_iter();
-        let mut values = Vec::with_capacity(rows.len());
-        for row in rows {
-            let value = if row.tokens.is_ok() { found.next() } else { None };
-            values.push(value.filter(|value| value.total().is_finite()));
-            if let (Some(value), None) = (value, values.last().copied().flatten()) {
-                row.tokens = Err(format!("its log-probability is {}", value.total()));
+        let tokens = rows.iter().map(|row| row.tokens.as_ref().map_err(String::clone)).collect();
+        let values = try_map_ok(tokens, |crystals| {
+            let found = likelihood.log_probabilities(&self.policy.parameters, &crystals)?;
+            Ok::<_, LikelihoodError>(found.into_iter().map(finite).collect())
+        })?;
+        for (row, value) in rows.iter_mut().zip(&values) {
+            if let Err(reason) = value {
+                row.tokens = Err(reason.clone());
             }
         }
-        Ok(values)
+        Ok(values.into_iter().map(Result::ok).collect())
     }
 
     /// The gradient of the mean negative log-probability as a safetensors file; `path` is only named in errors.
@@ -147,6 +149,11 @@ impl<'a> Evaluator<'a> {
             .map_err(|error| Failure::from_error(Exit::Model, &error))?;
         gradient.to_safetensors().map_err(|error| Failure::from_error(Exit::Internal, &error))
     }
+}
+
+fn finite(value: LogProbability) -> Result<LogProbability, String> {
+    let total = value.total();
+    if total.is_finite() { Ok(value) } else { Err(format!("its log-probability is {total}")) }
 }
 
 fn cells(id: &str, value: Option<LogProbability>) -> Vec<String> {

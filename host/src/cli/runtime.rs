@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Context, Failure};
-use crate::reward::{ForceModel, ModelOptions, OnnxModel};
+use crate::model::{ForceModel, ModelOptions, OnnxModel};
 use crate::runtime::{Device, Locator, Runtime};
 
 impl Context {

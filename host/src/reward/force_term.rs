@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::model::length;
-use super::{ForceModel, Response};
+use crate::model::{ForceModel, Response};
 
 /// How forces and stress become one number: `ln(mean |F| + weight * mean |stress|)`, after each |F| (eV/A, one per atom) and each
 /// of the six components of the stress (eV/A^3) has been clipped. The defaults are those of CrystalFormer's reference code,
@@ -27,7 +26,7 @@ impl Default for ForceScale {
 impl ForceScale {
     /// The term's value for a crystal.
     pub fn value(&self, response: &Response) -> f64 {
-        let force = clipped_mean(response.forces.iter().map(length), self.force_clip);
+        let force = clipped_mean(response.force_magnitudes(), self.force_clip);
         let stress = clipped_mean(response.voigt().into_iter().map(f64::abs), self.stress_clip);
         (force + self.stress_weight * stress).ln()
     }

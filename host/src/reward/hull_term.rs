@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::{Calculation, Correction, Failure, ModelError, OnnxModel, Sanity, Uncorrected};
+use super::{Calculation, Correction, Failure, Sanity, Uncorrected};
 use crate::crystal::{Composition, Structure};
 use crate::hull::{Above, Hull};
+use crate::model::{ModelError, OnnxModel};
 
 /// The documented worst energy above hull, eV/atom, and the largest that a reward sees: the reference implementation of
 /// CrystalFormer's reinforcement fine-tuning clips there too.
@@ -158,7 +159,7 @@ impl HullTerm {
     /// Energies and their corrections, eV per cell.
     fn corrected(&self, structures: &[&Structure]) -> Vec<Result<Corrected, Failure>> {
         let energies = self.model.evaluate(structures, &["energy"]).into_iter();
-        let energies: Vec<Result<f64, Failure>> = energies.map(|row| row.map(|values| values[0])).collect();
+        let energies: Vec<Result<f64, Failure>> = energies.map(|row| Ok(row?[0])).collect();
         let calculation = &Calculation::default();
         let known = structures.iter().zip(&energies).filter_map(|(structure, energy)| {
             Some(Uncorrected { structure, energy: *energy.as_ref().ok()?, calculation })
@@ -252,8 +253,8 @@ fn bridge(potential: &str, hull: &str) -> String {
 mod tests {
     use super::*;
     use crate::hull::{Check, Entry, HullHeader};
-    use crate::reward::testing::{json_lines, runtime, shared, structure};
-    use crate::reward::{ModelOptions, OnnxModel};
+    use crate::model::testing::{json_lines, runtime, shared, structure};
+    use crate::model::{ModelOptions, OnnxModel};
 
     fn model() -> Option<Arc<OnnxModel>> {
         let path = shared()?.join("models/chgnet-0.3.0-fast.onnx");

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Failure, OnnxModel, Outcome};
+use super::{Failure, Outcome};
 use crate::crystal::Structure;
+use crate::model::OnnxModel;
 use crate::plugin::Evaluator;
 
 /// A reward of a plugin, and the potential whose energies it is told if it asks for them.
@@ -50,7 +51,7 @@ impl PluginTerm {
 
     /// Whether other processes do the work, and need to be told nothing that a model must find out first.
     pub(super) fn works_apart(&self) -> bool {
-        self.evaluator.is_in_workers() && self.potential.is_none()
+        self.evaluator.is_out_of_process() && self.potential.is_none()
     }
 
     pub(super) fn potential(&self) -> Option<&OnnxModel> {
@@ -63,7 +64,7 @@ impl PluginTerm {
         let outcome = |value| match value {
             Ok(Some(value)) => Outcome::Value(value),
             Ok(None) => Outcome::Abstained,
-            Err(trouble) => Outcome::Failed(Failure::Plugin(trouble)),
+            Err(error) => Outcome::Failed(Failure::Plugin(error)),
         };
         self.evaluator.evaluate(structures, energies).into_iter().map(outcome).collect()
     }

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use rayon::prelude::*;
 
-use super::{Failure, ForceModel, OnnxModel, Response};
+use super::Failure;
 use crate::crystal::Structure;
+use crate::model::{EvaluationError, ForceModel, OnnxModel, Response};
 
 /// One thing that a model can say about a crystal.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +43,7 @@ impl Answer {
 }
 
 pub(super) fn no_result() -> Failure {
-    Failure::Model("it gave no result".into())
+    EvaluationError::Failed("it gave no result".into()).into()
 }
 
 impl<'a> Question<'a> {
@@ -117,7 +118,7 @@ type Row = (Vec<f64>, Option<Response>);
 fn asked(questions: &[Question<'_>], structures: &[&Structure]) -> Vec<Vec<Answered>> {
     let quantities: Vec<&str> = questions.iter().filter_map(Question::quantity).collect();
     let response = questions.iter().find(|question| matches!(question, Question::Response(_)));
-    let rows: Vec<Result<Row, Failure>> = match response.or(questions.first()) {
+    let rows: Vec<Result<Row, EvaluationError>> = match response.or(questions.first()) {
         Some(Question::Response(model)) => {
             let rows = model.evaluate(structures, &quantities).into_iter();
             rows.map(|row| row.map(|(numbers, response)| (numbers, Some(response)))).collect()
@@ -129,7 +130,7 @@ fn asked(questions: &[Question<'_>], structures: &[&Structure]) -> Vec<Vec<Answe
         None => return Vec::new(),
     };
     // An output without a finite number must not take the others with it.
-    if questions.len() > 1 && rows.iter().any(|row| matches!(row, Err(Failure::NotFinite { .. }))) {
+    if questions.len() > 1 && rows.iter().any(|row| matches!(row, Err(EvaluationError::NotFinite { .. }))) {
         return questions.chunks(1).flat_map(|alone| asked(alone, structures)).collect();
     }
     let answer = |question: &Question<'_>, (numbers, response): &Row| {
@@ -140,9 +141,8 @@ fn asked(questions: &[Question<'_>], structures: &[&Structure]) -> Vec<Vec<Answe
         };
         found.ok_or_else(no_result)
     };
-    let answers = |question| {
-        rows.iter().map(|row| row.as_ref().map_err(Failure::clone).and_then(|row| answer(question, row))).collect()
-    };
+    let answers =
+        |question| rows.iter().map(|row| answer(question, row.as_ref().map_err(EvaluationError::clone)?)).collect();
     questions.iter().map(answers).collect()
 }
 
@@ -152,9 +152,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::graph::{Attributes, Builder, DataType, Dim, encode};
-    use crate::reward::testing::{json_lines, runtime, shared, structure};
-    use crate::reward::{ForceScale, ForceTerm, ModelOptions, OnFailure, Rewards, Sanity, Term, TermKind};
+    use crate::model::ModelOptions;
+    use crate::model::testing::{json_lines, runtime, shared, structure, volume_lot_and_root};
+    use crate::reward::{ForceScale, ForceTerm, OnFailure, Rewards, Sanity, Term, TermKind};
 
     fn open(path: &Path) -> Arc<OnnxModel> {
         let options = ModelOptions { threads: 2, ..ModelOptions::default() };
@@ -173,29 +173,6 @@ mod tests {
         term(name, TermKind::Force(ForceTerm::new(Arc::clone(forces), ForceScale::default())), None)
     }
 
-    /// `volume` is what it says, `lot` is drawn anew in every run, `root` has no number for cells with a wide first vector.
-    fn model(folder: &Path) -> Arc<OnnxModel> {
-        let mut b = Builder::new();
-        let crystals = b.symbol("b");
-        let cell = b.input("cell", DataType::F32, &[crystals, Dim::Known(3), Dim::Known(3)]);
-        let volume = b.node("Det", &[cell], Attributes::none());
-        let lot = b.node("RandomUniformLike", &[volume], Attributes::none());
-        let rest = b.mul_scalar(volume, -1.0);
-        let rest = b.add_scalar(rest, 30.0);
-        let root = b.node("Sqrt", &[rest], Attributes::none());
-        for (name, value) in [("volume", volume), ("lot", lot), ("root", root)] {
-            b.output(name, value);
-        }
-        let metadata = [("temper.contract", "1"), ("temper.elements", "1-94")];
-        let path = folder.join("model.onnx");
-        let mut model = b.finish("model", &metadata).unwrap();
-        let outputs = &mut model.graph.as_mut().unwrap().output;
-        // The builder does not know the operator.
-        outputs[1].r#type = outputs[0].r#type.clone();
-        std::fs::write(&path, encode(&model)).unwrap();
-        open(&path)
-    }
-
     /// Cubes of iron with these edges, angstrom.
     fn cubes(edges: &[f64]) -> Vec<Result<Structure, String>> {
         use crate::crystal::{Element, Lattice};
@@ -209,7 +186,7 @@ mod tests {
     #[test]
     fn terms_of_one_model_see_one_run_of_it() {
         let folder = tempfile::tempdir().unwrap();
-        let model = model(folder.path());
+        let model = open(&volume_lot_and_root(folder.path()));
         let filter = Term { bound: Some([0.3, 1.0]), ..number("filter", &model, "lot") };
         let terms = vec![number("a", &model, "lot"), filter, number("b", &model, "lot"), number("c", &model, "volume")];
         let table =
@@ -229,7 +206,7 @@ mod tests {
     #[test]
     fn an_output_without_a_number_leaves_the_others_theirs() {
         let folder = tempfile::tempdir().unwrap();
-        let model = model(folder.path());
+        let model = open(&volume_lot_and_root(folder.path()));
         let terms = vec![number("volume", &model, "volume"), number("root", &model, "root")];
         let table = Rewards::new(terms, Sanity::default()).score(&cubes(&[2.0, 4.0, 3.0]));
         let volumes = [0, 1, 2].map(|row| table.row(row)[0].value().unwrap());

@@ -216,6 +216,7 @@ fn count(kinds: &[&'static str]) -> String {
 mod tests {
     use super::super::{Column, Failure};
     use super::*;
+    use crate::model::EvaluationError;
     use proptest::prelude::*;
 
     fn column(name: &str, on_failure: OnFailure, worst: Option<f64>) -> Column {
@@ -223,7 +224,7 @@ mod tests {
     }
 
     fn failed() -> Outcome {
-        Outcome::Failed(Failure::Model("out of order".into()))
+        Outcome::Failed(Failure::Model(EvaluationError::Failed("out of order".into())))
     }
 
     fn table(columns: Vec<Column>, rows: &[&[Outcome]]) -> RewardTable {

@@ -10,10 +10,11 @@ use sha2::{Digest, Sha256};
 use super::hull_term::WORST_E_HULL;
 use super::questions::{Answer, Answers, Question, no_result};
 use super::{
-    Builtin, Column, Failure, ForceTerm, HullTerm, KnownCompositions, OnFailure, OnnxModel, Outcome, PluginTerm,
-    RewardTable, Sanity,
+    Builtin, Column, Failure, ForceTerm, HullTerm, KnownCompositions, OnFailure, Outcome, PluginTerm, RewardTable,
+    Sanity,
 };
 use crate::crystal::{Composition, Structure};
+use crate::model::OnnxModel;
 
 /// What computes a term.
 #[derive(Clone, Debug)]
@@ -356,8 +357,9 @@ pub fn structure_hash(structure: &Structure) -> [u8; 32] {
 mod tests {
     use super::*;
     use crate::crystal::{Element, Lattice};
-    use crate::reward::testing::{json_lines, runtime, shared, structure};
-    use crate::reward::{BuiltinTerm, ModelOptions, Objective};
+    use crate::model::ModelOptions;
+    use crate::model::testing::{json_lines, runtime, shared, structure};
+    use crate::reward::{BuiltinTerm, Objective};
 
     /// Iron alone.
     fn known() -> Arc<KnownCompositions> {

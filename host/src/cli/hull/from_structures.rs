@@ -7,7 +7,8 @@ use super::{Context, Failure};
 use crate::cli::{Progress, Table};
 use crate::crystal::{Composition, Element, Lattice, ReadError, Record, Structure, read_structures};
 use crate::hull::{Check, Entry, Hull, HullHeader, read_entries};
-use crate::reward::{Calculation, Correction, OnnxModel, Uncorrected};
+use crate::model::OnnxModel;
+use crate::reward::{Calculation, Correction, Uncorrected};
 
 /// Rows that are held in memory as structures at a time.
 const CHUNK: usize = 1024;

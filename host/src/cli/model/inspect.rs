@@ -8,8 +8,8 @@ use clap::Args;
 use super::{Context, Failure};
 use crate::cli::{Output, Search};
 use crate::crystal::Element;
+use crate::model::{Contract, InputKind, Inspection, ModelOutput, Operators, OutputKind, Port};
 use crate::policy::PolicyDirectory;
-use crate::reward::{Contract, InputKind, Inspection, ModelOutput, Operators, OutputKind, Port};
 use crate::runtime::{Device, Session, SessionOptions};
 
 /// What a model takes and gives, and whether it can be used.

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{Asked, Planner};
+use super::Planner;
+use super::models::Asked;
 use crate::cli::Failure;
 use crate::config::{self, Deadline, Isolation, Memory, PluginTerm as PluginConfig, ProcessTerm};
 use crate::plugin::{

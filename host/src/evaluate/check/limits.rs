@@ -7,7 +7,7 @@ use super::change::doubled;
 use super::crystals::{dimer, known_elements, simple_cubic, within_cutoff};
 use super::{Check, Status, Subject, Worst, alone, invariance};
 use crate::crystal::{Element, Lattice, Structure};
-use crate::reward::{Failure, InputKind};
+use crate::model::{EvaluationError, InputKind};
 
 /// Spacing of a simple cubic crystal in which most elements have believable neighbours, angstrom.
 const SPACING: f64 = 2.9;
@@ -91,7 +91,7 @@ fn no_edges(subject: &Subject<'_>) -> Vec<Check> {
     };
     let lonely = simple_cubic(first.species[0], 3.0 * cutoff);
     let refused = subject.model.evaluate(&[&lonely], &subject.model.quantities());
-    if !matches!(refused[..], [Err(Failure::Isolated { .. })]) {
+    if !matches!(refused[..], [Err(EvaluationError::Isolated { .. })]) {
         return vec![Check::broken(name, "", format!("an atom without neighbours gave {refused:?}"))];
     }
     let itself = match subject.model.evaluate_bare(&[&lonely]) {

@@ -112,7 +112,7 @@ impl<'h> Network<'h> {
 /// The column of 1/D in the element type of `like`, made once.
 fn average_of(b: &mut Builder, width: usize, like: Value) -> Value {
     let share = 1.0 / width as f64;
-    let (name, tensor): (_, Tensor) = match b.known(like).data_type {
+    let (name, tensor): (_, Tensor) = match b.facts(like).data_type {
         Some(DataType::F64) => ("constant/average_f64", Array2::from_elem((width, 1), share).into()),
         _ => ("constant/average", Array2::from_elem((width, 1), share as f32).into()),
     };

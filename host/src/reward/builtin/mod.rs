@@ -9,6 +9,7 @@ use temper_charge_neutrality::{Undecided, charge_neutral};
 
 use super::Failure;
 use crate::crystal::{Composition, Element, Structure, smallest_distance, tokenise};
+use crate::spelling::nearest;
 
 /// A built-in term by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +117,7 @@ impl std::str::FromStr for BuiltinTerm {
             ("novelty", None) if argument.is_empty() => return Ok(Self::Novelty),
             ("uniqueness", None) if argument.is_empty() => return Ok(Self::Uniqueness),
             (name, _) if NAMES.contains(&name) => return Err(refused("this term takes no argument")),
-            (name, _) => return Err(BuiltinError::Unknown { name: name.into(), nearest: super::nearest(name, NAMES) }),
+            (name, _) => return Err(BuiltinError::Unknown { name: name.into(), nearest: nearest(name, NAMES) }),
         };
         if inside.is_none() && !argument.is_empty() {
             return Err(refused("a closing `)` is missing"));

@@ -206,7 +206,7 @@ fn element_ranges(text: &str) -> Option<[bool; 119]> {
 mod tests {
     use super::*;
     use crate::graph::DataType;
-    use crate::reward::testing::{Port, model};
+    use crate::model::testing::{Port, model};
 
     const F32: i32 = 1;
     const I64: i32 = 7;
@@ -447,7 +447,7 @@ mod tests {
 
     #[test]
     fn reference_exports_are_understood() {
-        let Some(shared) = crate::reward::testing::shared() else { return };
+        let Some(shared) = crate::model::testing::shared() else { return };
         let chgnet = Contract::read(&shared.join("models/chgnet-0.3.0.onnx")).unwrap();
         assert_eq!((chgnet.cutoff, chgnet.triplet_cutoff), (Some(6.0), Some(3.0)));
         assert_eq!(chgnet.energy_reference.as_deref(), Some("MP2020"));

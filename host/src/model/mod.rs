@@ -4,9 +4,13 @@
 //! result is not finite, or that the model cannot run, is evaluated again one crystal at a time.
 
 mod cache;
+mod contract;
 mod engine;
+mod error;
 mod feed;
 mod forces;
+#[cfg(test)]
+pub(crate) mod testing;
 mod together;
 
 use std::path::Path;
@@ -15,13 +19,16 @@ use std::time::Duration;
 
 use rayon::prelude::*;
 
-use super::{Contract, ContractError, Failure, ModelOutput, OutputKind};
 use crate::crystal::Structure;
 use crate::graph::Tensor;
-use crate::runtime::{self, Device, Input, Runtime, Session, SessionOptions};
+use crate::runtime::{Device, Input, Runtime, Session, SessionOptions};
+pub use contract::{
+    Contract, ContractError, InputKind, Inspection, ModelInput, ModelOutput, Operators, OutputKind, Port, SidecarLine,
+    locate_model,
+};
 use engine::Engine;
+pub use error::{EvaluationError, ModelError};
 use feed::Prepared;
-pub(super) use forces::length;
 pub use forces::{ForceModel, Response};
 pub use together::CrystalOutputs;
 
@@ -55,51 +62,6 @@ impl ModelOptions {
     fn session(&self) -> SessionOptions {
         SessionOptions { device: self.device, threads: 1, deadline: self.deadline, ..SessionOptions::default() }
     }
-}
-
-/// Why a model cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ModelError {
-    /// The file does not fit the contract.
-    #[error(transparent)]
-    Contract(#[from] ContractError),
-    /// ONNX Runtime refuses the file or the device.
-    #[error(transparent)]
-    Runtime(#[from] runtime::Error),
-    /// The operating system gives no threads.
-    #[error("cannot start {threads} threads: {reason}")]
-    Threads {
-        /// How many were asked for.
-        threads: usize,
-        /// The system's reason.
-        reason: String,
-    },
-    /// The model has no such output that gives one number per crystal.
-    #[error("{model}: no output `{quantity}` with one number per crystal; it has {known}")]
-    NoQuantity {
-        /// The model's file.
-        model: String,
-        /// What was asked for.
-        quantity: String,
-        /// What there is.
-        known: String,
-    },
-    /// The model gives no forces, and none can be derived.
-    #[error("{model}: no forces: {reason}")]
-    NoForces {
-        /// The model's file.
-        model: String,
-        /// What stands in the way.
-        reason: String,
-    },
-    /// The model has several outputs and none was chosen.
-    #[error("{model}: say which output is meant by `output = \"...\"`: {known}")]
-    Ambiguous {
-        /// The model's file.
-        model: String,
-        /// What there is.
-        known: String,
-    },
 }
 
 /// A model that has been loaded.
@@ -149,7 +111,7 @@ impl OnnxModel {
     }
 
     /// Does other work on the model's threads.
-    pub(super) fn on_its_threads<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+    pub fn on_its_threads<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         self.pool.install(work)
     }
 
@@ -180,7 +142,7 @@ impl OnnxModel {
 
     /// The values of `quantities` for every structure, in eV, eV/A, eV/A^3 or muB where the file declares a unit, energies
     /// of the whole cell. A row's result does not depend on the other rows (beyond float32 rounding).
-    pub fn evaluate(&self, structures: &[&Structure], quantities: &[&str]) -> Vec<Result<Vec<f64>, Failure>> {
+    pub fn evaluate(&self, structures: &[&Structure], quantities: &[&str]) -> Vec<Result<Vec<f64>, EvaluationError>> {
         let outputs = match self.scalar_outputs(quantities) {
             Ok(outputs) => outputs,
             Err(failure) => return vec![Err(failure); structures.len()],
@@ -190,17 +152,22 @@ impl OnnxModel {
     }
 
     /// The outputs of quantities that are one number per crystal.
-    fn scalar_outputs(&self, quantities: &[&str]) -> Result<Vec<&ModelOutput>, Failure> {
+    fn scalar_outputs(&self, quantities: &[&str]) -> Result<Vec<&ModelOutput>, EvaluationError> {
         let scalars = self.quantities();
         let output = |quantity: &&str| {
             let found = self.contract.output(quantity).filter(|_| scalars.contains(quantity));
-            found.ok_or_else(|| Failure::Model(format!("it has no output `{quantity}`")))
+            found.ok_or_else(|| EvaluationError::Failed(format!("it has no output `{quantity}`")))
         };
         quantities.iter().map(output).collect()
     }
 
     /// The numbers of every output for every structure, in our units.
-    fn rows(&self, engine: &Engine, structures: &[&Structure], outputs: &[&ModelOutput]) -> Vec<Result<Row, Failure>> {
+    fn rows(
+        &self,
+        engine: &Engine,
+        structures: &[&Structure],
+        outputs: &[&ModelOutput],
+    ) -> Vec<Result<Row, EvaluationError>> {
         let chunk = if self.contract.one_at_a_time { 1 } else { CHUNK };
         let rows = |chunk: &[&Structure]| self.evaluate_chunk(engine, chunk, outputs);
         self.pool.install(|| structures.par_chunks(chunk).with_max_len(1).flat_map_iter(rows).collect())
@@ -212,7 +179,7 @@ impl OnnxModel {
         engine: &Engine,
         structures: &[&Structure],
         outputs: &[&ModelOutput],
-    ) -> Vec<Result<Row, Failure>> {
+    ) -> Vec<Result<Row, EvaluationError>> {
         let mut results = Vec::with_capacity(structures.len());
         let mut waiting: Vec<(usize, Prepared)> = Vec::new();
         for (row, structure) in structures.iter().enumerate() {
@@ -242,7 +209,7 @@ impl OnnxModel {
         engine: &Engine,
         batch: &[Prepared],
         outputs: &[&ModelOutput],
-    ) -> Vec<Result<Row, Failure>> {
+    ) -> Vec<Result<Row, EvaluationError>> {
         match self.run(engine, batch, outputs) {
             Ok(rows) if rows.iter().flatten().flatten().all(|x| x.is_finite()) => rows.into_iter().map(Ok).collect(),
             Ok(rows) if batch.len() == 1 => rows.into_iter().map(|row| finite(row, outputs)).collect(),
@@ -252,7 +219,7 @@ impl OnnxModel {
     }
 
     /// One row per crystal, as the model gives them.
-    fn run(&self, engine: &Engine, batch: &[Prepared], outputs: &[&ModelOutput]) -> Result<Vec<Row>, Failure> {
+    fn run(&self, engine: &Engine, batch: &[Prepared], outputs: &[&ModelOutput]) -> Result<Vec<Row>, EvaluationError> {
         let tensors: Vec<(&str, Tensor)> = self
             .contract
             .inputs
@@ -267,7 +234,7 @@ impl OnnxModel {
         drop(session);
         let mut rows = vec![Row::with_capacity(outputs.len()); batch.len()];
         for (output, tensor) in outputs.iter().zip(&results) {
-            for (row, values) in rows.iter_mut().zip(numbers(output, tensor, batch).map_err(Failure::Model)?) {
+            for (row, values) in rows.iter_mut().zip(numbers(output, tensor, batch).map_err(EvaluationError::Failed)?) {
                 row.push(values);
             }
         }
@@ -312,10 +279,10 @@ fn numbers(output: &ModelOutput, tensor: &Tensor, batch: &[Prepared]) -> Result<
     Ok(batch.iter().map(&mut take).collect())
 }
 
-fn finite(row: Row, outputs: &[&ModelOutput]) -> Result<Row, Failure> {
+fn finite(row: Row, outputs: &[&ModelOutput]) -> Result<Row, EvaluationError> {
     for (values, output) in row.iter().zip(outputs) {
         if let Some(value) = values.iter().find(|value| !value.is_finite()) {
-            return Err(Failure::NotFinite { source_name: output.quantity.clone(), value: *value });
+            return Err(EvaluationError::NotFinite { output: output.quantity.clone(), value: *value });
         }
     }
     Ok(row)
@@ -325,7 +292,7 @@ fn finite(row: Row, outputs: &[&ModelOutput]) -> Result<Row, Failure> {
 mod tests {
     use super::*;
     use crate::crystal::{Element, Lattice};
-    use crate::reward::testing::{json_lines, runtime, shared, structure};
+    use crate::model::testing::{json_lines, runtime, shared, structure};
 
     fn open(name: &str) -> Option<OnnxModel> {
         let path = shared()?.join("models").join(name);
@@ -401,7 +368,7 @@ mod tests {
             assert!((rows[row].as_ref().unwrap()[0] - alone).abs() < 1e-5);
         }
         assert!(model.evaluate(&[], &["energy"]).is_empty());
-        assert!(matches!(model.evaluate(&[&good], &["gap"])[0], Err(Failure::Model(_))));
+        assert!(matches!(model.evaluate(&[&good], &["gap"])[0], Err(EvaluationError::Failed(_))));
     }
 
     #[test]

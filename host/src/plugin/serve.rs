@@ -8,7 +8,7 @@ use serde_json::Map;
 use temper_plugin_api::{Crystals, Outcome};
 
 use super::frame::{Frame, FrameError};
-use super::library::{Loaded, Refusal};
+use super::library::{EvaluateError, PluginInstance};
 use super::message::{Hello, error, failed, outcomes, read_batch, ready};
 use super::{LoadError, PluginLibrary};
 
@@ -35,7 +35,7 @@ pub enum WorkerError {
 /// # Errors
 /// [`WorkerError`], when the host goes away or sends something else than the protocol.
 pub fn serve(open: impl FnOnce() -> Result<PluginLibrary, LoadError>, threads: usize) -> Result<(), WorkerError> {
-    let _deaf = deaf_to_signals().map_err(WorkerError::Streams)?;
+    let _ignoring = ignore_signals().map_err(WorkerError::Streams)?;
     let (mut input, mut output) = streams().map_err(WorkerError::Streams)?;
     let hello = match Frame::read(&mut input) {
         Ok(frame) => Hello::from_frame(&frame),
@@ -71,7 +71,7 @@ pub fn serve(open: impl FnOnce() -> Result<PluginLibrary, LoadError>, threads: u
 }
 
 fn answer_all(
-    instance: &Loaded,
+    instance: &PluginInstance,
     threads: usize,
     input: &mut impl Read,
     output: &mut impl Write,
@@ -85,14 +85,14 @@ fn answer_all(
         let (id, crystals) = read_batch(&frame).map_err(WorkerError::Protocol)?;
         let answer = match evaluate(instance, threads, &crystals) {
             Ok(given) => outcomes(id, given),
-            Err(Refusal::Own(reason) | Refusal::Senseless(reason)) => failed(id, &reason),
+            Err(EvaluateError::Plugin(reason) | EvaluateError::Invalid(reason)) => failed(id, &reason),
         };
         answer.write(output)?;
     }
 }
 
 /// The outcomes on which all threads agree to the last bit.
-fn evaluate(instance: &Loaded, threads: usize, crystals: &Crystals) -> Result<Vec<Outcome>, Refusal> {
+fn evaluate(instance: &PluginInstance, threads: usize, crystals: &Crystals) -> Result<Vec<Outcome>, EvaluateError> {
     if threads < 2 {
         return instance.evaluate(&crystals.batch());
     }
@@ -105,7 +105,7 @@ fn evaluate(instance: &Loaded, threads: usize, crystals: &Crystals) -> Result<Ve
         let calls: Vec<_> = (0..threads).map(|_| scope.spawn(call)).collect();
         calls.into_iter().map(|call| call.join()).collect()
     });
-    let panicked = |_| Err(Refusal::Own("a thread panicked".into()));
+    let panicked = |_| Err(EvaluateError::Plugin("a thread panicked".into()));
     let calls: Vec<_> = calls.into_iter().map(|call| call.unwrap_or_else(panicked)).collect::<Result<_, _>>()?;
     let same = |(a, b): &(&Outcome, &Outcome)| match (a, b) {
         (Outcome::Value(a), Outcome::Value(b)) => a.to_bits() == b.to_bits(),
@@ -114,7 +114,9 @@ fn evaluate(instance: &Loaded, threads: usize, crystals: &Crystals) -> Result<Ve
     let first = &calls[0];
     let differ = calls.iter().flat_map(|other| first.iter().zip(other)).find(|pair| !same(pair));
     match differ {
-        Some((a, b)) => Err(Refusal::Own(format!("{threads} threads at once got {a:?} and {b:?} for one crystal"))),
+        Some((a, b)) => {
+            Err(EvaluateError::Plugin(format!("{threads} threads at once got {a:?} and {b:?} for one crystal")))
+        }
         None => Ok(calls.into_iter().next().unwrap_or_default()),
     }
 }
@@ -122,7 +124,7 @@ fn evaluate(instance: &Loaded, threads: usize, crystals: &Crystals) -> Result<Ve
 /// While this is held, signals that ask for the end mean nothing: a scheduler sends them to all processes, and the host wants its batch
 /// before it obeys. Programs that the plugin starts hear them again.
 #[cfg(unix)]
-fn deaf_to_signals() -> std::io::Result<impl Drop> {
+fn ignore_signals() -> std::io::Result<impl Drop> {
     use tokio::signal::unix::{SignalKind, signal};
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let inside = runtime.enter();
@@ -135,7 +137,7 @@ fn deaf_to_signals() -> std::io::Result<impl Drop> {
 }
 
 #[cfg(not(unix))]
-fn deaf_to_signals() -> std::io::Result<()> {
+fn ignore_signals() -> std::io::Result<()> {
     Ok(())
 }
 

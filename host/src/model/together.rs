@@ -1,9 +1,8 @@
 //! One batch as it is, with every output whole: what a check of the model needs to see.
 
 use super::feed::{self, Prepared};
-use super::{LARGEST_LIST, OnnxModel};
+use super::{EvaluationError, LARGEST_LIST, ModelOutput, OnnxModel};
 use crate::crystal::Structure;
-use crate::reward::{Failure, ModelOutput};
 
 /// What a model gives for one crystal: the numbers of every output, in the contract's order and in our units. Energies are
 /// of the cell, forces `[n, 3]` and stress `[3, 3]` in row-major order.
@@ -19,7 +18,7 @@ impl OnnxModel {
         &self,
         structures: &[&Structure],
         poisoned: Option<usize>,
-    ) -> Result<Vec<CrystalOutputs>, Failure> {
+    ) -> Result<Vec<CrystalOutputs>, EvaluationError> {
         let prepare = |structure: &&Structure| feed::prepare(structure, &self.contract, LARGEST_LIST);
         let mut batch: Vec<Prepared> = structures.iter().map(prepare).collect::<Result<_, _>>()?;
         if let Some(crystal) = poisoned.and_then(|index| batch.get_mut(index)) {
@@ -33,13 +32,13 @@ impl OnnxModel {
     ///
     /// # Errors
     /// The same.
-    pub fn evaluate_bare(&self, structures: &[&Structure]) -> Result<Vec<CrystalOutputs>, Failure> {
+    pub fn evaluate_bare(&self, structures: &[&Structure]) -> Result<Vec<CrystalOutputs>, EvaluationError> {
         let prepare = |structure: &&Structure| feed::prepare_bare(structure, &self.contract, LARGEST_LIST);
         let batch: Vec<Prepared> = structures.iter().map(prepare).collect::<Result<_, _>>()?;
         self.every_output(&batch)
     }
 
-    fn every_output(&self, batch: &[Prepared]) -> Result<Vec<CrystalOutputs>, Failure> {
+    fn every_output(&self, batch: &[Prepared]) -> Result<Vec<CrystalOutputs>, EvaluationError> {
         let outputs: Vec<&ModelOutput> = self.contract.outputs.iter().collect();
         self.run(&self.engine, batch, &outputs)
     }

@@ -78,16 +78,6 @@ fn data_type(element: TensorElementType) -> Option<DataType> {
     }
 }
 
-pub(super) fn element_type(data_type: DataType) -> TensorElementType {
-    match data_type {
-        DataType::F32 => TensorElementType::Float32,
-        DataType::F64 => TensorElementType::Float64,
-        DataType::I64 => TensorElementType::Int64,
-        DataType::I32 => TensorElementType::Int32,
-        DataType::Bool => TensorElementType::Bool,
-    }
-}
-
 /// What a run is given under one name.
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a> {
@@ -96,7 +86,7 @@ pub enum Input<'a> {
     /// A float32 array, read where it lies: the form of parameters.
     F32(&'a ndarray::ArrayD<f32>),
     /// The result of an earlier run, read where ONNX Runtime left it.
-    Value(&'a Value),
+    OrtTensor(&'a OrtTensor),
 }
 
 impl<'a> From<&'a Tensor> for Input<'a> {
@@ -105,16 +95,16 @@ impl<'a> From<&'a Tensor> for Input<'a> {
     }
 }
 
-impl<'a> From<&'a Value> for Input<'a> {
-    fn from(value: &'a Value) -> Self {
-        Self::Value(value)
+impl<'a> From<&'a OrtTensor> for Input<'a> {
+    fn from(tensor: &'a OrtTensor) -> Self {
+        Self::OrtTensor(tensor)
     }
 }
 
 impl<'a> Input<'a> {
     pub(super) fn to_ort(self) -> ort::Result<SessionInputValue<'a>> {
         match self {
-            Self::Value(value) => Ok((&value.0).into()),
+            Self::OrtTensor(tensor) => Ok((&tensor.0).into()),
             Self::F32(array) | Self::Tensor(Tensor::F32(array)) => borrow(array),
             Self::Tensor(Tensor::F64(array)) => borrow(array),
             Self::Tensor(Tensor::I64(array)) => borrow(array),
@@ -138,9 +128,9 @@ where
 
 /// The result of a run, left in ONNX Runtime's memory: the next run reads it without a copy.
 #[derive(Debug)]
-pub struct Value(pub(super) DynValue);
+pub struct OrtTensor(pub(super) DynValue);
 
-impl Value {
+impl OrtTensor {
     /// Copies the elements into an array.
     ///
     /// # Errors

@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Engine, ModelError, OnnxModel, cache};
+use super::{
+    Contract, ContractError, Engine, EvaluationError, InputKind, ModelError, ModelInput, ModelOutput, OnnxModel,
+    OutputKind, cache,
+};
 use crate::crystal::Structure;
 use crate::graph::{self, GraphError, Potential};
-use crate::reward::{Contract, ContractError, Failure, InputKind, ModelInput, ModelOutput, OutputKind};
 use crate::runtime::Runtime;
 
 /// Names of the outputs that are added; a file of another tool hardly has them.
@@ -34,7 +36,12 @@ pub struct Response {
 impl Response {
     /// Length of the largest force, eV/A.
     pub fn largest_force(&self) -> f64 {
-        self.forces.iter().map(length).fold(0.0, f64::max)
+        self.force_magnitudes().fold(0.0, f64::max)
+    }
+
+    /// Magnitude of the force on each atom, eV/A.
+    pub fn force_magnitudes(&self) -> impl ExactSizeIterator<Item = f64> {
+        self.forces.iter().map(|force| force.iter().map(|x| x * x).sum::<f64>().sqrt())
     }
 
     /// Hydrostatic pressure, eV/A^3: positive where the crystal would expand.
@@ -47,10 +54,6 @@ impl Response {
         let [[xx, xy, xz], [_, yy, yz], [.., zz]] = self.stress;
         [xx, yy, zz, yz, xz, xy]
     }
-}
-
-pub(in crate::reward) fn length(vector: &[f64; 3]) -> f64 {
-    vector.iter().map(|x| x * x).sum::<f64>().sqrt()
 }
 
 impl ForceModel {
@@ -100,7 +103,7 @@ impl ForceModel {
         &self,
         structures: &[&Structure],
         quantities: &[&str],
-    ) -> Vec<Result<(Vec<f64>, Response), Failure>> {
+    ) -> Vec<Result<(Vec<f64>, Response), EvaluationError>> {
         let mut outputs = match self.model.scalar_outputs(quantities) {
             Ok(outputs) => outputs,
             Err(failure) => return vec![Err(failure); structures.len()],
@@ -113,12 +116,12 @@ impl ForceModel {
 }
 
 /// Takes a row apart: `scalars` numbers, the forces, the stress.
-fn response(mut numbers: Vec<Vec<f64>>, scalars: usize) -> Result<(Vec<f64>, Response), Failure> {
+fn response(mut numbers: Vec<Vec<f64>>, scalars: usize) -> Result<(Vec<f64>, Response), EvaluationError> {
     let vectors: Vec<f64> = numbers.drain(scalars..).flatten().collect();
     let mut forces = vectors.as_chunks::<3>().0.to_vec();
     let stress = forces.len().checked_sub(3).map(|atoms| forces.split_off(atoms));
     let stress = stress.and_then(|rows| rows.try_into().ok());
-    let stress = stress.ok_or_else(|| Failure::Model("it gave no stress".into()))?;
+    let stress = stress.ok_or_else(|| EvaluationError::Failed("it gave no stress".into()))?;
     Ok((numbers.into_iter().flatten().collect(), Response { forces, stress }))
 }
 
@@ -174,8 +177,8 @@ mod tests {
 
     use super::*;
     use crate::crystal::{Element, Lattice};
-    use crate::reward::ModelOptions;
-    use crate::reward::testing::{json_lines, runtime, shared, structure};
+    use crate::model::ModelOptions;
+    use crate::model::testing::{json_lines, runtime, shared, structure};
 
     /// The potential that ships.
     fn shipped() -> PathBuf {

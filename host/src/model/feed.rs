@@ -2,9 +2,9 @@
 
 use ndarray::{Array, Array1, Array2, Array3, ArrayD, Dimension, IxDyn};
 
+use super::{Contract, EvaluationError, InputKind, ModelInput};
 use crate::crystal::{Lattice, NeighbourError, Neighbours, OVERLAP, Structure, neighbours, smallest_distance};
 use crate::graph::{DataType, Tensor};
-use crate::reward::{Contract, Failure, InputKind, ModelInput};
 
 /// A crystal ready to be fed: right-handed, atoms inside the cell, with its neighbours.
 pub(super) struct Prepared {
@@ -17,7 +17,7 @@ pub(super) struct Prepared {
 
 /// Makes a crystal ready for a model; `limit` bounds the edges and the triplets of one crystal. An atom without neighbours, of
 /// which most models make a meaningless number, is a failure.
-pub(super) fn prepare(structure: &Structure, contract: &Contract, limit: usize) -> Result<Prepared, Failure> {
+pub(super) fn prepare(structure: &Structure, contract: &Contract, limit: usize) -> Result<Prepared, EvaluationError> {
     let prepared = prepare_bare(structure, contract, limit)?;
     match contract.cutoff {
         Some(cutoff) => no_atom_alone(structure, &prepared.neighbours, cutoff).map(|()| prepared),
@@ -26,9 +26,13 @@ pub(super) fn prepare(structure: &Structure, contract: &Contract, limit: usize) 
 }
 
 /// As [`prepare`], but atoms may be without neighbours.
-pub(super) fn prepare_bare(structure: &Structure, contract: &Contract, limit: usize) -> Result<Prepared, Failure> {
+pub(super) fn prepare_bare(
+    structure: &Structure,
+    contract: &Contract,
+    limit: usize,
+) -> Result<Prepared, EvaluationError> {
     if let Some(element) = structure.species.iter().find(|element| !contract.knows(**element)) {
-        return Err(Failure::Element(*element));
+        return Err(EvaluationError::Element(*element));
     }
     let structure = right_handed(structure);
     let list = match contract.cutoff {
@@ -38,7 +42,7 @@ pub(super) fn prepare_bare(structure: &Structure, contract: &Contract, limit: us
     let shortest = list.distance.iter().copied().reduce(f64::min);
     let distance = shortest.unwrap_or_else(|| smallest_distance(&structure));
     if distance < OVERLAP {
-        return Err(Failure::TooClose { distance, bound: OVERLAP });
+        return Err(EvaluationError::TooClose { distance, bound: OVERLAP });
     }
     Ok(Prepared {
         numbers: structure.species.iter().map(|element| i64::from(element.number())).collect(),
@@ -59,20 +63,20 @@ fn right_handed(structure: &Structure) -> Structure {
     }
 }
 
-fn unlisted(error: NeighbourError) -> Failure {
+fn unlisted(error: NeighbourError) -> EvaluationError {
     match error {
-        NeighbourError::TooMany { .. } => Failure::TooDense(error.to_string()),
-        other => Failure::Model(other.to_string()),
+        NeighbourError::TooMany { .. } => EvaluationError::TooDense(error.to_string()),
+        other => EvaluationError::Failed(other.to_string()),
     }
 }
 
-fn no_atom_alone(structure: &Structure, list: &Neighbours, cutoff: f64) -> Result<(), Failure> {
+fn no_atom_alone(structure: &Structure, list: &Neighbours, cutoff: f64) -> Result<(), EvaluationError> {
     let mut has_neighbour = vec![false; structure.len()];
     for &centre in &list.centre {
         has_neighbour[centre as usize] = true;
     }
     match has_neighbour.iter().position(|has| !has) {
-        Some(atom) => Err(Failure::Isolated { atom: atom + 1, element: structure.species[atom], cutoff }),
+        Some(atom) => Err(EvaluationError::Isolated { atom: atom + 1, element: structure.species[atom], cutoff }),
         None => Ok(()),
     }
 }

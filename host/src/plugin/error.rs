@@ -7,7 +7,7 @@ const LONGEST: usize = 1000;
 
 /// Why a crystal has no value from a plugin.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum Trouble {
+pub enum PluginError {
     /// The plugin's own reason, for this crystal.
     #[error("{0}")]
     Crystal(String),
@@ -34,12 +34,12 @@ pub enum Trouble {
     #[error("no answer within the deadline of {} s; the worker was killed", .0.as_secs_f64())]
     Deadline(Duration),
     /// It ended before it answered.
-    #[error("the worker {how} before it answered{}", last_words(.said))]
-    Died {
+    #[error("the worker {how} before it answered{}", stderr_suffix(.stderr))]
+    Exited {
         /// "ended with exit code 3", "was killed by signal 11 (SIGSEGV)".
         how: String,
         /// The end of what it wrote to standard error.
-        said: String,
+        stderr: String,
     },
     /// More memory than allowed.
     #[error("the worker took {} MiB of memory, more than the {} MiB allowed, and was killed", used >> 20, limit >> 20)]
@@ -59,17 +59,17 @@ pub enum Trouble {
     #[error("the worker could not be started again: {0}")]
     Start(String),
     /// It was started in vain too often.
-    #[error("given up after {deaths} failures in a row; the last: {last}")]
+    #[error("given up after {failures} failures in a row; the last: {last}")]
     GaveUp {
         /// How often it failed.
-        deaths: u32,
+        failures: u32,
         /// The last reason.
-        last: Box<Trouble>,
+        last: Box<PluginError>,
     },
 }
 
-impl Trouble {
-    /// The kind of trouble, by which failures are counted.
+impl PluginError {
+    /// The kind of error, by which failures are counted.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Crystal(_) | Self::Batch(..) => "plugin failed",
@@ -77,7 +77,7 @@ impl Trouble {
             Self::NotFinite(_) => "not finite",
             Self::OutOfRange { .. } => "out of its range",
             Self::Deadline(_) => "plugin too slow",
-            Self::Died { .. } => "plugin died",
+            Self::Exited { .. } => "plugin died",
             Self::Memory { .. } => "plugin out of memory",
             Self::Protocol(_) => "plugin broke protocol",
             Self::Outcomes(_) => "plugin answered wrong",
@@ -87,8 +87,11 @@ impl Trouble {
     }
 
     /// Whether the worker is gone for it.
-    pub(super) fn is_the_end(&self) -> bool {
-        matches!(self, Self::Deadline(_) | Self::Died { .. } | Self::Memory { .. } | Self::Protocol(_) | Self::Start(_))
+    pub(super) fn ends_the_worker(&self) -> bool {
+        matches!(
+            self,
+            Self::Deadline(_) | Self::Exited { .. } | Self::Memory { .. } | Self::Protocol(_) | Self::Start(_)
+        )
     }
 
     /// What a worker sent is not the protocol, for a reason that may quote it.
@@ -105,8 +108,8 @@ pub(super) fn shortened(text: String) -> String {
     }
 }
 
-fn last_words(said: &str) -> String {
-    if said.is_empty() { String::new() } else { format!("; its last words: {said}") }
+fn stderr_suffix(stderr: &str) -> String {
+    if stderr.is_empty() { String::new() } else { format!("; its standard error ends: {stderr}") }
 }
 
 #[cfg(test)]

@@ -7,15 +7,14 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use temper_plugin_api::Descriptor;
 
-use super::process::{StartError, Worker};
-use super::supervise::run;
-use super::{Trouble, WorkerCommand, worker};
+use super::worker::{StartError, Worker, run};
+use super::{PluginError, WorkerCommand, serve};
 use crate::atomic::write_atomically;
 
 /// What became of the first load of a library.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Verdict {
+pub enum ProbeResult {
     /// It can be used.
     Usable(Descriptor),
     /// It is no plugin, or none for this program.
@@ -37,18 +36,18 @@ pub enum Verdict {
 pub struct Probe {
     /// This program, as `temper plugin serve` will be called.
     pub program: PathBuf,
-    /// Where verdicts are kept; `None`: nowhere.
+    /// Where results are kept; `None`: nowhere.
     pub cache: Option<PathBuf>,
     /// How long a library may take to say what it is.
     pub deadline: Duration,
 }
 
-/// A verdict as it is kept.
+/// A result as it is kept.
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct CacheEntry {
     /// The program that found it: another one may find otherwise.
     program: String,
-    verdict: Verdict,
+    result: ProbeResult,
 }
 
 impl Probe {
@@ -72,29 +71,29 @@ impl Probe {
     }
 }
 
-/// The SHA-256 of a library and the verdict on it: the one that is remembered for these bytes, unless it is asked for `again`. What was
+/// The SHA-256 of a library and the result on it: the one that is remembered for these bytes, unless it is asked for `again`. What was
 /// refused is tried each time.
 ///
 /// # Errors
 /// When the file cannot be read.
-pub fn probe(probe: &Probe, library: &Path, again: bool) -> std::io::Result<(String, Verdict)> {
+pub fn probe(probe: &Probe, library: &Path, again: bool) -> std::io::Result<(String, ProbeResult)> {
     let hash = sha256(library)?;
     let program = format!("{} {}", env!("CARGO_PKG_VERSION"), super::API_VERSION);
     let kept_at = probe.kept_at(&hash);
-    let read = |path: &PathBuf| serde_json::from_slice::<Kept>(&std::fs::read(path).ok()?).ok();
+    let read = |path: &PathBuf| serde_json::from_slice::<CacheEntry>(&std::fs::read(path).ok()?).ok();
     let kept = kept_at.as_ref().filter(|_| !again).and_then(read).filter(|kept| kept.program == program);
     if let Some(kept) = kept {
-        return Ok((hash, kept.verdict));
+        return Ok((hash, kept.result));
     }
-    let verdict = load(probe.command(library, None), probe.deadline);
+    let result = load(probe.command(library, None), probe.deadline);
     // Why a library is refused may lie in the machine, which changes without it.
-    if let Some(path) = kept_at.filter(|_| !matches!(verdict, Verdict::Refused { .. })) {
-        let kept = serde_json::to_vec(&Kept { program, verdict: verdict.clone() });
-        // A verdict that is not kept is found again.
+    if let Some(path) = kept_at.filter(|_| !matches!(result, ProbeResult::Refused { .. })) {
+        let kept = serde_json::to_vec(&CacheEntry { program, result: result.clone() });
+        // A result that is not kept is found again.
         let _ = path.parent().map(std::fs::create_dir_all);
         let _ = kept.map(|bytes| write_atomically(&path, &bytes));
     }
-    Ok((hash, verdict))
+    Ok((hash, result))
 }
 
 /// The SHA-256 of a file.
@@ -105,18 +104,18 @@ pub fn sha256(file: &Path) -> std::io::Result<String> {
     Ok(Sha256::digest(std::fs::read(file)?).iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-fn load(command: WorkerCommand, deadline: Duration) -> Verdict {
+fn load(command: WorkerCommand, deadline: Duration) -> ProbeResult {
     let started = run(async move {
-        let (worker, descriptor) = Worker::start(&command, &worker::describe(), deadline, None).await?;
+        let (worker, descriptor) = Worker::start(&command, &serve::describe(), deadline, None).await?;
         worker.end().await;
         Ok(descriptor)
     });
-    match started.map_err(StartError::Trouble).and_then(|started| started) {
-        Ok(descriptor) => Verdict::Usable(descriptor),
-        Err(StartError::Refused(reason, advice)) => Verdict::Refused { reason, advice },
-        Err(StartError::Trouble(trouble @ (Trouble::Died { .. } | Trouble::Deadline(_)))) => {
-            Verdict::Crashed { reason: trouble.to_string() }
+    match started.map_err(StartError::Failed).and_then(|started| started) {
+        Ok(descriptor) => ProbeResult::Usable(descriptor),
+        Err(StartError::Refused(reason, advice)) => ProbeResult::Refused { reason, advice },
+        Err(StartError::Failed(error @ (PluginError::Exited { .. } | PluginError::Deadline(_)))) => {
+            ProbeResult::Crashed { reason: error.to_string() }
         }
-        Err(error) => Verdict::Refused { reason: error.to_string(), advice: None },
+        Err(error) => ProbeResult::Refused { reason: error.to_string(), advice: None },
     }
 }

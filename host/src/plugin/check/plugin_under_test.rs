@@ -6,9 +6,8 @@ use serde_json::{Map, Value};
 
 use super::super::frame::Limits;
 use super::super::message::{Answer, Hello, batch, read_answer};
-use super::super::process::{Ending, StartError, Worker};
-use super::super::supervise::run;
-use super::super::{Descriptor, HULL_CORRECTION, Outcome, Properties, Trouble, WorkerCommand};
+use super::super::worker::{Ending, StartError, Worker, run};
+use super::super::{Descriptor, HULL_CORRECTION, Outcome, PluginError, Properties, WorkerCommand};
 use super::sample::{Sample, columns};
 
 /// How long a worker may take to greet: one in Python may have much to import.
@@ -26,7 +25,7 @@ pub(super) struct Start {
 }
 
 /// The plugin under check.
-pub(super) struct Subject {
+pub(super) struct PluginUnderTest {
     start: Start,
     pub properties: Properties,
     worker: Option<Worker>,
@@ -53,7 +52,7 @@ impl Start {
     }
 }
 
-impl Subject {
+impl PluginUnderTest {
     /// `worker`: one that was started so, and claims these properties.
     pub fn new(start: Start, properties: Properties, worker: Option<Worker>) -> Self {
         Self { start, properties, worker, next: 0 }
@@ -75,27 +74,27 @@ impl Subject {
     }
 
     /// One outcome per crystal, or what went wrong with the whole batch.
-    pub fn ask(&mut self, samples: &[Sample]) -> Result<Vec<Outcome>, Trouble> {
+    pub fn ask(&mut self, samples: &[Sample]) -> Result<Vec<Outcome>, PluginError> {
         let mut worker = self.take()?;
         let (mut answer, mut alive) = self.exchange(worker, samples)?;
         // One that serves a batch and ends has not failed.
-        if matches!(&answer, Err(Trouble::Died { .. })) && alive.has_served_and_ended_well() {
+        if matches!(&answer, Err(PluginError::Exited { .. })) && alive.has_served_and_ended_well() {
             worker = self.started()?;
             (answer, alive) = self.exchange(worker, samples)?;
         }
         match &answer {
-            Err(trouble) if trouble.is_the_end() => discard(alive),
+            Err(error) if error.ends_the_worker() => discard(alive),
             _ => self.worker = Some(alive),
         }
         match answer? {
             Answer::Outcomes(outcomes) => Ok(outcomes),
-            Answer::Failed(reason) => Err(Trouble::Batch(reason, samples.len())),
+            Answer::Failed(reason) => Err(PluginError::Batch(reason, samples.len())),
         }
     }
 
     /// The outcome of one crystal alone.
-    pub fn ask_alone(&mut self, sample: &Sample) -> Result<Outcome, Trouble> {
-        let missing = || Trouble::Outcomes("there is none for one crystal".into());
+    pub fn ask_alone(&mut self, sample: &Sample) -> Result<Outcome, PluginError> {
+        let missing = || PluginError::Outcomes("there is none for one crystal".into());
         self.ask(std::slice::from_ref(sample))?.pop().ok_or_else(missing)
     }
 
@@ -105,12 +104,16 @@ impl Subject {
     }
 
     /// Closes the input of the worker and watches it end.
-    pub fn end(&mut self) -> Result<Ending, Trouble> {
+    pub fn end(&mut self) -> Result<Ending, PluginError> {
         let worker = self.take()?;
         run(worker.watch_end())
     }
 
-    fn exchange(&mut self, worker: Worker, samples: &[Sample]) -> Result<(Result<Answer, Trouble>, Worker), Trouble> {
+    fn exchange(
+        &mut self,
+        worker: Worker,
+        samples: &[Sample],
+    ) -> Result<(Result<Answer, PluginError>, Worker), PluginError> {
         let (id, count) = (self.next, samples.len());
         self.next += 1;
         let energies = self.properties.energies || self.start.hello.interface == HULL_CORRECTION;
@@ -121,11 +124,11 @@ impl Subject {
             let frame = worker.ask(&message, Limits::of_answer(count), deadline, Some(memory)).await;
             (frame, worker)
         })?;
-        let answer = frame.and_then(|frame| read_answer(&frame, id, count).map_err(Trouble::protocol));
+        let answer = frame.and_then(|frame| read_answer(&frame, id, count).map_err(PluginError::protocol));
         Ok((answer, worker))
     }
 
-    fn take(&mut self) -> Result<Worker, Trouble> {
+    fn take(&mut self) -> Result<Worker, PluginError> {
         match self.worker.take() {
             Some(mut worker) => {
                 let (ended, worker) = run(async move { (worker.has_ended(), worker) })?;
@@ -135,13 +138,13 @@ impl Subject {
         }
     }
 
-    fn started(&self) -> Result<Worker, Trouble> {
+    fn started(&self) -> Result<Worker, PluginError> {
         let started = self.start.worker();
-        started.map(|(worker, _)| worker).map_err(|error| Trouble::Start(error.to_string()))
+        started.map(|(worker, _)| worker).map_err(|error| PluginError::Start(error.to_string()))
     }
 }
 
-impl Drop for Subject {
+impl Drop for PluginUnderTest {
     fn drop(&mut self) {
         self.worker.take().into_iter().for_each(discard);
     }

@@ -78,7 +78,7 @@ impl Metadata {
         for (key, value) in flatten(table, "").map_err(refused)? {
             if !known(&key) {
                 let known = KEYS.into_iter().chain(["unit", "reduce", "inputs", "outputs", "constants"]);
-                let nearest = crate::reward::nearest(&key, known).map(String::from);
+                let nearest = crate::spelling::nearest(&key, known).map(String::from);
                 return Err(ContractError::UnknownKey { path, key, nearest });
             }
             self.values.insert(key, (value, path.clone()));

@@ -10,6 +10,7 @@ use crate::graph::onnx::{
     GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorShapeProto, TypeProto,
     ValueInfoProto, tensor_shape_proto, type_proto,
 };
+use crate::graph::{Attributes, Builder, DataType, Dim, encode};
 use crate::runtime::{Device, Locator, Runtime};
 
 /// Name, element type as ONNX numbers it, and axes: a number is a fixed length.
@@ -77,4 +78,27 @@ fn port((name, element, axes): &Port) -> ValueInfoProto {
         r#type: Some(TypeProto { value, ..Default::default() }),
         ..Default::default()
     }
+}
+
+/// `volume` is what it says, `lot` is drawn anew in every run, `root` has no number for cells with a wide first vector.
+pub fn volume_lot_and_root(folder: &Path) -> PathBuf {
+    let mut b = Builder::new();
+    let crystals = b.symbol("b");
+    let cell = b.input("cell", DataType::F32, &[crystals, Dim::Known(3), Dim::Known(3)]);
+    let volume = b.node("Det", &[cell], Attributes::none());
+    let lot = b.node("RandomUniformLike", &[volume], Attributes::none());
+    let rest = b.mul_scalar(volume, -1.0);
+    let rest = b.add_scalar(rest, 30.0);
+    let root = b.node("Sqrt", &[rest], Attributes::none());
+    for (name, value) in [("volume", volume), ("lot", lot), ("root", root)] {
+        b.output(name, value);
+    }
+    let metadata = [("temper.contract", "1"), ("temper.elements", "1-94")];
+    let path = folder.join("model.onnx");
+    let mut model = b.finish("model", &metadata).unwrap();
+    let outputs = &mut model.graph.as_mut().unwrap().output;
+    // The builder does not know the operator.
+    outputs[1].r#type = outputs[0].r#type.clone();
+    std::fs::write(&path, encode(&model)).unwrap();
+    path
 }

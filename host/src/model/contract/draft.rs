@@ -226,7 +226,7 @@ fn named_input(port: &ValueInfoProto, graph: &GraphProto, assumed: &mut Metadata
     let free: Vec<&str> = ports::candidates(port).into_iter().filter(|name| !taken(name)).collect();
     let lower = port.name().to_lowercase();
     let alias = alias(&INPUT_ALIASES, &lower).filter(|name| !taken(name));
-    let nearest = || crate::reward::nearest(&lower, free.iter().copied());
+    let nearest = || crate::spelling::nearest(&lower, free.iter().copied());
     let (name, comment) = match (alias.or_else(nearest), &free[..]) {
         (Some(name), _) => (Some(name), "guessed from its name".to_owned()),
         (None, [only]) => (Some(*only), "guessed from its type and shape".to_owned()),
@@ -299,7 +299,7 @@ fn described(port: &ValueInfoProto) -> Port {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reward::testing::model;
+    use crate::model::testing::model;
 
     const F32: i32 = 1;
     const I64: i32 = 7;

@@ -3,8 +3,7 @@
 use std::sync::Mutex;
 
 use super::feed::Prepared;
-use super::{ModelOptions, OnnxModel};
-use crate::reward::Failure;
+use super::{EvaluationError, ModelOptions, OnnxModel};
 use crate::runtime::{self, Runtime, Session};
 
 /// Memory that a graph with derivatives takes for each edge and triplet, bytes: it keeps the activations of its forward pass.
@@ -58,8 +57,8 @@ impl Engine {
     }
 
     /// The crystal, if it is not too large.
-    pub fn has_room_for(&self, crystal: Prepared) -> Result<Prepared, Failure> {
+    pub fn has_room_for(&self, crystal: Prepared) -> Result<Prepared, EvaluationError> {
         let (cost, largest) = (crystal.cost(), self.largest);
-        if cost > largest { Err(Failure::TooLarge { cost, largest }) } else { Ok(crystal) }
+        if cost > largest { Err(EvaluationError::TooLarge { cost, largest }) } else { Ok(crystal) }
     }
 }
