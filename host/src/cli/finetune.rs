@@ -60,7 +60,7 @@ impl Finetune {
         let (progress, interrupted) = (context.progress("steps", steps as u64), context.interrupts()?);
         progress.set(state.step as u64, steps as u64);
         let mut observer = Observer { steps, run, progress, interrupted, last: None };
-        training.run(&plan.judgement, &plan.settings, &mut state, &mut observer)?;
+        training.run(&plan.objectives, &plan.settings, &mut state, &mut observer)?;
         let Observer { run, progress, interrupted, last, .. } = observer;
         drop(progress);
         if let (Some(first), Some(last)) = (run.first(), last) {

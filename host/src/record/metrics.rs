@@ -101,11 +101,11 @@ impl StepMetrics {
             unique_formulas: record.unique_formulas,
             failed_fraction: record.failed_fraction,
             funnel: record.table.funnel().iter().map(stage).collect(),
-            clip_fraction: record.clip_fraction,
-            grad_norms: record.grad_norms.clone(),
-            skipped: record.skipped,
+            clip_fraction: record.update.clip_fraction,
+            grad_norms: record.update.grad_norms.clone(),
+            skipped: record.update.skipped,
             terms: terms(&record.table),
-            judge: record.second.as_ref().map(terms),
+            judge: record.monitor.as_ref().map(terms),
             time: record.times,
         }
     }

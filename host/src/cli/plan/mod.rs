@@ -18,7 +18,7 @@ use crate::model::{ForceModel, OnnxModel};
 use crate::policy::{ModelToml, Parameters, Resources};
 use crate::record::Lock;
 use crate::runtime::{Device, Runtime};
-use crate::train::{FinetuneSettings, Judgement};
+use crate::train::{FinetuneSettings, Objectives};
 
 /// A run, ready to start.
 pub struct Plan {
@@ -33,7 +33,7 @@ pub struct Plan {
     /// Parameters that KL is measured against.
     pub base: Parameters,
     /// Terms and objective.
-    pub judgement: Judgement,
+    pub objectives: Objectives,
     /// Settings of the training.
     pub settings: FinetuneSettings,
     /// ONNX Runtime.
@@ -88,11 +88,11 @@ impl Plan {
             hulls: BTreeMap::new(),
         };
         let (model, start, base) = planner.policies(&config.policy)?;
-        let judgement = planner.judgement(&config)?;
+        let objectives = planner.objectives(&config)?;
         let resources = Resources { device, threads, memory: config.run.memory.bytes() };
         let settings = planner.settings(&config, &model, resources)?;
         let text = config.to_toml()?;
-        Ok(Self { config, text, model, start, base, judgement, settings, runtime, lock: planner.lock })
+        Ok(Self { config, text, model, start, base, objectives, settings, runtime, lock: planner.lock })
     }
 }
 
