@@ -10,7 +10,7 @@ use clap::Args;
 use super::token_rows::{StatusTable, TokenRow, Tokenising};
 use super::{Context, Exit, Failure, Output, Search, Table};
 use crate::config::Memory;
-use crate::crystal::{MAX_ATOMS, Tokens, try_map_ok};
+use crate::crystal::{MAX_ATOMS, SYMPREC, Tokens, try_map_ok};
 use crate::policy::{
     Likelihood, LikelihoodError, LogProbability, LossGradient, Parameters, PolicyDirectory, Resources, check_crystal,
 };
@@ -40,7 +40,7 @@ pub struct Logp {
     #[arg(long, value_name = "SAFETENSORS")]
     grad: Option<PathBuf>,
     /// Tolerance of the symmetry search in structures, angstrom
-    #[arg(long, value_name = "ANGSTROM", default_value_t = 0.01)]
+    #[arg(long, value_name = "ANGSTROM", default_value_t = SYMPREC)]
     symprec: f64,
 }
 
