@@ -168,10 +168,7 @@ fn mistakes_are_found_before_the_run() {
         ("rewards.kinds.builtin.bound=three", "rewards.kinds.builtin.bound"),
         ("rewards.new.builtin.reference=nowhere.txt", "nowhere.txt"),
         ("rewards.new.builtin.term=density", "`rewards.new.builtin.reference`: only `novelty` has a reference"),
-        (
-            "rewards.new.builtin={ term = \"novelty\" }",
-            "`rewards.new.builtin.reference` is missing: name a file of formulas",
-        ),
+        ("rewards.new.builtin={ term = \"novelty\" }", "`rewards.new.builtin.reference` is missing"),
         ("rewards.new.builtin.reference=run.toml", "run.toml"),
     ] {
         let output = temper(at, &["finetune", "run.toml", "--dry-run", "--set", set]);

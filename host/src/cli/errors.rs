@@ -39,11 +39,7 @@ impl From<HullError> for Failure {
 impl From<runtime::Error> for Failure {
     fn from(error: runtime::Error) -> Self {
         let exit = if matches!(error, runtime::Error::Run { .. }) { Exit::Model } else { Exit::Usage };
-        let failure = Self::from_error(exit, &error);
-        match error.advice() {
-            Some(advice) => failure.hint(advice),
-            None => failure,
-        }
+        Self::with_hints(exit, &error)
     }
 }
 
@@ -110,36 +106,19 @@ impl From<CorrectionError> for Failure {
 
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
-        let failure = Self::from_error(Exit::Usage, &error);
-        match error {
-            OpenError::Load(error) => error.advice().into_iter().fold(failure, Self::hint),
-            OpenError::Refused { advice, .. } => advice.into_iter().fold(failure, Self::hint),
-            OpenError::Start { .. } | OpenError::Interface { .. } => failure,
-        }
+        Self::with_hints(Exit::Usage, &error)
     }
 }
 
 impl From<LoadError> for Failure {
     fn from(error: LoadError) -> Self {
-        OpenError::from(error).into()
+        Self::with_hints(Exit::Usage, &error)
     }
 }
 
 impl From<NotFound> for Failure {
     fn from(error: NotFound) -> Self {
-        let failure = Self::from_error(Exit::Usage, &error);
-        match error {
-            NotFound::Name { searched, unusable, .. } => {
-                let searched: Vec<String> = searched.iter().map(|folder| folder.display().to_string()).collect();
-                let advice = format!("looked in {}; --plugin-dir names another folder", searched.join(", "));
-                failure.hint(match unusable {
-                    0 => advice,
-                    n => format!("{advice}; `temper plugin list` says why {n} libraries there cannot be used"),
-                })
-            }
-            NotFound::Unusable { advice, .. } => advice.into_iter().fold(failure, Self::hint),
-            NotFound::File { .. } => failure,
-        }
+        Self::with_hints(Exit::Usage, &error)
     }
 }
 
@@ -151,7 +130,7 @@ impl From<PluginTermError> for Failure {
 
 impl From<ModelTomlError> for Failure {
     fn from(error: ModelTomlError) -> Self {
-        Self::from_error(Exit::Usage, &error)
+        Self::with_hints(Exit::Usage, &error)
     }
 }
 
@@ -163,7 +142,7 @@ impl From<ParameterError> for Failure {
 
 impl From<PolicyDirectoryError> for Failure {
     fn from(error: PolicyDirectoryError) -> Self {
-        Self::from_error(Exit::Usage, &error)
+        Self::with_hints(Exit::Usage, &error)
     }
 }
 

@@ -232,7 +232,7 @@ impl Config for Finetune {
             if !is_identifier(name) {
                 let message =
                     format!("`rewards.{name}`: a term's name is letters, digits and _, and begins with a letter");
-                return Err(Problem { key: vec!["rewards".to_owned(), name.clone()], message, hint: None });
+                return Err(Problem { key: vec!["rewards".to_owned(), name.clone()], message, hints: Vec::new() });
             }
             reward.check(name)?;
         }

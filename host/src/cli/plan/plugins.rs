@@ -11,7 +11,7 @@ use super::models::Asked;
 use crate::cli::Failure;
 use crate::config::{self, Deadline, Isolation, Memory, PluginTerm as PluginConfig, ProcessTerm};
 use crate::plugin::{
-    Evaluator, HULL_CORRECTION, MEMORY_IS_MEASURED, OpenError, REWARD, Supervision, Usable, WorkerCommand, is_path,
+    Evaluator, HULL_CORRECTION, MEMORY_IS_MEASURED, REWARD, Supervision, Usable, WorkerCommand, is_path,
 };
 use crate::reward::{Correction, PluginTerm, TermKind};
 
@@ -145,7 +145,7 @@ impl Planner<'_> {
         supervision: Option<Supervision>,
     ) -> Result<Evaluator, Failure> {
         let started = self.context.discovery().start(found, interface, config, supervision);
-        started.map_err(|error| self.unusable(key, error))
+        started.map_err(|error| self.refused(key, &error))
     }
 
     /// Starts a program of the user's.
@@ -159,17 +159,7 @@ impl Planner<'_> {
         let command = self.command(key, words)?;
         let name = words.first().map_or("", String::as_str);
         let started = Evaluator::in_workers(name, command, interface, config, supervision);
-        started.map_err(|error| self.unusable(key, error))
-    }
-
-    fn unusable(&self, key: &str, error: OpenError) -> Failure {
-        let message = format!("`{key}`: {error}");
-        let advice = match error {
-            OpenError::Load(error) => error.advice().map(str::to_owned),
-            OpenError::Refused { advice, .. } => advice,
-            _ => None,
-        };
-        advice.into_iter().fold(self.mistake(key, message), Failure::hint)
+        started.map_err(|error| self.refused(key, &error))
     }
 }
 

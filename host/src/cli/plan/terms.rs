@@ -42,8 +42,8 @@ impl Planner<'_> {
     fn monitor(&mut self, config: &Finetune, judge: &config::JudgeHull) -> Result<Monitor, Failure> {
         let own = config.rewards.values().find_map(|r| if let Reward::Hull(t) = r { Some(&t.reference) } else { None });
         let reference = judge.reference.as_ref().or(own);
-        let reference =
-            reference.ok_or_else(|| self.mistake("judge.hull", "`judge.hull.reference` is missing: name a hull"))?;
+        let reference = reference
+            .ok_or_else(|| self.mistake("judge.hull", "`judge.hull.reference` is missing").hint("name a hull"))?;
         let potential = Asked::new(&judge.potential, judge.deadline);
         let kind = TermKind::Hull(self.hull_term("judge.hull", potential, reference, &judge.correction)?);
         let term = Term { name: "e_hull".into(), kind, on_failure: OnFailure::Value(WORST_E_HULL), bound: None };
@@ -103,9 +103,9 @@ impl Planner<'_> {
             (BuiltinTerm::OfStructure(builtin), None) => Ok(TermKind::Builtin(builtin)),
             (BuiltinTerm::Uniqueness, None) => Ok(TermKind::Uniqueness),
             (BuiltinTerm::Novelty, Some(path)) => self.known(&key, path).map(TermKind::Novelty),
-            (BuiltinTerm::Novelty, None) => {
-                Err(self.mistake(&key, format!("`{key}` is missing: name a file of formulas or structures, or a hull")))
-            }
+            (BuiltinTerm::Novelty, None) => Err(self
+                .mistake(&key, format!("`{key}` is missing"))
+                .hint("name a file of formulas or structures, or a hull")),
             (_, Some(_)) => Err(self.mistake(&key, format!("`{key}`: only `novelty` has a reference"))),
         }
     }
