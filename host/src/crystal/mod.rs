@@ -30,6 +30,6 @@ pub use space_group::{SpaceGroup, SpaceGroupError};
 pub use structure::{Lattice, OVERLAP, Structure, StructureError};
 pub use textbook::{TEXTBOOK, TextbookCrystal};
 pub use token_file::{TokenFileError, TokenRecord, TokenRowError, encode_tokens, read_tokens};
-pub use tokenise::{Symmetry, TokeniseError, symmetry, tokenise};
+pub use tokenise::{SYMPREC, Symmetry, TokeniseError, symmetry, tokenise};
 pub use tokens::{Site, TokenError, Tokens};
 pub use wyckoff::{Affine, WyckoffPosition, wyckoff_position, wyckoff_positions};

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::{Cost, TermBatch, TermKind};
 use crate::crystal::{Composition, Structure};
-use crate::hull::{Above, Hull};
+use crate::hull::{Hull, HullDistance};
 use crate::model::{ModelError, OnnxModel};
 use crate::reward::{Calculation, Correction, Failure, ModelRequest, Outcome, Sanity, Uncorrected};
 
@@ -33,7 +33,7 @@ pub struct Stability {
     /// The correction, eV per cell.
     pub correction: f64,
     /// Energy above hull and the mixture that the crystal would decompose into.
-    pub above: Above,
+    pub above: HullDistance,
 }
 
 /// Why a potential and a hull make no term.
@@ -119,7 +119,7 @@ impl HullTerm {
 
     /// The stored energies are on the hull's scale, so they are compared with corrected ones.
     fn check(&self) -> Result<(), HullTermError> {
-        let checks = &self.hull.header().checks;
+        let checks = &self.hull.header().reference_crystals;
         let structures: Vec<&Structure> = checks.iter().map(|check| &check.structure).collect();
         let corrected = |(found, structure): (Result<Corrected, Failure>, &&Structure)| {
             found.map(|Corrected { energy, correction }| (energy + correction) / structure.len() as f64)
@@ -271,7 +271,7 @@ fn bridge(potential: &str, hull: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hull::{Check, Entry, HullHeader};
+    use crate::hull::{Entry, HullHeader, ReferenceCrystal};
     use crate::model::testing::{json_lines, runtime, shared, structure};
     use crate::model::{Executor, ModelOptions, OnnxModel};
 
@@ -377,7 +377,7 @@ mod tests {
             "{message}"
         );
         let check = |energy_per_atom| HullHeader {
-            checks: vec![Check { structure: structures[0].clone(), energy_per_atom }],
+            reference_crystals: vec![ReferenceCrystal { structure: structures[0].clone(), energy_per_atom }],
             ..header(Some("MP2020"))
         };
         assert_eq!(refused(check(stored)), Ok(()));
