@@ -15,7 +15,7 @@ use super::{Context, Failure, Search};
 use crate::config::{Config, Document, Finetune, Problem};
 use crate::hint::Hint;
 use crate::hull::Hull;
-use crate::model::{ForceModel, OnnxModel};
+use crate::model::{Executor, ForceModel, OnnxModel};
 use crate::policy::{ModelToml, Parameters, Resources};
 use crate::record::Lock;
 use crate::runtime::{Device, Runtime};
@@ -50,7 +50,7 @@ struct Planner<'a> {
     search: Search,
     runtime: Arc<Runtime>,
     device: Device,
-    threads: usize,
+    executor: Executor,
     memory: u64,
     lock: Lock,
     models: BTreeMap<ModelKey, Arc<OnnxModel>>,
@@ -81,7 +81,7 @@ impl Plan {
             search: Search::new(folder),
             runtime: Arc::clone(&runtime),
             device,
-            threads,
+            executor: Executor::new(threads)?,
             memory: config.run.memory.bytes(),
             lock,
             models: BTreeMap::new(),
