@@ -63,16 +63,15 @@ impl From<KnownError> for Failure {
 
 impl From<ContractError> for Failure {
     fn from(error: ContractError) -> Self {
-        Self::from_error(Exit::Usage, &error)
+        Self::with_hints(Exit::Usage, &error)
     }
 }
 
 impl From<ModelError> for Failure {
     fn from(error: ModelError) -> Self {
         match error {
-            ModelError::Contract(error) => error.into(),
             ModelError::Runtime(error) => error.into(),
-            error => Self::from_error(Exit::Usage, &error),
+            error => Self::with_hints(Exit::Usage, &error),
         }
     }
 }

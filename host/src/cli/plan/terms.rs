@@ -31,7 +31,7 @@ impl Planner<'_> {
 
     fn objective(&self, text: &str, terms: &[Term]) -> Result<Objective, Failure> {
         let names: Vec<&str> = terms.iter().map(|term| term.name.as_str()).collect();
-        let refused = |e| self.mistake("objective", format!("`objective`: {e}"));
+        let refused = |error| self.refused("objective", &error);
         let objective = Objective::parse(text, &names).map_err(refused)?;
         let range = |name: &String| terms.iter().find(|term| term.name == *name).map(|term| term.kind.range());
         let ranges: Vec<[f64; 2]> = objective.terms().iter().filter_map(range).collect();
@@ -102,8 +102,7 @@ impl Planner<'_> {
     }
 
     fn builtin(&mut self, key: &str, term: &config::BuiltinTerm) -> Result<Arc<dyn TermKind>, Failure> {
-        let refused = |e| self.mistake(&format!("{key}.term"), format!("`{key}.term`: {e}"));
-        let builtin: BuiltinTerm = term.term.parse().map_err(refused)?;
+        let builtin: BuiltinTerm = term.term.parse().map_err(|error| self.refused(&format!("{key}.term"), &error))?;
         let key = format!("{key}.reference");
         match (builtin, &term.reference) {
             (BuiltinTerm::OfStructure(builtin), None) => Ok(Arc::new(builtin)),
