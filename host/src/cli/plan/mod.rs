@@ -16,7 +16,7 @@ use self::models::ModelKey;
 use super::{Context, Failure, Search};
 use crate::config::{Document, Finetune, Problem};
 use crate::hull::Hull;
-use crate::model::{ForceModel, OnnxModel};
+use crate::model::{Executor, ForceModel, OnnxModel};
 use crate::policy::{ModelToml, Parameters, Resources};
 use crate::runtime::{Device, Runtime};
 use crate::train::{FinetuneSettings, Judgement};
@@ -50,7 +50,7 @@ struct Planner<'a> {
     search: Search,
     runtime: Arc<Runtime>,
     device: Device,
-    threads: usize,
+    executor: Executor,
     memory: u64,
     lock: BTreeMap<String, String>,
     models: BTreeMap<ModelKey, Arc<OnnxModel>>,
@@ -83,7 +83,7 @@ impl Plan {
             search: Search::new(folder),
             runtime: Arc::clone(&runtime),
             device,
-            threads,
+            executor: Executor::new(threads)?,
             memory: config.run.memory.bytes(),
             lock,
             models: BTreeMap::new(),
