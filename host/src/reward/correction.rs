@@ -258,7 +258,7 @@ mod tests {
     use super::*;
     use crate::crystal::{Element, Lattice};
     use crate::model::testing::{json_lines, shared, structure};
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     /// pymatgen 2026.10.24, and CrystalFormer's `generate_CSE`.
     #[test]
@@ -303,7 +303,8 @@ mod tests {
     }
 
     fn of(correction: &Correction, structure: &Structure, calculation: &Calculation) -> Result<f64, Failure> {
-        correction.of(&[Uncorrected { structure, energy: 0.0, calculation }]).pop().unwrap()
+        let corrected = correction.correct(&[Uncorrected { structure, energy: 0.0, calculation }]).pop().unwrap();
+        corrected.map(|energy| energy.correction)
     }
 
     fn iron_oxide() -> Structure {
@@ -344,6 +345,30 @@ mod tests {
         }
     }
 
+    /// pymatgen 2026.10.24, of rows that say how they were computed: `tests/golden/mp2020/generate.py`.
+    #[test]
+    fn calculations_are_judged_as_by_pymatgen() {
+        let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/mp2020/calculations.jsonl");
+        let rows = json_lines(golden.as_ref());
+        assert_eq!(rows.len(), 18);
+        for row in rows {
+            let calculation = Calculation::read(row.as_object().unwrap()).unwrap();
+            let found = of(&Correction::Mp2020, &structure(&with_numbers(&row)), &calculation);
+            match row["pymatgen"]["total_correction"].as_f64() {
+                Some(expected) => assert!((found.unwrap() - expected).abs() < 1e-9, "{row}"),
+                None => assert!(matches!(found, Err(Failure::Correction(_))), "{row}: {found:?}"),
+            }
+        }
+        let refused = |row: Value| Calculation::read(row.as_object().unwrap()).unwrap_err();
+        assert_eq!(refused(json!({"parameters": 3})), "`parameters` is no object");
+        assert_eq!(refused(json!({"parameters": {"run_type": 3}})), "`run_type` is no text");
+        assert_eq!(refused(json!({"parameters": {"potcar_symbols": "PBE Fe"}})), "`potcar_symbols` is no list");
+        assert_eq!(
+            refused(json!({"parameters": {"potcar_symbols": ["Fe"]}})),
+            "a pseudopotential has no title such as `PAW_PBE Fe_pv 02Aug2007`"
+        );
+    }
+
     #[test]
     fn names_and_scales() {
         for name in NAMES {
@@ -351,8 +376,12 @@ mod tests {
         }
         let unknown = "mp-2020".parse::<Correction>().unwrap_err();
         assert_eq!(unknown, CorrectionError::Unknown { name: "mp-2020".into(), nearest: Some("mp2020") });
-        assert!(matches!(Correction::between("PBE", "MP2020"), Some(Correction::Mp2020)));
-        assert!(Correction::between("MP2020", "PBE").is_none());
+        let (pbe, mp2020) = (EnergyScale::PBE, EnergyScale::MP2020);
+        assert!(matches!(Correction::between(&pbe, &mp2020), Some(Correction::Mp2020)));
+        assert!(Correction::between(&mp2020, &pbe).is_none());
+        assert_eq!(Correction::Mp2020.scale_after(&EnergyScale::named("PBE")), Some(mp2020));
+        assert_eq!(Correction::Mp2020.scale_after(&EnergyScale::named("r2SCAN")), None);
+        assert_eq!(Correction::None.scale_after(&pbe), Some(pbe));
         let header = |reference: Option<&str>| HullHeader {
             energy_reference: reference.map(String::from),
             ..HullHeader::default()

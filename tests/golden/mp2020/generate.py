@@ -1,5 +1,6 @@
 """MP2020 corrections by pymatgen's MaterialsProject2020Compatibility, of textbook and made-up crystals. Writes corrections.jsonl
-(structures as the Materials Project would compute them) and calculations.jsonl (structures whose rows say how they were computed).
+(structures as the Materials Project would compute them) and calculations.jsonl (structures whose rows say how they were computed),
+and adds pymatgen's answers to rows.jsonl (small cells in which many ways of saying so were tried).
 
     pip install pymatgen==2026.10.24
     python generate.py
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from pymatgen.core import Structure
 from pymatgen.core.entries import ComputedStructureEntry
-from pymatgen.entries.compatibility import MaterialsProject2020Compatibility
+from pymatgen.entries.compatibility import CompatibilityError, MaterialsProject2020Compatibility
 from pymatgen.io.vasp.sets import MPRelaxSet
 
 here = Path(__file__).parent
@@ -35,8 +36,10 @@ def correct(structure, parameters, data, check_potcar):
     scheme = MaterialsProject2020Compatibility(check_potcar=check_potcar)
     try:
         adjustments = scheme.get_adjustments(entry)
-    except Exception as error:  # CompatibilityError
+    except CompatibilityError as error:
         return {"status": f"incompatible: {str(error)[:60]}"}
+    except Exception as error:  # what pymatgen does not foresee
+        return {"status": f"error: {error}"}
     listed = [{"name": a.name, "value": a.value} for a in adjustments]
     return {"status": "ok", "adjustments": listed, "total_correction": sum(a.value for a in adjustments)}
 
@@ -93,3 +96,25 @@ for number, (structure, parameters, data) in enumerate(calculations):
     row = {"id": str(number), **as_row(structure), "parameters": parameters, "data": data}
     rows.append(row | {"pymatgen": correct(structure, parameters, data, check_potcar=stated)})
 write("calculations.jsonl", rows)
+
+
+def answered(row):
+    """The answer for a row: its keys `run_type` and `hubbards` stand for those of `parameters`; without any, MPRelaxSet's."""
+    if not isinstance(row.get("energy"), (int, float, str)):
+        return {"status": "no energy"}
+    species = ["H" if s == "D" else s.rstrip("+-0123456789") for s in row["species"]]
+    structure = Structure(row["lattice"], species, row["frac_coords"])
+    run_type, hubbards = usual_run(structure)
+    nested = row.get("parameters") or {}
+    stated = row.get("run_type") or nested.get("run_type")
+    if stated and stated != "GGA+U":
+        hubbards = {}
+    given = row.get("hubbards") or nested.get("hubbards")
+    if row.get("hubbards") is not None or nested.get("hubbards") is not None:
+        hubbards = given or {}
+    parameters = {"run_type": stated or run_type, "hubbards": hubbards}
+    return correct(structure, parameters, row.get("data") or {}, check_potcar=False)
+
+
+rows = [json.loads(line) for line in open(here / "rows.jsonl")]
+write("rows.jsonl", [{**row, "pymatgen": answered(row)} for row in rows])
