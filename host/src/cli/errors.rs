@@ -80,26 +80,14 @@ impl From<HullTermError> for Failure {
     fn from(error: HullTermError) -> Self {
         match error {
             HullTermError::Model(error) => error.into(),
-            error => Self::from_error(Exit::Usage, &error),
+            error => Self::with_hints(Exit::Usage, &error),
         }
     }
 }
 
 impl From<CorrectionError> for Failure {
     fn from(error: CorrectionError) -> Self {
-        let failure = Self::from_error(Exit::Usage, &error);
-        match error {
-            CorrectionError::Unknown { nearest: Some(nearest), .. } => failure.hint(format!("did you mean {nearest}?")),
-            CorrectionError::Unknown { nearest: None, .. } => failure,
-            CorrectionError::Potential { to, potential, .. } if to == potential => {
-                failure.hint("they are where it would take them: leave the correction out")
-            }
-            CorrectionError::Potential { .. } | CorrectionError::NoScales { .. } => failure,
-            CorrectionError::NoReference { from, sidecar, .. } => failure.hint(format!(
-                "if the potential was trained on such energies, add `energy_reference = \"{from}\"` to {sidecar}"
-            )),
-            CorrectionError::Hull { to, .. } => failure.hint(format!("take a hull on \"{to}\", or no correction")),
-        }
+        Self::with_hints(Exit::Usage, &error)
     }
 }
 

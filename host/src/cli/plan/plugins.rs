@@ -110,7 +110,7 @@ impl Planner<'_> {
             config::Correction::Named(name) => match name.parse::<Correction>() {
                 Ok(correction) => return Ok(correction),
                 Err(unknown) => {
-                    let unknown = self.mistake(key, format!("`{key}`: {unknown}"));
+                    let unknown = self.refused(key, &unknown);
                     self.correction_plugin(key, &config::CorrectionPlugin::usual(name), unknown)?
                 }
             },
@@ -123,7 +123,7 @@ impl Planner<'_> {
                 self.start_program(key, (&term.command, &term.config), HULL_CORRECTION, supervision)?
             }
         };
-        Correction::of_plugin(Arc::new(evaluator)).map_err(|error| self.mistake(key, format!("`{key}`: {error}")))
+        Correction::of_plugin(Arc::new(evaluator)).map_err(|error| self.refused(key, &error))
     }
 
     fn correction_plugin(
