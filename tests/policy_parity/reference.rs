@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use ndarray::ArrayD;
 use safetensors::{Dtype, SafeTensors};
 use temper::crystal::{Tokens, read_tokens};
-use temper::policy::{GradientBatch, Hyperparameters, LogProbability, Parameters};
-use temper::train::Adam;
+use temper::policy::{GradientBatch, Hyperparameters, LogProbability, LossGradient, Parameters};
+use temper::train::{Adam, NegativeLogLikelihood, PpoSurrogate};
 
-use crate::evaluate::{Ppo, distance, log_probabilities, logp, mean_weight, nll, nll_gradient, ppo, ppo_gradient};
+use crate::evaluate::{distance, gradient, gradient_of, log_probabilities, logp, mean_weight};
 use crate::rounding;
 
 pub const PARTS: [&str; 4] = ["logp_w", "logp_xyz", "logp_a", "logp_l"];
@@ -22,6 +22,11 @@ pub const BETA: f64 = 0.1;
 /// Distance of any one parameter after three steps, in learning rates; a step is about one of them. One rounding of a parameter
 /// near 1 is 1.2e-3.
 const STEP_TOLERANCE: f64 = 2.5e-3;
+
+#[test]
+fn made_up_log_probabilities() {
+    check_log_probabilities(&Golden::made_up());
+}
 
 #[test]
 fn tiny_log_probabilities() {
@@ -56,12 +61,12 @@ fn paper_ppo_gradient() {
 #[test]
 fn three_optimiser_steps_on_nll() {
     let Some(golden) = Golden::find("tiny") else { return };
-    let graph = nll(&golden.hyper);
-    let weight = mean_weight(golden.crystals.len());
+    let graph = gradient_of(&golden.hyper);
+    let loss = NegativeLogLikelihood::mean(golden.crystals.len());
     let tolerance: Vec<_> =
         golden.parameters.iter().map(|(_, p)| ArrayD::from_elem(p.raw_dim(), STEP_TOLERANCE)).collect();
     check_steps(&golden, "params_adam3_nll_f64.safetensors", &tolerance, |parameters| {
-        nll_gradient(&graph, &golden.hyper, parameters, &golden.crystals, &weight)
+        gradient(&graph, parameters, &golden.crystals, &loss)
     });
 }
 
@@ -70,7 +75,7 @@ fn three_optimiser_steps_on_nll() {
 #[test]
 fn three_optimiser_steps_on_ppo() {
     let Some(golden) = Golden::find("tiny") else { return };
-    let graph = ppo(&golden.hyper);
+    let graph = gradient_of(&golden.hyper);
     let gradients = rounding::of_three_ppo_steps(&golden);
     let tolerance: Vec<_> = gradients.iter().map(|rounding| rounding.mapv(|r| r.hypot(STEP_TOLERANCE))).collect();
     assert!(tolerance.iter().flatten().filter(|tolerance| **tolerance > 5e-3).count() <= 1);
@@ -97,13 +102,13 @@ fn check_log_probabilities(golden: &Golden) {
 }
 
 fn check_nll_gradient(golden: &Golden) {
-    let weight = mean_weight(golden.crystals.len());
-    let batch = nll_gradient(&nll(&golden.hyper), &golden.hyper, &golden.parameters, &golden.crystals, &weight);
+    let loss = NegativeLogLikelihood::mean(golden.crystals.len());
+    let batch = gradient(&gradient_of(&golden.hyper), &golden.parameters, &golden.crystals, &loss);
     golden.compare_gradient(&batch, "grad_nll.safetensors");
 }
 
 fn check_ppo_gradient(golden: &Golden) {
-    let batch = golden.ppo_gradient(&ppo(&golden.hyper), &golden.parameters);
+    let batch = golden.ppo_gradient(&gradient_of(&golden.hyper), &golden.parameters);
     golden.compare_gradient(&batch, "grad_ppo.safetensors");
 }
 
@@ -149,13 +154,22 @@ impl Golden {
             println!("skipped: no shared data at {}", folder.display());
             return None;
         }
+        Some(Self::read(folder))
+    }
+
+    fn read(folder: PathBuf) -> Self {
         let meta: serde_json::Value =
             serde_json::from_slice(&std::fs::read(folder.join("meta.json")).unwrap()).unwrap();
         let hyper: Hyperparameters = serde_json::from_value(meta["config"].clone()).unwrap();
         let parameters = Parameters::load(&folder.join("params.safetensors"), &hyper).unwrap();
         let records = read_tokens(&folder.join("batch.safetensors")).unwrap();
         let crystals = records.into_iter().map(|record| record.tokens.unwrap()).collect();
-        Some(Self { folder, hyper, parameters, crystals })
+        Self { folder, hyper, parameters, crystals }
+    }
+
+    /// The tiny configuration with its made-up crystals, which is always at hand.
+    pub fn made_up() -> Self {
+        Self::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/crystalformer-tiny").into())
     }
 
     pub fn name(&self) -> String {
@@ -188,11 +202,16 @@ impl Golden {
         all[of].as_f64().unwrap()
     }
 
-    fn ppo_gradient(&self, graph: &temper::policy::Likelihood, parameters: &Parameters) -> GradientBatch {
+    fn ppo_gradient(&self, graph: &LossGradient<PpoSurrogate>, parameters: &Parameters) -> GradientBatch {
+        gradient(graph, parameters, &self.crystals, &self.ppo())
+    }
+
+    /// The reference's PPO objective of its batch.
+    pub fn ppo(&self) -> PpoSurrogate {
+        let row_weight = mean_weight(self.crystals.len());
         let [old_logp, base_logp, advantage] =
             ["old_logp", "pretrain_logp", "advantages"].map(|name| self.float64("batch.safetensors", name));
-        let step = Ppo { old_logp: &old_logp, base_logp: &base_logp, advantage: &advantage, clip: CLIP, beta: BETA };
-        ppo_gradient(graph, parameters, &self.crystals, &step)
+        PpoSurrogate { row_weight, old_logp, base_logp, advantage, clip: CLIP, beta: BETA }
     }
 
     fn compare_gradient(&self, found: &GradientBatch, file: &str) {

@@ -3,15 +3,16 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::engine::Engine;
 use super::{
-    Contract, ContractError, Engine, EvaluationError, InputKind, ModelError, ModelInput, ModelOutput, OnnxModel,
-    OutputKind, cache,
+    Contract, ContractError, EvaluationError, InputKind, ModelError, ModelInput, ModelOutput, OnnxModel, OutputKind,
+    cache,
 };
 use crate::crystal::Structure;
 use crate::graph::{self, GraphError, Potential};
 use crate::runtime::Runtime;
 
-/// Names of the outputs that are added; a file of another tool hardly has them.
+/// Names of the outputs that are added, chosen so that no exporter uses them.
 const ADDED: [&str; 2] = ["temper/forces", "temper/stress"];
 
 /// A potential with forces and stress.
@@ -57,8 +58,8 @@ impl Response {
 }
 
 impl ForceModel {
-    /// Takes the potential's own forces and stress, or differentiates its energy. What is derived is kept in the folder
-    /// `cache`, if there is one: a file is differentiated once.
+    /// Takes the potential's own forces and stress, or differentiates its energy. A derived graph is stored in the folder
+    /// `cache`, if one is given, so that each file is differentiated only once.
     ///
     /// # Errors
     /// [`ModelError::NoForces`] when the model is no potential or cannot be differentiated, and what loading a model may give.
@@ -84,7 +85,7 @@ impl ForceModel {
     }
 
     /// The potential.
-    pub fn model(&self) -> &OnnxModel {
+    pub fn model(&self) -> &Arc<OnnxModel> {
         &self.model
     }
 
@@ -140,7 +141,7 @@ fn derived_graph(contract: &Contract, cache: Option<&Path>) -> Result<Vec<u8>, M
         Ok(graph::encode(&derived))
     };
     let graph = derive().map_err(|error| no_forces(error.to_string()))?;
-    // A cache that cannot be written costs time and nothing else.
+    // Without a writable cache the derivation is repeated at the next start, nothing worse.
     if let Some(Err(error)) = cache.map(|folder| cache::store(folder, &key, &graph)) {
         tracing::debug!("the derivatives of {} are not kept: {error}", contract.path.display());
     }
@@ -177,8 +178,8 @@ mod tests {
 
     use super::*;
     use crate::crystal::{Element, Lattice};
-    use crate::model::ModelOptions;
     use crate::model::testing::{json_lines, runtime, shared, structure};
+    use crate::model::{Executor, ModelOptions};
 
     /// The potential that ships.
     fn shipped() -> PathBuf {
@@ -186,8 +187,8 @@ mod tests {
     }
 
     fn open(path: &Path, memory: u64) -> Arc<OnnxModel> {
-        let options = ModelOptions { threads: 2, memory, ..ModelOptions::default() };
-        Arc::new(OnnxModel::open(&runtime(), path, options).unwrap())
+        let options = ModelOptions { memory, ..ModelOptions::default() };
+        Arc::new(OnnxModel::open(&runtime(), &Executor::new(2).unwrap(), path, options).unwrap())
     }
 
     fn forces_of(path: &Path, cache: Option<&Path>) -> Result<ForceModel, ModelError> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use crate::hint::Hint;
 use serde_json::{Map, Value};
 
 use super::{
@@ -74,6 +75,23 @@ pub enum NotFound {
         /// What to do about it.
         advice: Option<String>,
     },
+}
+
+impl Hint for NotFound {
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Name { searched, unusable, .. } => {
+                let searched: Vec<String> = searched.iter().map(|folder| folder.display().to_string()).collect();
+                let mut hints = vec![format!("looked in {}; --plugin-dir names another folder", searched.join(", "))];
+                if *unusable > 0 {
+                    hints.push(format!("`temper plugin list` says why {unusable} libraries there cannot be used"));
+                }
+                hints
+            }
+            Self::Unusable { advice, .. } => advice.iter().cloned().collect(),
+            Self::File { .. } => Vec::new(),
+        }
+    }
 }
 
 impl Discovery {
