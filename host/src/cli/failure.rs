@@ -3,7 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
-use crate::config::{ConfigError, Place};
+use crate::config::{ConfigError, Location};
 
 /// The program's exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +91,7 @@ impl From<ConfigError> for Failure {
         let mut failure = Self::user(error.to_string());
         if let ConfigError::Mistake { place, hint, .. } = error {
             failure.hint = hint;
-            if let Place::File { line, column, text, .. } = place {
+            if let Location::File { line, column, text, .. } = place {
                 let margin = line.to_string();
                 let (blank, indent) = (" ".repeat(margin.len()), " ".repeat(column - 1));
                 failure.excerpt = Some(format!("  {margin} | {text}\n  {blank} | {indent}^"));

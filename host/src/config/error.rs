@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Where a mistake stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Location {
     /// In the file `file`; `line` and `column` count from 1, columns in characters; `text` is the line.
     File {
         /// The file's name as the user gave it.
@@ -20,7 +20,7 @@ pub enum Place {
     CommandLine(String),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { file, line, column, .. } => write!(f, "{file}:{line}:{column}"),
@@ -44,7 +44,7 @@ pub enum ConfigError {
     #[error("{place}: {message}")]
     Mistake {
         /// Where.
-        place: Place,
+        place: Location,
         /// What is wrong, values named.
         message: String,
         /// What would be right.

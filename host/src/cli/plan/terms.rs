@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Planner;
 use super::models::Asked;
 use crate::cli::Failure;
-use crate::config::{self, Finetune, Reward, Role};
+use crate::config::{self, Finetune, Reward, RewardKind, Role};
 use crate::reward::{
     BuiltinTerm, ForceScale, ForceTerm, HullTerm, KnownCompositions, Objective, OnFailure, Rewards, Sanity, Term,
     TermKind, WORST_E_HULL,
@@ -40,7 +40,10 @@ impl Planner<'_> {
     }
 
     fn judge(&mut self, config: &Finetune, judge: &config::JudgeHull) -> Result<(Rewards, usize), Failure> {
-        let own = config.rewards.values().find_map(|r| if let Reward::Hull(t) = r { Some(&t.reference) } else { None });
+        let own = config.rewards.values().find_map(|reward| match &reward.kind {
+            RewardKind::Hull(term) => Some(&term.reference),
+            _ => None,
+        });
         let reference = judge.reference.as_ref().or(own);
         let reference =
             reference.ok_or_else(|| self.mistake("judge.hull", "`judge.hull.reference` is missing: name a hull"))?;
@@ -51,14 +54,13 @@ impl Planner<'_> {
     }
 
     fn term(&mut self, name: &str, reward: &Reward) -> Result<Term, Failure> {
-        let (kind, on_failure, role, bound) = match reward {
-            Reward::Hull(term) => {
+        let kind = match &reward.kind {
+            RewardKind::Hull(term) => {
                 let key = format!("rewards.{name}.hull");
                 let potential = Asked::new(&term.potential, term.deadline);
-                let kind = TermKind::Hull(self.hull_term(&key, potential, &term.reference, &term.correction)?);
-                (kind, term.on_failure, term.role, term.bound)
+                TermKind::Hull(self.hull_term(&key, potential, &term.reference, &term.correction)?)
             }
-            Reward::Force(term) => {
+            RewardKind::Force(term) => {
                 let potential = Asked::new(&term.potential, term.deadline);
                 let model = self.force_model(&format!("rewards.{name}.force.potential"), potential)?;
                 let scale = ForceScale {
@@ -66,25 +68,19 @@ impl Planner<'_> {
                     force_clip: term.force_clip,
                     stress_clip: term.stress_clip,
                 };
-                (TermKind::Force(ForceTerm::new(model, scale)), term.on_failure, term.role, term.bound)
+                TermKind::Force(ForceTerm::new(model, scale))
             }
-            Reward::Onnx(term) => {
-                let key = format!("rewards.{name}.onnx");
-                (self.onnx(&key, term)?, term.on_failure, term.role, term.bound)
-            }
-            Reward::Builtin(term) => {
-                let kind = self.builtin(&format!("rewards.{name}.builtin"), term)?;
-                (kind, term.on_failure, term.role, term.bound)
-            }
-            Reward::Plugin(term) => (self.plugin(name, term)?, term.on_failure, term.role, term.bound),
-            Reward::Process(term) => (self.process(name, term)?, term.on_failure, term.role, term.bound),
+            RewardKind::Onnx(term) => self.onnx(&format!("rewards.{name}.onnx"), term)?,
+            RewardKind::Builtin(term) => self.builtin(&format!("rewards.{name}.builtin"), term)?,
+            RewardKind::Plugin(term) => self.plugin(name, term)?,
+            RewardKind::Process(term) => self.process(name, term)?,
         };
-        let on_failure = match on_failure {
+        let on_failure = match reward.gate.on_failure {
             config::OnFailure::Worst => OnFailure::Worst,
             config::OnFailure::Drop => OnFailure::Drop,
             config::OnFailure::Value(value) => OnFailure::Value(value),
         };
-        let bound = bound.filter(|_| role == Role::Filter);
+        let bound = reward.gate.bound.filter(|_| reward.gate.role == Role::Filter);
         let [least, most] = kind.range();
         if let Some(bound) = bound.filter(|bound| bound.ends()[0] > most || bound.ends()[1] < least) {
             let message =

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Context, Failure};
 use crate::cli::Exit;
-use crate::config::{Deadline, Memory};
+use crate::config::{Deadline, Memory, check_plugin_config};
 use crate::crystal::{Structure, read_structures};
 use crate::plugin::{
     OpenError, PluginCheck as Row, PluginReport, PluginToCheck, REWARD, WorkerCommand, check_plugin, is_path,
@@ -160,11 +160,13 @@ fn config(given: &str) -> Result<Map<String, Value>, Failure> {
     let inline = text.trim_start().starts_with('{');
     let document = if inline { format!("config = {text}") } else { text };
     let mut table: Map<String, Value> = toml::from_str(&document).map_err(|error| wrong(&error.message()))?;
-    match table.remove("config") {
-        Some(Value::Object(config)) if inline => Ok(config),
-        Some(value) => Ok(std::iter::once(("config".to_owned(), value)).chain(table).collect()),
-        None => Ok(table),
-    }
+    let config = match table.remove("config") {
+        Some(Value::Object(config)) if inline => config,
+        Some(value) => std::iter::once(("config".to_owned(), value)).chain(table).collect(),
+        None => table,
+    };
+    check_plugin_config(&config, "config").map_err(|problem| wrong(&problem.message))?;
+    Ok(config)
 }
 
 /// The first crystals of a file that are small enough.
@@ -256,7 +258,7 @@ mod tests {
         }
         assert!(config("").unwrap().is_empty());
         assert_eq!(config("config = 3").unwrap(), json!({"config": 3}).as_object().unwrap().clone());
-        for text in ["how", "{", "no-such-file.toml"] {
+        for text in ["how", "{", "no-such-file.toml", "x = nan", "{ x = [1.0, -inf] }", "x = 2026-01-01"] {
             assert!(config(text).unwrap_err().to_string().starts_with(&format!("error: --config {text}: ")), "{text}");
         }
     }
