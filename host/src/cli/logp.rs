@@ -10,7 +10,7 @@ use clap::Args;
 use super::token_rows::{StatusTable, TokenRow, Tokenising};
 use super::{Context, Exit, Failure, Output, Search, Table};
 use crate::config::Memory;
-use crate::crystal::{MAX_ATOMS, Tokens};
+use crate::crystal::{MAX_ATOMS, SYMPREC, Tokens, try_map_ok};
 use crate::policy::{
     Likelihood, LikelihoodError, LogProbability, Parameters, PolicyDirectory, Resources, check_crystal, logp_graph,
     nll_gradient_graph, no_dropout,
@@ -40,7 +40,7 @@ pub struct Logp {
     #[arg(long, value_name = "SAFETENSORS")]
     grad: Option<PathBuf>,
     /// Tolerance of the symmetry search in structures, angstrom
-    #[arg(long, value_name = "ANGSTROM", default_value_t = 0.01)]
+    #[arg(long, value_name = "ANGSTROM", default_value_t = SYMPREC)]
     symprec: f64,
 }
 
@@ -124,17 +124,17 @@ impl<'a> Evaluator<'a> {
         let hyper = &self.policy.model.hyper;
         let graph = logp_graph(hyper).map_err(LikelihoodError::from)?;
         let likelihood = Likelihood::load(&self.runtime, &graph, hyper, false, self.resources)?;
-        let crystals: Vec<&Tokens> = rows.iter().filter_map(|row| row.tokens.as_ref().ok()).collect();
-        let mut found = likelihood.log_probabilities(&self.policy.parameters, &crystals)?.into_iter();
-        let mut values = Vec::with_capacity(rows.len());
-        for row in rows {
-            let value = if row.tokens.is_ok() { found.next() } else { None };
-            values.push(value.filter(|value| value.total().is_finite()));
-            if let (Some(value), None) = (value, values.last().copied().flatten()) {
-                row.tokens = Err(format!("its log-probability is {}", value.total()));
+        let tokens = rows.iter().map(|row| row.tokens.as_ref().map_err(String::clone)).collect();
+        let values = try_map_ok(tokens, |crystals| {
+            let found = likelihood.log_probabilities(&self.policy.parameters, &crystals)?;
+            Ok::<_, LikelihoodError>(found.into_iter().map(finite).collect())
+        })?;
+        for (row, value) in rows.iter_mut().zip(&values) {
+            if let Err(reason) = value {
+                row.tokens = Err(reason.clone());
             }
         }
-        Ok(values)
+        Ok(values.into_iter().map(Result::ok).collect())
     }
 
     /// The gradient of the mean negative log-probability as a safetensors file; `path` is only named in errors.
@@ -152,6 +152,11 @@ impl<'a> Evaluator<'a> {
             .map_err(|error| Failure::from_error(Exit::Model, &error))?;
         gradient.to_safetensors().map_err(|error| Failure::from_error(Exit::Internal, &error))
     }
+}
+
+fn finite(value: LogProbability) -> Result<LogProbability, String> {
+    let total = value.total();
+    if total.is_finite() { Ok(value) } else { Err(format!("its log-probability is {total}")) }
 }
 
 fn cells(id: &str, value: Option<LogProbability>) -> Vec<String> {

@@ -7,7 +7,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use serde_json::Value;
 
 use super::Entry;
-use super::read::Sink;
+use super::rows::Sink;
 use crate::crystal::{Composition, Element};
 
 /// Reads every entry of a document (its shapes: [`super::read_entries`]). Only a broken document is an error.

@@ -16,6 +16,7 @@ mod json;
 mod open;
 mod query;
 mod read;
+mod rows;
 mod simplex;
 mod table;
 
@@ -26,6 +27,7 @@ pub use build::{BuildReport, Progress};
 pub use entry::{Entry, EntryError, LARGEST_ENERGY};
 pub use error::HullError;
 pub use open::{BuiltHull, HullSource, OpenedHull, build_file, open_hull};
-pub use query::{Above, Check, Hull, HullHeader, HullInfo};
-pub use read::{ReadEntries, Rejected, RejectedRow, read_entries};
+pub use query::{Hull, HullDistance, HullHeader, HullInfo, ReferenceCrystal};
+pub use read::{ReadEntries, read_entries};
+pub use rows::{Rejected, RejectedRow};
 pub use table::{QuerySummary, query_file};

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use super::build::Gathered;
-use super::read::{Format, Rejected, format_of, no_entries, read_rows};
+use super::read::{Format, format_of, no_entries, read_rows};
+use super::rows::Rejected;
 use super::{BuildReport, Entry, Hull, HullError, HullHeader, Progress};
 
 /// Entries that are handed over at a time.

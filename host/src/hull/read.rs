@@ -3,12 +3,12 @@
 //! The kind of a file is told by its content, not by its name. JSON is streamed: of a ComputedStructureEntry the structure is
 //! skipped over and never held.
 
-use std::fmt;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use super::json::read_json;
+use super::rows::{Rejected, RejectedRow, Sink};
 use super::{Entry, HullError};
 use crate::crystal::Composition;
 
@@ -19,42 +19,6 @@ pub struct ReadEntries {
     pub entries: Vec<Entry>,
     /// Rows that could not be used; never dropped silently.
     pub rejected: Rejected,
-}
-
-/// Rows that are no entries: all are counted, the first are named.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Rejected {
-    /// The first 1000.
-    pub first: Vec<RejectedRow>,
-    /// All.
-    pub count: usize,
-}
-
-impl Rejected {
-    pub(super) fn push(&mut self, row: u64, reason: String) {
-        self.count += 1;
-        if self.first.len() < MOST_NAMED {
-            self.first.push(RejectedRow { row, reason });
-        }
-    }
-}
-
-/// Rejected rows that are held.
-const MOST_NAMED: usize = 1000;
-
-/// A row that is no entry.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RejectedRow {
-    /// Line of a table (the column names are line 1), or number of the entry in JSON, from 1.
-    pub row: u64,
-    /// Why.
-    pub reason: String,
-}
-
-impl fmt::Display for RejectedRow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "row {}: {}", self.row, self.reason)
-    }
 }
 
 /// Reads entries from
@@ -77,9 +41,6 @@ pub fn read_entries(path: &Path) -> Result<ReadEntries, HullError> {
     }
     Ok(found)
 }
-
-/// Takes the rows of a file one by one: the number of the row, and its entry or why it is none.
-pub(super) type Sink<'a> = &'a mut dyn FnMut(u64, Result<Entry, String>);
 
 /// Reads a file as [`read_entries`] does, holding one row at a time.
 pub(super) fn read_rows(path: &Path, sink: Sink<'_>) -> Result<(), HullError> {
@@ -192,6 +153,7 @@ fn read_table(path: &Path, sink: Sink<'_>) -> Result<(), HullError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::rows::MOST_NAMED;
     use super::*;
     use std::io::Write;
 

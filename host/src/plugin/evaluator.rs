@@ -13,14 +13,12 @@ use super::{
     Crystals, Descriptor, InterfaceDescriptor, LoadError, Outcome, PluginError, PluginLibrary, Properties, Supervision,
     WorkerCommand, columns,
 };
-use crate::crystal::{Structure, symmetry};
+use crate::crystal::{SYMPREC, Structure, symmetry};
 
 /// Most crystals of one batch in a worker: a bound on memory, and on what one failure takes with it.
 const LARGEST_BATCH: usize = 4096;
 /// Crystals of one batch in this process, where batches are shared among threads.
 const SMALL_BATCH: usize = 256;
-/// Tolerance of the search for symmetry, angstrom: that of the reference code.
-const SYMPREC: f64 = 0.01;
 
 /// Taken by calls in this process of plugins that are not safe for threads: two of them may rest on the same library.
 static TURN: Mutex<()> = Mutex::new(());

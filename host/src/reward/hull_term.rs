@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::{Calculation, Correction, Failure, Sanity, Uncorrected};
 use crate::crystal::{Composition, Structure};
-use crate::hull::{Above, Hull};
+use crate::hull::{Hull, HullDistance};
 use crate::model::{ModelError, OnnxModel};
 
 /// The documented worst energy above hull, eV/atom, and the largest that a reward sees: the reference implementation of
@@ -32,7 +32,7 @@ pub struct Stability {
     /// The correction, eV per cell.
     pub correction: f64,
     /// Energy above hull and the mixture that the crystal would decompose into.
-    pub above: Above,
+    pub above: HullDistance,
 }
 
 /// Why a potential and a hull make no term.
@@ -118,7 +118,7 @@ impl HullTerm {
 
     /// The stored energies are on the hull's scale, so they are compared with corrected ones.
     fn check(&self) -> Result<(), HullTermError> {
-        let checks = &self.hull.header().checks;
+        let checks = &self.hull.header().reference_crystals;
         let structures: Vec<&Structure> = checks.iter().map(|check| &check.structure).collect();
         let corrected = |(found, structure): (Result<Corrected, Failure>, &&Structure)| {
             found.map(|Corrected { energy, correction }| (energy + correction) / structure.len() as f64)
@@ -252,7 +252,7 @@ fn bridge(potential: &str, hull: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hull::{Check, Entry, HullHeader};
+    use crate::hull::{Entry, HullHeader, ReferenceCrystal};
     use crate::model::testing::{json_lines, runtime, shared, structure};
     use crate::model::{ModelOptions, OnnxModel};
 
@@ -358,7 +358,7 @@ mod tests {
             "{message}"
         );
         let check = |energy_per_atom| HullHeader {
-            checks: vec![Check { structure: structures[0].clone(), energy_per_atom }],
+            reference_crystals: vec![ReferenceCrystal { structure: structures[0].clone(), energy_per_atom }],
             ..header(Some("MP2020"))
         };
         assert_eq!(refused(check(stored)), Ok(()));

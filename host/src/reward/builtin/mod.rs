@@ -8,7 +8,7 @@ pub use temper_charge_neutrality::Tables;
 use temper_charge_neutrality::{Undecided, charge_neutral};
 
 use super::Failure;
-use crate::crystal::{Composition, Element, Structure, smallest_distance, tokenise};
+use crate::crystal::{Composition, Element, SYMPREC, Structure, smallest_distance, tokenise};
 use crate::spelling::nearest;
 
 /// A built-in term by its name.
@@ -60,9 +60,6 @@ const NAMES: [&str; 10] = [
 
 /// u / A^3 in g/cm^3 (the atomic mass constant of CODATA 2022).
 const DENSITY: f64 = 1.660_539_068_92;
-
-/// Tolerance of the symmetry search, angstrom: that of the reference code.
-const SYMPREC: f64 = 0.01;
 
 /// Why a text names no built-in term.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
