@@ -4,6 +4,7 @@
 //! result is not finite, or that the model cannot run, is evaluated again one crystal at a time.
 
 mod cache;
+mod check;
 mod contract;
 mod engine;
 mod error;
@@ -22,6 +23,7 @@ use rayon::prelude::*;
 use crate::crystal::Structure;
 use crate::graph::Tensor;
 use crate::runtime::{Device, Input, Runtime, Session, SessionOptions};
+pub use check::{Golden, GoldenError, GoldenRow, ModelReport, check_model, textbook_crystals};
 pub use contract::{
     Contract, ContractError, InputKind, Inspection, ModelInput, ModelOutput, Operators, OutputKind, Port, SidecarLine,
     locate_model,

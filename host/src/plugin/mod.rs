@@ -17,7 +17,7 @@ mod serve;
 mod worker;
 
 pub use builtin::{builtin_plugin, builtin_plugins};
-pub use check::{CheckStatus, PluginCheck, PluginReport, PluginToCheck, check_plugin};
+pub use check::{PluginReport, PluginToCheck, check_plugin};
 pub use discover::{Discovered, Discovery, NotFound, Usable, is_path};
 pub use error::PluginError;
 pub use evaluator::{Evaluator, OpenError};
