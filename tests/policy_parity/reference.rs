@@ -146,7 +146,7 @@ impl Golden {
         let shared = std::env::var_os("TEMPER_SHARED").map_or_else(beside, PathBuf::from);
         let folder = shared.join("golden/crystalformer").join(name);
         if !folder.is_dir() {
-            println!("skipped: no folder {}", folder.display());
+            println!("skipped: no shared data at {}", folder.display());
             return None;
         }
         let meta: serde_json::Value =

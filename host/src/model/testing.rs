@@ -19,11 +19,12 @@ pub type Port = (&'static str, i32, Vec<&'static str>);
 /// The folder of reference material, if it is there.
 pub fn shared() -> Option<PathBuf> {
     let beside = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared"));
-    let found = std::env::var_os("TEMPER_SHARED").map(PathBuf::from).or(Some(beside)).filter(|path| path.is_dir());
-    if found.is_none() {
-        println!("skipped: no ../shared beside the repository");
+    let folder = std::env::var_os("TEMPER_SHARED").map_or(beside, PathBuf::from);
+    if !folder.is_dir() {
+        println!("skipped: no shared data at {}", folder.display());
+        return None;
     }
-    found
+    Some(folder)
 }
 
 /// The process's ONNX Runtime.
