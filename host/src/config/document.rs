@@ -322,7 +322,7 @@ mod tests {
             ),
             (
                 "[rewards.n.plugin]\nlibrary = \"x\"\nconfig = { a = { b = [1, nan] } }\n",
-                "run.toml:11:1: `rewards.n.plugin.config.a.b.1` is NaN or infinite; give a finite number, or text",
+                "run.toml:11:26: `rewards.n.plugin.config.a.b.1` is NaN or infinite; give a finite number, or text",
             ),
             (
                 "[rewards.n.process]\ncommand = [\"x\"]\n[rewards.n.process.config]\nday = 2026-01-01\n",
@@ -330,7 +330,7 @@ mod tests {
             ),
             (
                 "[judge.hull]\npotential = \"x\"\ncorrection = { plugin = \"x\", config = { a = inf } }\n",
-                "run.toml:11:1: `judge.hull.correction.config.a` is NaN or infinite; give a finite number, or text",
+                "run.toml:11:41: `judge.hull.correction.config.a` is NaN or infinite; give a finite number, or text",
             ),
         ];
         for (added, expected) in cases {
