@@ -12,7 +12,8 @@ impl Context {
         let width = checks.iter().map(|check| title(check).chars().count()).max().unwrap_or(0);
         let line = |title: &str, status: &str, number: &str, tolerance: &str, rest: &str| {
             let text = format!("{title:<width$}  {status:<7}  {number:>9}  {tolerance:>9}  {rest}");
-            self.print(text.trim_end())
+            // Notes quote plugins, whose text could steer a terminal.
+            self.print(text.replace(char::is_control, "").trim_end())
         };
         line("check", "", "number", "tolerance", "")?;
         for check in checks {

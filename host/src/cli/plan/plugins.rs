@@ -150,7 +150,7 @@ impl Planner<'_> {
         interface: &str,
         supervision: Supervision,
     ) -> Result<Evaluator, Failure> {
-        let command = self.command(key, words)?;
+        let command = self.command(key, words)?.guarded_by(&self.context.discovery().probe.program);
         let name = words.first().map_or("", String::as_str);
         let started = Evaluator::in_workers(name, command, interface, config, supervision);
         started.map_err(|error| self.unusable(key, error))

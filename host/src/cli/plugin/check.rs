@@ -133,6 +133,7 @@ fn unset(command: WorkerCommand) -> PluginToCheck {
     PluginToCheck {
         name: String::new(),
         command,
+        guard: std::env::current_exe().ok(),
         in_threads: None,
         interface: REWARD.to_owned(),
         config: Map::new(),

@@ -16,6 +16,7 @@ mod report;
 mod sample;
 mod values;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -35,6 +36,8 @@ pub struct PluginToCheck {
     pub name: String,
     /// Serves it.
     pub command: WorkerCommand,
+    /// This program, which guards the plugin's workers; `None`: nobody does.
+    pub guard: Option<PathBuf>,
     /// Serves it from several threads at once; `None`: it cannot be.
     pub in_threads: Option<WorkerCommand>,
     /// Such as `reward/1`.
@@ -84,7 +87,13 @@ const START: &str = "start";
 /// [`OpenError`], when it refuses the config, lacks the interface, or is not there.
 pub fn check_plugin(asked: &PluginToCheck) -> Result<PluginReport, OpenError> {
     let hello = Hello { interface: asked.interface.clone(), config: asked.config.clone() };
-    let start = Start { command: asked.command.clone(), hello, deadline: asked.deadline, memory: asked.memory };
+    let start = Start {
+        command: asked.command.clone(),
+        guard: asked.guard.clone(),
+        hello,
+        deadline: asked.deadline,
+        memory: asked.memory,
+    };
     let mut report = PluginReport {
         descriptor: None,
         interface: asked.interface.clone(),
