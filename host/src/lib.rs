@@ -9,6 +9,7 @@ pub mod config;
 pub mod conformance;
 pub mod crystal;
 pub mod graph;
+pub mod hint;
 pub mod hull;
 pub mod model;
 pub mod plugin;

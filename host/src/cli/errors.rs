@@ -6,7 +6,7 @@ use crate::hull::HullError;
 use crate::model::{ContractError, GoldenError, ModelError};
 use crate::plugin::{LoadError, NotFound, OpenError};
 use crate::policy::{ImportError, LikelihoodError, ModelTomlError, ParameterError, PolicyDirectoryError};
-use crate::record::CheckpointError;
+use crate::record::RunError;
 use crate::reward::{CorrectionError, HullTermError, KnownError, PluginTermError};
 use crate::runtime;
 use crate::train::{FinetuneError, PretrainError};
@@ -109,36 +109,19 @@ impl From<CorrectionError> for Failure {
 
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
-        let failure = Self::from_error(Exit::Usage, &error);
-        match error {
-            OpenError::Load(error) => error.advice().into_iter().fold(failure, Self::hint),
-            OpenError::Refused { advice, .. } => advice.into_iter().fold(failure, Self::hint),
-            OpenError::Start { .. } | OpenError::Interface { .. } => failure,
-        }
+        Self::with_hints(Exit::Usage, &error)
     }
 }
 
 impl From<LoadError> for Failure {
     fn from(error: LoadError) -> Self {
-        OpenError::from(error).into()
+        Self::with_hints(Exit::Usage, &error)
     }
 }
 
 impl From<NotFound> for Failure {
     fn from(error: NotFound) -> Self {
-        let failure = Self::from_error(Exit::Usage, &error);
-        match error {
-            NotFound::Name { searched, unusable, .. } => {
-                let searched: Vec<String> = searched.iter().map(|folder| folder.display().to_string()).collect();
-                let advice = format!("looked in {}; --plugin-dir names another folder", searched.join(", "));
-                failure.hint(match unusable {
-                    0 => advice,
-                    n => format!("{advice}; `temper plugin list` says why {n} libraries there cannot be used"),
-                })
-            }
-            NotFound::Unusable { advice, .. } => advice.into_iter().fold(failure, Self::hint),
-            NotFound::File { .. } => failure,
-        }
+        Self::with_hints(Exit::Usage, &error)
     }
 }
 
@@ -175,9 +158,19 @@ impl From<ImportError> for Failure {
     }
 }
 
-impl From<CheckpointError> for Failure {
-    fn from(error: CheckpointError) -> Self {
-        Self::from_error(Exit::Usage, &error)
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        let exit = match error {
+            RunError::Write { .. } | RunError::Policy(_) => Exit::Write,
+            _ => Exit::Usage,
+        };
+        Self::with_hints(exit, &error)
+    }
+}
+
+impl From<toml::ser::Error> for Failure {
+    fn from(error: toml::ser::Error) -> Self {
+        Self::from_error(Exit::Internal, &error)
     }
 }
 
@@ -204,10 +197,7 @@ impl From<FinetuneError> for Failure {
     fn from(error: FinetuneError) -> Self {
         match error {
             FinetuneError::Likelihood(error) => error.into(),
-            error @ (FinetuneError::Rewards { .. } | FinetuneError::EmptyBatch { .. }) => {
-                Self::from_error(Exit::Model, &error)
-            }
-            error @ FinetuneError::Observer(_) => Self::from_error(Exit::Usage, &error),
+            error => Self::from_error(Exit::Model, &error),
         }
     }
 }

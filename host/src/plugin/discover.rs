@@ -10,6 +10,8 @@ use super::{
     probe, sha256,
 };
 
+use crate::hint::Hint;
+
 /// Where plugins are looked for.
 #[derive(Clone, Debug)]
 pub struct Discovery {
@@ -76,6 +78,23 @@ pub enum NotFound {
         /// What to do about it.
         advice: Option<String>,
     },
+}
+
+impl Hint for NotFound {
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::File { .. } => Vec::new(),
+            Self::Unusable { advice, .. } => advice.iter().cloned().collect(),
+            Self::Name { searched, unusable, .. } => {
+                let searched: Vec<String> = searched.iter().map(|folder| folder.display().to_string()).collect();
+                let hint = format!("looked in {}; --plugin-dir names another folder", searched.join(", "));
+                vec![match unusable {
+                    0 => hint,
+                    n => format!("{hint}; `temper plugin list` says why {n} libraries there cannot be used"),
+                }]
+            }
+        }
+    }
 }
 
 impl Discovery {

@@ -14,6 +14,7 @@ use super::{
     WorkerCommand, columns,
 };
 use crate::crystal::{SYMPREC, Structure, symmetry};
+use crate::hint::Hint;
 
 /// Most crystals of one batch in a worker: a bound on memory, and on what one failure takes with it.
 const LARGEST_BATCH: usize = 4096;
@@ -73,6 +74,16 @@ pub enum OpenError {
         /// What is asked for.
         wanted: String,
     },
+}
+
+impl Hint for OpenError {
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Load(error) => error.hints(),
+            Self::Refused { advice, .. } => advice.iter().cloned().collect(),
+            Self::Start { .. } | Self::Interface { .. } => Vec::new(),
+        }
+    }
 }
 
 impl Evaluator {

@@ -57,7 +57,7 @@ fn run(
 ) -> Result<Vec<CrystalOutputs>, EvaluationError> {
     let structures: Vec<&Structure> = order.iter().map(|crystal| &tested.crystals[*crystal].1).collect();
     let place = poisoned.and_then(|poisoned| order.iter().position(|crystal| *crystal == poisoned));
-    tested.model.evaluate_together(&structures, place)
+    tested.model.evaluate_single_batch(&structures, place)
 }
 
 /// Holds a batch in an order against known outputs, without the crystal that is meant to be poisoned.
@@ -95,7 +95,7 @@ pub(super) fn beside_others(
     let mut batch: Vec<&Structure> = others.map(|crystal| &tested.crystals[crystal].1).collect();
     let place = batch.len() / 2;
     batch.insert(place, structure);
-    let rows = tested.model.evaluate_together(&batch, None);
+    let rows = tested.model.evaluate_single_batch(&batch, None);
     for (index, largest) in largest.iter_mut().enumerate() {
         match (&own, &rows) {
             (Ok(own), Ok(rows)) => largest.compare(&own[index], &rows[place][index], structure.len(), name),

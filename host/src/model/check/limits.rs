@@ -93,14 +93,14 @@ fn no_edges(tested: &ModelUnderTest<'_>) -> Vec<CheckResult> {
     if !matches!(refused[..], [Err(EvaluationError::Isolated { .. })]) {
         return vec![CheckResult::broken(name, format!("an atom without neighbours gave {refused:?}"))];
     }
-    let itself = match tested.model.evaluate_bare(&[&lonely]) {
+    let itself = match tested.model.evaluate_with_isolated_atoms(&[&lonely]) {
         Ok(rows) if rows.iter().flatten().flatten().all(|x| x.is_finite()) => "the file gives the atom a number".into(),
         Ok(_) => "the file gives the atom no finite number; the host never asks".into(),
         Err(failure) => format!("the file cannot run without any edge ({failure}); the host never asks"),
     };
     let mut largest = LargestDeviation::of(tested.ports());
     if !contract.one_at_a_time {
-        let rows = tested.model.evaluate_bare(&[&lonely, first]);
+        let rows = tested.model.evaluate_with_isolated_atoms(&[&lonely, first]);
         for (index, largest) in largest.iter_mut().enumerate() {
             match &rows {
                 Ok(rows) => largest.compare(&tested.outputs[0][index], &rows[1][index], first.len(), "beside it"),
