@@ -258,7 +258,7 @@ fn libraries_that_are_no_plugins_are_told_why_in_a_line() {
         let error = PluginLibrary::open(&path).err().unwrap();
         let said = error.to_string();
         assert!(said.contains(&expected) && said.lines().count() == 1 && said.len() < 500, "{version}: {said}");
-        assert!(said.starts_with(&path.display().to_string()) && error.hints().len() == 1);
+        assert!(said.starts_with(&path.display().to_string()) && !error.hints().is_empty());
     }
 }
 

@@ -77,14 +77,14 @@ impl Document {
 
     /// The error for a problem that was found in this document's values, here or later by whoever gives them meaning.
     pub fn locate(&self, problem: Problem) -> ConfigError {
-        ConfigError::Mistake { place: self.place(&problem.key), message: problem.message, hint: problem.hint }
+        ConfigError::Mistake { place: self.place(&problem.key), message: problem.message, hints: problem.hints }
     }
 
     fn apply<'a>(&self, assignment: &'a Override, root: &mut DeTable<'a>) -> Result<(), ConfigError> {
         let mistake = |message| ConfigError::Mistake {
             place: Location::CommandLine(assignment.to_string()),
             message,
-            hint: None,
+            hints: Vec::new(),
         };
         let Some((last, tables)) = assignment.key.split_last() else { return Ok(()) };
         let mut table = root;
@@ -105,7 +105,7 @@ impl Document {
     /// Text that is not TOML.
     fn broken(&self, error: &toml::de::Error) -> ConfigError {
         let offset = error.span().map_or(self.text.len(), |span| span.start);
-        ConfigError::Mistake { place: self.at(offset), message: error.message().to_owned(), hint: None }
+        ConfigError::Mistake { place: self.at(offset), message: error.message().to_owned(), hints: Vec::new() }
     }
 
     /// TOML that is not a config.
@@ -120,8 +120,8 @@ impl Document {
                 Segment::Enum { .. } | Segment::Unknown => None,
             })
             .collect();
-        let (message, hint) = describe(&key, error.inner().message());
-        ConfigError::Mistake { place: self.place(&key), message, hint }
+        let (message, hints) = describe(&key, error.inner().message());
+        ConfigError::Mistake { place: self.place(&key), message, hints }
     }
 
     /// Where `key` was last given: by an override, else in the file, else where its table was made.
@@ -178,8 +178,8 @@ fn offset_of(root: &DeTable<'_>, key: &[String]) -> (usize, bool) {
     (offset, !key.is_empty())
 }
 
-/// The sentence and the advice for what serde said about `key`.
-fn describe(key: &[String], said: &str) -> (String, Option<String>) {
+/// The sentence and the hints for what serde said about `key`.
+fn describe(key: &[String], said: &str) -> (String, Vec<String>) {
     let dotted = key.join(".");
     let (table, last) = match key.split_last() {
         Some((last, table)) => (table.join("."), last.as_str()),
@@ -191,22 +191,21 @@ fn describe(key: &[String], said: &str) -> (String, Option<String>) {
         let what = if said.starts_with("unknown field") { "key" } else { "value" };
         let (given, valid) = quoted.split_first().map_or((last, &[][..]), |(given, valid)| (*given, valid));
         let prefix = if what == "key" && !table.is_empty() { format!("{table}.") } else { String::new() };
-        let nearest =
-            nearest(given, valid.iter().copied()).map(|n| format!("; the nearest valid {what} is `{prefix}{n}`"));
+        let nearest = nearest(given, valid.iter().copied()).map(|nearest| format!("did you mean `{prefix}{nearest}`?"));
         let of = if what == "value" { format!("`{dotted}`: ") } else { String::new() };
-        let message = format!("{of}unknown {what} `{}{given}`{}", prefix, nearest.unwrap_or_default());
-        return (message, Some(format!("valid here: {}", valid.join(", "))));
+        let valid = format!("valid here: {}", valid.join(", "));
+        return (format!("{of}unknown {what} `{prefix}{given}`"), nearest.into_iter().chain([valid]).collect());
     }
     if let (true, Some(field)) = (said.starts_with("missing field"), quoted.first()) {
         let full = if dotted.is_empty() { (*field).to_owned() } else { format!("{dotted}.{field}") };
-        return (format!("the key `{full}` is missing"), None);
+        return (format!("the key `{full}` is missing"), Vec::new());
     }
     let plain = said
         .replace("expected u64", "expected a whole number of at least 0")
         .replace("expected usize", "expected a whole number of at least 0")
         .replace("expected u32", "expected a whole number of at least 0")
         .replace("expected f64", "expected a number");
-    (format!("`{dotted}`: {plain}"), None)
+    (format!("`{dotted}`: {plain}"), Vec::new())
 }
 
 /// The candidate that is spelled most like `given`.
@@ -243,8 +242,8 @@ mod tests {
     #[test]
     fn mistakes_in_the_file_name_line_column_and_what_is_right() {
         let cases = [
-            ("[run]\nstepz = 3\n", "run.toml:10:1: unknown key `run.stepz`; the nearest valid key is `run.steps`"),
-            ("[rum]\nsteps = 3\n", "run.toml:9:2: unknown key `rum`; the nearest valid key is `run`"),
+            ("[run]\nstepz = 3\n", "run.toml:10:1: unknown key `run.stepz`"),
+            ("[rum]\nsteps = 3\n", "run.toml:9:2: unknown key `rum`"),
             (
                 "[run]\nsteps = \"x\"\n",
                 "run.toml:10:1: `run.steps`: invalid type: string \"x\", expected a whole number of at least 0",
@@ -261,10 +260,7 @@ mod tests {
             ),
             ("[ppo]\nclip = 1.5\n", "run.toml:10:1: `ppo.clip` = 1.5: must be between 0 and 1"),
             ("[ppo]\nclip = nan\n", "run.toml:10:1: `ppo.clip` = NaN: must be between 0 and 1"),
-            (
-                "[ppo]\nkl_gradient = \"detach\"\n",
-                "run.toml:10:1: `ppo.kl_gradient`: unknown value `detach`; the nearest valid value is `detached`",
-            ),
+            ("[ppo]\nkl_gradient = \"detach\"\n", "run.toml:10:1: `ppo.kl_gradient`: unknown value `detach`"),
             (
                 "[sampling]\nspacegroups = [225, 231]\n",
                 "run.toml:10:1: `sampling.spacegroups`: 231 is no space group; they run from 1 to 230",
@@ -273,20 +269,14 @@ mod tests {
                 "[sampling]\nspacegroups = { 231 = 1.0 }\n",
                 "run.toml:10:1: `sampling.spacegroups`: 231 is no space group; they run from 1 to 230",
             ),
-            (
-                "[sampling]\nelements = { excludes = [] }\n",
-                "run.toml:10:14: unknown key `sampling.elements.excludes`; the nearest valid key is `sampling.elements.exclude`",
-            ),
+            ("[sampling]\nelements = { excludes = [] }\n", "run.toml:10:14: unknown key `sampling.elements.excludes`"),
             (
                 "[sampling]\nelements = {}\n",
                 "run.toml:10:1: `sampling.elements`: give either `exclude` or `only`, a list of elements",
             ),
             ("[sampling]\ntop_p = 0.0\n", "run.toml:10:1: `sampling.top_p` = 0: must be more than 0 and at most 1"),
             ("[sampling]\ntemperature = inf\n", "run.toml:10:1: `sampling.temperature` = inf: must be more than 0"),
-            (
-                "[rewards.gap.onxn]\nmodel = \"x\"\n",
-                "run.toml:9:14: unknown key `rewards.gap.onxn`; the nearest valid key is `rewards.gap.onnx`",
-            ),
+            ("[rewards.gap.onxn]\nmodel = \"x\"\n", "run.toml:9:14: unknown key `rewards.gap.onxn`"),
             ("[rewards.gap.onnx]\noutput = \"x\"\n", "run.toml:9:14: the key `rewards.gap.onnx.model` is missing"),
             (
                 "[rewards.gap.plugin]\nlibrary = \"x\"\ndeadline = \"soon\"\n",
@@ -306,11 +296,11 @@ mod tests {
             ),
             (
                 "[rewards.n.builtin]\nterm = \"x\"\non_failur = \"drop\"\n",
-                "run.toml:11:1: unknown key `rewards.n.builtin.on_failur`; the nearest valid key is `rewards.n.builtin.on_failure`",
+                "run.toml:11:1: unknown key `rewards.n.builtin.on_failur`",
             ),
             (
                 "[rewards.n.process]\ncommand = [\"x\"]\nwokers = 2\n",
-                "run.toml:11:1: unknown key `rewards.n.process.wokers`; the nearest valid key is `rewards.n.process.workers`",
+                "run.toml:11:1: unknown key `rewards.n.process.wokers`",
             ),
             (
                 "[rewards.n.plugin]\nlibrary = \"x\"\nworkers = -1\n",
@@ -359,9 +349,10 @@ mod tests {
     }
 
     #[test]
-    fn advice_lists_what_is_valid() {
-        let Err(ConfigError::Mistake { hint, place, .. }) = read(&format!("{RUN}[policy2]\n"), &[]) else { panic!() };
-        assert_eq!(hint.as_deref(), Some("valid here: objective, policy, run, sampling, ppo, rewards, pareto, judge"));
+    fn hints_name_the_nearest_and_list_what_is_valid() {
+        let Err(ConfigError::Mistake { hints, place, .. }) = read(&format!("{RUN}[policy2]\n"), &[]) else { panic!() };
+        let valid = "valid here: objective, policy, run, sampling, ppo, rewards, pareto, judge";
+        assert_eq!(hints, ["did you mean `policy`?", valid]);
         assert_eq!(place, Location::File { file: "run.toml".into(), line: 9, column: 2, text: "[policy2]".into() });
     }
 
@@ -379,7 +370,7 @@ mod tests {
     #[test]
     fn mistakes_in_overrides_name_the_argument() {
         for (set, expected) in [
-            ("run.stepz=3", "--set run.stepz=3: unknown key `run.stepz`; the nearest valid key is `run.steps`"),
+            ("run.stepz=3", "--set run.stepz=3: unknown key `run.stepz`"),
             (
                 "run.steps=x",
                 "--set run.steps=x: `run.steps`: invalid type: string \"x\", expected a whole number of at least 0",

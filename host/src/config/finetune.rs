@@ -168,9 +168,9 @@ impl Pareto {
         for name in self.terms.keys() {
             if !rewards.contains_key(name) {
                 let nearest = nearest(name, rewards.keys().map(String::as_str));
-                let nearest = nearest.map_or_else(String::new, |n| format!("; the nearest is `{n}`"));
-                let message = format!("`pareto.terms.{name}`: no reward term is called `{name}`{nearest}");
-                return Err(Problem::new(&format!("pareto.terms.{name}"), message));
+                let message = format!("`pareto.terms.{name}`: no reward term is called `{name}`");
+                let problem = Problem::new(&format!("pareto.terms.{name}"), message);
+                return Err(nearest.map(|n| format!("did you mean `{n}`?")).into_iter().fold(problem, Problem::hint));
             }
         }
         let terms = self.terms.len();
@@ -232,7 +232,7 @@ impl Config for Finetune {
             if !is_identifier(name) {
                 let message =
                     format!("`rewards.{name}`: a term's name is letters, digits and _, and begins with a letter");
-                return Err(Problem { key: vec!["rewards".to_owned(), name.clone()], message, hint: None });
+                return Err(Problem { key: vec!["rewards".to_owned(), name.clone()], message, hints: Vec::new() });
             }
             reward.check(name)?;
         }

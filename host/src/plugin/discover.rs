@@ -83,16 +83,16 @@ pub enum NotFound {
 impl Hint for NotFound {
     fn hints(&self) -> Vec<String> {
         match self {
-            Self::File { .. } => Vec::new(),
-            Self::Unusable { advice, .. } => advice.iter().cloned().collect(),
             Self::Name { searched, unusable, .. } => {
                 let searched: Vec<String> = searched.iter().map(|folder| folder.display().to_string()).collect();
-                let hint = format!("looked in {}; --plugin-dir names another folder", searched.join(", "));
-                vec![match unusable {
-                    0 => hint,
-                    n => format!("{hint}; `temper plugin list` says why {n} libraries there cannot be used"),
-                }]
+                let mut hints = vec![format!("looked in {}; --plugin-dir names another folder", searched.join(", "))];
+                if *unusable > 0 {
+                    hints.push(format!("`temper plugin list` says why {unusable} libraries there cannot be used"));
+                }
+                hints
             }
+            Self::Unusable { advice, .. } => advice.iter().cloned().collect(),
+            Self::File { .. } => Vec::new(),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::cli::Failure;
 use crate::config::{self, Isolation, Memory, PluginTerm as PluginConfig, ProcessTerm};
 use crate::hint::Hint;
 use crate::plugin::{
-    Evaluator, HULL_CORRECTION, MEMORY_IS_MEASURED, OpenError, REWARD, Supervision, Usable, WorkerCommand, is_path,
+    Evaluator, HULL_CORRECTION, MEMORY_IS_MEASURED, REWARD, Supervision, Usable, WorkerCommand, is_path,
 };
 use crate::reward::{Correction, PluginTerm};
 
@@ -105,7 +105,7 @@ impl Planner<'_> {
             config::Correction::Named(name) => match name.parse::<Correction>() {
                 Ok(correction) => return Ok(correction),
                 Err(unknown) => {
-                    let unknown = self.mistake(key, format!("`{key}`: {unknown}"));
+                    let unknown = self.refused(key, &unknown);
                     self.correction_plugin(key, &config::CorrectionPlugin::usual(name), unknown)?
                 }
             },
@@ -118,7 +118,7 @@ impl Planner<'_> {
                 self.start_program(key, (&term.command, &term.config), HULL_CORRECTION, supervision)?
             }
         };
-        Correction::of_plugin(Arc::new(evaluator)).map_err(|error| self.mistake(key, format!("`{key}`: {error}")))
+        Correction::of_plugin(Arc::new(evaluator)).map_err(|error| self.refused(key, &error))
     }
 
     fn correction_plugin(
@@ -145,7 +145,7 @@ impl Planner<'_> {
         supervision: Option<Supervision>,
     ) -> Result<Evaluator, Failure> {
         let started = self.context.discovery().start(found, interface, config, supervision);
-        started.map_err(|error| self.unusable(key, error))
+        started.map_err(|error| self.refused(key, &error))
     }
 
     /// Starts a program of the user's.
@@ -159,12 +159,7 @@ impl Planner<'_> {
         let command = self.command(key, words)?.guarded_by(&self.context.discovery().probe.program);
         let name = words.first().map_or("", String::as_str);
         let started = Evaluator::in_workers(name, command, interface, config, supervision);
-        started.map_err(|error| self.unusable(key, error))
-    }
-
-    fn unusable(&self, key: &str, error: OpenError) -> Failure {
-        let message = format!("`{key}`: {error}");
-        error.hints().into_iter().fold(self.mistake(key, message), Failure::hint)
+        started.map_err(|error| self.refused(key, &error))
     }
 }
 

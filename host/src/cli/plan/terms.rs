@@ -31,7 +31,7 @@ impl Planner<'_> {
 
     fn objective(&self, text: &str, terms: &[Term]) -> Result<Objective, Failure> {
         let names: Vec<&str> = terms.iter().map(|term| term.name.as_str()).collect();
-        let refused = |e| self.mistake("objective", format!("`objective`: {e}"));
+        let refused = |error| self.refused("objective", &error);
         let objective = Objective::parse(text, &names).map_err(refused)?;
         let range = |name: &String| terms.iter().find(|term| term.name == *name).map(|term| term.kind.range());
         let ranges: Vec<[f64; 2]> = objective.terms().iter().filter_map(range).collect();
@@ -45,8 +45,8 @@ impl Planner<'_> {
             _ => None,
         });
         let reference = judge.reference.as_ref().or(own);
-        let reference =
-            reference.ok_or_else(|| self.mistake("judge.hull", "`judge.hull.reference` is missing: name a hull"))?;
+        let reference = reference
+            .ok_or_else(|| self.mistake("judge.hull", "`judge.hull.reference` is missing").hint("name a hull"))?;
         let potential = ModelRef::new(&judge.potential, judge.deadline);
         let kind = Arc::new(self.hull_term("judge.hull", potential, reference, &judge.correction)?);
         let term = Term { name: "e_hull".into(), kind, on_failure: OnFailure::Value(WORST_E_HULL), bound: None };
@@ -97,16 +97,15 @@ impl Planner<'_> {
     }
 
     fn builtin(&mut self, key: &str, term: &config::BuiltinTerm) -> Result<Arc<dyn TermKind>, Failure> {
-        let refused = |e| self.mistake(&format!("{key}.term"), format!("`{key}.term`: {e}"));
-        let builtin: BuiltinTerm = term.term.parse().map_err(refused)?;
+        let builtin: BuiltinTerm = term.term.parse().map_err(|error| self.refused(&format!("{key}.term"), &error))?;
         let key = format!("{key}.reference");
         match (builtin, &term.reference) {
             (BuiltinTerm::OfStructure(builtin), None) => Ok(Arc::new(builtin)),
             (BuiltinTerm::Uniqueness, None) => Ok(Arc::new(Uniqueness)),
             (BuiltinTerm::Novelty, Some(path)) => Ok(Arc::new(Novelty::new(self.known(&key, path)?))),
-            (BuiltinTerm::Novelty, None) => {
-                Err(self.mistake(&key, format!("`{key}` is missing: name a file of formulas or structures, or a hull")))
-            }
+            (BuiltinTerm::Novelty, None) => Err(self
+                .mistake(&key, format!("`{key}` is missing"))
+                .hint("name a file of formulas or structures, or a hull")),
             (_, Some(_)) => Err(self.mistake(&key, format!("`{key}`: only `novelty` has a reference"))),
         }
     }
