@@ -354,6 +354,12 @@ mod tests {
         let valid = "valid here: objective, policy, run, sampling, ppo, rewards, pareto, judge";
         assert_eq!(hints, ["did you mean `policy`?", valid]);
         assert_eq!(place, Location::File { file: "run.toml".into(), line: 9, column: 2, text: "[policy2]".into() });
+        // Keys that terms share are among the valid ones.
+        let added = "[rewards.n.process]\ncommand = [\"x\"]\nwokers = 2\n";
+        let Err(ConfigError::Mistake { hints, .. }) = read(&format!("{RUN}{added}"), &[]) else { panic!() };
+        let valid =
+            "valid here: command, potential, config, deadline, workers, memory, max_restarts, on_failure, role, bound";
+        assert_eq!(hints, ["did you mean `rewards.n.process.workers`?", valid]);
     }
 
     #[test]

@@ -9,7 +9,6 @@ use super::{
     Descriptor, Evaluator, OpenError, PluginLibrary, Probe, ProbeResult, Supervision, builtin_plugin, builtin_plugins,
     probe, sha256,
 };
-
 use crate::hint::Hint;
 
 /// Where plugins are looked for.

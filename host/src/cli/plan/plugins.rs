@@ -10,7 +10,6 @@ use super::Planner;
 use super::models::ModelRef;
 use crate::cli::Failure;
 use crate::config::{self, Isolation, Memory, PluginTerm as PluginConfig, ProcessTerm};
-use crate::hint::Hint;
 use crate::plugin::{
     Evaluator, HULL_CORRECTION, MEMORY_IS_MEASURED, REWARD, Supervision, Usable, WorkerCommand, is_path,
 };
