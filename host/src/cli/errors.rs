@@ -2,9 +2,8 @@
 
 use super::{Exit, Failure};
 use crate::crystal::{ReadError, TokenFileError, WriteError};
-use crate::evaluate::GoldenError;
 use crate::hull::HullError;
-use crate::model::{ContractError, ModelError};
+use crate::model::{ContractError, GoldenError, ModelError};
 use crate::plugin::{LoadError, NotFound, OpenError};
 use crate::policy::{ImportError, LikelihoodError, ModelTomlError, ParameterError, PolicyDirectoryError};
 use crate::record::RunError;

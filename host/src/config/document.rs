@@ -6,7 +6,7 @@ use std::str::FromStr;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Config, ConfigError, Place, Problem};
+use super::{Config, ConfigError, Location, Problem};
 
 /// One `--set key=value`: `key` is a dotted path, `value` TOML, or plain text where it is not TOML.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,7 +82,7 @@ impl Document {
 
     fn apply<'a>(&self, assignment: &'a Override, root: &mut DeTable<'a>) -> Result<(), ConfigError> {
         let mistake = |message| ConfigError::Mistake {
-            place: Place::CommandLine(assignment.to_string()),
+            place: Location::CommandLine(assignment.to_string()),
             message,
             hints: Vec::new(),
         };
@@ -125,7 +125,7 @@ impl Document {
     }
 
     /// Where `key` was last given: by an override, else in the file, else where its table was made.
-    fn place(&self, key: &[String]) -> Place {
+    fn place(&self, key: &[String]) -> Location {
         let given_by = |o: &&Override| key.starts_with(&o.key);
         let made_by = |o: &&Override| o.key.starts_with(key);
         let root = DeTable::parse(&self.text).unwrap_or_else(|_| Spanned::new(0..0, DeTable::new()));
@@ -133,16 +133,16 @@ impl Document {
         let latest_first = || self.overrides.iter().rev();
         let overriding = latest_first().find(given_by).or_else(|| latest_first().find(made_by).filter(|_| !found));
         match overriding {
-            Some(assignment) => Place::CommandLine(assignment.to_string()),
+            Some(assignment) => Location::CommandLine(assignment.to_string()),
             None => self.at(offset),
         }
     }
 
     /// The line and column of a byte offset.
-    fn at(&self, offset: usize) -> Place {
+    fn at(&self, offset: usize) -> Location {
         let before = self.text.get(..offset).unwrap_or(&self.text);
         let start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        Place::File {
+        Location::File {
             file: self.name.clone(),
             line: before.matches('\n').count() + 1,
             column: before[start..].chars().count() + 1,
@@ -216,7 +216,7 @@ pub(super) fn nearest<'a>(given: &str, candidates: impl Iterator<Item = &'a str>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Finetune, Reward, SpaceGroups};
+    use crate::config::{Finetune, RewardKind, SpaceGroups};
 
     const RUN: &str = "objective = \"-e_hull\"\n\n[policy]\nmodel = \"m\"\n\n[rewards.e_hull.hull]\npotential = \"p\"\nreference = \"h\"\n";
 
@@ -235,7 +235,7 @@ mod tests {
         assert_eq!((config.run.steps, config.ppo.clip, config.sampling.batch), (100, 0.2, 200));
         assert_eq!(config.sampling.spacegroups, SpaceGroups::Training);
         assert!(
-            matches!(&config.rewards["e_hull"], Reward::Hull(term) if term.correction == crate::config::Correction::default())
+            matches!(&config.rewards["e_hull"].kind, RewardKind::Hull(term) if term.correction == crate::config::Correction::default())
         );
     }
 
@@ -294,6 +294,34 @@ mod tests {
                 "[rewards.n.builtin]\nterm = \"x\"\nbound = 1\n",
                 "run.toml:11:1: `rewards.n.builtin.bound` = 1: only a term with role = \"filter\" has a bound",
             ),
+            (
+                "[rewards.n.builtin]\nterm = \"x\"\non_failur = \"drop\"\n",
+                "run.toml:11:1: unknown key `rewards.n.builtin.on_failur`",
+            ),
+            (
+                "[rewards.n.process]\ncommand = [\"x\"]\nwokers = 2\n",
+                "run.toml:11:1: unknown key `rewards.n.process.wokers`",
+            ),
+            (
+                "[rewards.n.plugin]\nlibrary = \"x\"\nworkers = -1\n",
+                "run.toml:11:1: `rewards.n.plugin.workers`: invalid value: integer `-1`, expected a whole number of at least 0",
+            ),
+            (
+                "[rewards.n.onnx]\nmodel = \"x\"\nbound = \"y\"\n",
+                "run.toml:11:1: `rewards.n.onnx.bound`: expected a number, the least that passes, or { min = ..., max = ... }",
+            ),
+            (
+                "[rewards.n.plugin]\nlibrary = \"x\"\nconfig = { a = { b = [1, nan] } }\n",
+                "run.toml:11:26: `rewards.n.plugin.config.a.b.1` is NaN or infinite; give a finite number, or text",
+            ),
+            (
+                "[rewards.n.process]\ncommand = [\"x\"]\n[rewards.n.process.config]\nday = 2026-01-01\n",
+                "run.toml:12:1: `rewards.n.process.config.day` is a date; write it in quotes, as text",
+            ),
+            (
+                "[judge.hull]\npotential = \"x\"\ncorrection = { plugin = \"x\", config = { a = inf } }\n",
+                "run.toml:11:41: `judge.hull.correction.config.a` is NaN or infinite; give a finite number, or text",
+            ),
         ];
         for (added, expected) in cases {
             assert_eq!(sentence(&format!("{RUN}{added}"), &[]), expected, "{added}");
@@ -301,12 +329,37 @@ mod tests {
         assert_eq!(sentence("objective = \"x\"", &[]), "run.toml:1:1: the key `policy` is missing");
     }
 
+    /// The text is hashed into the lock of a run, which later versions must resume.
+    #[test]
+    fn terms_are_written_with_all_keys_in_order() {
+        let terms = "[rewards.a.plugin]\nlibrary = \"x\"\nbound = { max = 1.5 }\nrole = \"filter\"\nmax_restarts = 2\n\
+            config = { k = 1 }\nisolation = \"none\"\nmemory = \"1 GiB\"\n\
+            [rewards.b.process]\ncommand = [\"x\"]\non_failure = { value = -2.0 }\n";
+        let text = "correction = { command = [\"x\"], workers = 3 }\n".to_owned() + terms;
+        let config = read(&format!("{RUN}{text}"), &[]).unwrap();
+        let written = toml::to_string(&config.rewards).unwrap();
+        let expected = "[a.plugin]\nlibrary = \"x\"\nisolation = \"none\"\ndeadline = \"30s\"\nworkers = 1\nmemory = \"1 GiB\"\n\
+            max_restarts = 2\non_failure = \"worst\"\nrole = \"filter\"\n\n[a.plugin.config]\nk = 1\n\n[a.plugin.bound]\nmax = 1.5\n\n\
+            [b.process]\ncommand = [\"x\"]\ndeadline = \"30s\"\nworkers = 1\nmax_restarts = 5\nrole = \"reward\"\n\n\
+            [b.process.on_failure]\nvalue = -2.0\n\n\
+            [e_hull.hull]\npotential = \"p\"\nreference = \"h\"\non_failure = \"worst\"\nrole = \"reward\"\n\n\
+            [e_hull.hull.correction]\ncommand = [\"x\"]\ndeadline = \"30s\"\nworkers = 3\nmax_restarts = 5\n";
+        assert_eq!(written, expected);
+        assert_eq!(toml::from_str::<std::collections::BTreeMap<_, _>>(&written), Ok(config.rewards));
+    }
+
     #[test]
     fn hints_name_the_nearest_and_list_what_is_valid() {
         let Err(ConfigError::Mistake { hints, place, .. }) = read(&format!("{RUN}[policy2]\n"), &[]) else { panic!() };
         let valid = "valid here: objective, policy, run, sampling, ppo, rewards, pareto, judge";
         assert_eq!(hints, ["did you mean `policy`?", valid]);
-        assert_eq!(place, Place::File { file: "run.toml".into(), line: 9, column: 2, text: "[policy2]".into() });
+        assert_eq!(place, Location::File { file: "run.toml".into(), line: 9, column: 2, text: "[policy2]".into() });
+        // Keys that terms share are among the valid ones.
+        let added = "[rewards.n.process]\ncommand = [\"x\"]\nwokers = 2\n";
+        let Err(ConfigError::Mistake { hints, .. }) = read(&format!("{RUN}{added}"), &[]) else { panic!() };
+        let valid =
+            "valid here: command, potential, config, deadline, workers, memory, max_restarts, on_failure, role, bound";
+        assert_eq!(hints, ["did you mean `rewards.n.process.workers`?", valid]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::hint::Hint;
 
 /// Where a mistake stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Location {
     /// In the file `file`; `line` and `column` count from 1, columns in characters; `text` is the line.
     File {
         /// The file's name as the user gave it.
@@ -22,7 +22,7 @@ pub enum Place {
     CommandLine(String),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { file, line, column, .. } => write!(f, "{file}:{line}:{column}"),
@@ -46,7 +46,7 @@ pub enum ConfigError {
     #[error("{place}: {message}")]
     Mistake {
         /// Where.
-        place: Place,
+        place: Location,
         /// What is wrong, values named.
         message: String,
         /// What would be right.

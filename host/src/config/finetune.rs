@@ -237,8 +237,9 @@ impl Config for Finetune {
             reward.check(name)?;
         }
         self.pareto.as_ref().map_or(Ok(()), |pareto| pareto.check(&self.rewards))?;
-        let every = self.judge.as_ref().map_or(1, |judge| judge.hull.every);
-        Problem::unless(every >= 1, "judge.hull.every", every, "must be at least 1")
+        let Some(Judge { hull }) = &self.judge else { return Ok(()) };
+        hull.correction.check("judge.hull.correction")?;
+        Problem::unless(hull.every >= 1, "judge.hull.every", hull.every, "must be at least 1")
     }
 }
 

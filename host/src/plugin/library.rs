@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::hint::Hint;
 use serde_json::{Map, Value};
 use temper_plugin_api::abi::abi_stable::StableAbi;
 use temper_plugin_api::abi::abi_stable::std_types::{RErr, ROk, RStr};
@@ -11,6 +10,8 @@ use temper_plugin_api::abi::{
     RawPlugin, Root_Ref, check_layout_compatibility,
 };
 use temper_plugin_api::{Batch, Descriptor, Outcome, Plugin, Properties};
+
+use crate::hint::Hint;
 
 /// A plugin in this process: a library's, or one that the binary carries.
 pub struct PluginLibrary {

@@ -129,7 +129,7 @@ fn ignore_signals() -> std::io::Result<impl Drop> {
     use tokio::signal::unix::{SignalKind, signal};
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let inside = runtime.enter();
-    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::user_defined1()] {
+    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), SignalKind::user_defined1()] {
         // The handler stays, whether anybody listens or not.
         drop(signal(kind)?);
     }

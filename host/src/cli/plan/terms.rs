@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Planner;
 use super::models::ModelRef;
 use crate::cli::Failure;
-use crate::config::{self, Finetune, Reward, Role};
+use crate::config::{self, Finetune, Reward, RewardKind, Role};
 use crate::reward::{
     BuiltinTerm, ForceScale, ForceTerm, HullTerm, KnownCompositions, Novelty, Objective, OnFailure, OnnxTerm, Rewards,
     Sanity, Term, TermKind, Uniqueness, WORST_E_HULL,
@@ -19,7 +19,7 @@ impl Planner<'_> {
         for (name, reward) in &config.rewards {
             terms.push(self.term(name, reward)?);
         }
-        let hull_term = config.rewards.values().position(|reward| matches!(reward, Reward::Hull(_)));
+        let hull_term = config.rewards.values().position(|reward| matches!(reward.kind, RewardKind::Hull(_)));
         let monitor = match &config.judge {
             None => None,
             Some(judge) => Some(self.monitor(config, &judge.hull)?),
@@ -40,7 +40,10 @@ impl Planner<'_> {
     }
 
     fn monitor(&mut self, config: &Finetune, judge: &config::JudgeHull) -> Result<Monitor, Failure> {
-        let own = config.rewards.values().find_map(|r| if let Reward::Hull(t) = r { Some(&t.reference) } else { None });
+        let own = config.rewards.values().find_map(|reward| match &reward.kind {
+            RewardKind::Hull(term) => Some(&term.reference),
+            _ => None,
+        });
         let reference = judge.reference.as_ref().or(own);
         let reference = reference
             .ok_or_else(|| self.mistake("judge.hull", "`judge.hull.reference` is missing").hint("name a hull"))?;
@@ -52,21 +55,13 @@ impl Planner<'_> {
     }
 
     fn term(&mut self, name: &str, reward: &Reward) -> Result<Term, Failure> {
-        let kind = self.term_kind(name, reward)?;
-        let (on_failure, role, bound) = match reward {
-            Reward::Hull(term) => (term.on_failure, term.role, term.bound),
-            Reward::Force(term) => (term.on_failure, term.role, term.bound),
-            Reward::Onnx(term) => (term.on_failure, term.role, term.bound),
-            Reward::Builtin(term) => (term.on_failure, term.role, term.bound),
-            Reward::Plugin(term) => (term.on_failure, term.role, term.bound),
-            Reward::Process(term) => (term.on_failure, term.role, term.bound),
-        };
-        let on_failure = match on_failure {
+        let kind = self.term_kind(name, &reward.kind)?;
+        let on_failure = match reward.gate.on_failure {
             config::OnFailure::Worst => OnFailure::Worst,
             config::OnFailure::Drop => OnFailure::Drop,
             config::OnFailure::Value(value) => OnFailure::Value(value),
         };
-        let bound = bound.filter(|_| role == Role::Filter);
+        let bound = reward.gate.bound.filter(|_| reward.gate.role == Role::Filter);
         let [least, most] = kind.range();
         if let Some(bound) = bound.filter(|bound| bound.ends()[0] > most || bound.ends()[1] < least) {
             let message =
@@ -77,14 +72,14 @@ impl Planner<'_> {
         Ok(Term { name: name.to_owned(), kind, on_failure, bound })
     }
 
-    fn term_kind(&mut self, name: &str, reward: &Reward) -> Result<Arc<dyn TermKind>, Failure> {
-        Ok(match reward {
-            Reward::Hull(term) => {
+    fn term_kind(&mut self, name: &str, kind: &RewardKind) -> Result<Arc<dyn TermKind>, Failure> {
+        Ok(match kind {
+            RewardKind::Hull(term) => {
                 let potential = ModelRef::new(&term.potential, term.deadline);
                 let key = format!("rewards.{name}.hull");
                 Arc::new(self.hull_term(&key, potential, &term.reference, &term.correction)?)
             }
-            Reward::Force(term) => {
+            RewardKind::Force(term) => {
                 let potential = ModelRef::new(&term.potential, term.deadline);
                 let model = self.force_model(&format!("rewards.{name}.force.potential"), potential)?;
                 let scale = ForceScale {
@@ -94,10 +89,10 @@ impl Planner<'_> {
                 };
                 Arc::new(ForceTerm::new(model, scale))
             }
-            Reward::Onnx(term) => Arc::new(self.onnx(&format!("rewards.{name}.onnx"), term)?),
-            Reward::Builtin(term) => self.builtin(&format!("rewards.{name}.builtin"), term)?,
-            Reward::Plugin(term) => Arc::new(self.plugin(name, term)?),
-            Reward::Process(term) => Arc::new(self.process(name, term)?),
+            RewardKind::Onnx(term) => Arc::new(self.onnx(&format!("rewards.{name}.onnx"), term)?),
+            RewardKind::Builtin(term) => self.builtin(&format!("rewards.{name}.builtin"), term)?,
+            RewardKind::Plugin(term) => Arc::new(self.plugin(name, term)?),
+            RewardKind::Process(term) => Arc::new(self.process(name, term)?),
         })
     }
 
