@@ -176,8 +176,8 @@ impl Finetuning {
             objective_mean,
             objective_std: standard_deviation(&batch.rewards()),
             baseline: learnt.baseline,
-            kl: mean(&learnt.log_ratio_to_base),
-            entropy: -mean(&learnt.logp),
+            kl: learnt.kl,
+            entropy: learnt.entropy,
             stable_fraction: objectives.hull_term.map(|term| stable_fraction(&batch.table, term)),
             unique_formulas: unique_formulas(&batch.samples),
             failed_fraction: batch.failed as f64 / batch.samples.len() as f64,
@@ -262,7 +262,8 @@ impl Finetuning {
             },
         };
         let update = self.update(crystals, &loss, settings, state, times)?;
-        Ok(Learnt { logp: loss.old_logp, log_ratio_to_base, baseline, update })
+        let (kl, entropy) = (mean(&log_ratio_to_base), -mean(&loss.old_logp));
+        Ok(Learnt { logp: loss.old_logp, kl, entropy, baseline, update })
     }
 
     fn log_probabilities(&self, parameters: &Parameters, crystals: &[&Tokens]) -> Result<Vec<f64>, LikelihoodError> {
@@ -270,8 +271,11 @@ impl Finetuning {
         Ok(values.iter().map(LogProbability::total).collect())
     }
 
-    /// A few steps up the clipped objective.
-    fn update(
+    /// A few optimiser steps up the clipped objective of a batch.
+    ///
+    /// # Errors
+    /// [`LikelihoodError`].
+    pub fn update(
         &self,
         crystals: &[&Tokens],
         loss: &PpoSurrogate,
@@ -304,8 +308,9 @@ impl Finetuning {
 struct Learnt {
     /// Of the crystals, under the policy that drew them.
     logp: Vec<f64>,
-    /// ln p(policy) - ln p(base) of the crystals, before the optimiser steps.
-    log_ratio_to_base: Vec<f64>,
+    /// Estimates of KL(policy || base) and of the policy's entropy before the optimiser steps, nats.
+    kl: f64,
+    entropy: f64,
     baseline: f64,
     update: UpdateStatistics,
 }
@@ -335,3 +340,6 @@ fn timed<T>(seconds: &mut f64, work: impl FnOnce() -> T) -> T {
     *seconds += Duration::as_secs_f64(&start.elapsed());
     result
 }
+
+#[cfg(test)]
+mod tests;
