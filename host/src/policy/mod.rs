@@ -5,7 +5,7 @@
 
 mod batch;
 mod directory;
-mod draft;
+mod partial_crystal;
 #[cfg(test)]
 mod golden;
 mod gradient;
@@ -26,7 +26,7 @@ mod workers;
 
 pub use batch::{BatchError, Features, check_crystal};
 pub use directory::{MODEL, PARAMETERS, PolicyDirectory, PolicyDirectoryError};
-pub use draft::{Refusal, SampleSettings};
+pub use partial_crystal::{Refusal, SampleSettings};
 pub use gradient::{GradientBatch, LossGradient, MakeMasks};
 pub use head::{
     CoordinateMixture, HeadError, LatticeMixture, WyckoffRules, atoms, coordinate, first_wyckoff, lattice, next_wyckoff,

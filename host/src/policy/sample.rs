@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use ndarray::{Array1, Array2, ArrayD, IxDyn};
 
-use super::draft::{Draft, Refusal, SampleSettings};
+use super::partial_crystal::{PartialCrystal, Refusal, SampleSettings};
 use super::likelihood::LikelihoodError;
 use super::random::DrawError;
 use super::resources::Split;
