@@ -182,7 +182,7 @@ fn two_steps_of_the_form_of_the_reference() {
 #[test]
 fn clip_fraction_and_kl_stop() {
     let bench = Bench::new();
-    let settings = FinetuneSettings { learning_rate: 2.5e-3, ..settings(KlGradient::Detached) };
+    let settings = FinetuneSettings { learning_rate: 3e-4, ..settings(KlGradient::Detached) };
     let mut once = FinetuneState::new(bench.start.clone());
     bench.learn(&REWARDS[0], &settings, &mut once);
     let (old, new) = (bench.logp(&bench.start), bench.logp(&once.parameters));
