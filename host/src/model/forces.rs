@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::engine::Engine;
 use super::{
-    Contract, ContractError, Engine, EvaluationError, InputKind, ModelError, ModelInput, ModelOutput, OnnxModel,
-    OutputKind, cache,
+    Contract, ContractError, EvaluationError, InputKind, ModelError, ModelInput, ModelOutput, OnnxModel, OutputKind,
+    cache,
 };
 use crate::crystal::Structure;
 use crate::graph::{self, GraphError, Potential};
@@ -84,7 +85,7 @@ impl ForceModel {
     }
 
     /// The potential.
-    pub fn model(&self) -> &OnnxModel {
+    pub fn model(&self) -> &Arc<OnnxModel> {
         &self.model
     }
 
@@ -177,8 +178,8 @@ mod tests {
 
     use super::*;
     use crate::crystal::{Element, Lattice};
-    use crate::model::ModelOptions;
     use crate::model::testing::{json_lines, runtime, shared, structure};
+    use crate::model::{Executor, ModelOptions};
 
     /// The potential that ships.
     fn shipped() -> PathBuf {
@@ -186,8 +187,8 @@ mod tests {
     }
 
     fn open(path: &Path, memory: u64) -> Arc<OnnxModel> {
-        let options = ModelOptions { threads: 2, memory, ..ModelOptions::default() };
-        Arc::new(OnnxModel::open(&runtime(), path, options).unwrap())
+        let options = ModelOptions { memory, ..ModelOptions::default() };
+        Arc::new(OnnxModel::open(&runtime(), &Executor::new(2).unwrap(), path, options).unwrap())
     }
 
     fn forces_of(path: &Path, cache: Option<&Path>) -> Result<ForceModel, ModelError> {

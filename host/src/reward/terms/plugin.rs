@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Failure, Outcome};
-use crate::crystal::Structure;
+use super::{Cost, TermBatch, TermKind};
 use crate::model::OnnxModel;
 use crate::plugin::Evaluator;
+use crate::reward::{Failure, ModelRequest, Outcome};
 
 /// A reward of a plugin, and the potential whose energies it is told if it asks for them.
 #[derive(Clone, Debug)]
@@ -38,34 +38,40 @@ impl PluginTerm {
             _ => Ok(Self { evaluator, potential }),
         }
     }
+}
+
+impl TermKind for PluginTerm {
+    /// The energy, if the plugin asks for it.
+    fn request(&self) -> Option<ModelRequest> {
+        let model = Arc::clone(self.potential.as_ref()?);
+        Some(ModelRequest::Number { model, quantity: "energy".into() })
+    }
+
+    fn cost(&self) -> Cost {
+        Cost::Plugin
+    }
+
+    fn is_out_of_process(&self) -> bool {
+        self.evaluator.is_out_of_process()
+    }
 
     /// The values that its author claims.
-    pub fn range(&self) -> [f64; 2] {
+    fn range(&self) -> [f64; 2] {
         self.evaluator.range()
     }
 
     /// What a failure counts as, if its author says so.
-    pub fn worst(&self) -> Option<f64> {
+    fn worst(&self) -> Option<f64> {
         self.evaluator.properties().worst.filter(|worst| worst.is_finite())
     }
 
-    /// Whether other processes do the work, and need to be told nothing that a model must find out first.
-    pub(super) fn works_apart(&self) -> bool {
-        self.evaluator.is_out_of_process() && self.potential.is_none()
-    }
-
-    pub(super) fn potential(&self) -> Option<&OnnxModel> {
-        self.potential.as_deref()
-    }
-
-    /// One outcome per structure, whose energies (eV per cell) are passed on if the plugin asks for them.
-    pub(super) fn outcomes(&self, structures: &[&Structure], energies: &[f64]) -> Vec<Outcome> {
-        let energies = self.potential.as_ref().map(|_| energies);
+    fn evaluate(&self, batch: &TermBatch<'_>) -> Vec<Outcome> {
+        let energies = self.potential.as_ref().map(|_| &batch.numbers[..]);
         let outcome = |value| match value {
             Ok(Some(value)) => Outcome::Value(value),
             Ok(None) => Outcome::Abstained,
             Err(error) => Outcome::Failed(Failure::Plugin(error)),
         };
-        self.evaluator.evaluate(structures, energies).into_iter().map(outcome).collect()
+        self.evaluator.evaluate(&batch.structures, energies).into_iter().map(outcome).collect()
     }
 }

@@ -1,14 +1,13 @@
 //! Terms that need no model.
 
-mod known;
-
-pub use known::{KnownCompositions, KnownError};
 pub use temper_charge_neutrality::Tables;
 
+use rayon::prelude::*;
 use temper_charge_neutrality::{Undecided, charge_neutral};
 
-use super::Failure;
+use super::{Cost, TermBatch, TermKind};
 use crate::crystal::{Composition, Element, SYMPREC, Structure, smallest_distance, tokenise};
+use crate::reward::{Failure, Outcome};
 use crate::spelling::nearest;
 
 /// A built-in term by its name.
@@ -128,7 +127,7 @@ impl Builtin {
     ///
     /// # Errors
     /// [`Failure::Symmetry`] or [`Failure::Oxidation`] where the term is not defined; the others always are.
-    pub fn evaluate(self, structure: &Structure) -> Result<f64, Failure> {
+    pub fn value(self, structure: &Structure) -> Result<f64, Failure> {
         let atoms = structure.len() as f64;
         match self {
             Self::MinDistance => Ok(smallest_distance(structure)),
@@ -144,9 +143,18 @@ impl Builtin {
             Self::ChargeNeutral(tables) => neutral(&composition(structure)?, tables),
         }
     }
+}
 
-    /// The values that it can have.
-    pub fn range(self) -> [f64; 2] {
+impl TermKind for Builtin {
+    fn cost(&self) -> Cost {
+        Cost::Structure
+    }
+
+    fn needs_sane(&self) -> bool {
+        false
+    }
+
+    fn range(&self) -> [f64; 2] {
         match self {
             Self::MinDistance | Self::Density | Self::VolumePerAtom => [0.0, f64::INFINITY],
             Self::NElements => [1.0, 118.0],
@@ -154,10 +162,14 @@ impl Builtin {
             Self::HasElement(_) | Self::ChargeNeutral(_) => [0.0, 1.0],
         }
     }
+
+    fn evaluate(&self, batch: &TermBatch<'_>) -> Vec<Outcome> {
+        batch.structures.par_iter().map(|structure| self.value(structure).into()).collect()
+    }
 }
 
 /// Mass per volume, g/cm^3.
-pub(super) fn density(structure: &Structure) -> f64 {
+pub(in crate::reward) fn density(structure: &Structure) -> f64 {
     DENSITY * structure.species.iter().map(|element| element.mass()).sum::<f64>() / structure.lattice.volume()
 }
 
@@ -197,7 +209,7 @@ mod tests {
     #[test]
     fn values_of_rock_salt() {
         let value = |term: &str| match term.parse().unwrap() {
-            BuiltinTerm::OfStructure(term) => term.evaluate(&rock_salt()).unwrap(),
+            BuiltinTerm::OfStructure(term) => term.value(&rock_salt()).unwrap(),
             other => panic!("{other:?}"),
         };
         // Halite: 2.165 g/cm^3 from the cell, in every mineralogy table.
@@ -232,7 +244,7 @@ mod tests {
 
     #[test]
     fn sites_do_not_depend_on_the_cell() {
-        let sites = |s: &Structure| Builtin::NSites.evaluate(s).unwrap();
+        let sites = |s: &Structure| Builtin::NSites.value(s).unwrap();
         let Structure { lattice: Lattice([a, b, c]), species, frac } = rock_salt();
         let doubled = Lattice([a, b, c.map(|x| 2.0 * x)]);
         let copies = |shift: f64| frac.iter().map(move |[x, y, z]| [*x, *y, 0.5 * z + shift]);
@@ -242,7 +254,7 @@ mod tests {
         // A cell that no symmetry search would end on has no number of sites, and a reason.
         let thin = Lattice([[300.0, 0.0, 0.0], [0.0, 3.0, 0.0], [0.0, 0.0, 0.02]]);
         let iron = vec![Element::from_symbol("Fe").unwrap()];
-        let failure = Builtin::NSites.evaluate(&Structure::new(thin, iron, vec![[0.0; 3]]).unwrap()).unwrap_err();
+        let failure = Builtin::NSites.value(&Structure::new(thin, iron, vec![[0.0; 3]]).unwrap()).unwrap_err();
         assert_eq!(failure.kind(), "no symmetry");
     }
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use super::{Cost, TermBatch, TermKind};
 use crate::model::{ForceModel, Response};
+use crate::reward::{ModelRequest, Outcome};
 
 /// How forces and stress become one number: `ln(mean |F| + weight * mean |stress|)`, after each |F| (eV/A, one per atom) and each
 /// of the six components of the stress (eV/A^3) has been clipped. The defaults are those of CrystalFormer's reference code,
@@ -54,20 +56,27 @@ impl ForceTerm {
     pub fn new(model: Arc<ForceModel>, scale: ForceScale) -> Self {
         Self { model, scale }
     }
+}
 
-    /// The potential.
-    pub(super) fn forces(&self) -> &ForceModel {
-        &self.model
+impl TermKind for ForceTerm {
+    fn request(&self) -> Option<ModelRequest> {
+        Some(ModelRequest::Response(Arc::clone(&self.model)))
     }
 
-    /// The documented worst value, see [`ForceScale::worst`].
-    pub fn worst(&self) -> f64 {
-        self.scale.worst()
+    fn cost(&self) -> Cost {
+        Cost::Forces
     }
 
-    /// The term's value for a crystal.
-    pub fn value(&self, response: &Response) -> f64 {
-        self.scale.value(response)
+    fn range(&self) -> [f64; 2] {
+        [f64::NEG_INFINITY, self.scale.worst()]
+    }
+
+    fn worst(&self) -> Option<f64> {
+        Some(self.scale.worst())
+    }
+
+    fn evaluate(&self, batch: &TermBatch<'_>) -> Vec<Outcome> {
+        batch.responses.iter().map(|response| Outcome::Value(self.scale.value(response))).collect()
     }
 }
 

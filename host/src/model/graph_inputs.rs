@@ -1,4 +1,4 @@
-//! Crystals as the arrays of the contract.
+//! Crystals as graphs of atoms and their neighbours, and these as the arrays of the contract.
 
 use ndarray::{Array, Array1, Array2, Array3, ArrayD, Dimension, IxDyn};
 
@@ -6,50 +6,13 @@ use super::{Contract, EvaluationError, InputKind, ModelInput};
 use crate::crystal::{Lattice, NeighbourError, Neighbours, OVERLAP, Structure, neighbours, smallest_distance};
 use crate::graph::{DataType, Tensor};
 
-/// A crystal ready to be fed: right-handed, atoms inside the cell, with its neighbours.
-pub(super) struct Prepared {
+/// A crystal as a model takes it: right-handed, atoms inside the cell, with its neighbours.
+pub(super) struct AtomGraph {
     numbers: Vec<i64>,
     /// Cartesian, angstrom.
     positions: Vec<[f64; 3]>,
     cell: Lattice,
     neighbours: Neighbours,
-}
-
-/// Makes a crystal ready for a model; `limit` bounds the edges and the triplets of one crystal. An atom without neighbours, of
-/// which most models make a meaningless number, is a failure.
-pub(super) fn prepare(structure: &Structure, contract: &Contract, limit: usize) -> Result<Prepared, EvaluationError> {
-    let prepared = prepare_bare(structure, contract, limit)?;
-    match contract.cutoff {
-        Some(cutoff) => no_atom_alone(structure, &prepared.neighbours, cutoff).map(|()| prepared),
-        None => Ok(prepared),
-    }
-}
-
-/// As [`prepare`], but atoms may be without neighbours.
-pub(super) fn prepare_bare(
-    structure: &Structure,
-    contract: &Contract,
-    limit: usize,
-) -> Result<Prepared, EvaluationError> {
-    if let Some(element) = structure.species.iter().find(|element| !contract.knows(**element)) {
-        return Err(EvaluationError::Element(*element));
-    }
-    let structure = right_handed(structure);
-    let list = match contract.cutoff {
-        Some(cutoff) => neighbours(&structure, cutoff, contract.triplet_cutoff, limit).map_err(unlisted)?,
-        None => Neighbours::default(),
-    };
-    let shortest = list.distance.iter().copied().reduce(f64::min);
-    let distance = shortest.unwrap_or_else(|| smallest_distance(&structure));
-    if distance < OVERLAP {
-        return Err(EvaluationError::TooClose { distance, bound: OVERLAP });
-    }
-    Ok(Prepared {
-        numbers: structure.species.iter().map(|element| i64::from(element.number())).collect(),
-        positions: structure.positions(),
-        cell: structure.lattice,
-        neighbours: list,
-    })
 }
 
 /// The same crystal with atoms inside the cell; a left-handed cell is described by the negative vectors and coordinates,
@@ -81,7 +44,44 @@ fn no_atom_alone(structure: &Structure, list: &Neighbours, cutoff: f64) -> Resul
     }
 }
 
-impl Prepared {
+impl AtomGraph {
+    /// The graph of a crystal for a model; `limit` bounds the edges and the triplets of one crystal. An atom without
+    /// neighbours, of which most models make a meaningless number, is an error.
+    pub fn new(structure: &Structure, contract: &Contract, limit: usize) -> Result<Self, EvaluationError> {
+        let graph = Self::with_isolated_atoms(structure, contract, limit)?;
+        match contract.cutoff {
+            Some(cutoff) => no_atom_alone(structure, &graph.neighbours, cutoff).map(|()| graph),
+            None => Ok(graph),
+        }
+    }
+
+    /// As [`Self::new`], but atoms may be without neighbours.
+    pub fn with_isolated_atoms(
+        structure: &Structure,
+        contract: &Contract,
+        limit: usize,
+    ) -> Result<Self, EvaluationError> {
+        if let Some(element) = structure.species.iter().find(|element| !contract.knows(**element)) {
+            return Err(EvaluationError::Element(*element));
+        }
+        let structure = right_handed(structure);
+        let list = match contract.cutoff {
+            Some(cutoff) => neighbours(&structure, cutoff, contract.triplet_cutoff, limit).map_err(unlisted)?,
+            None => Neighbours::default(),
+        };
+        let shortest = list.distance.iter().copied().reduce(f64::min);
+        let distance = shortest.unwrap_or_else(|| smallest_distance(&structure));
+        if distance < OVERLAP {
+            return Err(EvaluationError::TooClose { distance, bound: OVERLAP });
+        }
+        Ok(Self {
+            numbers: structure.species.iter().map(|element| i64::from(element.number())).collect(),
+            positions: structure.positions(),
+            cell: structure.lattice,
+            neighbours: list,
+        })
+    }
+
     pub fn atoms(&self) -> usize {
         self.numbers.len()
     }
@@ -98,9 +98,9 @@ impl Prepared {
 }
 
 /// The tensor of one input for a batch; `state` is fed where a state is declared.
-pub(super) fn tensor(input: &ModelInput, crystals: &[Prepared], state: i64) -> Tensor {
+pub(super) fn tensor(input: &ModelInput, crystals: &[AtomGraph], state: i64) -> Tensor {
     let b = crystals.len();
-    let n = crystals.iter().map(Prepared::atoms).sum();
+    let n = crystals.iter().map(AtomGraph::atoms).sum();
     let e = crystals.iter().map(|c| c.neighbours.len()).sum();
     let t = crystals.iter().map(|c| c.neighbours.triplets.len()).sum();
     let lists = || with_offsets(crystals).map(|(c, atom, edge)| (&c.neighbours, atom, edge));
@@ -117,7 +117,7 @@ pub(super) fn tensor(input: &ModelInput, crystals: &[Prepared], state: i64) -> T
             floats(input, Array3::from_shape_fn((b, 3, 3), cell))
         }
         InputKind::Batch => {
-            let crystal = |(i, c): (usize, &Prepared)| std::iter::repeat_n(i as i64, c.atoms());
+            let crystal = |(i, c): (usize, &AtomGraph)| std::iter::repeat_n(i as i64, c.atoms());
             integers(input, Array1::from_iter(crystals.iter().enumerate().flat_map(crystal)))
         }
         InputKind::EdgeIndex => {
@@ -145,7 +145,7 @@ pub(super) fn tensor(input: &ModelInput, crystals: &[Prepared], state: i64) -> T
 }
 
 /// Each crystal with the number of atoms and of edges before it.
-fn with_offsets(crystals: &[Prepared]) -> impl Iterator<Item = (&Prepared, i64, i64)> {
+fn with_offsets(crystals: &[AtomGraph]) -> impl Iterator<Item = (&AtomGraph, i64, i64)> {
     crystals.iter().scan((0, 0), |(atoms, edges), crystal| {
         let before = (crystal, *atoms, *edges);
         *atoms += crystal.atoms() as i64;
@@ -216,13 +216,13 @@ mod tests {
     fn the_arrays_of_a_batch_follow_the_contract() {
         let chain = structure([[2.5, 0.0, 0.0], [0.0, 2.6, 0.0], [0.3, 0.0, 2.7]], vec![[0.0; 3]]);
         let pair = structure([[4.0, 0.0, 0.0], [0.0, 4.1, 0.0], [0.0, 0.5, 4.2]], vec![[0.0; 3], [0.5, 0.45, 0.4]]);
-        let prepared = |s: &Structure| Prepared {
+        let graph = |s: &Structure| AtomGraph {
             numbers: vec![26; s.len()],
             positions: s.positions(),
             cell: s.lattice,
             neighbours: neighbours(s, 4.5, Some(3.5), 10_000).unwrap(),
         };
-        let batch = [prepared(&chain), prepared(&pair)];
+        let batch = [graph(&chain), graph(&pair)];
         let fed = |kind, data_type| {
             tensor(&ModelInput { name: "x".into(), kind, data_type, rank: 1, factor: 1.0 }, &batch, 7)
         };

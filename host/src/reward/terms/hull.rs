@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::{Calculation, Correction, Failure, Sanity, Uncorrected};
+use super::{Cost, TermBatch, TermKind};
 use crate::crystal::{Composition, Structure};
 use crate::hull::{Hull, HullDistance};
 use crate::model::{ModelError, OnnxModel};
+use crate::reward::{Calculation, Correction, Failure, ModelRequest, Outcome, Sanity, Uncorrected};
 
 /// The documented worst energy above hull, eV/atom, and the largest that a reward sees: the reference implementation of
 /// CrystalFormer's reinforcement fine-tuning clips there too.
@@ -140,11 +141,6 @@ impl HullTerm {
         Ok(())
     }
 
-    /// The potential.
-    pub(super) fn model(&self) -> &OnnxModel {
-        &self.model
-    }
-
     /// What a user should know: that the hull does not say on which scale its energies are.
     pub fn warning(&self) -> Option<String> {
         let header = self.hull.header();
@@ -187,6 +183,29 @@ impl HullTerm {
             structures.iter().zip(energies).map(|(structure, &energy)| Uncorrected { structure, energy, calculation });
         let found = stabilities(&self.hull, &self.correction, &asked.collect::<Vec<_>>()).into_iter();
         found.map(|row| Ok(sanity.believe(row?.above.e_above_hull)?.min(WORST_E_HULL))).collect()
+    }
+}
+
+impl TermKind for HullTerm {
+    fn request(&self) -> Option<ModelRequest> {
+        Some(ModelRequest::Number { model: Arc::clone(&self.model), quantity: "energy".into() })
+    }
+
+    fn cost(&self) -> Cost {
+        Cost::Hull
+    }
+
+    fn range(&self) -> [f64; 2] {
+        [f64::NEG_INFINITY, WORST_E_HULL]
+    }
+
+    fn worst(&self) -> Option<f64> {
+        Some(WORST_E_HULL)
+    }
+
+    fn evaluate(&self, batch: &TermBatch<'_>) -> Vec<Outcome> {
+        let values = self.values(&batch.structures, &batch.numbers, &batch.sanity);
+        values.into_iter().map(Outcome::from).collect()
     }
 }
 
@@ -254,12 +273,12 @@ mod tests {
     use super::*;
     use crate::hull::{Entry, HullHeader, ReferenceCrystal};
     use crate::model::testing::{json_lines, runtime, shared, structure};
-    use crate::model::{ModelOptions, OnnxModel};
+    use crate::model::{Executor, ModelOptions, OnnxModel};
 
     fn model() -> Option<Arc<OnnxModel>> {
         let path = shared()?.join("models/chgnet-0.3.0-fast.onnx");
-        let options = ModelOptions { threads: 1, ..ModelOptions::default() };
-        Some(Arc::new(OnnxModel::open(&runtime(), &path, options).unwrap()))
+        let executor = Executor::new(1).unwrap();
+        Some(Arc::new(OnnxModel::open(&runtime(), &executor, &path, ModelOptions::default()).unwrap()))
     }
 
     /// A hull of every element of `structures` at 0 eV/atom.
@@ -311,8 +330,8 @@ mod tests {
         let path = folder.path().join("pbe.onnx");
         std::fs::copy(shared.join("models/chgnet-0.3.0-fast.onnx"), &path).unwrap();
         std::fs::write(path.with_extension("toml"), "energy_reference = \"PBE\"\n").unwrap();
-        let options = ModelOptions { threads: 1, ..ModelOptions::default() };
-        let model = Arc::new(OnnxModel::open(&runtime(), &path, options).unwrap());
+        let executor = Executor::new(1).unwrap();
+        let model = Arc::new(OnnxModel::open(&runtime(), &executor, &path, ModelOptions::default()).unwrap());
         let rows = json_lines(&shared.join("golden/mlip.dev.jsonl"));
         let structures: Vec<Structure> = rows[..10].iter().map(structure).collect();
         let refs: Vec<&Structure> = structures.iter().collect();
