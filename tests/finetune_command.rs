@@ -126,10 +126,10 @@ fn the_kl_term_draws_a_policy_to_its_base() {
     let folder = prepared(CONFIG);
     let at = folder.path();
     let mut parameters = Parameters::initialise(&small(), 2);
-    parameters.iter_mut().for_each(|(_, mut p)| p.mapv_inplace(|x| 3.0 * x));
+    parameters.iter_mut().for_each(|(_, mut p)| p.mapv_inplace(|x| 8.0 * x));
     let model = ModelToml { hyper: small(), spacegroups: None, provenance: None };
     PolicyDirectory { model, parameters }.save(&at.join("base")).unwrap();
-    let set = ["policy.base=base", "run.steps=40", "sampling.batch=64", "ppo.kl_weight=1.0", "objective=1e-9*density"];
+    let set = ["policy.base=base", "run.steps=20", "sampling.batch=64", "ppo.kl_weight=1.0", "objective=1e-9*density"];
     for form in ["detached", "reference"] {
         let form = [format!("ppo.kl_gradient={form}"), format!("run.dir={form}")];
         let mut arguments = vec!["finetune", "run.toml", "--quiet"];
@@ -137,8 +137,8 @@ fn the_kl_term_draws_a_policy_to_its_base() {
         accepted(at, &arguments);
         let lines = metrics(&at.join(form[1].trim_start_matches("run.dir=")));
         let mean = |lines: &[Value]| lines.iter().map(|line| line["kl"].as_f64().unwrap()).sum::<f64>() / 5.0;
-        let (first, last) = (mean(&lines[..5]), mean(&lines[35..]));
-        assert!(first > 0.0 && last < 0.7 * first, "KL to the base went from {first} to {last}, {}", form[0]);
+        let (first, last) = (mean(&lines[..5]), mean(&lines[15..]));
+        assert!(first > 0.5 && last < 0.7 * first, "KL to the base went from {first} to {last}, {}", form[0]);
     }
 }
 

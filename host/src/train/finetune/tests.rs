@@ -121,11 +121,12 @@ impl Bench {
     }
 
     /// `learn` on a batch with some rewards.
-    fn learn(&self, rewards: &[f64], settings: &FinetuneSettings, state: &mut FinetuneState) -> Learnt {
+    fn learn(&self, rewards: &[f64], settings: &FinetuneSettings, state: &mut FinetuneState) -> BatchStatistics {
         let finetuning = self.finetuning(settings);
-        let learnt = finetuning.learn(&self.crystals(), rewards, settings, state, &mut StageTimes::default()).unwrap();
-        state.finish(state.step + 1, learnt.baseline, mean(rewards));
-        learnt
+        let statistics =
+            finetuning.learn(&self.crystals(), rewards, settings, state, &mut StageTimes::default()).unwrap();
+        state.finish(state.step + 1, statistics.baseline, mean(rewards));
+        statistics
     }
 }
 
@@ -148,11 +149,11 @@ fn check_first_steps(kl_gradient: KlGradient, reward: fn(f64, f64) -> f64, slope
         let downhill: Vec<_> = bench.weighted(&parameters, &slopes).into_iter().map(|g| -g).collect();
         adam.descend(&mut parameters, &downhill, settings.learning_rate, settings.grad_clip);
 
-        let learnt = bench.learn(&rewards, &settings, &mut state);
-        assert_near(&[learnt.baseline, state.baseline.unwrap()], &[b, b]);
-        assert_near(&[learnt.kl], &[log_ratio.iter().sum::<f64>() / 4.0]);
-        assert_near(&[learnt.entropy], &[-logp.iter().sum::<f64>() / 4.0]);
-        assert_eq!((learnt.update.clip_fraction, learnt.update.grad_norms.len()), (0.0, 1));
+        let statistics = bench.learn(&rewards, &settings, &mut state);
+        assert_near(&[statistics.baseline, state.baseline.unwrap()], &[b, b]);
+        assert_near(&[statistics.kl], &[log_ratio.iter().sum::<f64>() / 4.0]);
+        assert_near(&[statistics.entropy], &[-logp.iter().sum::<f64>() / 4.0]);
+        assert_eq!((statistics.update.clip_fraction, statistics.update.grad_norms.len()), (0.0, 1));
         let moved = |(found, expected): (&f32, &f32)| f64::from(found - expected).abs() / settings.learning_rate;
         for ((name, found), (_, expected)) in state.parameters.iter().zip(parameters.iter()) {
             let apart = found.iter().zip(expected).map(moved).fold(0.0, f64::max);
@@ -193,8 +194,9 @@ fn clip_fraction_and_kl_stop() {
 
     let two = |kl_stop| {
         let mut state = FinetuneState::new(bench.start.clone());
-        let learnt = bench.learn(&REWARDS[0], &FinetuneSettings { epochs: 2, kl_stop, ..settings.clone() }, &mut state);
-        (learnt.update, state.parameters)
+        let statistics =
+            bench.learn(&REWARDS[0], &FinetuneSettings { epochs: 2, kl_stop, ..settings.clone() }, &mut state);
+        (statistics.update, state.parameters)
     };
     let (stopped, parameters) = two(Some(0.99 * kl));
     assert_eq!((stopped.clip_fraction, stopped.grad_norms.len()), (outside as f64 / 4.0, 1));
