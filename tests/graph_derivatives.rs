@@ -22,7 +22,7 @@ mod potential;
 use std::collections::BTreeSet;
 
 use cases::{Case, cases};
-use check::{Extents, check};
+use check::{Extents, check, check_empty};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use temper::graph::{Attributes, Builder, DataType, GraphError, Tensor, Value, differentiable};
@@ -44,6 +44,21 @@ fn derivatives_equal_differences_where_extents_are_known() {
 fn derivatives_equal_differences_where_extents_are_unknown() {
     let failures: Vec<String> = cases().iter().filter_map(|case| check(case, Extents::Unknown).err()).collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn derivatives_of_empty_tensors_are_empty_or_zero() {
+    let mut ran = 0;
+    let mut failures = Vec::new();
+    for case in cases() {
+        println!("{} {}", case.op, case.detail);
+        match check_empty(&case) {
+            Ok(count) => ran += count,
+            Err(failure) => failures.push(failure),
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    assert!(ran > 300, "{ran} cases ran");
 }
 
 #[test]

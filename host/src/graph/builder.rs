@@ -6,7 +6,7 @@ use super::model::Origin;
 use super::onnx::{AttributeProto, NodeProto};
 use super::ops::{self, InferContext};
 use super::shape::{Dim, MAX_RANK, Symbols, TypeFacts};
-use super::{Attributes, DataType, GraphError, Tensor};
+use super::{Attributes, DataType, GraphError, Tensor, identity};
 
 /// A value of one [`Builder`]: an input, a constant or the output of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -199,15 +199,22 @@ impl Builder {
     fn push(&mut self, mut node: Node, names: Vec<Option<String>>) -> Vec<Option<Value>> {
         let context =
             InferContext { node: &node, values: &self.values, symbols: &mut self.symbols, outputs: names.len() };
-        let known = ops::infer(context).unwrap_or_else(|reason| {
+        let facts = ops::infer(context).unwrap_or_else(|reason| {
             let error = GraphError::Node { node: node.name.clone(), op: node.op.clone(), reason };
             self.error.get_or_insert(error);
             Vec::new()
         });
-        let mut known = known.into_iter();
-        for name in names {
-            let known = self.bounded(known.next().unwrap_or_default(), &node);
-            node.outputs.push(name.map(|name| self.insert(name, known)));
+        let mut facts: Vec<TypeFacts> = facts.into_iter().map(|facts| self.bounded(facts, &node)).collect();
+        facts.resize(names.len(), TypeFacts::default());
+        if let ([Some(name)], [facts]) = (names.as_slice(), facts.as_slice())
+            && !self.origin.is_read_by_name(name)
+            && let Some(value) = identity::passed_on(&node, &self.values, facts)
+        {
+            self.alias(name.clone(), value);
+            return vec![Some(value)];
+        }
+        for (name, facts) in names.into_iter().zip(facts) {
+            node.outputs.push(name.map(|name| self.insert(name, facts)));
         }
         if node.op == "Constant"
             && let (Some(Some(out)), Some(tensor)) = (node.outputs.first(), node.attributes.get_tensor("value"))
@@ -240,6 +247,13 @@ impl Builder {
         value
     }
 
+    /// Another name under which nodes of a file read a value.
+    fn alias(&mut self, name: String, value: Value) {
+        if self.by_name.insert(name.clone(), value).is_some() {
+            self.error.get_or_insert(GraphError::Duplicate { value: name });
+        }
+    }
+
     fn unique(&mut self, stem: &str) -> String {
         loop {
             self.next += 1;
@@ -266,10 +280,11 @@ impl Builder {
         self.outputs.push(value);
     }
 
-    /// Makes a value a constant in the eyes of [`Builder::differentiate`].
+    /// The value as a constant in the eyes of [`Builder::differentiate`].
     pub fn stop_gradient(&mut self, value: Value) -> Value {
-        self.stopped.insert(value);
-        value
+        let copy = self.node("Identity", &[value], Attributes::none());
+        self.stopped.insert(copy);
+        copy
     }
 
     /// States the shape of a value where inference cannot know it (a product of symbols, say). The author answers for it.
@@ -345,7 +360,8 @@ impl Builder {
     }
 }
 
-fn names_read<'a>(attribute: &'a AttributeProto, names: &mut Vec<&'a str>) {
+/// What the subgraphs in an attribute read, and give.
+pub(super) fn names_read<'a>(attribute: &'a AttributeProto, names: &mut Vec<&'a str>) {
     for graph in attribute.g.iter().chain(&attribute.graphs) {
         names.extend(graph.output.iter().filter_map(|output| output.name.as_deref()));
         for node in &graph.node {

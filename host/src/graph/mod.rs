@@ -7,6 +7,7 @@ mod attribute;
 mod builder;
 mod differentiate;
 mod error;
+mod identity;
 mod math;
 mod model;
 #[allow(missing_docs, clippy::all, rustdoc::all)]

@@ -1,10 +1,10 @@
 //! ONNX files as graphs and back.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use prost::Message;
 
-use super::builder::{Builder, Value};
+use super::builder::{Builder, Value, names_read};
 use super::onnx::{
     FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorShapeProto,
     TypeProto, ValueInfoProto, tensor_shape_proto, type_proto,
@@ -39,6 +39,15 @@ pub(super) struct Origin {
     metadata: Vec<StringStringEntryProto>,
     /// Inputs and outputs as declared.
     declared: HashMap<Value, ValueInfoProto>,
+    /// Names that must stay: outputs, and what subgraphs read.
+    read_by_name: HashSet<String>,
+}
+
+impl Origin {
+    /// Whether a value must keep its name.
+    pub(super) fn is_read_by_name(&self, name: &str) -> bool {
+        self.read_by_name.contains(name)
+    }
 }
 
 /// Turns inputs into constants of the model, so that whatever depends on them alone is computed once, when the model is loaded.
@@ -48,6 +57,14 @@ pub fn fix_inputs<'a>(model: &mut ModelProto, values: impl IntoIterator<Item = (
     let fixed = |input: &ValueInfoProto| input.name.as_deref().is_some_and(|name| values.contains_key(name));
     graph.input.retain(|input| !fixed(input));
     graph.initializer.extend(values.iter().map(|(name, tensor)| proto::to_proto(name, tensor)));
+}
+
+fn names_to_keep(graph: &GraphProto) -> HashSet<String> {
+    let mut names: Vec<&str> = graph.output.iter().filter_map(|output| output.name.as_deref()).collect();
+    for node in &graph.node {
+        node.attribute.iter().for_each(|attribute| names_read(attribute, &mut names));
+    }
+    names.into_iter().map(str::to_owned).collect()
 }
 
 impl Builder {
@@ -65,6 +82,7 @@ impl Builder {
             functions: model.functions.clone(),
             metadata: model.metadata_props.clone(),
             declared: HashMap::new(),
+            read_by_name: names_to_keep(graph),
         };
         if let Some(sparse) = graph.sparse_initializer.first() {
             let name = sparse.values.as_ref().and_then(|v| v.name.clone()).unwrap_or_default();

@@ -10,7 +10,7 @@ pub(super) const CAST: Operator = Operator { infer, derivative: Derivative::Rule
 fn infer(cx: InferContext) -> Inferred {
     let to = i32::try_from(cx.int("to", 0)).ok().and_then(DataType::from_onnx);
     let input = cx.input(0);
-    let content = input.content.filter(|_| matches!(to, Some(DataType::I64)));
+    let content = input.content.filter(|_| matches!(to, Some(DataType::I64 | DataType::I32)));
     Ok(vec![TypeFacts { data_type: to, shape: input.shape, content }])
 }
 

@@ -367,8 +367,7 @@ fn without_gradient_when_full(b: &mut Builder, inputs: &Inputs, logp_l: Value) -
     let has_stop = b.cast(has_stop, DataType::F64);
     let one = b.scalar_like(has_stop, 1.0);
     let full = b.sub(one, has_stop);
-    let fixed = b.node("Identity", &[logp_l], Attributes::none());
-    let fixed = b.stop_gradient(fixed);
+    let fixed = b.stop_gradient(logp_l);
     let (free, fixed) = (b.mul(logp_l, has_stop), b.mul(fixed, full));
     b.add(free, fixed)
 }
