@@ -47,7 +47,7 @@ fn is_one(value: &ValueData) -> bool {
         Tensor::F64(a) => a.iter().all(|x| *x == 1.0),
         Tensor::I64(a) => a.iter().all(|x| *x == 1),
         Tensor::I32(a) => a.iter().all(|x| *x == 1),
-        Tensor::Bool(_) => false,
+        Tensor::Bool(_) | Tensor::Other(_) => false,
     };
     value.facts.data_type != Some(DataType::Bool) && value.constant.as_ref().is_some_and(ones)
 }
