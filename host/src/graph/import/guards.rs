@@ -1,8 +1,8 @@
 //! Operators that ONNX Runtime 1.28 gets wrong on empty tensors are never given one.
 //!
 //! Seen with 1.27 to 1.30: a reduction with a negative axis keeps the shape of an empty tensor (the builder makes axes
-//! positive where the rank is known), `TopK` and `LpNormalization` divide by zero, `LSTM` and `GRU` end the process, and
-//! `GroupNormalization` fails. An axis without elements is padded with one before such an operator, and cropped after it;
+//! positive where the rank is known), `TopK` and `LpNormalization` divide by zero, `LSTM`, `GRU` and
+//! `InstanceNormalization` end the process, and `GroupNormalization` fails. An axis without elements is padded with one before such an operator, and cropped after it;
 //! where it has elements, nothing is added.
 
 use super::super::builder::{Builder, Node, Value};
@@ -18,9 +18,14 @@ pub(super) fn guarded(b: &mut Builder, node: &Node) -> Option<Vec<Value>> {
         "TopK" => top_k(b, node),
         "LpNormalization" => {
             let rank = b.facts(input(node, 0)?).rank()?;
-            along(b, node, axis(node, -1, rank)?)
+            along(b, node, &[axis(node, -1, rank)?])
         }
-        "GroupNormalization" => along(b, node, 0),
+        // All but the channels.
+        "GroupNormalization" | "InstanceNormalization" => {
+            let rank = b.facts(input(node, 0)?).rank()?;
+            let axes: Vec<usize> = (0..rank).filter(|axis| *axis != 1).collect();
+            along(b, node, &axes)
+        }
         "LSTM" | "GRU" | "RNN" => recurrent(b, node),
         op if op.starts_with("Reduce") => reduction(b, node),
         _ => None,
@@ -72,16 +77,18 @@ fn top_k(b: &mut Builder, node: &Node) -> Option<Vec<Value>> {
     Some(outputs.into_iter().map(|y| crop(b, y, x, &pairs)).collect())
 }
 
-/// An operator whose first output has the shape of its first input, of which `axis` may have no elements.
-fn along(b: &mut Builder, node: &Node, axis: usize) -> Option<Vec<Value>> {
+/// An operator whose first output has the shape of its first input, of which `axes` may have no elements.
+fn along(b: &mut Builder, node: &Node, axes: &[usize]) -> Option<Vec<Value>> {
     let x = input(node, 0)?;
-    if !doubtful(b, x)?.contains(&axis) {
+    let axes: Vec<usize> = doubtful(b, x)?.into_iter().filter(|axis| axes.contains(axis)).collect();
+    if axes.is_empty() {
         return None;
     }
     let mut inputs = node.inputs.clone();
-    inputs[0] = Some(pad_empty(b, x, &[axis])?);
+    inputs[0] = Some(pad_empty(b, x, &axes)?);
     let y = b.node_with(&node.op, &inputs, 1, node.attributes.clone())[0];
-    Some(vec![crop(b, y, x, &[(axis, axis)])])
+    let pairs: Vec<(usize, usize)> = axes.into_iter().map(|axis| (axis, axis)).collect();
+    Some(vec![crop(b, y, x, &pairs)])
 }
 
 /// Batches without rows. Inputs and outputs are those of the operators' default layout.
