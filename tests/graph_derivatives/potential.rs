@@ -18,7 +18,7 @@ pub fn shared() -> Option<PathBuf> {
     let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared");
     let folder = std::env::var_os("TEMPER_SHARED").map_or(beside, PathBuf::from);
     if !folder.join("models").is_dir() {
-        println!("no reference models beside the repository: skipped");
+        println!("skipped: no shared data at {}", folder.join("models").display());
         return None;
     }
     Some(folder)

@@ -70,7 +70,7 @@ pub(super) fn from_proto(proto: &TensorProto) -> Result<Tensor, GraphError> {
     let name = proto.name.clone().unwrap_or_default();
     let fail = |reason: String| GraphError::Tensor { name: name.clone(), reason };
     if proto.data_location == Some(tensor_proto::DataLocation::External as i32) {
-        return Err(fail("its numbers lie in another file; save the model with its data inside".into()));
+        return Err(fail("its numbers lie in another file, which was not read".into()));
     }
     let number = proto.data_type.unwrap_or_default();
     let data_type = DataType::from_onnx(number).ok_or_else(|| fail(format!("{number} is no element type of ONNX")))?;
