@@ -18,6 +18,10 @@ mod check;
 mod composites;
 #[path = "graph_derivatives/files.rs"]
 mod files;
+#[path = "graph_derivatives/model_cases.rs"]
+mod model_cases;
+#[path = "graph_derivatives/opsets.rs"]
+mod opsets;
 #[path = "graph_derivatives/potential.rs"]
 mod potential;
 

@@ -212,6 +212,18 @@ fn windows() -> Vec<Case> {
     }
     let counted = plain().ints("kernel_shape", &[2]).ints("pads", &[1, 1]).int("count_include_pad", 1);
     rows.push(pool("AveragePool", "what is added counts", counted, &[2, 2, 4]));
+    for (aligned, padding) in [(0, "zeros"), (1, "border")] {
+        rows.push(
+            Case::new("GridSample", &[&[2, 2, 3, 4], &[2, 3, 2, 2]], move |b, v| {
+                b.node("GridSample", v, plain().int("align_corners", aligned).string("padding_mode", padding))
+            })
+            .single()
+            .range(-0.9, 0.9)
+            .named(padding)
+            .state(0, &[1, 2, 3])
+            .state(1, &[3]),
+        );
+    }
     rows.push(pool("GlobalAveragePool", "", plain(), &[2, 3, 4]));
     rows.push(pool("GlobalMaxPool", "", plain(), &[2, 3, 4]));
     rows

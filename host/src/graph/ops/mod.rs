@@ -59,6 +59,7 @@ mod gelu;
 mod gemm;
 mod global_average_pool;
 mod global_max_pool;
+mod grid_sample;
 mod group_normalization;
 mod gru;
 mod hard_sigmoid;
@@ -213,6 +214,7 @@ const OPERATORS: &[(&str, Operator)] = &[
     ("GlobalMaxPool", global_max_pool::GLOBAL_MAX_POOL),
     ("Greater", elementwise::COMPARISON),
     ("GreaterOrEqual", elementwise::COMPARISON),
+    ("GridSample", grid_sample::GRID_SAMPLE),
     ("GroupNormalization", group_normalization::GROUP_NORMALIZATION),
     ("HardSigmoid", hard_sigmoid::HARD_SIGMOID),
     ("HardSwish", hard_swish::HARD_SWISH),
