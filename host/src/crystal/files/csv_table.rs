@@ -2,8 +2,9 @@
 
 use super::super::Structure;
 use super::cif;
-use super::read::{OpenError, Row, Source};
-use super::record::{Record, RowError};
+use super::read::OpenError;
+use super::record::{RawRecord, Record, RowError};
+use super::source::Source;
 use super::write::WriteError;
 use serde_json::{Map, Value};
 use std::io::{self, Write};
@@ -12,7 +13,7 @@ use std::io::{self, Write};
 pub(super) const OWN_KEYS: [&str; 2] = ["id", "cif"];
 
 /// The rows below the header.
-pub(super) fn rows(source: Source) -> Result<impl Iterator<Item = io::Result<Row>> + Send, OpenError> {
+pub(super) fn rows(source: Source) -> Result<impl Iterator<Item = io::Result<RawRecord>> + Send, OpenError> {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(source);
     let mut record = csv::ByteRecord::new();
     reader.read_byte_record(&mut record).map_err(|error| OpenError::Io(error.into()))?;
@@ -50,9 +51,9 @@ impl Table {
         Ok(Self { cif, id, columns })
     }
 
-    fn row(&self, record: &csv::ByteRecord, line: usize) -> Row {
+    fn row(&self, record: &csv::ByteRecord, line: usize) -> RawRecord {
         let id = self.id.and_then(|column| Some(String::from_utf8_lossy(record.get(column)?).into_owned()));
-        let mut row = Row {
+        let mut row = RawRecord {
             id: id.filter(|id| !id.is_empty()),
             line,
             structure: Err(RowError::missing("cif")),
@@ -117,7 +118,7 @@ mod tests {
     const CIF: &str = "data_a\n_cell_length_a 4\n_cell_length_b 4\n_cell_length_c 4\nloop_ _atom_site_label _atom_site_fract_x \
                        _atom_site_fract_y _atom_site_fract_z Fe1 0 0 0\n";
 
-    fn read(text: &[u8]) -> Result<Vec<Row>, String> {
+    fn read(text: &[u8]) -> Result<Vec<RawRecord>, String> {
         let source = Source::new(Box::new(io::Cursor::new(text.to_vec()))).unwrap();
         match rows(source) {
             Ok(rows) => Ok(rows.map(Result::unwrap).collect()),

@@ -2,8 +2,8 @@
 //! carried along; of the columns only species and positions are read.
 
 use super::super::{Element, Lattice, Structure};
-use super::read::{Row, Source};
-use super::record::{MAX_ATOMS, RowError, checked, excerpt, number};
+use super::record::{MAX_ATOMS, RawRecord, RowError, checked, excerpt, number};
+use super::source::Source;
 use super::species;
 use serde_json::{Map, Value};
 use std::io::{self, Write};
@@ -15,7 +15,7 @@ pub(super) const OWN_KEYS: [&str; 4] = ["id", "Lattice", "Properties", "pbc"];
 const JSON_MARK: &str = "_JSON ";
 
 /// The frames of a file. After a line that should count atoms and does not, nothing more can be told apart.
-pub(super) fn rows(mut source: Source) -> impl Iterator<Item = io::Result<Row>> + Send {
+pub(super) fn rows(mut source: Source) -> impl Iterator<Item = io::Result<RawRecord>> + Send {
     let mut lost = false;
     std::iter::from_fn(move || {
         if lost {
@@ -49,7 +49,7 @@ fn first_line(source: &mut Source) -> io::Result<Option<String>> {
     }
 }
 
-fn frame(source: &mut Source, count: usize, line: usize) -> io::Result<Row> {
+fn frame(source: &mut Source, count: usize, line: usize) -> io::Result<RawRecord> {
     let mut comment = Vec::new();
     source.read_line(&mut comment)?;
     let mut atoms = Vec::new();
@@ -77,11 +77,11 @@ fn frame(source: &mut Source, count: usize, line: usize) -> io::Result<Row> {
     let structure = structure(&keys, &atoms, line);
     let others = keys.into_iter().filter(|(key, _)| !OWN_KEYS.contains(&key.as_str()));
     let extra = others.map(|(key, field)| (key, field.value())).collect();
-    Ok(Row { id, extra, ..row(line, structure) })
+    Ok(RawRecord { id, extra, ..row(line, structure) })
 }
 
-fn row(line: usize, structure: Result<Structure, RowError>) -> Row {
-    Row { id: None, line, structure, extra: Map::new() }
+fn row(line: usize, structure: Result<Structure, RowError>) -> RawRecord {
+    RawRecord { id: None, line, structure, extra: Map::new() }
 }
 
 fn structure(keys: &[(String, Field)], atoms: &str, line: usize) -> Result<Structure, RowError> {
@@ -288,7 +288,7 @@ fn quoted(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Vec<Row> {
+    fn read(text: &str) -> Vec<RawRecord> {
         let source = Source::new(Box::new(io::Cursor::new(text.as_bytes().to_vec()))).unwrap();
         rows(source).map(Result::unwrap).collect()
     }

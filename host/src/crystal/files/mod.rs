@@ -4,8 +4,6 @@
 //! symmetry that has to be guessed.
 
 mod cif;
-mod cif_symmetry;
-mod cif_syntax;
 mod csv_table;
 mod extxyz;
 mod format;
@@ -13,6 +11,7 @@ mod json_lines;
 mod poscar;
 mod read;
 mod record;
+mod source;
 mod species;
 mod write;
 

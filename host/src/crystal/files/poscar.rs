@@ -1,18 +1,18 @@
 //! POSCAR and CONTCAR of VASP 5 (VASP wiki, "POSCAR"): one structure. What follows the positions is not read.
 
 use super::super::{Element, Lattice, Structure};
-use super::read::{Row, Source};
-use super::record::{MAX_ATOMS, RowError, checked, excerpt, number};
+use super::record::{MAX_ATOMS, RawRecord, RowError, checked, excerpt, number};
+use super::source::Source;
 use super::species;
 use std::io::{self, Read, Write};
 
 /// The one row of a file.
-pub(super) fn rows(mut source: Source) -> impl Iterator<Item = io::Result<Row>> + Send {
+pub(super) fn rows(mut source: Source) -> impl Iterator<Item = io::Result<RawRecord>> + Send {
     std::iter::once_with(move || {
         let mut text = Vec::new();
         source.read_to_end(&mut text)?;
         let structure = parse(&String::from_utf8_lossy(&text));
-        Ok(Row { id: None, line: 1, structure, extra: serde_json::Map::new() })
+        Ok(RawRecord { id: None, line: 1, structure, extra: serde_json::Map::new() })
     })
 }
 

@@ -20,6 +20,14 @@ pub struct Record {
     pub extra: serde_json::Map<String, serde_json::Value>,
 }
 
+/// A row as its format gives it: a [`Record`] whose name may be missing.
+pub(super) struct RawRecord {
+    pub id: Option<String>,
+    pub line: usize,
+    pub structure: Result<Structure, RowError>,
+    pub extra: serde_json::Map<String, serde_json::Value>,
+}
+
 /// Why a row has no structure. Lines count from the file's first line, in a CSV from the cell's.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum RowError {

@@ -2,7 +2,9 @@
 
 use super::super::{Element, Lattice, Structure};
 use super::csv_table::write_header;
-use super::read::{Source, rows};
+use super::read::rows;
+use super::record::RawRecord;
+use super::source::Source;
 use super::write::{keys, write_record};
 use super::{Format, ReadError, Record, read_structures, write_structures};
 use proptest::prelude::*;
@@ -24,7 +26,7 @@ fn text_of(format: Format, records: &[Record]) -> Vec<u8> {
 }
 
 /// All rows of a text; none when the format cannot begin or reading stops.
-fn read(format: Format, text: &[u8]) -> Option<Vec<super::read::Row>> {
+fn read(format: Format, text: &[u8]) -> Option<Vec<RawRecord>> {
     let source = Source::new(Box::new(std::io::Cursor::new(text.to_vec()))).unwrap();
     rows(source, format).ok()?.collect::<Result<Vec<_>, _>>().ok()
 }

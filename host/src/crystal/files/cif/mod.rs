@@ -1,12 +1,16 @@
 //! CIF: one structure per `data_` block, its sites expanded by its symmetry operators.
 
+mod symmetry;
+mod syntax;
+
 use super::super::{Element, Lattice, Structure};
-use super::cif_symmetry::{GroupName, Operator, operators_of_group};
-use super::cif_syntax::{Block, Word};
-use super::read::{Row, Source};
+use super::record::RawRecord;
 use super::record::{MAX_ATOMS, RowError, checked, number};
+use super::source::Source;
 use super::species;
 use std::io::{self, Write};
+use symmetry::{GroupName, Operator, operators_of_group};
+use syntax::{Block, Word};
 
 /// Images of one site that are nearer to each other than this are one atom on a special position, angstrom.
 /// Coordinates such as 0.333 put them up to a few hundredths apart.
@@ -16,7 +20,7 @@ const SAME_ATOM: f64 = 0.05;
 const MAX_OPERATORS: usize = 2000;
 
 /// The blocks of a file.
-pub(super) fn rows(mut source: Source) -> impl Iterator<Item = io::Result<Row>> + Send {
+pub(super) fn rows(mut source: Source) -> impl Iterator<Item = io::Result<RawRecord>> + Send {
     let mut next_block = Vec::new();
     std::iter::from_fn(move || {
         let first_line = source.line().max(1);
@@ -27,7 +31,7 @@ pub(super) fn rows(mut source: Source) -> impl Iterator<Item = io::Result<Row>> 
         let block = Block::parse(&text, first_line);
         let id = block.as_ref().ok().map(|block| block.name.to_owned()).filter(|name| !name.is_empty());
         let structure = block.and_then(|block| structure(&block));
-        Some(Ok(Row { id, line: first_line, structure, extra: serde_json::Map::new() }))
+        Some(Ok(RawRecord { id, line: first_line, structure, extra: serde_json::Map::new() }))
     })
 }
 

@@ -1,7 +1,7 @@
 //! The syntax of CIF 1.1: words, loops and text fields (Hall, Allen and Brown, Acta Cryst. A47, 655 (1991);
 //! International Tables G, chapter 2.2).
 
-use super::record::{RowError, excerpt};
+use super::super::record::{RowError, excerpt};
 use std::collections::HashMap;
 
 /// A word of the file.

@@ -1,7 +1,7 @@
 //! Symmetry operators of a CIF: written out as `x,-y,z+1/2`, or named by a space group.
 
-use super::super::Lattice;
-use super::record::excerpt;
+use super::super::super::Lattice;
+use super::super::record::excerpt;
 use moyo::data::{HallSymbolEntry, Setting, hall_symbol_entry, operations_from_number};
 
 /// A symmetry operator on fractional coordinates, `rotation @ x + translation`.
