@@ -33,7 +33,7 @@ fn row(text: &[u8], line: usize) -> RawRecord {
         Ok(object) => object,
         Err(error) => {
             let structure = Err(RowError::syntax(line, format!("not a JSON object: {error}")));
-            return RawRecord { id: None, line, structure, extra: Map::new() };
+            return RawRecord { id: None, line, structure, extra: Map::new(), warnings: Vec::new() };
         }
     };
     let [id, lattice, symbols, coordinates] = OWN_KEYS.map(|key| object.shift_remove(key));
@@ -44,7 +44,7 @@ fn row(text: &[u8], line: usize) -> RawRecord {
         None | Some(Value::Null) => (None, structure),
         Some(other) => (None, Err(RowError::value("id", &other.to_string(), "a string or a number"))),
     };
-    RawRecord { id, line, structure, extra: object }
+    RawRecord { id, line, structure, extra: object, warnings: Vec::new() }
 }
 
 fn structure(lattice: Option<Value>, symbols: Option<Value>, frac: Option<Value>) -> Result<Structure, RowError> {

@@ -6,6 +6,7 @@
 mod cif;
 mod csv_table;
 mod extxyz;
+mod extxyz_comment;
 mod format;
 mod json_lines;
 mod poscar;
@@ -17,7 +18,7 @@ mod write;
 
 pub use format::Format;
 pub use read::{ReadError, Records, read_structures};
-pub use record::{MAX_ATOMS, MAX_VECTOR, Record, RowError};
+pub use record::{MAX_ATOMS, MAX_VECTOR, Record, RecordWarning, RowError};
 pub use write::{StructureWriter, WriteError, write_structures};
 
 #[cfg(test)]

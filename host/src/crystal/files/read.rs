@@ -93,8 +93,9 @@ impl Iterator for Records {
         match self.rows.as_mut()?.next() {
             Some(Ok(row)) => {
                 self.count += 1;
-                let id = row.id.unwrap_or_else(|| format!("{}-{}", self.stem, self.count));
-                Some(Ok(Record { id, line: row.line, structure: row.structure, extra: row.extra }))
+                let id = row.id.clone().unwrap_or_else(|| format!("{}-{}", self.stem, self.count));
+                let RawRecord { line, structure, extra, warnings, .. } = row;
+                Some(Ok(Record { id, line, structure, extra, warnings }))
             }
             Some(Err(source)) => {
                 self.rows = None;

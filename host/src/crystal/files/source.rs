@@ -31,11 +31,33 @@ impl Source {
         self.line
     }
 
-    /// Appends the next line, with its end, to `text`; false at the end of the file.
+    /// Appends the next line to `text`; false at the end of the file. Lines end with `\n`, `\r\n` or `\r`, in `text`
+    /// always with `\n`.
     pub fn read_line(&mut self, text: &mut Vec<u8>) -> io::Result<bool> {
-        let read = self.read_until(b'\n', text)?;
-        self.line += usize::from(read > 0);
-        Ok(read > 0)
+        let mut is_there = false;
+        loop {
+            let buffer = self.fill_buf()?;
+            if buffer.is_empty() {
+                self.line += usize::from(is_there);
+                return Ok(is_there);
+            }
+            is_there = true;
+            let Some(at) = buffer.iter().position(|c| matches!(c, b'\n' | b'\r')) else {
+                let length = buffer.len();
+                text.extend_from_slice(buffer);
+                self.consume(length);
+                continue;
+            };
+            let end = buffer[at];
+            text.extend_from_slice(&buffer[..at]);
+            text.push(b'\n');
+            self.consume(at + 1);
+            if end == b'\r' && self.left > 0 && self.fill_buf()?.first() == Some(&b'\n') {
+                self.consume(1);
+            }
+            self.line += 1;
+            return Ok(true);
+        }
     }
 }
 

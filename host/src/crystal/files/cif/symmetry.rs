@@ -1,166 +1,167 @@
-//! Symmetry operators of a CIF: written out as `x,-y,z+1/2`, or named by a space group.
+//! The symmetry operators of a space group that a CIF names and does not list.
 
-use super::super::super::Lattice;
-use super::super::record::excerpt;
-use moyo::data::{HallSymbolEntry, Setting, hall_symbol_entry, operations_from_number};
+use super::hall;
+use super::operator::Operator;
+use super::setting::{Setting, all_of_number, by_number, by_symbol, tabulated};
+use crate::crystal::Lattice;
+use crate::crystal::files::record::{RecordWarning, excerpt};
+use crate::crystal::operation::Operation;
 
-/// A symmetry operator on fractional coordinates, `rotation @ x + translation`.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Operator {
-    pub rotation: [[f64; 3]; 3],
-    pub translation: [f64; 3],
-}
-
-impl Operator {
-    pub const IDENTITY: Self =
-        Self { rotation: [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], translation: [0.0; 3] };
-
-    /// Parses the notation `x,-y,z+1/2`; the rotation has determinant 1 or -1.
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut rows = text.split(',').map(affine_row);
-        let [x, y, z] = [rows.next()??, rows.next()??, rows.next()??];
-        let rotation = [x.0, y.0, z.0];
-        let volume = Lattice(rotation).volume();
-        (rows.next().is_none() && volume == 1.0).then_some(Self { rotation, translation: [x.1, y.1, z.1] })
-    }
-
-    pub fn apply(&self, frac: [f64; 3]) -> [f64; 3] {
-        std::array::from_fn(|i| (0..3).map(|k| self.rotation[i][k] * frac[k]).sum::<f64>() + self.translation[i])
-    }
-
-    /// Whether it maps the lattice onto itself, each scalar product within a thousandth.
-    fn preserves(&self, lattice: &Lattice) -> bool {
-        let product = |u: [f64; 3], v: [f64; 3]| -> f64 { (0..3).map(|k| u[k] * v[k]).sum() };
-        // Images of the lattice vectors: columns of the rotation are fractional vectors.
-        let images: [[f64; 3]; 3] =
-            std::array::from_fn(|j| lattice.cartesian(std::array::from_fn(|i| self.rotation[i][j])));
-        (0..3).all(|i| {
-            (0..3).all(|j| {
-                let scale = product(lattice.0[i], lattice.0[i]).sqrt() * product(lattice.0[j], lattice.0[j]).sqrt();
-                (product(images[i], images[j]) - product(lattice.0[i], lattice.0[j])).abs() <= 1e-3 * scale
-            })
-        })
-    }
-}
-
-/// Coefficients of x, y, z and the constant of one part, such as `1/2-x+y`.
-fn affine_row(text: &str) -> Option<([f64; 3], f64)> {
-    let text: String = text.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_ascii_lowercase();
-    let (mut row, mut constant) = ([0.0; 3], 0.0);
-    let mut rest = text.as_str();
-    while !rest.is_empty() {
-        let sign = if rest.starts_with('-') { -1.0 } else { 1.0 };
-        rest = rest.strip_prefix(['+', '-']).or(Some(rest).filter(|_| rest.len() == text.len()))?;
-        let length = rest.find(['+', '-']).unwrap_or(rest.len());
-        match &rest[..length] {
-            "x" => row[0] += sign,
-            "y" => row[1] += sign,
-            "z" => row[2] += sign,
-            term => constant += sign * fraction(term)?,
-        }
-        rest = &rest[length..];
-    }
-    (!text.is_empty()).then_some((row, constant))
-}
-
-fn fraction(text: &str) -> Option<f64> {
-    let (numerator, denominator) = text.split_once('/').unwrap_or((text, "1"));
-    let digits = |text: &str| {
-        let plain = text.bytes().all(|c| c.is_ascii_digit() || c == b'.');
-        text.parse::<f64>().ok().filter(|x| plain && x.is_finite())
-    };
-    Some(digits(numerator)? / digits(denominator)?).filter(|x| x.is_finite())
-}
-
-/// What a file says about its space group when it lists no operators.
+/// What a file says about its space group.
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct GroupName<'a> {
     pub hermann_mauguin: Option<&'a str>,
     pub hall: Option<&'a str>,
     pub number: Option<&'a str>,
+    /// `_space_group_IT_coordinate_system_code`: origin, axes or cell.
+    pub code: Option<&'a str>,
 }
 
-/// The operators of a named group, in the one setting that the name and the cell allow.
+impl GroupName<'_> {
+    /// The first name that is given, for messages.
+    pub fn text(&self) -> String {
+        self.hermann_mauguin.or(self.hall).or(self.number).map_or_else(String::new, excerpt)
+    }
+}
+
+/// The operators of a named group in the one setting that all its names and the cell allow; the identity where there is
+/// no name at all. Names that are unknown are passed over if another one is known.
 ///
 /// # Errors
-/// A sentence: the group is unknown, or the cell does not have its symmetry, or several settings remain.
-pub(super) fn operators_of_group(group: &GroupName, lattice: &Lattice) -> Result<Vec<Operator>, String> {
-    let (name, candidates) = match group {
-        GroupName { hall: Some(hall), .. } => (*hall, settings(|entry| same(entry.hall_symbol, hall))),
-        GroupName { hermann_mauguin: Some(name), .. } => (*name, by_hermann_mauguin(name)),
-        GroupName { number: Some(number), .. } => (*number, by_number(number)),
-        _ => return Ok(vec![Operator::IDENTITY]),
-    };
-    let name = excerpt(name);
-    if candidates.is_empty() {
-        return Err(format!("unknown space group {name}, and no symmetry operators are listed"));
+/// A sentence: the group is unknown, names contradict each other, the cell does not have the symmetry, or several
+/// settings remain.
+pub(super) fn operators_of_group(
+    group: &GroupName,
+    lattice: &Lattice,
+    warnings: &mut Vec<RecordWarning>,
+) -> Result<Vec<Operator>, String> {
+    let by_hall = group.hall.and_then(hall::operations);
+    let ranked = by_names(group)?;
+    if let Some(operations) = by_hall {
+        return by_hall_symbol(group, &operations, &ranked, lattice);
     }
-    let mut fitting = Vec::new();
-    for setting in &candidates {
-        let operators = operators(setting).map_err(|error| format!("space group {name}: {error}"))?;
-        if operators.iter().all(|operator| operator.preserves(lattice)) {
-            fitting.push(operators);
+    if ranked.is_empty() {
+        if [group.hermann_mauguin, group.hall, group.number].iter().all(Option::is_none) {
+            return Ok(vec![Operator::IDENTITY]);
+        }
+        return Err(format!("unknown space group {}, and no symmetry operators are listed", group.text()));
+    }
+    if let Some(unknown) = group.hermann_mauguin.filter(|symbol| by_symbol(symbol).is_empty()) {
+        let (unknown, taken) = (excerpt(unknown), ranked[0][0].name());
+        warnings.push(RecordWarning::UnknownGroup { unknown, taken });
+    }
+    for settings in &ranked {
+        let fitting = distinct(settings.iter().filter(|setting| fits(setting.operations(), lattice)).copied());
+        match fitting.as_slice() {
+            [] => {}
+            [setting] => return Ok(operators(setting.operations())),
+            several => {
+                let names: Vec<String> = several.iter().map(|setting| setting.name()).collect();
+                return Err(format!(
+                    "space group {} has several origins or settings, {}, and no symmetry operators are listed: list them",
+                    group.text(),
+                    names.join(" and ")
+                ));
+            }
         }
     }
-    match (fitting.pop(), fitting.is_empty()) {
-        (Some(operators), true) => Ok(operators),
-        (None, _) => Err(format!("the cell does not have the symmetry of space group {name}")),
-        (Some(_), false) => Err(format!(
-            "space group {name} has several origins or settings and no symmetry operators are listed: list them"
-        )),
+    Err(format!("the cell does not have the symmetry of space group {}", group.text()))
+}
+
+/// The settings that symbol, number and code together allow; none if neither symbol nor number is known.
+fn by_names(group: &GroupName) -> Result<Vec<Vec<&'static Setting>>, String> {
+    let mut ranked = group.hermann_mauguin.map_or(Vec::new(), by_symbol);
+    if let Some(number) = group.number.filter(|number| !all_of_number(number).is_empty()) {
+        if ranked.is_empty() {
+            ranked = vec![by_number(number)];
+        } else if !keep(&mut ranked, |setting| Ok(setting.number) == number.parse()) {
+            return Err(format!(
+                "space group {} is not number {number}, and no symmetry operators are listed",
+                group.text()
+            ));
+        }
     }
-}
-
-fn operators(entry: &HallSymbolEntry) -> Result<Vec<Operator>, moyo::Error> {
-    let operations = operations_from_number(entry.number, Setting::HallNumber(entry.hall_number), false)?;
-    let convert = |operation: &moyo::base::Operation| Operator {
-        rotation: operation.rotation_as_array().map(|row| row.map(f64::from)),
-        translation: operation.translation_as_array(),
-    };
-    Ok(operations.iter().map(convert).collect())
-}
-
-/// Settings by symbol, full or short, with an optional choice: `F d -3 m :2`, `R -3 m :H`, `P 21/n`.
-fn by_hermann_mauguin(name: &str) -> Vec<HallSymbolEntry> {
-    let (symbol, choice) = match name.split_once(':') {
-        Some((symbol, choice)) => (symbol, Some(choice.trim())),
-        None => match name.trim().rsplit_once(' ') {
-            // ICSD's letters for the first and second origin.
-            Some((symbol, "S")) => (symbol, Some("1")),
-            Some((symbol, "Z")) => (symbol, Some("2")),
-            _ => (name, None),
-        },
-    };
-    let symbol = plain(symbol);
-    // A short monoclinic symbol means unique axis b.
-    let along_b = format!("{}1{}1", symbol.get(..1).unwrap_or(""), symbol.get(1..).unwrap_or(""));
-    let chosen = |entry: &HallSymbolEntry| choice.is_none_or(|choice| entry.setting.eq_ignore_ascii_case(choice));
-    let monoclinic = settings(|entry| (3..=15).contains(&entry.number) && same(entry.hm_full, &along_b));
-    if !monoclinic.is_empty() {
-        return monoclinic;
+    if let Some(code) = group.code {
+        // A code names one setting of all that a number has, not only of the standard one.
+        let of_number = group.number.filter(|_| group.hermann_mauguin.is_none()).map(all_of_number);
+        let mut coded = of_number.map_or_else(|| ranked.clone(), |settings| vec![settings]);
+        if keep(&mut coded, |setting| setting.is_choice(code)) || keep(&mut coded, |setting| setting.has_choice(code)) {
+            ranked = coded;
+        }
     }
-    settings(|entry| chosen(entry) && (same(entry.hm_full, &symbol) || same(entry.hm_short, &symbol)))
+    Ok(ranked)
 }
 
-/// The standard setting of a number, and the other origin or axes where a number alone does not tell.
-fn by_number(number: &str) -> Vec<HallSymbolEntry> {
-    let Some(number) = number.parse().ok().filter(|number| (1..=230).contains(number)) else { return Vec::new() };
-    let standard = Setting::Standard.hall_number(number);
-    settings(|entry| {
-        let undecided = ["1", "2", "H", "R"].contains(&entry.setting);
-        entry.number == number && (undecided || Some(entry.hall_number) == standard)
-    })
+/// Keeps the settings that pass, unless none does: then false.
+fn keep(ranked: &mut Vec<Vec<&'static Setting>>, passes: impl Fn(&Setting) -> bool) -> bool {
+    let kept: Vec<Vec<&Setting>> = ranked
+        .iter()
+        .map(|settings| settings.iter().copied().filter(|setting| passes(setting)).collect::<Vec<_>>())
+        .filter(|settings| !settings.is_empty())
+        .collect();
+    let any = !kept.is_empty();
+    if any {
+        *ranked = kept;
+    }
+    any
 }
 
-fn settings(wanted: impl Fn(&HallSymbolEntry) -> bool) -> Vec<HallSymbolEntry> {
-    (1..=530).filter_map(hall_symbol_entry).filter(wanted).collect()
+/// A Hall symbol tells everything; the other names must not contradict it.
+fn by_hall_symbol(
+    group: &GroupName,
+    operations: &[Operation],
+    ranked: &[Vec<&'static Setting>],
+    lattice: &Lattice,
+) -> Result<Vec<Operator>, String> {
+    let hall = excerpt(group.hall.unwrap_or_default());
+    // A number means all settings, a Hall symbol may mean one that no table has: then at least the order must agree.
+    let exact = group.hermann_mauguin.is_some_and(|name| !by_symbol(name).is_empty()) && is_tabulated(operations);
+    let agrees = |setting: &&Setting| {
+        setting.operations().len() == operations.len() && (!exact || same(setting.operations(), operations))
+    };
+    if !ranked.is_empty() && !ranked.iter().flatten().any(agrees) {
+        return Err(format!(
+            "the Hall symbol {hall} stands for another setting or space group than {}, and no symmetry operators are listed",
+            group.text()
+        ));
+    }
+    if !fits(operations, lattice) {
+        return Err(format!("the cell does not have the symmetry of space group {hall}"));
+    }
+    Ok(operators(operations))
 }
 
-fn same(one: &str, other: &str) -> bool {
-    plain(one) == plain(other)
+fn is_tabulated(operations: &[Operation]) -> bool {
+    tabulated().any(|setting| same(setting.operations(), operations))
 }
 
-fn plain(symbol: &str) -> String {
-    symbol.chars().filter(|c| !c.is_whitespace() && *c != '_').collect::<String>().to_lowercase()
+fn operators(operations: &[Operation]) -> Vec<Operator> {
+    operations.iter().map(Operator::from).collect()
+}
+
+fn fits(operations: &[Operation], lattice: &Lattice) -> bool {
+    // Rotations come again with every centring translation.
+    let first = |(index, operation): &(usize, &Operation)| {
+        operations[..*index].iter().all(|earlier| earlier.rotation != operation.rotation)
+    };
+    let rotations = operations.iter().enumerate().filter(first);
+    !operations.is_empty() && rotations.map(|(_, operation)| Operator::from(operation)).all(|op| op.preserves(lattice))
+}
+
+/// The settings that differ in their operations: 68 has names that do not.
+fn distinct(settings: impl Iterator<Item = &'static Setting>) -> Vec<&'static Setting> {
+    let mut distinct: Vec<&'static Setting> = Vec::new();
+    for setting in settings {
+        if !distinct.iter().any(|known| same(known.operations(), setting.operations())) {
+            distinct.push(setting);
+        }
+    }
+    distinct
+}
+
+/// Whether two groups have the same operations.
+fn same(one: &[Operation], other: &[Operation]) -> bool {
+    one.len() == other.len() && one.iter().all(|operation| other.contains(operation))
 }
 
 #[cfg(test)]
@@ -169,72 +170,151 @@ mod tests {
 
     const CUBE: Lattice = Lattice([[4.0, 0.0, 0.0], [0.0, 4.0, 0.0], [0.0, 0.0, 4.0]]);
 
+    fn order(group: GroupName, lattice: &Lattice) -> Result<usize, String> {
+        operators_of_group(&group, lattice, &mut Vec::new()).map(|operators| operators.len())
+    }
+
     fn named(name: &str, lattice: &Lattice) -> Result<usize, String> {
-        let group = GroupName { hermann_mauguin: Some(name), hall: None, number: None };
-        operators_of_group(&group, lattice).map(|operators| operators.len())
+        order(GroupName { hermann_mauguin: Some(name), ..GroupName::default() }, lattice)
     }
 
     fn numbered(number: &str, lattice: &Lattice) -> Result<usize, String> {
-        let group = GroupName { hermann_mauguin: None, hall: None, number: Some(number) };
-        operators_of_group(&group, lattice).map(|operators| operators.len())
-    }
-
-    #[test]
-    fn operators_are_parsed() {
-        let at = [0.1, 0.2, 0.3];
-        for (text, image) in [
-            ("x,y,z", [0.1, 0.2, 0.3]),
-            (" -X + 1/2 , y-x, Z+0.25", [0.4, 0.1, 0.55]),
-            ("1/2-z,-1/3+x,+y", [0.2, 0.1 - 1.0 / 3.0, 0.2]),
-        ] {
-            let found = Operator::parse(text).unwrap().apply(at);
-            assert!(found.iter().zip(image).all(|(a, b)| (a - b).abs() < 1e-12), "{text}: {found:?}");
-        }
-        for text in
-            ["", "x,y", "x,y,z,x", "x,y,w", "x,y,y", "x,y,2z", "x,y,z+1/0", "x,y,", "x,y,zx", "x,y,z+", "x,y,z+inf"]
-        {
-            assert_eq!(Operator::parse(text), None, "{text:?}");
-        }
+        order(GroupName { number: Some(number), ..GroupName::default() }, lattice)
     }
 
     #[test]
     fn groups_have_their_order() {
         // Orders of the general positions, International Tables A.
-        assert_eq!(named("F m -3 m", &CUBE), Ok(192));
-        assert_eq!(named("Fm-3m", &CUBE), Ok(192));
-        assert_eq!(named("P n m a", &CUBE), Ok(8));
-        assert_eq!(named("P b n m", &CUBE), Ok(8));
-        assert_eq!(named("P 1 21/c 1", &CUBE), Ok(4));
-        assert_eq!(named("P 21/n", &CUBE), Ok(4));
-        assert_eq!(named("C 2/c", &CUBE), Ok(8));
-        assert_eq!(named("F d -3 m :1", &CUBE), Ok(192));
-        assert_eq!(named("F d -3 m Z", &CUBE), Ok(192));
-        assert_eq!(named("P 1", &CUBE), Ok(1));
+        for (name, expected) in [
+            ("F m -3 m", 192),
+            ("Fm-3m", 192),
+            ("F m 3 m", 192),
+            ("F 4/m -3 2/m", 192),
+            ("F 4/m 3 2/m", 192),
+            ("P m 3", 24),
+            ("I a 3 d", 96),
+            ("P n m a", 8),
+            ("P b n m", 8),
+            ("P 1 21/c 1", 4),
+            ("P2(1)/c", 4),
+            ("P 21/n", 4),
+            ("P 2_1/a", 4),
+            ("C 2/c", 8),
+            ("B 2/m", 8),
+            ("C m c a", 16),
+            ("A c a m", 16),
+            ("A b a m", 16),
+            ("C m m b", 16),
+            ("C m m e", 16),
+            ("F d -3 m :1", 192),
+            ("F d -3 m Z", 192),
+            ("Fd-3mS", 192),
+            ("P m m n (origin choice 2)", 8),
+            ("P 21/m 21/m 2/n (origin choice 1)", 8),
+            ("P 2(1)2(1)2(1)", 4),
+            ("P 21212(a)", 4),
+            ("P 21 3", 12),
+            ("P 1", 1),
+            ("A 1", 2),
+        ] {
+            assert_eq!(named(name, &CUBE), Ok(expected), "{name}");
+        }
         assert_eq!(numbered("225", &CUBE), Ok(192));
-        let hall = GroupName { hermann_mauguin: None, hall: Some("-F 4vw 2vw 3"), number: None };
-        assert_eq!(operators_of_group(&hall, &CUBE).unwrap().len(), 192);
+        let hall = GroupName { hall: Some("-F 4vw 2vw 3"), ..GroupName::default() };
+        assert_eq!(order(hall, &CUBE), Ok(192));
     }
 
     #[test]
-    fn the_cell_decides_between_rhombohedral_axes() {
+    fn the_cell_decides_between_axes() {
         let hexagonal = Lattice::from_parameters([5.0, 5.0, 13.0], [90.0, 90.0, 120.0]).unwrap();
         let rhombohedral = Lattice::from_parameters([6.0, 6.0, 6.0], [50.0; 3]).unwrap();
-        assert_eq!(named("R -3 c", &hexagonal), Ok(36));
-        assert_eq!(named("R -3 c", &rhombohedral), Ok(12));
+        for (name, cell, expected) in [
+            ("R -3 c", &hexagonal, 36),
+            ("R -3 c", &rhombohedral, 12),
+            ("R-3cH", &hexagonal, 36),
+            ("R -3 c H", &hexagonal, 36),
+            ("H -3 c", &hexagonal, 36),
+            ("R -3 c (hexagonal axes)", &hexagonal, 36),
+            ("R -3 c R", &rhombohedral, 12),
+            ("R -3 c :r", &rhombohedral, 12),
+        ] {
+            assert_eq!(named(name, cell), Ok(expected), "{name}");
+        }
         assert_eq!(numbered("167", &hexagonal), Ok(36));
+        assert_eq!(numbered("167", &rhombohedral), Ok(12));
         assert_eq!(
             named("R -3 c :R", &hexagonal).unwrap_err(),
             "the cell does not have the symmetry of space group \"R -3 c :R\""
         );
+        // Short monoclinic symbols mean unique axis b where the cell allows it.
+        let unique_c = Lattice::from_parameters([5.0, 6.0, 7.0], [90.0, 90.0, 100.0]).unwrap();
+        let group = |name| GroupName { hermann_mauguin: Some(name), ..GroupName::default() };
+        let of = |name, cell: &Lattice| operators_of_group(&group(name), cell, &mut Vec::new()).unwrap();
+        let expected = |hall| operators(&hall::operations(hall).unwrap());
+        assert_eq!(of("P 21/b", &unique_c), expected("-P 2bc"));
+        assert_eq!(of("P 2/m", &unique_c), expected("-P 2"));
+        assert_eq!(of("P 2/m", &CUBE), expected("-P 2y"));
+    }
+
+    #[test]
+    fn one_known_name_is_enough() {
+        let both = |name, hall, number| GroupName { hermann_mauguin: name, hall, number, code: None };
+        for (group, expected) in [
+            (both(Some("P m -3 m"), Some("-Q 4 2 3"), None), 48),
+            (both(Some("Q m -3 m"), Some("-P 4 2 3"), None), 48),
+            (both(Some("Q m -3 m"), None, Some("221")), 48),
+            (both(Some("P m -3 m"), None, Some("0")), 48),
+            (both(None, Some("?2"), Some("221")), 48),
+            (both(Some("F d -3 m"), Some("-F 4vw 2vw 3"), None), 192),
+            (both(Some("F d -3 m :2"), Some("-F 4vw 2vw 3 (x-1/8,y,z)"), None), 192),
+        ] {
+            assert_eq!(order(group, &CUBE), Ok(expected), "{group:?}");
+        }
+        let mut warnings = Vec::new();
+        operators_of_group(&both(Some("Q m"), None, Some("221")), &CUBE, &mut warnings).unwrap();
+        assert_eq!(warnings[0].to_string(), "the space group \"Q m\" is unknown: P m -3 m is taken");
+        for (group, reason) in [
+            (both(Some("P m -3 m"), None, Some("225")), "space group \"P m -3 m\" is not number 225"),
+            (
+                both(Some("P m -3 m"), Some("P 1"), None),
+                "the Hall symbol \"P 1\" stands for another setting or space group",
+            ),
+            (
+                both(Some("F d -3 m :1"), Some("-F 4vw 2vw 3"), None),
+                "the Hall symbol \"-F 4vw 2vw 3\" stands for another",
+            ),
+        ] {
+            assert!(order(group, &CUBE).unwrap_err().starts_with(reason), "{group:?}");
+        }
+    }
+
+    #[test]
+    fn a_code_names_the_setting() {
+        let coded = |name, number, code| {
+            let group = GroupName { hermann_mauguin: name, hall: None, number, code: Some(code) };
+            operators_of_group(&group, &CUBE, &mut Vec::new())
+        };
+        let expected = |hall| Ok(operators(&hall::operations(hall).unwrap()));
+        assert_eq!(coded(Some("F d -3 m"), Some("227"), "2"), expected("-F 4vw 2vw 3"));
+        assert_eq!(coded(Some("F d -3 m"), None, "1"), expected("F 4d 2 3 -1d"));
+        assert_eq!(coded(None, Some("14"), "c3"), expected("-P 2bc"));
+        assert_eq!(coded(None, Some("62"), "cab"), expected("-P 2c 2ab"));
+        assert_eq!(coded(None, Some("62"), "abc"), expected("-P 2ac 2n"));
+        assert_eq!(coded(None, Some("50"), "2abc"), expected("-P 2ab 2b"));
     }
 
     #[test]
     fn guesses_are_refused() {
         for error in [named("F d -3 m", &CUBE), numbered("227", &CUBE)] {
-            assert!(error.unwrap_err().contains("several origins or settings"));
+            let error = error.unwrap_err();
+            assert!(
+                error.contains("F d -3 m :1 (Hall symbol F 4d 2 3 -1d) and F d -3 m :2 (Hall symbol -F 4vw 2vw 3)")
+            );
         }
         assert!(numbered("231", &CUBE).unwrap_err().contains("unknown space group"));
-        assert!(numbered("0", &CUBE).is_err() && numbered("x", &CUBE).is_err() && named("Q m", &CUBE).is_err());
-        assert!(named("\u{e9}", &CUBE).is_err());
+        for unknown in ["Q m", "\u{e9}", "", "h", "z", "(", ":", " (origin choice 2)"] {
+            assert!(named(unknown, &CUBE).unwrap_err().contains("unknown space group"), "{unknown:?}");
+        }
+        assert!(numbered("0", &CUBE).is_err() && numbered("x", &CUBE).is_err());
     }
 }
