@@ -75,7 +75,7 @@ const STAGES: [Stage; 16] = [
         measure: rewards::hull,
         peer: peer("pymatgen by system", 476.0, 2.1, 10.5),
     },
-    Stage { name: "plugin", what: "asked of a plugin, in-process", measure: plugins::here, peer: None },
+    Stage { name: "plugin", what: "asked of a plugin, in-process", measure: plugins::in_process, peer: None },
     Stage { name: "worker", what: "asked of a plugin in a worker", measure: plugins::in_a_worker, peer: None },
     Stage { name: "square", what: "GFLOP of square products", measure: machine::square, peer: None },
     Stage { name: "shape", what: "GFLOP of the policy's products", measure: machine::policy_shape, peer: None },

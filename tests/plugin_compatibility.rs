@@ -33,7 +33,7 @@ fn object(value: Value) -> Map<String, Value> {
 /// An instance in this process, and one in a worker.
 fn evaluators(library: &Path, interface: &str, config: &Value) -> [Evaluator; 2] {
     let config = object(config.clone());
-    let here = Evaluator::here(&PluginLibrary::open(library).unwrap(), interface, &config).unwrap();
+    let here = Evaluator::in_process(&PluginLibrary::open(library).unwrap(), interface, &config).unwrap();
     let program = env!("CARGO_BIN_EXE_temper").into();
     let command = WorkerCommand { program, arguments: vec!["plugin".into(), "serve".into(), library.into()] };
     let deadline = Duration::from_secs(20);
@@ -119,7 +119,7 @@ fn the_first_release_says_what_it_is_and_what_is_wrong() {
         assert_eq!(failure(118), format!("it panicked: oganesson in a batch of 1 {batch}"));
         assert!(evaluator.evaluate_batch(crystals()).is_ok());
     }
-    let refusal = |config: Value| Evaluator::here(&plugin, REWARD, &object(config)).unwrap_err().to_string();
+    let refusal = |config: Value| Evaluator::in_process(&plugin, REWARD, &object(config)).unwrap_err().to_string();
     assert_eq!(refusal(json!({"column": "energy", "scale": 0})), "compat-v1: a `scale` of 0 says nothing");
     assert_eq!(refusal(json!({})), "compat-v1: missing field `column`");
 }

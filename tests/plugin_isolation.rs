@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use rogue::{config, cubes, discovery, library, library_of, program, refs, shell, started, supervision, workers};
 use serde_json::Map;
-use temper::plugin::{Evaluator, OpenError, PluginLibrary, REWARD, Supervision, Trouble, Verdict, probe};
+use temper::plugin::{Evaluator, OpenError, PluginError, PluginLibrary, ProbeResult, REWARD, Supervision, probe};
 
 /// Three crystals of one, two and three atoms: the values that the plugin gives when it behaves.
-const WELL: [Result<Option<f64>, Trouble>; 3] = [Ok(Some(1.0)), Ok(Some(2.0)), Ok(Some(3.0))];
+const WELL: [Result<Option<f64>, PluginError>; 3] = [Ok(Some(1.0)), Ok(Some(2.0)), Ok(Some(3.0))];
 
-fn evaluate(evaluator: &Evaluator) -> Vec<Result<Option<f64>, Trouble>> {
+fn evaluate(evaluator: &Evaluator) -> Vec<Result<Option<f64>, PluginError>> {
     evaluator.evaluate(&refs(&cubes(&[1, 2, 3])), None)
 }
 
@@ -30,7 +30,7 @@ fn reason(evaluator: &Evaluator) -> String {
 #[test]
 fn one_that_behaves_gives_its_values_wherever_it_runs() {
     let library = PluginLibrary::open(&library()).unwrap();
-    assert_eq!(evaluate(&Evaluator::here(&library, REWARD, &config("well")).unwrap()), WELL);
+    assert_eq!(evaluate(&Evaluator::in_process(&library, REWARD, &config("well")).unwrap()), WELL);
     assert_eq!(evaluate(&workers("well")), WELL);
     let three = Supervision { workers: 3, ..supervision() };
     assert_eq!(evaluate(&started("well", three).unwrap()), WELL);
@@ -54,13 +54,13 @@ fn each_way_to_fail_has_its_reason_and_the_next_batch_is_served() {
         assert_eq!((reason(&evaluator).as_str(), reason(&evaluator).as_str()), (expected, expected), "{how}");
     }
     let odd = evaluate(&workers("fails_every_second"));
-    assert_eq!(odd, [Ok(Some(1.0)), Err(Trouble::Crystal("row 1 is odd".into())), Ok(Some(3.0))]);
+    assert_eq!(odd, [Ok(Some(1.0)), Err(PluginError::Crystal("row 1 is odd".into())), Ok(Some(3.0))]);
 }
 
 #[test]
 fn a_panic_in_this_process_is_a_failure_too() {
     let library = PluginLibrary::open(&library()).unwrap();
-    let here = |how: &str| Evaluator::here(&library, REWARD, &config(how));
+    let here = |how: &str| Evaluator::in_process(&library, REWARD, &config(how));
     assert_eq!(
         reason(&here("panic").unwrap()),
         "it panicked: no score for 3 crystals (for the whole batch of 3 crystals)"
@@ -103,7 +103,7 @@ fn memory_has_a_limit() {
     let evaluator = started("memory", Supervision { memory: Some(limit), ..supervision() }).unwrap();
     let rows = evaluate(&evaluator);
     assert!(
-        matches!(rows[0], Err(Trouble::Memory { used, limit: allowed }) if used > limit && allowed == limit && used < 4 * limit),
+        matches!(rows[0], Err(PluginError::Memory { used, limit: allowed }) if used > limit && allowed == limit && used < 4 * limit),
         "{rows:?}"
     );
 }
@@ -117,7 +117,7 @@ fn memory_of_what_a_script_starts_counts_too() {
     let bounded = Supervision { memory: Some(limit), ..supervision() };
     let evaluator = Evaluator::in_workers("sh", shell(&script), REWARD, &config("memory"), bounded).unwrap();
     let rows = evaluate(&evaluator);
-    assert!(matches!(rows[0], Err(Trouble::Memory { used, .. }) if used > limit && used < 4 * limit), "{rows:?}");
+    assert!(matches!(rows[0], Err(PluginError::Memory { used, .. }) if used > limit && used < 4 * limit), "{rows:?}");
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn a_library_that_is_built_again_is_not_started_again() {
     std::fs::write(&own, bytes).unwrap();
     // The old one serves this batch or ends before it; the next worker would have been the new one.
     let rows = [evaluate(&evaluator), evaluate(&evaluator)].concat();
-    let changed = |row: &Result<Option<f64>, Trouble>| matches!(row, Err(Trouble::Start(reason)) if reason.contains("has changed since the run began"));
+    let changed = |row: &Result<Option<f64>, PluginError>| matches!(row, Err(PluginError::Start(reason)) if reason.contains("has changed since the run began"));
     assert!(rows.iter().any(changed), "{rows:?}");
 }
 
@@ -169,7 +169,7 @@ fn programs_that_speak_something_else_are_told_so() {
     let greets = start("echo Loading weights from the cache; sleep 5");
     assert!(greets.contains("a frame begins with TMPR, this with \"Loading weights \""), "{greets}");
     let ends = start("echo no licence >&2; exit 3");
-    assert!(ends.contains("ended with exit code 3 before it answered; its last words: no licence"), "{ends}");
+    assert!(ends.contains("ended with exit code 3 before it answered; its standard error ends: no licence"), "{ends}");
     let echoes = start("cat");
     assert!(echoes.contains("a message of type \"hello\" where \"ready\" must come"), "{echoes}");
     let mut missing = shell("");
@@ -193,7 +193,7 @@ fn ten_thousand_batches_survive_a_hundred_crashes() {
         let rows = evaluator.evaluate(&refs(&crystals), None);
         if x < 0.01 {
             crashes += 1;
-            assert!(rows.iter().all(|row| matches!(row, Err(Trouble::Died { .. }))), "batch {batch}: {rows:?}");
+            assert!(rows.iter().all(|row| matches!(row, Err(PluginError::Exited { .. }))), "batch {batch}: {rows:?}");
         } else {
             assert_eq!(rows, WELL[..2], "batch {batch}");
         }
@@ -234,16 +234,16 @@ fn what_crashed_is_set_aside_until_somebody_asks() {
     let discovery = discovery(cache.path());
     let aborts = library_of("rogue_aborts_at_load");
     let verdict = |again| probe(&discovery.probe, &aborts, again).unwrap().1;
-    assert!(matches!(verdict(false), Verdict::Crashed { reason } if reason.contains("signal 6")));
+    assert!(matches!(verdict(false), ProbeResult::Crashed { reason } if reason.contains("signal 6")));
     // As if it had been mended without a change of the file: only a new load can tell.
     let kept = std::fs::read_dir(cache.path().join("plugins")).unwrap().next().unwrap().unwrap().path();
     let mended = std::fs::read_to_string(&kept).unwrap().replace("signal 6", "signal 99");
     std::fs::write(&kept, mended).unwrap();
-    assert!(matches!(verdict(false), Verdict::Crashed { reason } if reason.contains("signal 99")));
-    assert!(matches!(verdict(true), Verdict::Crashed { reason } if reason.contains("signal 6")));
+    assert!(matches!(verdict(false), ProbeResult::Crashed { reason } if reason.contains("signal 99")));
+    assert!(matches!(verdict(true), ProbeResult::Crashed { reason } if reason.contains("signal 6")));
     assert!(discovery.open(&aborts).unwrap_err().to_string().contains("set aside"));
     let hangs = probe(&discovery.probe, &library_of("rogue_hangs_at_load"), false).unwrap().1;
-    assert!(matches!(hangs, Verdict::Crashed { reason } if reason.contains("deadline of 2 s")));
+    assert!(matches!(hangs, ProbeResult::Crashed { reason } if reason.contains("deadline of 2 s")));
 }
 
 #[cfg(target_os = "linux")]

@@ -42,7 +42,7 @@ fn a_new_plugin_builds_passes_its_tests_and_is_used() {
     assert_eq!(found["descriptor"]["interfaces"][0]["id"], REWARD);
 
     let config = json!({"target": 27.0}).as_object().unwrap().clone();
-    let here = Evaluator::here(&PluginLibrary::open(&library).unwrap(), REWARD, &config).unwrap();
+    let here = Evaluator::in_process(&PluginLibrary::open(&library).unwrap(), REWARD, &config).unwrap();
     let command = WorkerCommand {
         program: env!("CARGO_BIN_EXE_temper").into(),
         arguments: vec!["plugin".into(), "serve".into(), library.clone().into()],

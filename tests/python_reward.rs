@@ -155,7 +155,10 @@ fn a_correction_may_be_a_program() {
     let heard = said("\"python3\", \"mine.py\"");
     assert!(heard.contains("takes energies from the scale \"MP2020\" to \"MINE\""), "{heard}");
     let dead = said("\"sh\", \"-c\", \"echo nothing of mine >&2; exit 4\"");
-    assert!(dead.contains("ended with exit code 4") && dead.contains("its last words: nothing of mine"), "{dead}");
+    assert!(
+        dead.contains("ended with exit code 4") && dead.contains("its standard error ends: nothing of mine"),
+        "{dead}"
+    );
     let none = said("");
     assert!(none.contains("`rewards.e.hull.correction.command` must name a program"), "{none}");
 }

@@ -14,7 +14,7 @@ use temper::crystal::{Element, Lattice, Structure};
 use temper::graph::onnx::attribute_proto::AttributeType;
 use temper::graph::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use temper::graph::{Attributes, Builder, DataType, Dim, encode};
-use temper::reward::{Failure, ModelOptions, OnnxModel};
+use temper::model::{EvaluationError, Executor, ModelOptions, OnnxModel};
 use temper::runtime::{Device, Locator, Runtime};
 
 /// A model of the property `trace`, the trace of the cell, that turns in a loop for a minute wherever there is oxygen.
@@ -82,8 +82,8 @@ fn only_the_crystals_that_take_too_long_fail() {
     slow_for_oxygen(&path);
     let runtime = Runtime::open(&Locator::from_env(&|line| println!("{line}")), Device::Cpu).unwrap();
     let deadline = Duration::from_millis(100);
-    let options = ModelOptions { threads: 2, deadline: Some(deadline), ..ModelOptions::default() };
-    let model = OnnxModel::open(&runtime, &path, options).unwrap();
+    let options = ModelOptions { deadline: Some(deadline), ..ModelOptions::default() };
+    let model = OnnxModel::open(&runtime, &Executor::new(2).unwrap(), &path, options).unwrap();
     let cubic = |symbol: &str, a: f64| {
         let lattice = Lattice([[a, 0.0, 0.0], [0.0, a, 0.0], [0.0, 0.0, a]]);
         Structure::new(lattice, vec![Element::from_symbol(symbol).unwrap()], vec![[0.0; 3]]).unwrap()
@@ -93,7 +93,7 @@ fn only_the_crystals_that_take_too_long_fail() {
     let refs: Vec<&Structure> = crystals.iter().collect();
     for (row, (crystal, found)) in crystals.iter().zip(model.evaluate(&refs, &["trace"])).enumerate() {
         if row % 3 == 1 {
-            assert_eq!(found, Err(Failure::Deadline(deadline)));
+            assert_eq!(found, Err(EvaluationError::Deadline(deadline)));
         } else {
             assert!((found.unwrap()[0] - 3.0 * crystal.lattice.0[0][0]).abs() < 1e-4);
         }

@@ -47,8 +47,8 @@ pub fn work() {
     serve(|| Ok(library()), 1).expect("a host");
 }
 
-pub fn here(effort: Effort) -> Measured {
-    ask(effort, &Evaluator::here(&library(), REWARD, &Map::new()).expect("an instance"), 200)
+pub fn in_process(effort: Effort) -> Measured {
+    ask(effort, &Evaluator::in_process(&library(), REWARD, &Map::new()).expect("an instance"), 200)
 }
 
 pub fn in_a_worker(effort: Effort) -> Measured {

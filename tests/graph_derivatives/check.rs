@@ -174,7 +174,7 @@ fn run_all(
 /// What was inferred of a value holds for the tensor that it turned out to be.
 pub fn sound(b: &Builder, name: &str, found: &Tensor, symbols: &mut HashMap<u32, usize>) -> Result<(), String> {
     let value = b.find(name).ok_or_else(|| format!("`{name}` is unknown"))?;
-    let known = b.known(value);
+    let known = b.facts(value);
     let told =
         |what: String| Err(format!("`{name}`: inferred {what}, found {:?} {}", found.shape(), found.data_type()));
     if known.data_type.is_some_and(|t| t != found.data_type()) {

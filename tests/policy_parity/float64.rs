@@ -81,7 +81,7 @@ fn in_float64(model: &ModelProto, hyper: &Hyperparameters, tables: Option<[Array
 }
 
 fn declared(b: &mut Builder, source: &Builder, input: Value) -> Value {
-    let (name, known) = (source.name(input), source.known(input));
+    let (name, known) = (source.name(input), source.facts(input));
     let dims = known.shape.iter().flatten().enumerate();
     let shape: Vec<Dim> =
         dims.map(|(axis, dim)| dim.known().map_or_else(|| b.symbol(&format!("{name}_{axis}")), Dim::Known)).collect();

@@ -28,7 +28,7 @@ pub fn shared() -> Option<PathBuf> {
     if folder.is_dir() {
         return Some(folder);
     }
-    println!("skipped: no folder {}", folder.display());
+    println!("skipped: no shared data at {}", folder.display());
     None
 }
 

@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 use super::{Context, Failure, Search, Table, hull};
 use crate::crystal::{Composition, Format, ReadError, Record, Structure, StructureWriter, read_structures};
 use crate::hull::Hull;
-use crate::reward::{Calculation, Correction, ForceModel, HullTerm, OnnxModel, Response, Uncorrected, stabilities};
+use crate::model::{EvaluationError, ForceModel, OnnxModel, Response};
+use crate::reward::{Calculation, Correction, HullTerm, Uncorrected, stabilities};
 
 /// Rows that are held in memory at a time.
 const CHUNK: usize = 1024;
@@ -195,7 +196,7 @@ impl Scorer<'_> {
         records.iter().map(row).collect()
     }
 
-    fn evaluate(&self, structures: &[&Structure]) -> Vec<Result<Evaluated, crate::reward::Failure>> {
+    fn evaluate(&self, structures: &[&Structure]) -> Vec<Result<Evaluated, EvaluationError>> {
         match &self.forces {
             Some(forces) => {
                 let rows = forces.evaluate(structures, &self.quantities);
@@ -248,7 +249,7 @@ impl Scorer<'_> {
     fn above(
         &self,
         structures: &[&Structure],
-        evaluated: &[Result<Evaluated, crate::reward::Failure>],
+        evaluated: &[Result<Evaluated, EvaluationError>],
     ) -> Vec<Result<f64, String>> {
         let energy = self.quantities.iter().position(|quantity| *quantity == "energy");
         let (Some(hull), Some(energy)) = (&self.hull, energy) else { return Vec::new() };

@@ -6,10 +6,7 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use super::{Failure, Progress, Table};
-use crate::crystal::{Record, TokenRecord, Tokens, read_structures, read_tokens, tokenise};
-
-/// Structures that are read before they are tokenised together.
-const CHUNK: usize = 1024;
+use crate::crystal::{Record, TokenRecord, Tokens, for_each_chunk, read_structures, read_tokens, tokenise};
 
 /// One crystal of a file.
 pub(super) struct TokenRow {
@@ -46,18 +43,12 @@ impl Tokenising {
                 |(TokenRecord { id, tokens }, row)| TokenRow { id, row, tokens: tokens.map_err(|e| e.to_string()) };
             return read_tokens(file)?.into_iter().zip(1..).map(row).try_for_each(take);
         }
-        let mut records = read_structures(file)?;
-        loop {
-            let chunk: Vec<Record> = records.by_ref().take(CHUNK).collect::<Result<_, _>>()?;
-            if chunk.is_empty() {
-                return Ok(());
-            }
+        for_each_chunk(read_structures(file)?, |chunk: Vec<Record>| {
             progress.advance(chunk.len() as u64);
             let tokens: Vec<_> = chunk.par_iter().map(|record| self.tokens(record)).collect();
             let rows = chunk.into_iter().zip(tokens);
-            rows.map(|(record, tokens)| TokenRow { id: record.id, row: record.line, tokens })
-                .try_for_each(&mut *take)?;
-        }
+            rows.map(|(record, tokens)| TokenRow { id: record.id, row: record.line, tokens }).try_for_each(&mut *take)
+        })
     }
 
     fn tokens(self, record: &Record) -> Result<Tokens, String> {

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::token_rows::{StatusTable, TokenRow, Tokenising};
 use super::{Context, Failure, Output};
-use crate::crystal::{MAX_ATOMS, encode_tokens};
+use crate::crystal::{MAX_ATOMS, SYMPREC, encode_tokens};
 
 /// Turn structures into tokens: space group, lattice, Wyckoff sites.
 #[derive(Debug, Args)]
@@ -24,7 +24,7 @@ pub struct Tokenize {
     #[arg(long, value_name = "N", default_value_t = 21)]
     slots: usize,
     /// Tolerance of the symmetry search, angstrom
-    #[arg(long, value_name = "ANGSTROM", default_value_t = 0.01)]
+    #[arg(long, value_name = "ANGSTROM", default_value_t = SYMPREC)]
     symprec: f64,
 }
 

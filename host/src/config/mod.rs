@@ -35,20 +35,3 @@ pub trait Config: serde::de::DeserializeOwned + serde::Serialize {
         toml::to_string(self)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_configs_of_the_readme_are_read() {
-        let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
-        let blocks: Vec<&str> = text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-        let read = |key: &str| {
-            let block = blocks.iter().find(|block| block.contains(key)).unwrap();
-            Document::new("README.md", (*block).to_owned(), vec![])
-        };
-        assert_eq!(read("[sampling]").read::<Finetune>().unwrap().sampling.batch, 200);
-        assert_eq!(read("[train]").read::<Pretrain>().unwrap().train.epochs, 200);
-    }
-}

@@ -159,7 +159,7 @@ impl fmt::Display for Composition {
 }
 
 /// Reads a formula: symbols and brackets `()`, `[]`, `{}`, nested at will, each followed by an optional decimal count;
-/// blanks between them; and adducts such as `CuSO4·5H2O` (with `·` or `*`: a full stop is a decimal point).
+/// blanks between them; deuterium and tritium (`D`, `T`) as hydrogen; and adducts such as `CuSO4·5H2O` (with `·` or `*`: a full stop is a decimal point).
 impl FromStr for Composition {
     type Err = CompositionError;
 
@@ -226,7 +226,7 @@ impl Scanner<'_> {
         let tail = &self.formula[self.position..];
         let letters = 1 + tail.bytes().skip(1).take_while(u8::is_ascii_lowercase).count();
         self.position += letters;
-        Element::from_symbol(&tail[..letters]).ok_or_else(|| CompositionError::UnknownElement {
+        Element::from_symbol_or_isotope(&tail[..letters]).ok_or_else(|| CompositionError::UnknownElement {
             symbol: tail[..letters].into(),
             formula: self.formula.into(),
         })
@@ -428,7 +428,7 @@ mod tests {
         let beside = || concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared").into();
         let shared = std::env::var_os("TEMPER_SHARED").map_or_else(beside, std::path::PathBuf::from);
         let Ok(file) = std::fs::File::open(shared.join("data/mp_20/hull_entries.csv.gz")) else {
-            return println!("skipped: no data in {}", shared.display());
+            return println!("skipped: no shared data at {}", shared.display());
         };
         let mut reader = csv::Reader::from_reader(flate2::read::GzDecoder::new(file));
         let mut rows = 0;

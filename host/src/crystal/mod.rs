@@ -9,6 +9,7 @@ mod neighbours;
 #[cfg(test)]
 pub(crate) mod npz;
 mod operation;
+mod rows;
 mod space_group;
 mod structure;
 mod textbook;
@@ -24,10 +25,11 @@ pub use files::{
     read_structures, write_structures,
 };
 pub use neighbours::{ClosestPair, NeighbourError, Neighbours, closest_pair, neighbours, smallest_distance};
+pub use rows::{for_each_chunk, map_ok, try_map_ok};
 pub use space_group::{SpaceGroup, SpaceGroupError};
 pub use structure::{Lattice, OVERLAP, Structure, StructureError};
 pub use textbook::{TEXTBOOK, TextbookCrystal};
 pub use token_file::{TokenFileError, TokenRecord, TokenRowError, encode_tokens, read_tokens};
-pub use tokenise::{Symmetry, TokeniseError, symmetry, tokenise};
+pub use tokenise::{SYMPREC, Symmetry, TokeniseError, symmetry, tokenise};
 pub use tokens::{Site, TokenError, Tokens};
 pub use wyckoff::{Affine, WyckoffPosition, wyckoff_position, wyckoff_positions};

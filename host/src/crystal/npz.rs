@@ -58,7 +58,7 @@ pub(crate) fn shared(path: &str) -> Option<PathBuf> {
     let beside = || concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared").into();
     let path = std::env::var_os("TEMPER_SHARED").map_or_else(beside, PathBuf::from).join(path);
     if !path.exists() {
-        println!("skipped: no {}", path.display());
+        println!("skipped: no shared data at {}", path.display());
         return None;
     }
     Some(path)

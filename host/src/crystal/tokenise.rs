@@ -8,6 +8,9 @@ use moyo::data::Setting;
 use nalgebra::{Matrix3, Vector3};
 use std::collections::BTreeMap;
 
+/// The usual tolerance of a search for symmetry, angstrom: that of CrystalFormer's reference code.
+pub const SYMPREC: f64 = 0.01;
+
 /// Coordinates this near below 1 are 0: rounding of the symmetry search, which would upset the order of sites.
 const ROUNDING: f64 = 1e-6;
 
@@ -65,7 +68,7 @@ pub enum TokeniseError {
 
 /// Symmetry of a structure as tokens, sites in ascending order of (wyckoff, x, y, z).
 ///
-/// `symprec` in angstrom (the reference uses 0.01). The conventional cell and its coordinates are symmetrised. Letters are
+/// `symprec` in angstrom (usually [`SYMPREC`]). The conventional cell and its coordinates are symmetrised. Letters are
 /// defined up to the group's Euclidean normaliser: another choice of origin may name the same orbits otherwise. Of the
 /// atoms of an orbit the one with the smallest coordinates stands for it, whatever the order of atoms.
 ///
@@ -197,8 +200,6 @@ mod tests {
     use proptest::prelude::*;
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
-
-    const SYMPREC: f64 = 0.01;
 
     type Fingerprint = BTreeMap<(Element, Element), [f64; 2]>;
 

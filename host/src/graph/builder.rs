@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::model::Origin;
 use super::onnx::{AttributeProto, NodeProto};
 use super::ops::{self, InferContext};
-use super::shape::{Dim, MAX_RANK, Symbols, ValueType};
+use super::shape::{Dim, MAX_RANK, Symbols, TypeFacts};
 use super::{Attributes, DataType, GraphError, Tensor};
 
 /// A value of one [`Builder`]: an input, a constant or the output of a node.
@@ -42,7 +42,7 @@ impl Node {
 #[derive(Clone, Debug)]
 pub(super) struct ValueData {
     pub name: String,
-    pub known: ValueType,
+    pub facts: TypeFacts,
     /// The numbers of an initializer or a `Constant` node.
     pub constant: Option<Tensor>,
 }
@@ -99,7 +99,7 @@ impl Builder {
 
     /// Declares an input. Extents are numbers or, as strings, named symbols: see [`Builder::symbol`].
     pub fn input(&mut self, name: &str, data_type: DataType, shape: &[Dim]) -> Value {
-        let value = self.insert(name.to_owned(), ValueType::new(data_type, shape.to_vec()));
+        let value = self.insert(name.to_owned(), TypeFacts::new(data_type, shape.to_vec()));
         self.inputs.push(value);
         value
     }
@@ -124,7 +124,7 @@ impl Builder {
 
     /// A constant under a name of its own.
     pub fn initializer(&mut self, name: &str, tensor: Tensor) -> Value {
-        let value = self.insert(name.to_owned(), ValueType::of(&tensor));
+        let value = self.insert(name.to_owned(), TypeFacts::of(&tensor));
         self.values[value.0 as usize].constant = Some(tensor);
         self.initializers.push(value);
         value
@@ -145,8 +145,7 @@ impl Builder {
         attributes: Attributes,
     ) -> Vec<Value> {
         let name = self.unique(op);
-        let names: Vec<String> =
-            (0..outputs).map(|i| if i == 0 { format!("{name}:0") } else { format!("{name}:{i}") }).collect();
+        let names: Vec<String> = (0..outputs).map(|i| format!("{name}:{i}")).collect();
         let (domain, op) = op.rsplit_once('.').unwrap_or(("", op));
         let node = Node {
             op: op.to_owned(),
@@ -222,22 +221,22 @@ impl Builder {
     }
 
     /// Keeps what is known small: a hostile file could double it with every node.
-    fn bounded(&mut self, known: ValueType, node: &Node) -> ValueType {
-        let rank = known.rank().unwrap_or(0);
+    fn bounded(&mut self, facts: TypeFacts, node: &Node) -> TypeFacts {
+        let rank = facts.rank().unwrap_or(0);
         if rank > MAX_RANK {
             let reason = format!("an output of rank {rank}");
             self.error.get_or_insert(GraphError::Node { node: node.name.clone(), op: node.op.clone(), reason });
-            return ValueType::default();
+            return TypeFacts::default();
         }
-        ValueType { content: known.content.filter(|content| content.len() <= MAX_RANK), ..known }
+        TypeFacts { content: facts.content.filter(|content| content.len() <= MAX_RANK), ..facts }
     }
 
-    pub(super) fn insert(&mut self, name: String, known: ValueType) -> Value {
+    pub(super) fn insert(&mut self, name: String, facts: TypeFacts) -> Value {
         let value = Value(self.values.len() as u32);
         if self.by_name.insert(name.clone(), value).is_some() {
             self.error.get_or_insert(GraphError::Duplicate { value: name.clone() });
         }
-        self.values.push(ValueData { name, known, constant: None });
+        self.values.push(ValueData { name, facts, constant: None });
         value
     }
 
@@ -275,7 +274,7 @@ impl Builder {
 
     /// States the shape of a value where inference cannot know it (a product of symbols, say). The author answers for it.
     pub fn assume_shape(&mut self, value: Value, shape: &[Dim]) -> Value {
-        self.values[value.0 as usize].known.shape = Some(shape.to_vec());
+        self.values[value.0 as usize].facts.shape = Some(shape.to_vec());
         value
     }
 
@@ -284,19 +283,28 @@ impl Builder {
         self.by_name.get(name).copied()
     }
 
+    /// The value of a name. A name that no value has is a mistake, which [`Builder::finish`] returns.
+    pub fn named(&mut self, name: &str) -> Value {
+        self.find(name).unwrap_or_else(|| {
+            self.error.get_or_insert(GraphError::Unnamed { value: name.to_owned() });
+            let stem = self.unique("missing");
+            self.insert(stem, TypeFacts::default())
+        })
+    }
+
     /// Name of a value.
     pub fn name(&self, value: Value) -> &str {
         &self.values[value.0 as usize].name
     }
 
     /// What is known of a value.
-    pub fn known(&self, value: Value) -> &ValueType {
-        &self.values[value.0 as usize].known
+    pub fn facts(&self, value: Value) -> &TypeFacts {
+        &self.values[value.0 as usize].facts
     }
 
     /// Shape of a value, if its rank is known.
     pub fn shape(&self, value: Value) -> Option<Vec<Dim>> {
-        self.known(value).shape.clone()
+        self.facts(value).shape.clone()
     }
 
     /// The numbers of a constant.

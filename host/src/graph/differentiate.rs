@@ -58,7 +58,7 @@ impl Reverse<'_> {
     /// # Errors
     /// [`GraphError::Node`] when the rank is unknown.
     pub fn rank(&self, value: Value) -> Result<usize, GraphError> {
-        let rank = self.builder.known(value).rank();
+        let rank = self.builder.facts(value).rank();
         rank.ok_or_else(|| self.fail(format!("the rank of `{}` is unknown", self.builder.name(value))))
     }
 
@@ -142,7 +142,7 @@ impl Builder {
             let mut read = node.inputs.iter().flatten().copied().chain(self.captured(node));
             if ops::carries_derivatives(node) && read.any(|v| active[v.0 as usize]) {
                 for output in node.outputs.iter().flatten() {
-                    let float = self.known(*output).data_type.is_none_or(|t| t.is_float());
+                    let float = self.facts(*output).data_type.is_none_or(|t| t.is_float());
                     active[output.0 as usize] |= float && !self.stopped.contains(output);
                 }
             }

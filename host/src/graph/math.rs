@@ -78,7 +78,7 @@ elementwise! {
 impl Builder {
     /// A scalar of the element type of `like`.
     pub fn scalar_like(&mut self, like: Value, number: f64) -> Value {
-        match self.known(like).data_type {
+        match self.facts(like).data_type {
             Some(DataType::F64) => self.constant(Array0::from_elem((), number)),
             Some(DataType::I64) => self.constant(Array0::from_elem((), number as i64)),
             Some(DataType::I32) => self.constant(Array0::from_elem((), number as i32)),
@@ -192,8 +192,8 @@ impl Builder {
 
     /// The element type of `like`.
     pub fn cast_like(&mut self, x: Value, like: Value) -> Value {
-        let to = self.known(like).data_type.unwrap_or(DataType::F32);
-        if self.known(x).data_type == Some(to) { x } else { self.cast(x, to) }
+        let to = self.facts(like).data_type.unwrap_or(DataType::F32);
+        if self.facts(x).data_type == Some(to) { x } else { self.cast(x, to) }
     }
 
     /// The tensor with the shape of `like`, which has as many elements.
@@ -230,7 +230,7 @@ impl Builder {
     }
 
     fn same_known_shape(&self, x: Value, y: Value) -> bool {
-        let (a, b) = (&self.known(x).shape, &self.known(y).shape);
+        let (a, b) = (&self.facts(x).shape, &self.facts(y).shape);
         a.is_some() && a == b
     }
 
@@ -259,7 +259,7 @@ impl Builder {
 
     /// A constant tensor of the shape and type of `like`.
     pub fn filled_like(&mut self, like: Value, number: f64) -> Value {
-        let known = self.known(like).clone();
+        let known = self.facts(like).clone();
         let shape = self.shape_of(like);
         let fill: Tensor = match known.data_type {
             Some(DataType::F64) => Array1::from_elem(1, number).into(),

@@ -24,5 +24,5 @@ pub use error::GraphError;
 pub use model::{decode, encode, fix_inputs};
 pub use ops::differentiable;
 pub use potential::{Potential, add_forces_and_stress};
-pub use shape::{Dim, Symbols, ValueType};
+pub use shape::{Dim, Symbols, TypeFacts};
 pub use tensor::{DataType, Tensor};

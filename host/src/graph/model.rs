@@ -9,7 +9,7 @@ use super::onnx::{
     FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorShapeProto,
     TypeProto, ValueInfoProto, tensor_shape_proto, type_proto,
 };
-use super::shape::{Dim, MAX_RANK, ValueType};
+use super::shape::{Dim, MAX_RANK, TypeFacts};
 use super::{DataType, GraphError, Tensor, proto};
 
 /// Decodes the bytes of an `.onnx` file.
@@ -99,9 +99,9 @@ impl Builder {
         builder.error.clone().map_or(Ok(builder), Err)
     }
 
-    fn read_type(&mut self, info: &ValueInfoProto) -> ValueType {
+    fn read_type(&mut self, info: &ValueInfoProto) -> TypeFacts {
         let Some(type_proto::Value::TensorType(tensor)) = info.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
-            return ValueType::default();
+            return TypeFacts::default();
         };
         let shape = tensor.shape.as_ref().map(|shape| {
             let read = |dim: &tensor_shape_proto::Dimension| match &dim.value {
@@ -114,7 +114,7 @@ impl Builder {
             shape.dim.iter().map(read).collect()
         });
         let shape = shape.filter(|shape: &Vec<Dim>| shape.len() <= MAX_RANK);
-        ValueType { data_type: tensor.elem_type.and_then(DataType::from_onnx), shape, content: None }
+        TypeFacts { data_type: tensor.elem_type.and_then(DataType::from_onnx), shape, content: None }
     }
 
     /// The finished model, without the nodes that no output needs. `metadata` becomes the file's `metadata_props`,
@@ -182,12 +182,12 @@ impl Builder {
         if let Some(declared) = self.origin.declared.get(&value) {
             return declared.clone();
         }
-        let known = self.known(value);
-        let shape = known
+        let facts = self.facts(value);
+        let shape = facts
             .shape
             .as_ref()
             .map(|shape| TensorShapeProto { dim: shape.iter().map(|dim| self.dimension(*dim)).collect() });
-        let tensor = type_proto::Tensor { elem_type: known.data_type.map(DataType::to_onnx), shape };
+        let tensor = type_proto::Tensor { elem_type: facts.data_type.map(DataType::to_onnx), shape };
         ValueInfoProto {
             name: Some(self.name(value).to_owned()),
             r#type: Some(TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..TypeProto::default() }),

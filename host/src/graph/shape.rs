@@ -34,9 +34,9 @@ pub(super) fn product(dims: &[Dim]) -> Option<Dim> {
     }
 }
 
-/// What is known of a value: `None` means unknown.
+/// Type, shape and content of a value, as far as they are known: `None` means unknown.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct ValueType {
+pub struct TypeFacts {
     /// Element type.
     pub data_type: Option<DataType>,
     /// Extents; `None` when even the rank is unknown.
@@ -45,7 +45,7 @@ pub struct ValueType {
     pub content: Option<Vec<Dim>>,
 }
 
-impl ValueType {
+impl TypeFacts {
     /// A value of a known type and shape.
     pub fn new(data_type: DataType, shape: Vec<Dim>) -> Self {
         Self { data_type: Some(data_type), shape: Some(shape), content: None }

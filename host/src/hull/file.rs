@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::index::{Phase, PhaseIndex, mask_of};
-use super::{Check, Entry, Hull, HullError, HullHeader};
+use super::{Entry, Hull, HullError, HullHeader, ReferenceCrystal};
 use crate::atomic::write_atomically;
 use crate::crystal::{Composition, Element, Lattice, Structure};
 
@@ -38,12 +38,12 @@ struct FileHeader {
     source: String,
     built_from: usize,
     entries: usize,
-    checks: Vec<FileCheck>,
+    checks: Vec<FileCrystal>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct FileCheck {
+struct FileCrystal {
     lattice: [[f64; 3]; 3],
     species: Vec<String>,
     frac_coords: Vec<[f64; 3]>,
@@ -95,12 +95,13 @@ impl Hull {
 
     fn file_header(&self, entries: usize) -> FileHeader {
         let header = self.header();
-        let checks = header.checks.iter().map(|check| FileCheck {
-            lattice: check.structure.lattice.0,
-            species: check.structure.species.iter().map(Element::to_string).collect(),
-            frac_coords: check.structure.frac.clone(),
-            energy_per_atom: check.energy_per_atom,
-        });
+        let checks =
+            header.reference_crystals.iter().map(|ReferenceCrystal { structure, energy_per_atom }| FileCrystal {
+                lattice: structure.lattice.0,
+                species: structure.species.iter().map(Element::to_string).collect(),
+                frac_coords: structure.frac.clone(),
+                energy_per_atom: *energy_per_atom,
+            });
         FileHeader {
             energy_reference: header.energy_reference.clone(),
             source: header.source.clone(),
@@ -136,10 +137,11 @@ fn parse(bytes: &[u8]) -> Result<Hull, String> {
     if entries.len() != header.entries {
         return Err(format!("it holds {} entries and its header says {}", entries.len(), header.entries));
     }
-    let checks = header.checks.into_iter().enumerate();
-    let checks: Result<_, String> =
-        checks.map(|(i, check)| check.read().map_err(|e| format!("check {}: {e}", i + 1))).collect();
-    let known = HullHeader { energy_reference: header.energy_reference, source: header.source, checks: checks? };
+    let crystals = header.checks.into_iter().enumerate();
+    let crystals: Result<_, String> =
+        crystals.map(|(i, crystal)| crystal.read().map_err(|e| format!("check {}: {e}", i + 1))).collect();
+    let known =
+        HullHeader { energy_reference: header.energy_reference, source: header.source, reference_crystals: crystals? };
     Ok(Hull::from_index(index_of(entries)?, known, header.built_from))
 }
 
@@ -161,12 +163,12 @@ fn index_of(entries: Vec<Entry>) -> Result<PhaseIndex, String> {
     Ok(index)
 }
 
-impl FileCheck {
-    fn read(self) -> Result<Check, String> {
+impl FileCrystal {
+    fn read(self) -> Result<ReferenceCrystal, String> {
         let element = |s: &String| Element::from_symbol(s).ok_or_else(|| format!("`{s}` is no element"));
         let species = self.species.iter().map(element).collect::<Result<_, _>>()?;
         let structure = Structure::new(Lattice(self.lattice), species, self.frac_coords).map_err(|e| e.to_string())?;
-        Ok(Check { structure, energy_per_atom: self.energy_per_atom })
+        Ok(ReferenceCrystal { structure, energy_per_atom: self.energy_per_atom })
     }
 }
 
@@ -228,7 +230,7 @@ mod tests {
         let header = HullHeader {
             energy_reference: Some("MP2020".into()),
             source: "a line\nand \"quotes\"".into(),
-            checks: vec![Check { structure: rock_salt.unwrap(), energy_per_atom: -3.4 }],
+            reference_crystals: vec![ReferenceCrystal { structure: rock_salt.unwrap(), energy_per_atom: -3.4 }],
         };
         Hull::from_index(index_of(hull.entries().into_iter().cloned().collect()).unwrap(), header, 7)
     }

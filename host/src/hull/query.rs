@@ -1,7 +1,5 @@
 //! The hull and the question it answers.
 
-use rayon::prelude::*;
-
 use super::entry::check_energy;
 use super::index::{PhaseIndex, System, mask_of};
 use super::{Entry, HullError};
@@ -15,12 +13,12 @@ pub struct HullHeader {
     /// Where the entries come from.
     pub source: String,
     /// Crystals with the energy that the hull's potential gives them, so that a caller can tell whether it is the same potential.
-    pub checks: Vec<Check>,
+    pub reference_crystals: Vec<ReferenceCrystal>,
 }
 
 /// A crystal whose energy is known.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Check {
+pub struct ReferenceCrystal {
     /// The crystal.
     pub structure: Structure,
     /// Its energy, eV/atom.
@@ -37,7 +35,7 @@ pub struct Hull {
 
 /// The answer to a query.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Above {
+pub struct HullDistance {
     /// Energy minus that of the cheapest mixture of stored phases, eV/atom. Negative for what is more stable than they are.
     pub e_above_hull: f64,
     /// That mixture: reduced formula and fraction of the atoms, ordered by formula. Amounts up to 1e-8 are left out.
@@ -93,7 +91,7 @@ impl Hull {
     /// # Errors
     /// [`HullError::MissingReference`] for elements that the hull does not know, [`HullError::Energy`] for an energy that is
     /// no number, [`HullError::NoSolution`] where floating point fails.
-    pub fn query(&self, composition: &Composition, energy_per_atom: f64) -> Result<Above, HullError> {
+    pub fn query(&self, composition: &Composition, energy_per_atom: f64) -> Result<HullDistance, HullError> {
         check_energy(energy_per_atom)?;
         let system = mask_of(composition);
         let formation =
@@ -109,16 +107,11 @@ impl Hull {
         let mut decomposition: Vec<_> =
             parts.map(|(part, amount)| (program.formula(*part, composition), *amount)).collect();
         decomposition.sort_by(|(a, _), (b, _)| a.cmp(b));
-        Ok(Above { e_above_hull: formation - mixture.cost, decomposition })
-    }
-
-    /// [`Hull::query`] for many, in parallel; answers in the order of the questions.
-    pub fn query_all(&self, questions: &[(Composition, f64)]) -> Vec<Result<Above, HullError>> {
-        questions.par_iter().map(|(composition, energy)| self.query(composition, *energy)).collect()
+        Ok(HullDistance { e_above_hull: formation - mixture.cost, decomposition })
     }
 }
 
-impl Above {
+impl HullDistance {
     /// The decomposition as `Co2SnO4:0.70000000;SnO2:0.30000000`, the parts sorted as texts.
     pub fn decomposition_text(&self) -> String {
         let parts = self.decomposition.iter();
@@ -141,7 +134,7 @@ pub(super) mod tests {
         Hull::build(entries, HullHeader::default(), &|_, _| ()).unwrap().0
     }
 
-    fn above(hull: &Hull, formula: &str, energy: f64) -> Above {
+    fn above(hull: &Hull, formula: &str, energy: f64) -> HullDistance {
         hull.query(&formula.parse().unwrap(), energy).unwrap()
     }
 

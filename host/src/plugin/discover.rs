@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::{
-    Descriptor, Evaluator, OpenError, PluginLibrary, Probe, Supervision, Verdict, builtin_plugin, builtin_plugins,
+    Descriptor, Evaluator, OpenError, PluginLibrary, Probe, ProbeResult, Supervision, builtin_plugin, builtin_plugins,
     probe,
 };
 
@@ -27,7 +27,7 @@ pub struct Discovered {
     /// SHA-256 of the file.
     pub hash: Option<String>,
     /// What became of its first load.
-    pub verdict: Verdict,
+    pub result: ProbeResult,
     /// Another plugin before it has its name.
     pub hidden: bool,
 }
@@ -80,8 +80,8 @@ impl Discovery {
     /// Everything that there is, the program's own first. `again`: past crashes are tried again.
     pub fn list(&self, again: bool) -> Vec<Discovered> {
         let carried = builtin_plugins().into_iter().map(|plugin| {
-            let verdict = Verdict::Usable(plugin.descriptor().clone());
-            Discovered { path: None, hash: None, verdict, hidden: false }
+            let result = ProbeResult::Usable(plugin.descriptor().clone());
+            Discovered { path: None, hash: None, result, hidden: false }
         });
         let mut found: Vec<Discovered> = carried.collect();
         let mut seen = BTreeSet::new();
@@ -91,7 +91,7 @@ impl Discovery {
         found.extend(looked_at.filter(|plugin| plugin.hash.as_ref().is_none_or(|hash| seen.insert(hash.clone()))));
         let mut names = BTreeSet::new();
         for plugin in &mut found {
-            if let Verdict::Usable(descriptor) = &plugin.verdict {
+            if let ProbeResult::Usable(descriptor) = &plugin.result {
                 plugin.hidden = !names.insert(descriptor.name.clone());
             }
         }
@@ -107,15 +107,15 @@ impl Discovery {
             return self.open(Path::new(name));
         }
         let all = self.list(false);
-        let usable = |plugin: &Discovered| match &plugin.verdict {
-            Verdict::Usable(descriptor) if descriptor.name == name => {
+        let usable = |plugin: &Discovered| match &plugin.result {
+            ProbeResult::Usable(descriptor) if descriptor.name == name => {
                 Some(Usable { path: plugin.path.clone(), hash: plugin.hash.clone(), descriptor: descriptor.clone() })
             }
             _ => None,
         };
         all.iter().find_map(usable).ok_or_else(|| {
-            let named = |plugin: &Discovered| match &plugin.verdict {
-                Verdict::Usable(descriptor) => Some(descriptor.name.clone()),
+            let named = |plugin: &Discovered| match &plugin.result {
+                ProbeResult::Usable(descriptor) => Some(descriptor.name.clone()),
                 _ => None,
             };
             let known: Vec<String> = all.iter().filter_map(named).collect();
@@ -129,12 +129,12 @@ impl Discovery {
     /// # Errors
     /// [`NotFound`].
     pub fn open(&self, path: &Path) -> Result<Usable, NotFound> {
-        let (hash, verdict) =
+        let (hash, result) =
             probe(&self.probe, path, false).map_err(|reason| NotFound::File { path: path.to_owned(), reason })?;
-        match verdict {
-            Verdict::Usable(descriptor) => Ok(Usable { path: Some(path.to_owned()), hash: Some(hash), descriptor }),
-            Verdict::Refused { reason, advice } => Err(NotFound::Unusable { reason, advice }),
-            Verdict::Crashed { reason } => Err(NotFound::Unusable {
+        match result {
+            ProbeResult::Usable(descriptor) => Ok(Usable { path: Some(path.to_owned()), hash: Some(hash), descriptor }),
+            ProbeResult::Refused { reason, advice } => Err(NotFound::Unusable { reason, advice }),
+            ProbeResult::Crashed { reason } => Err(NotFound::Unusable {
                 reason: format!("{}: set aside, because at its first load {reason}", path.display()),
                 advice: Some("`temper plugin list --again` tries it once more".to_owned()),
             }),
@@ -159,11 +159,11 @@ impl Discovery {
                 let command = self.probe.command(named, plugin.hash.as_deref());
                 Evaluator::in_workers(name, command, interface, config, supervision)
             }
-            (None, Some(path)) => Evaluator::here(&PluginLibrary::open(path)?, interface, config),
+            (None, Some(path)) => Evaluator::in_process(&PluginLibrary::open(path)?, interface, config),
             (None, None) => {
                 let lost =
-                    || OpenError::Start { name: name.clone(), trouble: "the program does not carry it".to_owned() };
-                Evaluator::here(&builtin_plugin(name).ok_or_else(lost)?, interface, config)
+                    || OpenError::Start { name: name.clone(), reason: "the program does not carry it".to_owned() };
+                Evaluator::in_process(&builtin_plugin(name).ok_or_else(lost)?, interface, config)
             }
         }
     }
@@ -171,11 +171,11 @@ impl Discovery {
     fn look_at(&self, path: &Path, again: bool) -> Discovered {
         let unreadable = |error: std::io::Error| {
             let reason = format!("{}: {error}", path.display());
-            (None, Verdict::Refused { reason, advice: None })
+            (None, ProbeResult::Refused { reason, advice: None })
         };
-        let seen = probe(&self.probe, path, again).map(|(hash, verdict)| (Some(hash), verdict));
-        let (hash, verdict) = seen.unwrap_or_else(unreadable);
-        Discovered { path: Some(path.to_owned()), hash, verdict, hidden: false }
+        let seen = probe(&self.probe, path, again).map(|(hash, result)| (Some(hash), result));
+        let (hash, result) = seen.unwrap_or_else(unreadable);
+        Discovered { path: Some(path.to_owned()), hash, result, hidden: false }
     }
 
     /// Libraries in the folders, and one level below them, where `cargo build` and unpacked archives leave them.

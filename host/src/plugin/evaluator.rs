@@ -5,23 +5,20 @@ use std::sync::{Mutex, PoisonError};
 use rayon::prelude::*;
 use serde_json::{Map, Value};
 
-use super::library::{Loaded, Refusal};
+use super::error::shortened;
+use super::library::{EvaluateError, PluginInstance};
 use super::message::{Answer, Hello};
-use super::process::StartError;
-use super::supervise::Pool;
-use super::trouble::shortened;
+use super::worker::{StartError, WorkerPool};
 use super::{
-    Crystals, Descriptor, InterfaceDescriptor, LoadError, Outcome, PluginLibrary, Properties, Supervision, Trouble,
+    Crystals, Descriptor, InterfaceDescriptor, LoadError, Outcome, PluginError, PluginLibrary, Properties, Supervision,
     WorkerCommand, columns,
 };
-use crate::crystal::{Structure, symmetry};
+use crate::crystal::{SYMPREC, Structure, symmetry};
 
 /// Most crystals of one batch in a worker: a bound on memory, and on what one failure takes with it.
 const LARGEST_BATCH: usize = 4096;
 /// Crystals of one batch in this process, where batches are shared among threads.
 const SMALL_BATCH: usize = 256;
-/// Tolerance of the search for symmetry, angstrom: that of the reference code.
-const SYMPREC: f64 = 0.01;
 
 /// Taken by calls in this process of plugins that are not safe for threads: two of them may rest on the same library.
 static TURN: Mutex<()> = Mutex::new(());
@@ -30,16 +27,16 @@ static TURN: Mutex<()> = Mutex::new(());
 pub struct Evaluator {
     name: String,
     interface: InterfaceDescriptor,
-    place: Place,
+    backend: Backend,
 }
 
-enum Place {
+enum Backend {
     /// Calls, one at a time unless the plugin is safe for threads.
-    Here {
-        instance: Loaded,
+    InProcess {
+        instance: PluginInstance,
         one_at_a_time: bool,
     },
-    Workers(Pool),
+    Workers(WorkerPool),
 }
 
 /// Why a plugin cannot be used for a term.
@@ -59,12 +56,12 @@ pub enum OpenError {
         advice: Option<String>,
     },
     /// The worker did not come to its greeting.
-    #[error("{name}: {trouble}")]
+    #[error("{name}: {reason}")]
     Start {
         /// The plugin or program.
         name: String,
         /// What happened.
-        trouble: String,
+        reason: String,
     },
     /// Another interface is wanted.
     #[error("{name} offers {}, and no {wanted}", .offered.join(" and "))]
@@ -83,14 +80,22 @@ impl Evaluator {
     ///
     /// # Errors
     /// [`OpenError`].
-    pub fn here(library: &PluginLibrary, interface: &str, config: &Map<String, Value>) -> Result<Self, OpenError> {
+    pub fn in_process(
+        library: &PluginLibrary,
+        interface: &str,
+        config: &Map<String, Value>,
+    ) -> Result<Self, OpenError> {
         let descriptor = library.descriptor();
         let mut offered = offered(descriptor, interface)?;
         let refused = |reason| OpenError::Refused { name: descriptor.name.clone(), reason, advice: None };
         let instance = library.create(interface, config).map_err(refused)?;
         offered.properties.clone_from(instance.properties());
         let one_at_a_time = !offered.properties.thread_safe;
-        Ok(Self { name: descriptor.name.clone(), interface: offered, place: Place::Here { instance, one_at_a_time } })
+        Ok(Self {
+            name: descriptor.name.clone(),
+            interface: offered,
+            backend: Backend::InProcess { instance, one_at_a_time },
+        })
     }
 
     /// An instance in every worker; `name` is what messages call it until it has greeted.
@@ -105,14 +110,14 @@ impl Evaluator {
         supervision: Supervision,
     ) -> Result<Self, OpenError> {
         let hello = Hello { interface: interface.to_owned(), config: config.clone() };
-        let (pool, descriptor) = Pool::start(command, hello, supervision).map_err(|error| match error {
+        let (pool, descriptor) = WorkerPool::start(command, hello, supervision).map_err(|error| match error {
             StartError::Refused(reason, advice) => {
                 OpenError::Refused { name: name.to_owned(), reason: shortened(reason), advice: advice.map(shortened) }
             }
-            error => OpenError::Start { name: name.to_owned(), trouble: error.to_string() },
+            error => OpenError::Start { name: name.to_owned(), reason: error.to_string() },
         })?;
         let interface = offered(&descriptor, interface)?;
-        Ok(Self { name: descriptor.name, interface, place: Place::Workers(pool) })
+        Ok(Self { name: descriptor.name, interface, backend: Backend::Workers(pool) })
     }
 
     /// The plugin's name.
@@ -121,8 +126,8 @@ impl Evaluator {
     }
 
     /// Whether it runs in processes of its own.
-    pub fn is_in_workers(&self) -> bool {
-        matches!(self.place, Place::Workers(_))
+    pub fn is_out_of_process(&self) -> bool {
+        matches!(self.backend, Backend::Workers(_))
     }
 
     /// What its author claims.
@@ -138,20 +143,24 @@ impl Evaluator {
 
     /// One value per structure (`None`: the plugin abstains), or why there is none. `energies` in eV per cell, NaN where one is
     /// not known. Batches are cut into pieces; what goes wrong with a piece fails its rows alone.
-    pub fn evaluate(&self, structures: &[&Structure], energies: Option<&[f64]>) -> Vec<Result<Option<f64>, Trouble>> {
+    pub fn evaluate(
+        &self,
+        structures: &[&Structure],
+        energies: Option<&[f64]>,
+    ) -> Vec<Result<Option<f64>, PluginError>> {
         let unknown: Vec<Option<u8>> = structures.iter().map(|structure| self.unknown_element(structure)).collect();
         let known: Vec<usize> = (0..structures.len()).filter(|row| unknown[*row].is_none()).collect();
         let pieces: Vec<&[usize]> = known.chunks(self.piece(known.len())).collect();
         let batches: Vec<Crystals> = pieces.iter().map(|rows| self.columns(rows, structures, energies)).collect();
         let range = self.range();
-        let mut values: Vec<Result<Option<f64>, Trouble>> =
-            unknown.into_iter().map(|element| element.map_or(Ok(None), |z| Err(Trouble::Element(z)))).collect();
+        let mut values: Vec<Result<Option<f64>, PluginError>> =
+            unknown.into_iter().map(|element| element.map_or(Ok(None), |z| Err(PluginError::Element(z)))).collect();
         for (rows, outcomes) in pieces.iter().zip(self.batches(batches)) {
             match outcomes {
                 Ok(outcomes) => {
                     rows.iter().zip(outcomes).for_each(|(row, outcome)| values[*row] = value(outcome, range))
                 }
-                Err(trouble) => rows.iter().for_each(|row| values[*row] = Err(trouble.clone())),
+                Err(error) => rows.iter().for_each(|row| values[*row] = Err(error.clone())),
             }
         }
         values
@@ -161,15 +170,15 @@ impl Evaluator {
     ///
     /// # Errors
     /// What went wrong with the batch as a whole.
-    pub fn evaluate_batch(&self, crystals: Crystals) -> Result<Vec<Outcome>, Trouble> {
+    pub fn evaluate_batch(&self, crystals: Crystals) -> Result<Vec<Outcome>, PluginError> {
         self.batches(vec![crystals]).pop().unwrap_or_else(|| Ok(Vec::new()))
     }
 
     fn piece(&self, rows: usize) -> usize {
-        match &self.place {
-            Place::Here { one_at_a_time: false, .. } => SMALL_BATCH,
-            Place::Here { .. } => LARGEST_BATCH,
-            Place::Workers(pool) => rows.div_ceil(pool.width()).clamp(1, LARGEST_BATCH),
+        match &self.backend {
+            Backend::InProcess { one_at_a_time: false, .. } => SMALL_BATCH,
+            Backend::InProcess { .. } => LARGEST_BATCH,
+            Backend::Workers(pool) => rows.div_ceil(pool.width()).clamp(1, LARGEST_BATCH),
         }
     }
 
@@ -187,24 +196,24 @@ impl Evaluator {
         crystals
     }
 
-    fn batches(&self, batches: Vec<Crystals>) -> Vec<Result<Vec<Outcome>, Trouble>> {
-        match &self.place {
-            Place::Here { instance, one_at_a_time } => {
+    fn batches(&self, batches: Vec<Crystals>) -> Vec<Result<Vec<Outcome>, PluginError>> {
+        match &self.backend {
+            Backend::InProcess { instance, one_at_a_time } => {
                 let call = |crystals: &Crystals| {
                     let _turn = one_at_a_time.then(|| TURN.lock().unwrap_or_else(PoisonError::into_inner));
                     let batch = crystals.batch();
                     instance.evaluate(&batch).map_err(|refusal| match refusal {
-                        Refusal::Own(reason) => Trouble::Batch(shortened(reason), batch.len()),
-                        Refusal::Senseless(reason) => Trouble::Outcomes(reason),
+                        EvaluateError::Plugin(reason) => PluginError::Batch(shortened(reason), batch.len()),
+                        EvaluateError::Invalid(reason) => PluginError::Outcomes(reason),
                     })
                 };
                 if *one_at_a_time { batches.iter().map(call).collect() } else { batches.par_iter().map(call).collect() }
             }
-            Place::Workers(pool) => {
+            Backend::Workers(pool) => {
                 let sizes: Vec<usize> = batches.iter().map(|crystals| crystals.batch().len()).collect();
-                let outcomes = |(answer, size): (Result<Answer, Trouble>, usize)| match answer? {
+                let outcomes = |(answer, size): (Result<Answer, PluginError>, usize)| match answer? {
                     Answer::Outcomes(outcomes) => Ok(outcomes),
-                    Answer::Failed(reason) => Err(Trouble::Batch(shortened(reason), size)),
+                    Answer::Failed(reason) => Err(PluginError::Batch(shortened(reason), size)),
                 };
                 pool.evaluate(batches).into_iter().zip(sizes).map(outcomes).collect()
             }
@@ -244,14 +253,14 @@ pub(super) fn letters(structure: &Structure) -> (u8, Vec<u8>) {
 }
 
 /// The value of an outcome, if it can be one.
-fn value(outcome: Outcome, [least, greatest]: [f64; 2]) -> Result<Option<f64>, Trouble> {
+fn value(outcome: Outcome, [least, greatest]: [f64; 2]) -> Result<Option<f64>, PluginError> {
     match outcome {
-        Outcome::Value(value) if !value.is_finite() => Err(Trouble::NotFinite(value)),
+        Outcome::Value(value) if !value.is_finite() => Err(PluginError::NotFinite(value)),
         Outcome::Value(value) if !(least..=greatest).contains(&value) => {
-            Err(Trouble::OutOfRange { value, least, greatest })
+            Err(PluginError::OutOfRange { value, least, greatest })
         }
         Outcome::Value(value) => Ok(Some(value)),
         Outcome::Abstain => Ok(None),
-        Outcome::Failed(reason) => Err(Trouble::Crystal(shortened(reason))),
+        Outcome::Failed(reason) => Err(PluginError::Crystal(shortened(reason))),
     }
 }

@@ -154,7 +154,7 @@ impl PluginLibrary {
     ///
     /// # Errors
     /// The plugin's own reason, or that it has no such interface.
-    pub(super) fn create(&self, id: &str, config: &Map<String, Value>) -> Result<Loaded, String> {
+    pub(super) fn create(&self, id: &str, config: &Map<String, Value>) -> Result<PluginInstance, String> {
         let found = self.interfaces.iter().find(|interface| interface.id.as_str() == id && is_known(id));
         let interface = found.ok_or_else(|| self.lacks(id))?;
         #[allow(unsafe_code, reason = "the table of an interface comes without its type")]
@@ -166,7 +166,7 @@ impl PluginLibrary {
             ROk(Created { instance, properties }) => {
                 let properties = serde_json::from_str(properties.as_str());
                 let properties = properties.map_err(|e| format!("its properties cannot be read: {e}"))?;
-                Ok(Loaded { instance, properties })
+                Ok(PluginInstance { instance, properties })
             }
             RErr(reason) => Err(reason.into()),
         }
@@ -179,32 +179,32 @@ impl PluginLibrary {
 }
 
 /// An instance of an interface in this process.
-pub(super) struct Loaded {
+pub(super) struct PluginInstance {
     instance: Instance,
     properties: Properties,
 }
 
-impl Loaded {
+impl PluginInstance {
     /// What its author claims about it with its config.
     pub fn properties(&self) -> &Properties {
         &self.properties
     }
 
     /// One outcome per crystal, or why the batch has none; the second part says whether the plugin's answer makes no sense.
-    pub fn evaluate(&self, batch: &Batch<'_>) -> Result<Vec<Outcome>, Refusal> {
+    pub fn evaluate(&self, batch: &Batch<'_>) -> Result<Vec<Outcome>, EvaluateError> {
         match self.instance.evaluate(batch.raw()) {
-            ROk(outcomes) => outcomes.unpack(batch.len()).map_err(Refusal::Senseless),
-            RErr(reason) => Err(Refusal::Own(reason.into())),
+            ROk(outcomes) => outcomes.unpack(batch.len()).map_err(EvaluateError::Invalid),
+            RErr(reason) => Err(EvaluateError::Plugin(reason.into())),
         }
     }
 }
 
 /// Why a batch has no outcomes.
-pub(super) enum Refusal {
+pub(super) enum EvaluateError {
     /// The plugin's reason.
-    Own(String),
+    Plugin(String),
     /// Outcomes that do not fit the batch.
-    Senseless(String),
+    Invalid(String),
 }
 
 fn is_known(id: &str) -> bool {

@@ -7,28 +7,26 @@
 mod builtin;
 mod check;
 mod discover;
+mod error;
 mod evaluator;
 mod frame;
 mod library;
 mod message;
-mod process;
-mod supervise;
-mod trouble;
-mod verdict;
+mod probe;
+mod serve;
 mod worker;
 
 pub use builtin::{builtin_plugin, builtin_plugins};
 pub use check::{CheckStatus, PluginCheck, PluginReport, PluginToCheck, check_plugin};
 pub use discover::{Discovered, Discovery, NotFound, Usable, is_path};
+pub use error::PluginError;
 pub use evaluator::{Evaluator, OpenError};
 pub use library::{LoadError, PluginLibrary};
-pub use process::{MEMORY_IS_MEASURED, end_all_workers, leave_signals_to_the_caller};
-pub use supervise::{Supervision, WorkerCommand};
+pub use probe::{Probe, ProbeResult, probe, sha256};
+pub use serve::{WorkerError, serve};
 pub use temper_plugin_api::abi::{API_VERSION, HULL_CORRECTION, REWARD};
 pub use temper_plugin_api::{Batch, Crystals, Descriptor, InterfaceDescriptor, Outcome, Properties};
-pub use trouble::Trouble;
-pub use verdict::{Probe, Verdict, probe, sha256};
-pub use worker::{WorkerError, serve};
+pub use worker::{MEMORY_IS_MEASURED, Supervision, WorkerCommand, end_all_workers, leave_signals_to_the_caller};
 
 use crate::crystal::Structure;
 

@@ -12,7 +12,7 @@ pub fn golden(name: &str) -> Option<PathBuf> {
     let shared = std::env::var_os("TEMPER_SHARED").map_or_else(beside, PathBuf::from);
     let path = shared.join("golden/crystalformer").join(name);
     if !path.exists() {
-        println!("skipped: {} is not here", path.display());
+        println!("skipped: no shared data at {}", path.display());
     }
     path.exists().then_some(path)
 }

@@ -9,14 +9,15 @@ use std::sync::{Mutex, PoisonError};
 use ndarray::{Array1, Array2, ArrayD, IxDyn};
 
 use super::draft::{Draft, Refusal, SampleSettings};
-use super::likelihood::{LikelihoodError, Split};
+use super::likelihood::LikelihoodError;
 use super::random::DrawError;
+use super::resources::Split;
 use super::workers::in_order;
 use super::{Hyperparameters, Parameters, Resources, SampleStream, compact_graph, decode_graph};
 use crate::crystal::{SpaceGroup, Tokens};
 use crate::graph::onnx::ModelProto;
 use crate::graph::{Tensor, encode, fix_inputs};
-use crate::runtime::{Input, Runtime, Session, SessionOptions, Value};
+use crate::runtime::{Input, OrtTensor, Runtime, Session, SessionOptions};
 
 /// A batch is cut into this many chunks, so that several workers get some, but of rows between these bounds: with few rows the
 /// weights are read for little.
@@ -140,7 +141,7 @@ struct Chunk<'a> {
 struct Part {
     /// Draft of each row of the caches.
     rows: Vec<usize>,
-    caches: Vec<Value>,
+    caches: Vec<OrtTensor>,
     /// Tokens so far.
     position: usize,
 }
@@ -283,7 +284,7 @@ impl<'a> Chunk<'a> {
         split_rows(raw.to_tensor()?)
     }
 
-    fn run(&self, worker: &mut Worker, token: &Token, outputs: &[&str]) -> Result<Vec<Value>, LikelihoodError> {
+    fn run(&self, worker: &mut Worker, token: &Token, outputs: &[&str]) -> Result<Vec<OrtTensor>, LikelihoodError> {
         let h = &self.sampler.hyper;
         let n = self.part.rows.len();
         let column = |values: Vec<f64>| Array2::from_shape_vec((n, 1), values).unwrap_or_default();
@@ -303,7 +304,7 @@ impl<'a> Chunk<'a> {
         let mut inputs: Vec<(&str, Input<'_>)> =
             fed.iter().map(|(name, tensor)| (*name, Input::Tensor(tensor))).collect();
         for (i, name) in names.iter().enumerate() {
-            inputs.push((name, self.part.caches.get(i).map_or(Input::Tensor(&empty[i % 2]), Input::Value)));
+            inputs.push((name, self.part.caches.get(i).map_or(Input::Tensor(&empty[i % 2]), Input::OrtTensor)));
         }
         Ok(worker.decode.run_values(&inputs, outputs)?)
     }
@@ -332,7 +333,8 @@ impl<'a> Chunk<'a> {
         let indices: Tensor = Array1::from_iter(keep.iter().map(|row| *row as i64)).into();
         let (names, outputs) = (self.cache_names(""), self.cache_names("_out"));
         let mut inputs = vec![("keep", Input::Tensor(&indices))];
-        inputs.extend(names.iter().zip(&self.part.caches).map(|(name, cache)| (name.as_str(), Input::Value(cache))));
+        inputs
+            .extend(names.iter().zip(&self.part.caches).map(|(name, cache)| (name.as_str(), Input::OrtTensor(cache))));
         let outputs: Vec<&str> = outputs.iter().map(String::as_str).collect();
         Ok(Part { rows, caches: worker.compact.run_values(&inputs, &outputs)?, position })
     }

@@ -8,10 +8,12 @@ use rayon::prelude::*;
 use serde_json::{Map, Value};
 use temper_mp2020_correction::{Entry, Known, Run, correction, correction_as_crystalformer};
 
-use super::{Contract, Failure, nearest};
+use super::Failure;
 use crate::crystal::{Element, Structure};
 use crate::hull::HullHeader;
+use crate::model::Contract;
 use crate::plugin::Evaluator;
+use crate::spelling::nearest;
 
 /// A correction of energies.
 #[derive(Clone, Debug, Default)]
@@ -314,7 +316,7 @@ fn by_element(row: &Map<String, Value>, key: &str) -> Result<Option<BTreeMap<u8,
 mod tests {
     use super::*;
     use crate::crystal::Lattice;
-    use crate::reward::testing::{json_lines, shared, structure};
+    use crate::model::testing::{json_lines, shared, structure};
     use serde_json::json;
 
     /// pymatgen 2026.10.24, and CrystalFormer's `generate_CSE`.

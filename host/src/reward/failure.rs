@@ -1,10 +1,8 @@
 //! Why a crystal has no value for a term.
 
-use std::time::Duration;
-
 use crate::crystal::Element;
-use crate::plugin::Trouble;
-use crate::runtime;
+use crate::model::EvaluationError;
+use crate::plugin::PluginError;
 
 /// A failure of one term on one crystal.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -20,49 +18,20 @@ pub enum Failure {
         /// Smallest distance allowed, angstrom.
         bound: f64,
     },
-    /// An element that the model was not made for.
-    #[error("the model does not know {0}")]
-    Element(Element),
-    /// An atom without any neighbour inside the model's cutoff, for which most models return a meaningless number.
-    #[error("atom {atom} ({element}) has no neighbour within the model's cutoff of {cutoff} A")]
-    Isolated {
-        /// The atom, counted from 1.
-        atom: usize,
-        /// Its element.
-        element: Element,
-        /// Angstrom.
-        cutoff: f64,
-    },
-    /// More neighbours than one crystal may have.
-    #[error("{0}")]
-    TooDense(String),
-    /// More neighbours than the memory allows the derivatives of one crystal to have.
-    #[error(
-        "forces of a crystal with {cost} edges and triplets need more memory than the budget, which is enough for {largest}"
-    )]
-    TooLarge {
-        /// Edges and triplets of the crystal.
-        cost: usize,
-        /// How many the budget is enough for.
-        largest: usize,
-    },
     /// A NaN or an infinity where a number must stand.
     #[error("{source_name} is {value}")]
     NotFinite {
-        /// What gave it: a model's output, a term.
+        /// The term that gave it.
         source_name: String,
         /// NaN or an infinity.
         value: f64,
     },
-    /// The model could not be run on this crystal.
-    #[error("the model failed: {0}")]
-    Model(String),
-    /// The model was stopped because it took too long for this crystal.
-    #[error("the model took longer than the deadline of {} s", .0.as_secs_f64())]
-    Deadline(Duration),
+    /// The model gave no result.
+    #[error(transparent)]
+    Model(#[from] EvaluationError),
     /// A plugin gave no value.
     #[error("{0}")]
-    Plugin(Trouble),
+    Plugin(PluginError),
     /// A density that no crystal has.
     #[error("density {value:.3e} g/cm^3, outside {low} to {high} g/cm^3")]
     Density {
@@ -95,28 +64,14 @@ pub enum Failure {
     Correction(String),
 }
 
-impl From<runtime::Error> for Failure {
-    fn from(error: runtime::Error) -> Self {
-        match error {
-            runtime::Error::Deadline { deadline, .. } => Self::Deadline(deadline),
-            other => Self::Model(other.to_string()),
-        }
-    }
-}
-
 impl Failure {
     /// The kind of failure, by which failures are counted.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::NoStructure(_) => "no structure",
             Self::TooClose { .. } => "atoms too close",
-            Self::Element(_) => "unknown element",
-            Self::Isolated { .. } => "isolated atom",
-            Self::TooDense(_) => "too dense",
-            Self::TooLarge { .. } => "too large",
             Self::NotFinite { .. } => "not finite",
-            Self::Model(_) => "model failed",
-            Self::Deadline(_) => "too slow",
+            Self::Model(error) => error.kind(),
             Self::Plugin(trouble) => trouble.kind(),
             Self::Density { .. } => "absurd density",
             Self::BelowHull { .. } => "below the hull",

@@ -41,10 +41,10 @@ pub enum ReductionError {
 impl RewardTable {
     /// The objective of every row.
     ///
-    /// A row succeeds when every term of the objective has a value, the expression is finite and no filter rejects it. A row of
-    /// which a term of the objective has nothing to say is dropped, and has not failed. Any other row is dropped if a term that it misses says so; otherwise its missing terms are replaced (see [`OnFailure`]),
-    /// and the result is lowered to the lowest objective among the successes. Without a success and without a documented
-    /// worst value there is nothing to go by: the row is dropped.
+    /// A row succeeds when every term of the objective has a value, the expression is finite and no filter rejects it. A row
+    /// for which a term of the objective abstains is dropped, and has not failed. Any other row is dropped if one of the terms
+    /// that failed says so; otherwise its missing terms are replaced (see [`OnFailure`]), and the result is lowered to the
+    /// lowest objective among the successes. Without a success and without a documented worst value the row is dropped.
     ///
     /// # Errors
     /// [`ReductionError::TooManyFailed`] when more than `max_failed` (a fraction) of the rows failed; a row that a filter
@@ -216,6 +216,7 @@ fn count(kinds: &[&'static str]) -> String {
 mod tests {
     use super::super::{Column, Failure};
     use super::*;
+    use crate::model::EvaluationError;
     use proptest::prelude::*;
 
     fn column(name: &str, on_failure: OnFailure, worst: Option<f64>) -> Column {
@@ -223,7 +224,7 @@ mod tests {
     }
 
     fn failed() -> Outcome {
-        Outcome::Failed(Failure::Model("out of order".into()))
+        Outcome::Failed(Failure::Model(EvaluationError::Failed("out of order".into())))
     }
 
     fn table(columns: Vec<Column>, rows: &[&[Outcome]]) -> RewardTable {

@@ -1,7 +1,7 @@
 //! Bounds beyond which a model's number is nonsense: on absurd crystals potentials return energies that would win any prize.
 
 use super::Failure;
-use super::builtin::density;
+use super::terms::density;
 use crate::crystal::{Structure, smallest_distance};
 
 /// What a crystal must satisfy before a model is asked about it, and what its answer must satisfy.

@@ -191,6 +191,7 @@ pub(super) fn mean_and_spread(values: &[f64]) -> (Option<f64>, Option<f64>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::EvaluationError;
 
     #[test]
     fn statistics_count_values_failures_and_rows_not_asked() {
@@ -198,7 +199,7 @@ mod tests {
         let mut t = RewardTable::new(vec![gap], 6);
         t.set(0, 0, Outcome::Value(1.0));
         t.set(1, 0, Outcome::Value(3.0));
-        t.set(2, 0, Outcome::Failed(Failure::Model("out of order".into())));
+        t.set(2, 0, Outcome::Failed(Failure::Model(EvaluationError::Failed("out of order".into()))));
         t.set(4, 0, Outcome::Value(f64::INFINITY));
         t.set(5, 0, Outcome::Abstained);
         let expected = TermStatistics {

@@ -5,7 +5,6 @@
 //! or fetches the pinned wheel, and refuses whatever does not carry the pinned hash. This module prints nothing: what a user
 //! should read while waiting goes through a callback.
 
-mod binding;
 mod deadline;
 mod device;
 mod doctor;
@@ -13,15 +12,14 @@ mod environment;
 mod error;
 mod locate;
 mod session;
+mod tensor;
 #[cfg(test)]
 mod testing;
-mod value;
 
-pub use binding::Binding;
 pub use device::Device;
 pub use doctor::{Loaded, Provider, Report, doctor};
 pub use environment::Runtime;
 pub use error::Error;
 pub use locate::{Found, Library, LocateError, Locator, Setup};
 pub use session::{Optimization, Session, SessionOptions, default_threads};
-pub use value::{Dim, Input, TensorInfo, Value};
+pub use tensor::{Dim, Input, OrtTensor, TensorInfo};

@@ -11,7 +11,7 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
 use super::deadline::{Stoppable, Watch, Watchdog};
 use super::error::plain;
-use super::{Binding, Device, Error, Input, Runtime, TensorInfo, Value};
+use super::{Device, Error, Input, OrtTensor, Runtime, TensorInfo};
 use crate::graph::Tensor;
 
 /// How far ONNX Runtime rewrites a graph before it runs it.
@@ -19,8 +19,6 @@ use crate::graph::Tensor;
 pub enum Optimization {
     /// Not at all: for finding out whether a rewrite is to blame.
     None,
-    /// Rewrites that keep the operators standard.
-    Basic,
     /// Everything, fused operators and memory layouts included.
     #[default]
     All,
@@ -36,9 +34,6 @@ pub struct SessionOptions {
     pub threads: usize,
     /// How far the graph is rewritten.
     pub optimization: Optimization,
-    /// Whether runs have the same shapes again and again. Then a plan of the memory is kept for each set of shapes; with shapes
-    /// that vary the plans would only pile up.
-    pub fixed_shapes: bool,
     /// How long one run by [`Session::run`] or [`Session::run_values`] may take; it is stopped after the operator that it is at.
     pub deadline: Option<Duration>,
 }
@@ -46,8 +41,8 @@ pub struct SessionOptions {
 /// A model that ONNX Runtime has accepted.
 #[derive(Debug)]
 pub struct Session {
-    pub(super) inner: ort::session::Session,
-    pub(super) name: String,
+    inner: ort::session::Session,
+    name: String,
     inputs: Vec<TensorInfo>,
     outputs: Vec<TensorInfo>,
     device: Device,
@@ -131,14 +126,14 @@ impl Session {
     /// [`Error::UnknownName`] for an output that the model lacks, [`Error::Deadline`] if the run was stopped, [`Error::Run`] with
     /// ONNX Runtime's reason otherwise.
     pub fn run(&mut self, inputs: &[(&str, Input<'_>)], outputs: &[&str]) -> Result<Vec<Tensor>, Error> {
-        self.run_values(inputs, outputs)?.iter().map(Value::to_tensor).collect()
+        self.run_values(inputs, outputs)?.iter().map(OrtTensor::to_tensor).collect()
     }
 
     /// As [`Self::run`], but leaves the results in ONNX Runtime's memory, for the next run to read.
     ///
     /// # Errors
     /// As [`Self::run`].
-    pub fn run_values(&mut self, inputs: &[(&str, Input<'_>)], outputs: &[&str]) -> Result<Vec<Value>, Error> {
+    pub fn run_values(&mut self, inputs: &[(&str, Input<'_>)], outputs: &[&str]) -> Result<Vec<OrtTensor>, Error> {
         for name in outputs {
             find(&self.outputs, "output", name, &self.name)?;
         }
@@ -156,20 +151,12 @@ impl Session {
             // Also where the run came to its end all the same, within an operator that took too long.
             return Err(Error::Deadline { model: model.clone(), deadline: *deadline });
         }
-        Ok(results.map_err(failed)?.into_iter().map(|(_, value)| Value(value)).collect())
-    }
-
-    /// Runs the graph on the tensors of `binding`, and returns the outputs that it was told to fetch.
-    ///
-    /// # Errors
-    /// [`Error::Run`] with ONNX Runtime's reason, for instance an input that was never bound.
-    pub fn run_binding(&mut self, binding: &mut Binding) -> Result<Vec<Tensor>, Error> {
-        binding.run(&mut self.inner)
+        Ok(results.map_err(failed)?.into_iter().map(|(_, value)| OrtTensor(value)).collect())
     }
 }
 
 /// The position of `name`, or an error that lists the names there are.
-pub(super) fn find(known: &[TensorInfo], what: &'static str, name: &str, model: &str) -> Result<usize, Error> {
+fn find(known: &[TensorInfo], what: &'static str, name: &str, model: &str) -> Result<usize, Error> {
     known.iter().position(|info| info.name == name).ok_or_else(|| Error::UnknownName {
         model: model.to_owned(),
         what,
@@ -187,7 +174,6 @@ pub fn default_threads() -> usize {
 fn builder(runtime: &Runtime, options: &SessionOptions, device: Device) -> Result<SessionBuilder, String> {
     let level = match options.optimization {
         Optimization::None => GraphOptimizationLevel::Disable,
-        Optimization::Basic => GraphOptimizationLevel::Level1,
         Optimization::All => GraphOptimizationLevel::All,
     };
     let threads = if options.threads == 0 { default_threads() } else { options.threads };
@@ -200,7 +186,8 @@ fn builder(runtime: &Runtime, options: &SessionOptions, device: Device) -> Resul
             // Waiting threads would burn the cores that the sampling and the other sessions need.
             .with_intra_op_spinning(false)?
             .with_inter_op_spinning(false)?
-            .with_memory_pattern(options.fixed_shapes)?
+            // One plan of the memory would be kept for every set of shapes, and shapes vary.
+            .with_memory_pattern(false)?
             // A resumed run must end with the same numbers.
             .with_deterministic_compute(true)?
             // Only ONNX: the other format that the library would accept is not checked as strictly.

@@ -22,7 +22,7 @@ fn verdicts_equal_those_of_both_versions() {
     let folder = std::env::var_os("TEMPER_SHARED").map_or_else(beside, PathBuf::from);
     let path = folder.join("golden/validity.dev.jsonl");
     if !path.exists() {
-        println!("skipped: no {}", path.display());
+        println!("skipped: no shared data at {}", path.display());
         return;
     }
     let text = std::fs::read_to_string(path).unwrap();

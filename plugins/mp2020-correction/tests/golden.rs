@@ -17,7 +17,7 @@ fn rows(file: &str) -> Vec<Value> {
     let beside = || concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared").into();
     let path = std::env::var_os("TEMPER_SHARED").map_or_else(beside, PathBuf::from).join(file);
     if !path.exists() {
-        println!("skipped: no {}", path.display());
+        println!("skipped: no shared data at {}", path.display());
         return Vec::new();
     }
     std::fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()

@@ -5,33 +5,13 @@ use std::path::{Path, PathBuf};
 
 use super::{Context, Failure};
 use crate::cli::{Progress, Table};
-use crate::crystal::{Composition, Element, Lattice, ReadError, Record, Structure, read_structures};
-use crate::hull::{Check, Entry, Hull, HullHeader, read_entries};
-use crate::reward::{Calculation, Correction, OnnxModel, Uncorrected};
+use crate::crystal::{Composition, Element, ReadError, Record, Structure, TEXTBOOK, TextbookCrystal, read_structures};
+use crate::hull::{Entry, Hull, HullHeader, ReferenceCrystal, read_entries};
+use crate::model::OnnxModel;
+use crate::reward::{Calculation, Correction, Uncorrected};
 
 /// Rows that are held in memory as structures at a time.
 const CHUNK: usize = 1024;
-
-/// Symbol and fractional coordinates.
-type CheckAtom = (&'static str, [f64; 3]);
-
-/// Crystals from the textbook that are stored with their energies: lattice constant of the cubic cell in angstrom, the
-/// atoms' symbols and fractional coordinates. Whoever loads the hull can tell by them whether the potential is the same.
-const CHECKS: [(f64, &[CheckAtom]); 4] = [
-    (3.61, &[("Cu", [0.0, 0.0, 0.0]), ("Cu", [0.0, 0.5, 0.5]), ("Cu", [0.5, 0.0, 0.5]), ("Cu", [0.5, 0.5, 0.0])]),
-    (4.12, &[("Cs", [0.0, 0.0, 0.0]), ("Cl", [0.5, 0.5, 0.5])]),
-    (2.87, &[("Fe", [0.0, 0.0, 0.0]), ("Fe", [0.5, 0.5, 0.5])]),
-    (
-        3.905,
-        &[
-            ("Sr", [0.0, 0.0, 0.0]),
-            ("Ti", [0.5, 0.5, 0.5]),
-            ("O", [0.5, 0.5, 0.0]),
-            ("O", [0.5, 0.0, 0.5]),
-            ("O", [0.0, 0.5, 0.5]),
-        ],
-    ),
-];
 
 /// What gives the energies of a hull.
 pub(super) struct Potential {
@@ -120,7 +100,7 @@ pub(super) fn build(
     let header = HullHeader {
         energy_reference: potential.energy_reference.clone(),
         source: potential.source(files),
-        checks: checks(potential),
+        reference_crystals: reference_crystals(potential),
     };
     let (hull, report) = Hull::build(entries, header, &|_, _| ())?;
     hull.save(out)?;
@@ -207,33 +187,13 @@ fn add_elements(entries: &mut Vec<Entry>, path: &Path, context: &Context) -> Res
     Ok(())
 }
 
-/// The textbook crystals that the potential can evaluate, on the hull's scale.
-fn checks(potential: &Potential) -> Vec<Check> {
-    let crystals: Vec<Structure> = CHECKS.iter().filter_map(|(a, atoms)| cubic(*a, atoms)).collect();
+/// The textbook's crystals that the potential can evaluate, on the hull's scale: whoever loads the hull can tell by them whether
+/// the potential is the same.
+fn reference_crystals(potential: &Potential) -> Vec<ReferenceCrystal> {
+    let crystals: Vec<Structure> = TEXTBOOK.iter().filter_map(TextbookCrystal::as_published).collect();
     let energies = potential.energies(&crystals.iter().collect::<Vec<_>>());
-    let check = |(structure, energy): (Structure, Result<Energy, String>)| {
-        Some(Check { structure, energy_per_atom: energy.ok()?.corrected() })
+    let known = |(structure, energy): (Structure, Result<Energy, String>)| {
+        Some(ReferenceCrystal { structure, energy_per_atom: energy.ok()?.corrected() })
     };
-    crystals.into_iter().zip(energies).filter_map(check).collect()
-}
-
-fn cubic(a: f64, atoms: &[CheckAtom]) -> Option<Structure> {
-    let species = atoms.iter().map(|(symbol, _)| Element::from_symbol(symbol)).collect::<Option<_>>()?;
-    let lattice = Lattice([[a, 0.0, 0.0], [0.0, a, 0.0], [0.0, 0.0, a]]);
-    Structure::new(lattice, species, atoms.iter().map(|(_, x)| *x).collect()).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::crystal::smallest_distance;
-
-    #[test]
-    fn the_textbook_crystals_are_crystals() {
-        for (a, atoms) in CHECKS {
-            let crystal = cubic(a, atoms).unwrap();
-            let nearest = smallest_distance(&crystal);
-            assert!((1.9..3.6).contains(&nearest), "{atoms:?}: {nearest}");
-        }
-    }
+    crystals.into_iter().zip(energies).filter_map(known).collect()
 }

@@ -36,7 +36,7 @@ impl Info {
             ("SHA-256", hash),
             ("built from", format!("{} entries", info.built_from)),
             ("stable phases", format!("{} in {} chemical systems", info.phases, info.systems)),
-            ("check crystals", header.checks.len().to_string()),
+            ("check crystals", header.reference_crystals.len().to_string()),
             ("elements", format!("{}: {}", info.elements.len(), symbols(&info.elements))),
             ("without reference", format!("{}: {}", missing.len(), symbols(&missing))),
         ] {

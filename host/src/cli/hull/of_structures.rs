@@ -6,7 +6,8 @@ use super::{Context, Failure, from_structures};
 use crate::cli::Table;
 use crate::crystal::{Composition, ReadError, Record, Structure, read_structures};
 use crate::hull::Hull;
-use crate::reward::{Calculation, Correction, OnnxModel, Stability, Uncorrected, stabilities};
+use crate::model::OnnxModel;
+use crate::reward::{Calculation, Correction, Stability, Uncorrected, stabilities};
 
 /// Rows that are held in memory as structures at a time.
 const CHUNK: usize = 1024;

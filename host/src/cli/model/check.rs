@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Context, Failure};
 use crate::cli::{Exit, Search};
 use crate::evaluate::{Check as Row, Crystals, Golden, ModelReport, check_model};
-use crate::reward::{ForceModel, OnnxModel};
+use crate::model::{ForceModel, OnnxModel};
 
 /// Run physics on a potential or property model: what must not change, what must add up, what must be finite.
 #[derive(Debug, Args)]

@@ -8,8 +8,8 @@ use clap::Args;
 use super::{Context, Failure};
 use crate::cli::{Output, Search};
 use crate::crystal::Element;
+use crate::model::{Contract, InputKind, Inspection, ModelOutput, Operators, OutputKind, Port};
 use crate::policy::PolicyDirectory;
-use crate::reward::{Contract, InputKind, Inspection, ModelOutput, Operators, OutputKind, Port};
 use crate::runtime::{Device, Session, SessionOptions};
 
 /// What a model takes and gives, and whether it can be used.
@@ -44,7 +44,7 @@ fn write_sidecar(found: &Inspection, context: &Context) -> Result<(), Failure> {
         return Err(Failure::user(format!("{}: it is there already, and nothing was written", path.display())));
     }
     let mut output = Output::create(path)?;
-    output.write_all(found.draft().as_bytes()).map_err(|error| output.failed(&error))?;
+    output.write_all(found.sidecar_template().as_bytes()).map_err(|error| output.failed(&error))?;
     output.finish()?;
     let open = found.missing.iter().filter(|line| line.value.is_none()).count();
     context.say(&format!("{}: {open} lines to fill in", path.display()));

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{Context, Failure};
-use crate::plugin::{Discovered, Verdict};
+use crate::plugin::{Discovered, ProbeResult};
 
 /// Which plugins there are: carried by this program, and in the folders where they are looked for.
 #[derive(Debug, Args)]
@@ -37,19 +37,19 @@ impl List {
 fn as_text(plugin: &Discovered) -> String {
     let path = plugin.path.as_ref().map_or_else(|| "carried by this program".to_owned(), |p| p.display().to_string());
     let hash = plugin.hash.as_ref().map_or_else(String::new, |hash| format!("  sha256 {}", &hash[..16]));
-    match &plugin.verdict {
-        Verdict::Usable(descriptor) => {
+    match &plugin.result {
+        ProbeResult::Usable(descriptor) => {
             let interfaces: Vec<&str> = descriptor.interfaces.iter().map(|interface| interface.id.as_str()).collect();
             let licence = if descriptor.licence.is_empty() { "no licence stated" } else { &descriptor.licence };
             let hidden = if plugin.hidden { "\n    hidden by another one of this name before it" } else { "" };
             let (name, version, interfaces) = (&descriptor.name, &descriptor.version, interfaces.join(", "));
             format!("{name} {version}  {licence}  {interfaces}\n    {path}{hash}{hidden}")
         }
-        Verdict::Refused { reason, advice } => {
+        ProbeResult::Refused { reason, advice } => {
             let advice = advice.as_ref().map_or_else(String::new, |advice| format!("\n    hint: {advice}"));
             format!("not usable{hash}\n    {reason}{advice}")
         }
-        Verdict::Crashed { reason } => {
+        ProbeResult::Crashed { reason } => {
             format!(
                 "not usable{hash}\n    {path}: set aside, at its first load {reason}\n    hint: --again tries it once more"
             )
@@ -60,15 +60,15 @@ fn as_text(plugin: &Discovered) -> String {
 fn as_json(plugin: &Discovered) -> Value {
     let mut line = json!({
         "path": plugin.path.as_ref().map(|path| path.display().to_string()),
-        "sha256": plugin.hash, "usable": matches!(plugin.verdict, Verdict::Usable(_)), "hidden": plugin.hidden,
+        "sha256": plugin.hash, "usable": matches!(plugin.result, ProbeResult::Usable(_)), "hidden": plugin.hidden,
     });
-    match &plugin.verdict {
-        Verdict::Usable(descriptor) => line["descriptor"] = json!(descriptor),
-        Verdict::Refused { reason, advice } => {
+    match &plugin.result {
+        ProbeResult::Usable(descriptor) => line["descriptor"] = json!(descriptor),
+        ProbeResult::Refused { reason, advice } => {
             line["reason"] = json!(reason);
             line["advice"] = json!(advice);
         }
-        Verdict::Crashed { reason } => line["crashed"] = json!(reason),
+        ProbeResult::Crashed { reason } => line["crashed"] = json!(reason),
     }
     line
 }

@@ -337,7 +337,7 @@ fn shared() -> Option<PathBuf> {
     let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared");
     let folder = std::env::var_os("TEMPER_SHARED").map_or(beside, PathBuf::from);
     if !folder.is_dir() {
-        println!("skipped: no folder of reference values");
+        println!("skipped: no shared data at {}", folder.display());
         return None;
     }
     Some(folder)

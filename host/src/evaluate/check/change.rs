@@ -1,7 +1,7 @@
 //! Other descriptions of a crystal, and crystals made of it, with what becomes of the model's outputs.
 
 use crate::crystal::{Lattice, Structure};
-use crate::reward::OutputKind;
+use crate::model::OutputKind;
 
 /// A matrix; vectors are rows and multiply from the left.
 type Matrix = [[f64; 3]; 3];

@@ -7,7 +7,7 @@ use super::change::rattled;
 use crate::crystal::{
     Element, Lattice, ReadError, Structure, TEXTBOOK, TextbookCrystal, read_structures, smallest_distance,
 };
-use crate::reward::Contract;
+use crate::model::Contract;
 
 /// Crystals that a model is checked on at most, and the most atoms of one.
 const MOST_CRYSTALS: usize = 32;

@@ -3,7 +3,7 @@
 use super::change::rattled;
 use super::{Check, Named, Subject, Worst, alone};
 use crate::crystal::Structure;
-use crate::reward::{Failure, ForceModel, ModelOutput, OutputKind};
+use crate::model::{EvaluationError, ForceModel, ModelOutput, OutputKind};
 
 /// Crystals that are differentiated, and the most atoms of one.
 const MOST_CRYSTALS: usize = 4;
@@ -40,9 +40,10 @@ pub(super) fn checks(subject: &Subject<'_>, forces: Result<&ForceModel, &str>) -
 }
 
 /// Forces or stress that are derived from the energy, as the outputs of a file have them.
-fn derived(forces: &ForceModel, kind: OutputKind, structure: &Structure) -> Result<Vec<f64>, Failure> {
+fn derived(forces: &ForceModel, kind: OutputKind, structure: &Structure) -> Result<Vec<f64>, EvaluationError> {
     let row = forces.evaluate(&[structure], &[]).pop();
-    let (_, response) = row.unwrap_or_else(|| Err(Failure::Model("it gives nothing for one crystal".into())))?;
+    let (_, response) =
+        row.unwrap_or_else(|| Err(EvaluationError::Failed("it gives nothing for one crystal".into())))?;
     let numbers = if kind == OutputKind::Forces { response.forces } else { response.stress.to_vec() };
     Ok(numbers.into_flattened())
 }
@@ -61,7 +62,7 @@ fn check(
     name: &str,
     subject: &Subject<'_>,
     port: &ModelOutput,
-    given: &dyn Fn(&Structure) -> Result<Vec<f64>, Failure>,
+    given: &dyn Fn(&Structure) -> Result<Vec<f64>, EvaluationError>,
     energy: usize,
     crystals: &[Named],
 ) -> Check {
@@ -83,11 +84,11 @@ fn check(
     }
 }
 
-type Energy<'a> = dyn Fn(&Structure) -> Result<f64, Failure> + 'a;
+type Energy<'a> = dyn Fn(&Structure) -> Result<f64, EvaluationError> + 'a;
 
 /// The fourth-order central difference of `f` at 0 with that of two steps that is nearer to `given`.
-fn slope(given: f64, steps: [f64; 2], f: impl Fn(f64) -> Result<f64, Failure>) -> Result<f64, Failure> {
-    let with = |step: f64| -> Result<f64, Failure> {
+fn slope(given: f64, steps: [f64; 2], f: impl Fn(f64) -> Result<f64, EvaluationError>) -> Result<f64, EvaluationError> {
+    let with = |step: f64| -> Result<f64, EvaluationError> {
         let near = f(step)? - f(-step)?;
         let far = f(2.0 * step)? - f(-2.0 * step)?;
         Ok((8.0 * near - far) / (12.0 * step))
@@ -97,7 +98,7 @@ fn slope(given: f64, steps: [f64; 2], f: impl Fn(f64) -> Result<f64, Failure>) -
 }
 
 /// The given forces on some atoms, and the differences for the same.
-fn forces(structure: &Structure, given: &[f64], energy: &Energy<'_>) -> Result<(Vec<f64>, Vec<f64>), Failure> {
+fn forces(structure: &Structure, given: &[f64], energy: &Energy<'_>) -> Result<(Vec<f64>, Vec<f64>), EvaluationError> {
     let mut pair = (Vec::new(), Vec::new());
     for (atom, force) in given.chunks(3).enumerate().take(DISPLACED) {
         for (axis, component) in force.iter().enumerate() {
@@ -111,9 +112,9 @@ fn forces(structure: &Structure, given: &[f64], energy: &Energy<'_>) -> Result<(
 }
 
 /// dE/dstrain / V in row-major order, by symmetric strains at fixed fractional coordinates.
-fn stress(structure: &Structure, given: &[f64], energy: &Energy<'_>) -> Result<Vec<f64>, Failure> {
+fn stress(structure: &Structure, given: &[f64], energy: &Energy<'_>) -> Result<Vec<f64>, EvaluationError> {
     let volume = structure.lattice.volume();
-    let component = |(index, given): (usize, &f64)| -> Result<f64, Failure> {
+    let component = |(index, given): (usize, &f64)| -> Result<f64, EvaluationError> {
         let strained = |h: f64| energy(&structure.strained([index / 3, index % 3], h));
         Ok(slope(given * volume, STRAINS, strained)? / volume)
     };

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{Check, Worst, alone};
 use crate::crystal::{ReadError, Structure, read_structures};
-use crate::reward::{Contract, ModelOutput, OnnxModel, OutputKind};
+use crate::model::{Contract, ModelOutput, OnnxModel, OutputKind};
 
 /// Atoms of all rows together that are held at most; the rows behind are not compared, and the report says so.
 const MOST_ATOMS: usize = 500_000;
@@ -159,7 +159,7 @@ pub(super) fn checks(model: &OnnxModel, golden: &Golden) -> Vec<Check> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reward::ModelOutput;
+    use crate::model::ModelOutput;
 
     fn port(quantity: &str, kind: OutputKind) -> ModelOutput {
         ModelOutput { name: quantity.into(), quantity: quantity.into(), kind, factor: 1.0 }

@@ -7,7 +7,7 @@ use super::change::doubled;
 use super::crystals::{dimer, known_elements, simple_cubic, within_cutoff};
 use super::{Check, Status, Subject, Worst, alone, invariance};
 use crate::crystal::{Element, Lattice, Structure};
-use crate::reward::{Failure, InputKind};
+use crate::model::{EvaluationError, InputKind};
 
 /// Spacing of a simple cubic crystal in which most elements have believable neighbours, angstrom.
 const SPACING: f64 = 2.9;
@@ -91,17 +91,17 @@ fn no_edges(subject: &Subject<'_>) -> Vec<Check> {
     };
     let lonely = simple_cubic(first.species[0], 3.0 * cutoff);
     let refused = subject.model.evaluate(&[&lonely], &subject.model.quantities());
-    if !matches!(refused[..], [Err(Failure::Isolated { .. })]) {
+    if !matches!(refused[..], [Err(EvaluationError::Isolated { .. })]) {
         return vec![Check::broken(name, "", format!("an atom without neighbours gave {refused:?}"))];
     }
-    let itself = match subject.model.evaluate_bare(&[&lonely]) {
+    let itself = match subject.model.evaluate_with_isolated_atoms(&[&lonely]) {
         Ok(rows) if rows.iter().flatten().flatten().all(|x| x.is_finite()) => "the file gives the atom a number".into(),
         Ok(_) => "the file gives the atom no finite number; the host never asks".into(),
         Err(failure) => format!("the file cannot run without any edge ({failure}); the host never asks"),
     };
     let mut worst = Worst::of(subject.ports());
     if !contract.one_at_a_time {
-        let rows = subject.model.evaluate_bare(&[&lonely, first]);
+        let rows = subject.model.evaluate_with_isolated_atoms(&[&lonely, first]);
         for (index, worst) in worst.iter_mut().enumerate() {
             match &rows {
                 Ok(rows) => worst.compare(&subject.outputs[0][index], &rows[1][index], first.len(), "beside it"),

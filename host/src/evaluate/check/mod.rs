@@ -12,7 +12,7 @@ mod limits;
 mod report;
 
 use crate::crystal::Structure;
-use crate::reward::{CrystalOutputs, Failure, ForceModel, ModelOutput, OnnxModel};
+use crate::model::{CrystalOutputs, EvaluationError, ForceModel, ModelOutput, OnnxModel};
 
 pub use crystals::Crystals;
 pub use golden::{Golden, GoldenError, GoldenRow};
@@ -69,7 +69,7 @@ impl<'a> Subject<'a> {
                     subject.outputs.push(outputs);
                 }
                 Ok(_) => broken.push(format!("{name}: not finite")),
-                Err(failure @ Failure::Model(_)) => broken.push(format!("{name}: {failure}")),
+                Err(failure @ EvaluationError::Failed(_)) => broken.push(format!("{name}: {failure}")),
                 Err(failure) => report.set_aside.push(format!("{name}: {failure}")),
             }
         }
@@ -85,7 +85,7 @@ impl<'a> Subject<'a> {
 }
 
 /// Every output for one crystal, in a batch of its own.
-fn alone(model: &OnnxModel, structure: &Structure) -> Result<CrystalOutputs, Failure> {
-    let mut rows = model.evaluate_together(&[structure], None)?;
-    rows.pop().ok_or_else(|| Failure::Model("it gives nothing for one crystal".into()))
+fn alone(model: &OnnxModel, structure: &Structure) -> Result<CrystalOutputs, EvaluationError> {
+    let mut rows = model.evaluate_single_batch(&[structure], None)?;
+    rows.pop().ok_or_else(|| EvaluationError::Failed("it gives nothing for one crystal".into()))
 }

@@ -1,6 +1,6 @@
 //! What a check found, in numbers.
 
-use crate::reward::{Failure, ModelOutput, OnnxModel, OutputKind};
+use crate::model::{EvaluationError, ModelOutput, OnnxModel, OutputKind};
 
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,7 +139,7 @@ impl<'a> Worst<'a> {
     }
 
     /// There is no number to compare.
-    pub fn fail(&mut self, failure: &Failure, at: &str) {
+    pub fn fail(&mut self, failure: &EvaluationError, at: &str) {
         self.add(f64::INFINITY, &format!("{at}: {failure}"));
     }
 

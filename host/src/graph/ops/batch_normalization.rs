@@ -3,14 +3,14 @@
 use super::context::{InferContext, Inferred};
 use super::normalization::inverse_deviation;
 use super::{Derivative, GraphError, InputGrads, Operator, Reverse};
-use crate::graph::shape::ValueType;
+use crate::graph::shape::TypeFacts;
 use crate::graph::{Builder, Value};
 
 pub(super) const BATCH_NORMALIZATION: Operator = Operator { infer, derivative: Derivative::Rule(reverse) };
 
 fn infer(cx: InferContext) -> Inferred {
-    let statistics = ValueType { content: None, ..cx.input(3) };
-    Ok(vec![ValueType { content: None, ..cx.input(0) }, statistics.clone(), statistics])
+    let statistics = TypeFacts { content: None, ..cx.input(3) };
+    Ok(vec![TypeFacts { content: None, ..cx.input(0) }, statistics.clone(), statistics])
 }
 
 fn reverse(r: Reverse) -> Result<InputGrads, GraphError> {

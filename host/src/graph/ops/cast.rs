@@ -3,7 +3,7 @@
 use super::context::{InferContext, Inferred};
 use super::{Derivative, GraphError, InputGrads, Operator, Reverse};
 use crate::graph::DataType;
-use crate::graph::shape::ValueType;
+use crate::graph::shape::TypeFacts;
 
 pub(super) const CAST: Operator = Operator { infer, derivative: Derivative::Rule(reverse) };
 
@@ -11,7 +11,7 @@ fn infer(cx: InferContext) -> Inferred {
     let to = i32::try_from(cx.int("to", 0)).ok().and_then(DataType::from_onnx);
     let input = cx.input(0);
     let content = input.content.filter(|_| matches!(to, Some(DataType::I64)));
-    Ok(vec![ValueType { data_type: to, shape: input.shape, content }])
+    Ok(vec![TypeFacts { data_type: to, shape: input.shape, content }])
 }
 
 fn reverse(r: Reverse) -> Result<InputGrads, GraphError> {

@@ -2,12 +2,12 @@
 
 use super::context::{InferContext, Inferred};
 use super::{Derivative, GraphError, InputGrads, Operator, Reverse};
-use crate::graph::shape::ValueType;
+use crate::graph::shape::TypeFacts;
 
 pub(super) const CAST_LIKE: Operator = Operator { infer, derivative: Derivative::Rule(reverse) };
 
 fn infer(cx: InferContext) -> Inferred {
-    Ok(vec![ValueType { data_type: cx.data_type(1), shape: cx.input(0).shape, content: None }])
+    Ok(vec![TypeFacts { data_type: cx.data_type(1), shape: cx.input(0).shape, content: None }])
 }
 
 fn reverse(r: Reverse) -> Result<InputGrads, GraphError> {

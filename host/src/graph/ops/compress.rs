@@ -3,7 +3,7 @@
 use super::context::{InferContext, Inferred, axis_of};
 use super::selection::add_back;
 use super::{Derivative, Operator};
-use crate::graph::shape::ValueType;
+use crate::graph::shape::TypeFacts;
 
 pub(super) const COMPRESS: Operator = Operator { infer, derivative: Derivative::Rule(add_back) };
 
@@ -19,5 +19,5 @@ fn infer(cx: InferContext) -> Inferred {
         }
         (Some(_), None) => None,
     };
-    Ok(vec![ValueType { data_type: input.data_type, shape, content: None }])
+    Ok(vec![TypeFacts { data_type: input.data_type, shape, content: None }])
 }

@@ -3,15 +3,15 @@
 use super::context::{InferContext, Inferred, axis_of};
 use super::{Derivative, GraphError, InputGrads, Operator, Reverse};
 use crate::graph::Dim;
-use crate::graph::shape::ValueType;
+use crate::graph::shape::TypeFacts;
 
 pub(super) const CONCAT: Operator = Operator { infer, derivative: Derivative::Rule(reverse) };
 
 fn infer(cx: InferContext) -> Inferred {
-    let parts: Vec<ValueType> = (0..cx.inputs()).map(|i| cx.input(i)).collect();
+    let parts: Vec<TypeFacts> = (0..cx.inputs()).map(|i| cx.input(i)).collect();
     let first = cx.input(0);
     let Some(mut shape) = first.shape.clone() else {
-        return Ok(vec![ValueType { content: None, ..first }]);
+        return Ok(vec![TypeFacts { content: None, ..first }]);
     };
     let axis = axis_of(cx.int("axis", 0), shape.len())?;
     let extents: Option<Vec<i64>> = parts.iter().map(|p| p.shape.as_ref()?.get(axis)?.known()).collect();
@@ -19,7 +19,7 @@ fn infer(cx: InferContext) -> Inferred {
     shape[axis] = total.map_or_else(|| cx.symbols.fresh(), Dim::Known);
     let content: Option<Vec<Vec<Dim>>> = parts.iter().map(|p| p.content.clone()).collect();
     let content = content.filter(|_| shape.len() == 1).map(|c| c.concat());
-    Ok(vec![ValueType { data_type: first.data_type, shape: Some(shape), content }])
+    Ok(vec![TypeFacts { data_type: first.data_type, shape: Some(shape), content }])
 }
 
 fn reverse(r: Reverse) -> Result<InputGrads, GraphError> {

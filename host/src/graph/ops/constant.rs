@@ -2,7 +2,7 @@
 
 use super::context::{InferContext, Inferred};
 use super::{Derivative, Operator};
-use crate::graph::shape::ValueType;
+use crate::graph::shape::TypeFacts;
 use crate::graph::{DataType, Dim};
 
 pub(super) const CONSTANT: Operator = Operator { infer, derivative: Derivative::Zero };
@@ -10,18 +10,18 @@ pub(super) const CONSTANT: Operator = Operator { infer, derivative: Derivative::
 fn infer(cx: InferContext) -> Inferred {
     let attributes = &cx.node.attributes;
     let known = if let Some(tensor) = attributes.get_tensor("value") {
-        ValueType::of(&tensor)
+        TypeFacts::of(&tensor)
     } else if let Some(n) = attributes.get_int("value_int") {
-        ValueType { content: Some(vec![Dim::Known(n)]), ..ValueType::new(DataType::I64, vec![]) }
+        TypeFacts { content: Some(vec![Dim::Known(n)]), ..TypeFacts::new(DataType::I64, vec![]) }
     } else if attributes.get("value_ints").is_some() {
         let content: Vec<_> =
             attributes.get_ints("value_ints").unwrap_or_default().iter().map(|n| Dim::Known(*n)).collect();
         let shape = vec![Dim::Known(content.len() as i64)];
-        ValueType { content: Some(content), ..ValueType::new(DataType::I64, shape) }
+        TypeFacts { content: Some(content), ..TypeFacts::new(DataType::I64, shape) }
     } else if attributes.get("value_float").is_some() {
-        ValueType::new(DataType::F32, vec![])
+        TypeFacts::new(DataType::F32, vec![])
     } else {
-        ValueType::default()
+        TypeFacts::default()
     };
     Ok(vec![known])
 }

@@ -2,7 +2,7 @@
 
 use super::context::{InferContext, Inferred, length};
 use super::{Derivative, Operator};
-use crate::graph::shape::ValueType;
+use crate::graph::shape::TypeFacts;
 use crate::graph::{DataType, Dim, Tensor};
 
 pub(super) const CONSTANT_OF_SHAPE: Operator = Operator { infer, derivative: Derivative::Zero };
@@ -19,7 +19,7 @@ fn infer(cx: InferContext) -> Inferred {
         _ => None,
     };
     let content = number.zip(shape.as_deref()).and_then(|(number, shape)| repeated(number, shape));
-    Ok(vec![ValueType { data_type: Some(data_type), shape, content }])
+    Ok(vec![TypeFacts { data_type: Some(data_type), shape, content }])
 }
 
 fn repeated(number: i64, shape: &[Dim]) -> Option<Vec<Dim>> {

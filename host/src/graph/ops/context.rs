@@ -2,7 +2,7 @@
 
 use super::super::DataType;
 use super::super::builder::{Node, ValueData};
-use super::super::shape::{Dim, MAX_RANK, Symbols, ValueType};
+use super::super::shape::{Dim, MAX_RANK, Symbols, TypeFacts};
 
 /// The node whose outputs are to be inferred.
 pub struct InferContext<'a> {
@@ -13,13 +13,13 @@ pub struct InferContext<'a> {
 }
 
 /// What is known of each output, or why the node cannot be.
-pub(super) type Inferred = Result<Vec<ValueType>, String>;
+pub(super) type Inferred = Result<Vec<TypeFacts>, String>;
 
 impl InferContext<'_> {
     /// What is known of input `i`; nothing when it is absent.
-    pub fn input(&self, i: usize) -> ValueType {
+    pub fn input(&self, i: usize) -> TypeFacts {
         let value = self.node.inputs.get(i).copied().flatten();
-        value.map(|v| self.values[v.0 as usize].known.clone()).unwrap_or_default()
+        value.map(|v| self.values[v.0 as usize].facts.clone()).unwrap_or_default()
     }
 
     /// Number of inputs, absent ones included.
@@ -71,7 +71,7 @@ pub(super) fn axis_of(axis: i64, rank: usize) -> Result<usize, String> {
 /// One input, one output of the same type and shape.
 pub(super) fn same_as_input(cx: InferContext) -> Inferred {
     let input = cx.input(0);
-    Ok(vec![ValueType { content: None, ..input }])
+    Ok(vec![TypeFacts { content: None, ..input }])
 }
 
 /// All inputs broadcast together; the type is that of the first input.
@@ -96,7 +96,7 @@ pub(super) fn broadcast_from(cx: InferContext, first: usize, data_type: Option<D
             _ => None,
         };
     }
-    Ok(vec![ValueType { data_type, shape, content: None }])
+    Ok(vec![TypeFacts { data_type, shape, content: None }])
 }
 
 /// Element `i` of a vector that is broadcast if it has one element.
@@ -108,7 +108,7 @@ pub(super) fn spread<T>(content: &[T], i: usize) -> Option<&T> {
 ///
 /// # Errors
 /// When it is no possible rank: files can claim anything.
-pub(super) fn length(vector: &ValueType) -> Result<Option<usize>, String> {
+pub(super) fn length(vector: &TypeFacts) -> Result<Option<usize>, String> {
     let length = vector.shape.as_ref().and_then(|s| s.first().and_then(|d| d.known()));
     match length.map(usize::try_from) {
         None => Ok(None),

@@ -2,7 +2,7 @@
 
 use super::context::{InferContext, Inferred};
 use super::{Derivative, GraphError, InputGrads, Operator, Reverse};
-use crate::graph::shape::ValueType;
+use crate::graph::shape::TypeFacts;
 use crate::graph::{Builder, Dim, Value};
 
 pub(super) const DET: Operator = Operator { infer, derivative: Derivative::Rule(reverse) };
@@ -14,7 +14,7 @@ fn infer(cx: InferContext) -> Inferred {
         Some(shape) => Some(shape[..shape.len() - 2].to_vec()),
         None => None,
     };
-    Ok(vec![ValueType { data_type: input.data_type, shape, content: None }])
+    Ok(vec![TypeFacts { data_type: input.data_type, shape, content: None }])
 }
 
 fn reverse(r: Reverse) -> Result<InputGrads, GraphError> {

@@ -2,14 +2,14 @@
 
 use super::context::{InferContext, Inferred};
 use super::{Derivative, GraphError, InputGrads, Operator, Reverse};
-use crate::graph::shape::ValueType;
+use crate::graph::shape::TypeFacts;
 use crate::graph::{DataType, Tensor};
 
 pub(super) const DROPOUT: Operator = Operator { infer, derivative: Derivative::Rule(reverse) };
 
 fn infer(cx: InferContext) -> Inferred {
-    let input = ValueType { content: None, ..cx.input(0) };
-    let mask = ValueType { data_type: Some(DataType::Bool), ..input.clone() };
+    let input = TypeFacts { content: None, ..cx.input(0) };
+    let mask = TypeFacts { data_type: Some(DataType::Bool), ..input.clone() };
     Ok(vec![input, mask])
 }
 

@@ -5,7 +5,7 @@
 
 use super::context::{InferContext, Inferred};
 use super::{Derivative, GraphError, InputGrads, Operator, Reverse};
-use crate::graph::shape::ValueType;
+use crate::graph::shape::TypeFacts;
 use crate::graph::{Builder, Dim, Node, Value};
 
 pub(super) const EINSUM: Operator = Operator { infer, derivative: Derivative::Rule(reverse) };
@@ -48,7 +48,7 @@ fn implicit(operands: &[Vec<char>]) -> Vec<char> {
 
 fn infer(cx: InferContext) -> Inferred {
     let equation = parse(cx.node)?;
-    let unknown = ValueType { data_type: cx.data_type(0), ..ValueType::default() };
+    let unknown = TypeFacts { data_type: cx.data_type(0), ..TypeFacts::default() };
     let mut extents: Vec<(char, Dim)> = Vec::new();
     for (i, labels) in equation.operands.iter().enumerate() {
         let Some(shape) = cx.input(i).shape else { return Ok(vec![unknown]) };
@@ -69,7 +69,7 @@ fn infer(cx: InferContext) -> Inferred {
         }
     }
     let shape = equation.result.iter().filter_map(|l| extents.iter().find(|known| known.0 == *l)).map(|e| e.1);
-    Ok(vec![ValueType { shape: Some(shape.collect()), ..unknown }])
+    Ok(vec![TypeFacts { shape: Some(shape.collect()), ..unknown }])
 }
 
 fn reverse(r: Reverse) -> Result<InputGrads, GraphError> {

@@ -2,7 +2,7 @@
 
 use super::context::{InferContext, Inferred, axis_of, broadcast_to_bool, same_as_input, spread};
 use super::{Derivative, GraphError, InputGrads, Operator, Reverse};
-use crate::graph::shape::ValueType;
+use crate::graph::shape::TypeFacts;
 use crate::graph::{Attributes, Builder, DataType, Dim, Value};
 
 /// Comparisons and logic of two tensors.
@@ -45,7 +45,7 @@ fn same(a: Dim, b: Dim) -> Option<Dim> {
 }
 
 fn test(cx: InferContext) -> Inferred {
-    Ok(vec![ValueType { data_type: Some(DataType::Bool), shape: cx.input(0).shape, content: None }])
+    Ok(vec![TypeFacts { data_type: Some(DataType::Bool), shape: cx.input(0).shape, content: None }])
 }
 
 fn arg(cx: InferContext) -> Inferred {
@@ -61,13 +61,13 @@ fn arg(cx: InferContext) -> Inferred {
         }
         None => None,
     };
-    Ok(vec![ValueType { data_type: Some(DataType::I64), shape, content: None }])
+    Ok(vec![TypeFacts { data_type: Some(DataType::I64), shape, content: None }])
 }
 
 fn non_zero(cx: InferContext) -> Inferred {
     let count = cx.symbols.fresh();
     let shape = cx.input(0).rank().map(|rank| vec![Dim::Known(rank.max(1) as i64), count]);
-    Ok(vec![ValueType { data_type: Some(DataType::I64), shape, content: None }])
+    Ok(vec![TypeFacts { data_type: Some(DataType::I64), shape, content: None }])
 }
 
 /// The rule of `y = f(x)`: the derivative times what `slope(builder, x, y)` builds.

@@ -2,7 +2,7 @@
 
 use super::context::{InferContext, Inferred, length};
 use super::{Derivative, GraphError, InputGrads, Operator, Reverse};
-use crate::graph::shape::ValueType;
+use crate::graph::shape::TypeFacts;
 
 pub(super) const EXPAND: Operator = Operator { infer, derivative: Derivative::Rule(reverse) };
 
@@ -20,7 +20,7 @@ fn infer(cx: InferContext) -> Inferred {
         }
         _ => None,
     };
-    Ok(vec![ValueType { data_type: input.data_type, shape, content: None }])
+    Ok(vec![TypeFacts { data_type: input.data_type, shape, content: None }])
 }
 
 fn reverse(r: Reverse) -> Result<InputGrads, GraphError> {

@@ -3,7 +3,7 @@
 use super::context::{InferContext, Inferred};
 use super::{Derivative, Operator};
 use crate::graph::DataType;
-use crate::graph::shape::ValueType;
+use crate::graph::shape::TypeFacts;
 
 pub(super) const EYE_LIKE: Operator = Operator { infer, derivative: Derivative::Zero };
 
@@ -13,5 +13,5 @@ fn infer(cx: InferContext) -> Inferred {
         Some(number) => i32::try_from(number).ok().and_then(DataType::from_onnx),
         None => input.data_type,
     };
-    Ok(vec![ValueType { data_type, shape: input.shape, content: None }])
+    Ok(vec![TypeFacts { data_type, shape: input.shape, content: None }])
 }

@@ -2,7 +2,7 @@
 
 use super::context::{InferContext, Inferred};
 use super::{Derivative, GraphError, InputGrads, Operator, Reverse};
-use crate::graph::shape::{ValueType, product};
+use crate::graph::shape::{TypeFacts, product};
 
 pub(super) const FLATTEN: Operator = Operator { infer, derivative: Derivative::Rule(reverse) };
 
@@ -19,7 +19,7 @@ fn infer(cx: InferContext) -> Inferred {
         }
         None => [cx.symbols.fresh(), cx.symbols.fresh()],
     };
-    Ok(vec![ValueType { data_type: input.data_type, shape: Some(shape.to_vec()), content: None }])
+    Ok(vec![TypeFacts { data_type: input.data_type, shape: Some(shape.to_vec()), content: None }])
 }
 
 fn reverse(r: Reverse) -> Result<InputGrads, GraphError> {

@@ -2,7 +2,7 @@
 
 use super::context::{InferContext, Inferred, axis_of};
 use super::{Derivative, GraphError, InputGrads, Operator, Reverse};
-use crate::graph::shape::ValueType;
+use crate::graph::shape::TypeFacts;
 use crate::graph::{Attributes, Dim};
 
 pub(super) const GATHER: Operator = Operator { infer, derivative: Derivative::Rule(reverse) };
@@ -10,7 +10,7 @@ pub(super) const GATHER: Operator = Operator { infer, derivative: Derivative::Ru
 fn infer(cx: InferContext) -> Inferred {
     let (data, indices) = (cx.input(0), cx.input(1));
     let (Some(shape), Some(at)) = (&data.shape, &indices.shape) else {
-        return Ok(vec![ValueType { data_type: data.data_type, ..ValueType::default() }]);
+        return Ok(vec![TypeFacts { data_type: data.data_type, ..TypeFacts::default() }]);
     };
     let axis = axis_of(cx.int("axis", 0), shape.len())?;
     let out = [&shape[..axis], at, &shape[axis + 1..]].concat();
@@ -20,7 +20,7 @@ fn infer(cx: InferContext) -> Inferred {
         content.get(usize::try_from(i).ok()?).copied()
     };
     let content = indices.known_content().and_then(|list| list.into_iter().map(pick).collect());
-    Ok(vec![ValueType { data_type: data.data_type, shape: Some(out), content }])
+    Ok(vec![TypeFacts { data_type: data.data_type, shape: Some(out), content }])
 }
 
 fn reverse(r: Reverse) -> Result<InputGrads, GraphError> {

@@ -2,20 +2,20 @@
 
 use super::context::{InferContext, Inferred};
 use super::{Derivative, GraphError, InputGrads, Operator, Reverse};
-use crate::graph::shape::ValueType;
+use crate::graph::shape::TypeFacts;
 use crate::graph::{Attributes, Builder, Dim, Value};
 
 pub(super) const GATHER_ND: Operator = Operator { infer, derivative: Derivative::Rule(reverse) };
 
 fn infer(cx: InferContext) -> Inferred {
     let (data, indices) = (cx.input(0), cx.input(1));
-    let unknown = ValueType { data_type: data.data_type, ..ValueType::default() };
+    let unknown = TypeFacts { data_type: data.data_type, ..TypeFacts::default() };
     let (Some(shape), Some(at)) = (&data.shape, &indices.shape) else { return Ok(vec![unknown]) };
     let Some((Dim::Known(length), lead)) = at.split_last() else { return Ok(vec![unknown]) };
     let first = usize::try_from(*length).ok().zip(usize::try_from(cx.int("batch_dims", 0)).ok());
     let rest = first.and_then(|(length, batch)| shape.get(length.checked_add(batch)?..));
     let rest = rest.ok_or_else(|| format!("index tuples of {length} do not fit rank {}", shape.len()))?;
-    Ok(vec![ValueType { shape: Some([lead, rest].concat()), ..unknown }])
+    Ok(vec![TypeFacts { shape: Some([lead, rest].concat()), ..unknown }])
 }
 
 fn reverse(r: Reverse) -> Result<InputGrads, GraphError> {

@@ -2,14 +2,14 @@
 
 use super::context::{InferContext, Inferred};
 use super::{Derivative, GraphError, InputGrads, Operator, Reverse};
-use crate::graph::shape::ValueType;
+use crate::graph::shape::TypeFacts;
 use crate::graph::{Attributes, Dim};
 
 pub(super) const GEMM: Operator = Operator { infer, derivative: Derivative::Rule(reverse) };
 
 fn infer(cx: InferContext) -> Inferred {
     let (a, b) = (cx.input(0), cx.input(1));
-    let side = |matrix: &ValueType, turned: bool| -> Result<Option<(Dim, Dim)>, String> {
+    let side = |matrix: &TypeFacts, turned: bool| -> Result<Option<(Dim, Dim)>, String> {
         match matrix.shape.as_deref() {
             None => Ok(None),
             Some(&[rows, columns]) => Ok(Some(if turned { (columns, rows) } else { (rows, columns) })),
@@ -24,7 +24,7 @@ fn infer(cx: InferContext) -> Inferred {
     }
     let rows = left.map_or_else(|| cx.symbols.fresh(), |l| l.0);
     let columns = right.map_or_else(|| cx.symbols.fresh(), |r| r.1);
-    Ok(vec![ValueType { data_type: a.data_type, shape: Some(vec![rows, columns]), content: None }])
+    Ok(vec![TypeFacts { data_type: a.data_type, shape: Some(vec![rows, columns]), content: None }])
 }
 
 fn reverse(r: Reverse) -> Result<InputGrads, GraphError> {

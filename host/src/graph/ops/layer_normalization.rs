@@ -3,13 +3,13 @@
 use super::context::{InferContext, Inferred, axis_of};
 use super::normalization::{normalize, through};
 use super::{Derivative, GraphError, InputGrads, Operator, Reverse};
-use crate::graph::shape::ValueType;
+use crate::graph::shape::TypeFacts;
 use crate::graph::{DataType, Dim};
 
 pub(super) const LAYER_NORMALIZATION: Operator = Operator { infer, derivative: Derivative::Rule(reverse) };
 
 fn infer(cx: InferContext) -> Inferred {
-    let input = ValueType { content: None, ..cx.input(0) };
+    let input = TypeFacts { content: None, ..cx.input(0) };
     let shape = match &input.shape {
         Some(shape) => {
             let axis = axis_of(cx.int("axis", -1), shape.len())?;
@@ -18,7 +18,7 @@ fn infer(cx: InferContext) -> Inferred {
         None => None,
     };
     let data_type = if cx.int("stash_type", 1) == 1 { Some(DataType::F32) } else { input.data_type };
-    let statistics = ValueType { data_type, shape, content: None };
+    let statistics = TypeFacts { data_type, shape, content: None };
     Ok(vec![input, statistics.clone(), statistics])
 }
 

@@ -2,7 +2,7 @@
 
 use super::context::{InferContext, Inferred};
 use super::{Derivative, GraphError, InputGrads, Operator, Reverse};
-use crate::graph::shape::ValueType;
+use crate::graph::shape::TypeFacts;
 use crate::graph::{Builder, Value};
 
 pub(super) const MATMUL: Operator = Operator { infer, derivative: Derivative::Rule(reverse) };
@@ -10,7 +10,7 @@ pub(super) const MATMUL: Operator = Operator { infer, derivative: Derivative::Ru
 fn infer(cx: InferContext) -> Inferred {
     let (x, y) = (cx.input(0), cx.input(1));
     let (Some(a), Some(b)) = (x.shape, y.shape) else {
-        return Ok(vec![ValueType { data_type: x.data_type, ..ValueType::default() }]);
+        return Ok(vec![TypeFacts { data_type: x.data_type, ..TypeFacts::default() }]);
     };
     if a.is_empty() || b.is_empty() {
         return Err("a factor is a scalar".into());
@@ -30,7 +30,7 @@ fn infer(cx: InferContext) -> Inferred {
     if b.len() > 1 {
         shape.push(b[b.len() - 1]);
     }
-    Ok(vec![ValueType { data_type: x.data_type, shape: Some(shape), content: None }])
+    Ok(vec![TypeFacts { data_type: x.data_type, shape: Some(shape), content: None }])
 }
 
 fn reverse(r: Reverse) -> Result<InputGrads, GraphError> {

@@ -292,7 +292,7 @@ pub(super) fn since(node: &Node) -> i64 {
 }
 
 /// What is known of a node's outputs. Nothing is known of an unknown operator's.
-pub(super) fn infer(cx: InferContext) -> Result<Vec<super::ValueType>, String> {
+pub(super) fn infer(cx: InferContext) -> Result<Vec<super::TypeFacts>, String> {
     match find(cx.node) {
         Some(operator) => (operator.infer)(cx),
         None => Ok(Vec::new()),

@@ -2,7 +2,7 @@
 
 use super::context::{InferContext, Inferred, axis_of};
 use super::{Derivative, Operator};
-use crate::graph::shape::ValueType;
+use crate::graph::shape::TypeFacts;
 
 pub(super) const ONE_HOT: Operator = Operator { infer, derivative: Derivative::Missing };
 
@@ -16,5 +16,5 @@ fn infer(cx: InferContext) -> Inferred {
         }
         None => None,
     };
-    Ok(vec![ValueType { data_type: cx.data_type(2), shape, content: None }])
+    Ok(vec![TypeFacts { data_type: cx.data_type(2), shape, content: None }])
 }

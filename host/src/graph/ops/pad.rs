@@ -3,19 +3,19 @@
 use super::context::{InferContext, Inferred, axis_of};
 use super::selection::add_back;
 use super::{Derivative, GraphError, InputGrads, Operator, Reverse};
-use crate::graph::shape::ValueType;
+use crate::graph::shape::TypeFacts;
 use crate::graph::{Attributes, Dim};
 
 pub(super) const PAD: Operator = Operator { infer, derivative: Derivative::Rule(reverse) };
 
 fn infer(cx: InferContext) -> Inferred {
     let input = cx.input(0);
-    let unknown = ValueType { data_type: input.data_type, ..ValueType::default() };
+    let unknown = TypeFacts { data_type: input.data_type, ..TypeFacts::default() };
     let Some(mut shape) = input.shape else { return Ok(vec![unknown]) };
     let axes = if cx.has("axes", 3) { cx.input(3).known_content() } else { Some((0..shape.len() as i64).collect()) };
     let (Some(pads), Some(axes)) = (cx.ints("pads", 1), axes) else {
         let shape = shape.iter().map(|_| cx.symbols.fresh()).collect();
-        return Ok(vec![ValueType { shape: Some(shape), ..unknown }]);
+        return Ok(vec![TypeFacts { shape: Some(shape), ..unknown }]);
     };
     if pads.len() != 2 * axes.len() {
         return Err(format!("{} pads for {} axes", pads.len(), axes.len()));
@@ -29,7 +29,7 @@ fn infer(cx: InferContext) -> Inferred {
             Dim::Symbol(_) => cx.symbols.fresh(),
         };
     }
-    Ok(vec![ValueType { shape: Some(shape), ..unknown }])
+    Ok(vec![TypeFacts { shape: Some(shape), ..unknown }])
 }
 
 /// A constant is taken off again; in the other modes, elements are copies.

@@ -3,7 +3,7 @@
 use super::context::{InferContext, Inferred};
 use super::{Derivative, GraphError, InputGrads, Operator, Reverse};
 use crate::graph::Dim;
-use crate::graph::shape::ValueType;
+use crate::graph::shape::TypeFacts;
 
 pub(super) const RANGE: Operator = Operator { infer, derivative: Derivative::Rule(reverse) };
 
@@ -17,7 +17,7 @@ fn infer(cx: InferContext) -> Inferred {
         _ => None,
     };
     let count = count.unwrap_or_else(|| cx.symbols.fresh());
-    Ok(vec![ValueType { data_type: cx.data_type(0), shape: Some(vec![count]), content: None }])
+    Ok(vec![TypeFacts { data_type: cx.data_type(0), shape: Some(vec![count]), content: None }])
 }
 
 fn length(start: i64, limit: i64, delta: i64) -> Option<i64> {

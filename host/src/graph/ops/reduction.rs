@@ -2,7 +2,7 @@
 
 use super::context::{InferContext, Inferred, axis_of};
 use super::{Derivative, GraphError, InputGrads, Operator, Reverse};
-use crate::graph::shape::ValueType;
+use crate::graph::shape::TypeFacts;
 use crate::graph::{Attributes, Builder, Dim, Node, Value};
 
 /// A reduction with a reverse rule.
@@ -25,7 +25,7 @@ pub(super) fn reduction(cx: InferContext) -> Inferred {
         (Some(shape), None) if keep => Some(shape.iter().map(|_| cx.symbols.fresh()).collect()),
         _ => None,
     };
-    Ok(vec![ValueType { data_type: input.data_type, shape, content: None }])
+    Ok(vec![TypeFacts { data_type: input.data_type, shape, content: None }])
 }
 
 fn reduced(shape: &[Dim], axes: &[i64], keep: bool) -> Result<Vec<Dim>, String> {
@@ -68,7 +68,7 @@ pub(super) fn keep_axes(b: &mut Builder, node: &Node, x: Value, g: Value) -> Val
     if let Some(axes) = node.inputs.get(1).copied().flatten() {
         return b.node("Unsqueeze", &[g, axes], Attributes::none());
     }
-    match (node.attributes.get_ints("axes"), b.known(x).rank()) {
+    match (node.attributes.get_ints("axes"), b.facts(x).rank()) {
         (Some(axes), _) => b.unsqueeze(g, axes),
         (None, Some(rank)) if rank > 0 => {
             let kept = b.reshape(g, &vec![1; rank]);
@@ -117,7 +117,7 @@ fn static_counts(x: &[Dim], y: &[Dim]) -> Option<(f64, f64)> {
 
 fn reduces_nothing(b: &Builder, node: &Node) -> bool {
     let empty = match node.inputs.get(1).copied().flatten() {
-        Some(axes) => b.known(axes).known_content().is_some_and(|axes| axes.is_empty()),
+        Some(axes) => b.facts(axes).known_content().is_some_and(|axes| axes.is_empty()),
         None => node.attributes.get_ints("axes").is_none_or(<[i64]>::is_empty),
     };
     empty && node.attributes.get_int("noop_with_empty_axes") == Some(1)

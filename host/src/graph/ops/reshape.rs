@@ -3,7 +3,7 @@
 use super::context::{InferContext, Inferred, length};
 use super::{Derivative, GraphError, InputGrads, Operator, Reverse};
 use crate::graph::Dim;
-use crate::graph::shape::ValueType;
+use crate::graph::shape::TypeFacts;
 
 pub(super) const RESHAPE: Operator = Operator { infer, derivative: Derivative::Rule(reverse) };
 
@@ -24,11 +24,11 @@ fn infer(cx: InferContext) -> Inferred {
     let shape: Option<Vec<Option<Dim>>> = shape;
     let shape = shape.map(|s| s.into_iter().map(|d| d.unwrap_or_else(|| cx.symbols.fresh())).collect::<Vec<_>>());
     let content = if shape.as_ref().is_some_and(|s| s.len() <= 1) { input.content } else { None };
-    Ok(vec![ValueType { data_type: input.data_type, shape, content }])
+    Ok(vec![TypeFacts { data_type: input.data_type, shape, content }])
 }
 
 /// Extent `i` of the new shape, if it can be told: 0 keeps, -1 takes what is left.
-fn extent(input: &ValueType, target: &[Dim], i: usize, dim: Dim) -> Option<Dim> {
+fn extent(input: &TypeFacts, target: &[Dim], i: usize, dim: Dim) -> Option<Dim> {
     match dim {
         Dim::Known(0) => input.shape.as_ref()?.get(i).copied(),
         Dim::Known(-1) => left_over(input.shape.as_ref()?, target),

@@ -3,7 +3,7 @@
 use super::context::{InferContext, Inferred, axis_of};
 use super::selection::add_back;
 use super::{Derivative, GraphError, InputGrads, Operator, Reverse};
-use crate::graph::shape::ValueType;
+use crate::graph::shape::TypeFacts;
 use crate::graph::{Attributes, Dim};
 
 pub(super) const SLICE: Operator = Operator { infer, derivative: Derivative::Rule(reverse) };
@@ -13,7 +13,7 @@ fn infer(cx: InferContext) -> Inferred {
     let (starts, ends) = (cx.ints("starts", 1), cx.ints("ends", 2));
     let steps = if cx.inputs() > 4 { cx.input(4).known_content() } else { starts.as_ref().map(|s| vec![1; s.len()]) };
     let Some(mut shape) = input.shape.clone() else {
-        return Ok(vec![ValueType { content: None, ..input }]);
+        return Ok(vec![TypeFacts { content: None, ..input }]);
     };
     let axes = match (&starts, cx.has("axes", 3)) {
         (Some(s), false) => Some((0..s.len() as i64).collect()),
@@ -21,7 +21,7 @@ fn infer(cx: InferContext) -> Inferred {
     };
     let Some(axes) = axes else {
         let shape = shape.iter().map(|_| cx.symbols.fresh()).collect();
-        return Ok(vec![ValueType { data_type: input.data_type, shape: Some(shape), content: None }]);
+        return Ok(vec![TypeFacts { data_type: input.data_type, shape: Some(shape), content: None }]);
     };
     let mut content = input.content.clone();
     for (k, axis) in axes.iter().enumerate() {
@@ -45,7 +45,7 @@ fn infer(cx: InferContext) -> Inferred {
             _ => cx.symbols.fresh(),
         };
     }
-    Ok(vec![ValueType { data_type: input.data_type, shape: Some(shape), content }])
+    Ok(vec![TypeFacts { data_type: input.data_type, shape: Some(shape), content }])
 }
 
 /// Number of elements of `start..end` by `step` in an axis of extent `n` (ONNX's clamping).
@@ -78,7 +78,7 @@ fn reverse(r: Reverse) -> Result<InputGrads, GraphError> {
 
 /// Axis and the extents before and after it, for a slice of one axis of known extent and bounds with step 1.
 fn plain(r: &Reverse, x: crate::graph::Value) -> Result<Option<(usize, i64, i64)>, GraphError> {
-    let content = |i: usize| r.node.inputs.get(i).copied().flatten().and_then(|v| r.builder.known(v).known_content());
+    let content = |i: usize| r.node.inputs.get(i).copied().flatten().and_then(|v| r.builder.facts(v).known_content());
     let steps = r.node.inputs.get(4).copied().flatten();
     let (Some(starts), Some(ends)) = (content(1), content(2)) else { return Ok(None) };
     let axes = if r.node.inputs.get(3).copied().flatten().is_some() { content(3) } else { Some(vec![0]) };

@@ -3,7 +3,7 @@
 use super::context::{InferContext, Inferred, axis_of};
 use super::{Derivative, GraphError, InputGrads, Operator, Reverse};
 use crate::graph::Dim;
-use crate::graph::shape::ValueType;
+use crate::graph::shape::TypeFacts;
 
 pub(super) const SPLIT: Operator = Operator { infer, derivative: Derivative::Rule(reverse) };
 
@@ -15,7 +15,7 @@ fn infer(cx: InferContext) -> Inferred {
         return Err(format!("{parts} outputs for other numbers of pieces"));
     }
     let Some(shape) = input.shape else {
-        return Ok(vec![ValueType { content: None, ..input }; parts]);
+        return Ok(vec![TypeFacts { content: None, ..input }; parts]);
     };
     let axis = axis_of(cx.int("axis", 0), shape.len())?;
     let piece = |cx: &mut InferContext, i: usize| {
@@ -24,7 +24,7 @@ fn infer(cx: InferContext) -> Inferred {
             Some(n) => Dim::Known(*n),
             None => shape[axis].known().map_or_else(|| cx.symbols.fresh(), |n| equal_piece(n, parts as i64, i as i64)),
         };
-        ValueType { data_type: input.data_type, shape: Some(own), content: None }
+        TypeFacts { data_type: input.data_type, shape: Some(own), content: None }
     };
     let mut cx = cx;
     Ok((0..parts).map(|i| piece(&mut cx, i)).collect())

@@ -3,7 +3,7 @@
 use super::context::{InferContext, Inferred, axis_of};
 use super::{Derivative, GraphError, InputGrads, Operator, Reverse};
 use crate::graph::Dim;
-use crate::graph::shape::ValueType;
+use crate::graph::shape::TypeFacts;
 
 pub(super) const SQUEEZE: Operator = Operator { infer, derivative: Derivative::Rule(reverse) };
 
@@ -19,7 +19,7 @@ fn infer(cx: InferContext) -> Inferred {
         }
         _ => None,
     };
-    Ok(vec![ValueType { shape, ..input }])
+    Ok(vec![TypeFacts { shape, ..input }])
 }
 
 fn without(shape: &[Dim], axes: &[i64]) -> Result<Vec<Dim>, String> {

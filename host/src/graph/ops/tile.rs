@@ -3,7 +3,7 @@
 use super::context::{InferContext, Inferred};
 use super::{Derivative, GraphError, InputGrads, Operator, Reverse};
 use crate::graph::Dim;
-use crate::graph::shape::{ValueType, product};
+use crate::graph::shape::{TypeFacts, product};
 
 pub(super) const TILE: Operator = Operator { infer, derivative: Derivative::Rule(reverse) };
 
@@ -16,7 +16,7 @@ fn infer(cx: InferContext) -> Inferred {
         };
         shape.iter().enumerate().map(|(i, dim)| extent(i, *dim)).collect()
     });
-    Ok(vec![ValueType { data_type: input.data_type, shape, content: None }])
+    Ok(vec![TypeFacts { data_type: input.data_type, shape, content: None }])
 }
 
 /// Each axis is split in two, copies by extent; then the copies are summed.

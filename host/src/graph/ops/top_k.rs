@@ -2,7 +2,7 @@
 
 use super::context::{InferContext, Inferred, axis_of};
 use super::{Derivative, GraphError, InputGrads, Operator, Reverse};
-use crate::graph::shape::ValueType;
+use crate::graph::shape::TypeFacts;
 use crate::graph::{Attributes, DataType};
 
 pub(super) const TOP_K: Operator = Operator { infer, derivative: Derivative::Rule(reverse) };
@@ -18,8 +18,8 @@ fn infer(cx: InferContext) -> Inferred {
         }
         None => None,
     };
-    let values = ValueType { data_type: input.data_type, shape, content: None };
-    Ok(vec![values.clone(), ValueType { data_type: Some(DataType::I64), ..values }])
+    let values = TypeFacts { data_type: input.data_type, shape, content: None };
+    Ok(vec![values.clone(), TypeFacts { data_type: Some(DataType::I64), ..values }])
 }
 
 fn reverse(r: Reverse) -> Result<InputGrads, GraphError> {

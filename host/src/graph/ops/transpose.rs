@@ -2,7 +2,7 @@
 
 use super::context::{InferContext, Inferred};
 use super::{Derivative, GraphError, InputGrads, Operator, Reverse};
-use crate::graph::shape::ValueType;
+use crate::graph::shape::TypeFacts;
 
 pub(super) const TRANSPOSE: Operator = Operator { infer, derivative: Derivative::Rule(reverse) };
 
@@ -16,13 +16,13 @@ fn order(node: &crate::graph::Node, rank: usize) -> Vec<i64> {
 fn infer(cx: InferContext) -> Inferred {
     let input = cx.input(0);
     let Some(shape) = input.shape else {
-        return Ok(vec![ValueType { shape: None, ..input }]);
+        return Ok(vec![TypeFacts { shape: None, ..input }]);
     };
     let order = order(cx.node, shape.len());
     let permuted: Option<Vec<_>> = order.iter().map(|i| shape.get(usize::try_from(*i).ok()?).copied()).collect();
     let permuted = permuted.filter(|p| p.len() == shape.len());
     let permuted = permuted.ok_or_else(|| format!("perm {order:?} does not fit rank {}", shape.len()))?;
-    Ok(vec![ValueType { data_type: input.data_type, shape: Some(permuted), content: None }])
+    Ok(vec![TypeFacts { data_type: input.data_type, shape: Some(permuted), content: None }])
 }
 
 fn reverse(r: Reverse) -> Result<InputGrads, GraphError> {

@@ -3,7 +3,7 @@
 use super::context::{InferContext, Inferred, axis_of};
 use super::{Derivative, Operator};
 use crate::graph::DataType;
-use crate::graph::shape::ValueType;
+use crate::graph::shape::TypeFacts;
 
 pub(super) const UNIQUE: Operator = Operator { infer, derivative: Derivative::Missing };
 
@@ -20,7 +20,7 @@ fn infer(cx: InferContext) -> Inferred {
         (Some(_), None) => (None, None),
     };
     let whole = whole.unwrap_or_else(|| cx.symbols.fresh());
-    let positions = |extent| ValueType::new(DataType::I64, vec![extent]);
-    let distinct = ValueType { data_type: input.data_type, shape, content: None };
+    let positions = |extent| TypeFacts::new(DataType::I64, vec![extent]);
+    let distinct = TypeFacts { data_type: input.data_type, shape, content: None };
     Ok(vec![distinct, positions(count), positions(whole), positions(count)])
 }

@@ -1,6 +1,6 @@
 //! How far outcomes are from those that are expected.
 
-use super::super::{Outcome, Trouble};
+use super::super::{Outcome, PluginError};
 use super::PluginCheck;
 
 /// Deviation that float32 allows, of 1 + |value|: as for property models.
@@ -17,13 +17,13 @@ pub(super) struct Comparison {
 
 impl Comparison {
     /// Compares the outcomes of a batch; `names` are those of its crystals.
-    pub fn batch(&mut self, expected: &[&Outcome], found: &Result<Vec<Outcome>, Trouble>, names: &[&str]) {
+    pub fn batch(&mut self, expected: &[&Outcome], found: &Result<Vec<Outcome>, PluginError>, names: &[&str]) {
         match found {
             Ok(found) => {
                 let rows = expected.iter().zip(found).zip(names);
                 rows.for_each(|((expected, found), name)| self.row(expected, found, name));
             }
-            Err(trouble) => self.fail(trouble, "a batch"),
+            Err(error) => self.fail(error, "a batch"),
         }
     }
 
@@ -38,10 +38,10 @@ impl Comparison {
     }
 
     /// There is nothing to compare.
-    pub fn fail(&mut self, trouble: &Trouble, at: &str) {
+    pub fn fail(&mut self, error: &PluginError, at: &str) {
         self.compared += 1;
         if self.number < f64::INFINITY {
-            (self.number, self.note) = (f64::INFINITY, format!("{at}: {trouble}"));
+            (self.number, self.note) = (f64::INFINITY, format!("{at}: {error}"));
         }
     }
 

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::super::InterfaceDescriptor;
-use super::super::process::StartError;
-use super::subject::Start;
+use super::super::worker::StartError;
+use super::plugin_under_test::Start;
 use super::{PluginCheck, has_panicked};
 
 pub(super) const NAMES: [&str; 2] = ["empty config", "unknown key"];

@@ -55,7 +55,7 @@ pub(super) fn checks(kit: &mut Kit<'_>) -> Vec<PluginCheck> {
 fn empty(kit: &mut Kit<'_>) -> PluginCheck {
     match kit.subject.ask(&[]) {
         Ok(_) => PluginCheck::passed(NAMES[0], ""),
-        Err(trouble) => PluginCheck::broken(NAMES[0], trouble),
+        Err(error) => PluginCheck::broken(NAMES[0], error),
     }
 }
 
@@ -74,14 +74,14 @@ fn single_atoms(kit: &mut Kit<'_>) -> PluginCheck {
             };
             atoms.iter().zip(&outcomes).filter_map(not_finite).collect()
         }
-        Err(trouble) => {
+        Err(error) => {
             // Which of them it was.
             let alone = atoms.iter().filter_map(|atom| {
-                let trouble = kit.subject.ask_alone(atom).err()?;
-                Some(format!("{}: {trouble}", atom.name))
+                let error = kit.subject.ask_alone(atom).err()?;
+                Some(format!("{}: {error}", atom.name))
             });
             let found: Vec<String> = alone.take(3).collect();
-            if found.is_empty() { vec![format!("all at once: {trouble}")] } else { found }
+            if found.is_empty() { vec![format!("all at once: {error}")] } else { found }
         }
     };
     PluginCheck::count(name, &wrong, "elements")
@@ -139,8 +139,8 @@ fn between(kit: &mut Kit<'_>, sample: &Sample, comparison: &mut Comparison) -> O
             Some(own.clone())
         }
         _ => {
-            let trouble = found.err().or(expected.err());
-            trouble.iter().for_each(|trouble| comparison.fail(trouble, "a batch with it"));
+            let error = found.err().or(expected.err());
+            error.iter().for_each(|error| comparison.fail(error, "a batch with it"));
             None
         }
     }

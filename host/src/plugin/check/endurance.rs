@@ -33,7 +33,7 @@ fn deadline(kit: &mut Kit<'_>) -> PluginCheck {
             note: format!("a batch of {TIMED}"),
             ..PluginCheck::measured(NAMES[0], per_crystal(took), per_crystal(allowed), "us/crystal")
         },
-        Err(trouble) => PluginCheck::broken(NAMES[0], format!("a batch of {TIMED}: {trouble}")),
+        Err(error) => PluginCheck::broken(NAMES[0], format!("a batch of {TIMED}: {error}")),
     }
 }
 
@@ -48,8 +48,8 @@ fn memory(kit: &mut Kit<'_>) -> PluginCheck {
     let mut before = None;
     let mut done = 0;
     while done < calls && began.elapsed() < allowed {
-        if let Err(trouble) = kit.subject.ask(&kit.samples) {
-            return PluginCheck::broken(name, format!("call {}: {trouble}", done + 1));
+        if let Err(error) = kit.subject.ask(&kit.samples) {
+            return PluginCheck::broken(name, format!("call {}: {error}", done + 1));
         }
         done += 1;
         if done == warm {
@@ -73,7 +73,7 @@ fn end(kit: &mut Kit<'_>) -> PluginCheck {
     // One that has something to end.
     let ending = kit.subject.ask(&kit.samples[..1]).and_then(|_| kit.subject.end());
     match ending {
-        Err(trouble) => PluginCheck::broken(name, trouble),
+        Err(error) => PluginCheck::broken(name, error),
         Ok(ending) if !ending.in_time => PluginCheck::broken(name, "it goes on when its input is closed"),
         Ok(ending) if !ending.well => PluginCheck::broken(name, format!("it {} when its input is closed", ending.how)),
         Ok(ending) if ending.leaves_others => PluginCheck::broken(name, "it leaves processes of its own behind"),

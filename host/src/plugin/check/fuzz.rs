@@ -5,7 +5,7 @@ use std::time::Instant;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::super::{Outcome, Trouble};
+use super::super::{Outcome, PluginError};
 use super::sample::{Sample, known_elements};
 use super::{Kit, PluginCheck};
 
@@ -44,19 +44,19 @@ fn tried(kit: &mut Kit<'_>, batch: &[Sample]) -> Vec<String> {
         Ok(outcomes) => {
             batch.iter().zip(&outcomes).filter_map(|(sample, outcome)| beyond(kit, sample, outcome)).collect()
         }
-        Err(trouble) => culprits(kit, batch, &trouble),
+        Err(error) => culprits(kit, batch, &error),
     }
 }
 
 /// The crystals that the plugin cannot be asked about alone, or the batch if there is none.
-fn culprits(kit: &mut Kit<'_>, batch: &[Sample], trouble: &Trouble) -> Vec<String> {
+fn culprits(kit: &mut Kit<'_>, batch: &[Sample], error: &PluginError) -> Vec<String> {
     let alone = batch.iter().filter_map(|sample| {
-        let trouble = kit.subject.ask_alone(sample).err()?;
-        Some(format!("{}: {trouble}", sample.name))
+        let error = kit.subject.ask_alone(sample).err()?;
+        Some(format!("{}: {error}", sample.name))
     });
     let found: Vec<String> = alone.take(3).collect();
     let names = [batch.first(), batch.last()].into_iter().flatten().map(|sample| sample.name.as_str());
-    let batch = || vec![format!("{}, together: {trouble}", names.collect::<Vec<_>>().join(" to "))];
+    let batch = || vec![format!("{}, together: {error}", names.collect::<Vec<_>>().join(" to "))];
     if found.is_empty() { batch() } else { found }
 }
 

@@ -55,8 +55,8 @@ fn split(kit: &mut Kit<'_>) -> PluginCheck {
     for (sample, expected) in kit.samples.iter().zip(&kit.outcomes) {
         match kit.subject.ask_alone(sample) {
             Ok(found) => comparison.row(expected, &found, &sample.name),
-            Err(trouble) => {
-                comparison.fail(&trouble, &sample.name);
+            Err(error) => {
+                comparison.fail(&error, &sample.name);
                 break;
             }
         }

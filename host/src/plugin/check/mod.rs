@@ -10,10 +10,10 @@ mod edges;
 mod endurance;
 mod fuzz;
 mod invariance;
+mod plugin_under_test;
 mod repeat;
 mod report;
 mod sample;
-mod subject;
 mod values;
 
 use std::time::Duration;
@@ -21,12 +21,12 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::message::Hello;
-use super::process::{StartError, Worker};
+use super::worker::{StartError, Worker};
 use super::{Descriptor, HULL_CORRECTION, OpenError, Outcome, WorkerCommand, evaluator};
 use crate::crystal::Structure;
+use plugin_under_test::{PluginUnderTest, Start};
 pub use report::{CheckStatus, PluginCheck, PluginReport};
 use sample::{Sample, samples};
-use subject::{Start, Subject};
 
 /// What to check, and how.
 #[derive(Clone, Debug)]
@@ -56,7 +56,7 @@ pub struct PluginToCheck {
 /// The plugin and what is known of it so far.
 struct Kit<'a> {
     asked: &'a PluginToCheck,
-    subject: Subject,
+    subject: PluginUnderTest,
     /// Crystals with their outcomes.
     samples: Vec<Sample>,
     outcomes: Vec<Outcome>,
@@ -98,7 +98,7 @@ pub fn check_plugin(asked: &PluginToCheck) -> Result<PluginReport, OpenError> {
             return Err(OpenError::Refused { name: asked.name.clone(), reason, advice });
         }
         Err(error @ StartError::Spawn { .. }) => {
-            return Err(OpenError::Start { name: asked.name.clone(), trouble: error.to_string() });
+            return Err(OpenError::Start { name: asked.name.clone(), reason: error.to_string() });
         }
         Err(error) => {
             report.checks.push(PluginCheck::broken(START, error));
@@ -121,7 +121,7 @@ fn started(
     report.checks.extend(config::checks(start, &interface));
     report.descriptor = Some(descriptor);
     let samples = samples(&asked.structures, &interface.properties);
-    let subject = Subject::new(start.clone(), interface.properties, Some(worker));
+    let subject = PluginUnderTest::new(start.clone(), interface.properties, Some(worker));
     let mut kit = Kit { asked, subject, samples, outcomes: Vec::new(), unsteady: None };
     if kit.samples.is_empty() {
         skip_stages(report, 0, "no crystal is in elements that it knows");

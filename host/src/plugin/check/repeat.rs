@@ -1,9 +1,9 @@
 //! The same crystals again: twice more, in another worker, in two workers at once, and in several threads of one.
 
-use super::super::{Outcome, Trouble};
+use super::super::{Outcome, PluginError};
 use super::compare::Comparison;
+use super::plugin_under_test::PluginUnderTest;
 use super::sample::Sample;
-use super::subject::Subject;
 use super::{Kit, PluginCheck};
 
 pub(super) const NAMES: [&str; 4] = ["determinism", "another worker", "two workers at once", "threads"];
@@ -46,7 +46,7 @@ fn another(kit: &Kit<'_>) -> PluginCheck {
 fn two_at_once(kit: &Kit<'_>) -> PluginCheck {
     let mut comparison = Comparison::default();
     let mut subjects = [kit.subject.another(), kit.subject.another()];
-    let ask = |subject: &mut Subject| (0..TIMES).map(|_| subject.ask(&kit.samples)).collect::<Vec<_>>();
+    let ask = |subject: &mut PluginUnderTest| (0..TIMES).map(|_| subject.ask(&kit.samples)).collect::<Vec<_>>();
     let answers = std::thread::scope(|scope| {
         let asked = subjects.each_mut().map(|subject| scope.spawn(|| ask(subject)));
         asked.map(|asked| asked.join().unwrap_or_default())
@@ -55,7 +55,7 @@ fn two_at_once(kit: &Kit<'_>) -> PluginCheck {
     comparison.check(NAMES[2], 0.0)
 }
 
-fn compare(kit: &Kit<'_>, comparison: &mut Comparison, found: &Result<Vec<Outcome>, Trouble>) {
+fn compare(kit: &Kit<'_>, comparison: &mut Comparison, found: &Result<Vec<Outcome>, PluginError>) {
     comparison.batch(&kit.outcomes.iter().collect::<Vec<_>>(), found, &kit.names());
 }
 
@@ -73,7 +73,7 @@ fn threads(kit: &Kit<'_>) -> PluginCheck {
     // Threads that agree with each other may still be wrong together.
     let by_one = match kit.subject.another().ask(&many) {
         Ok(outcomes) => outcomes,
-        Err(trouble) => return PluginCheck::broken(name, trouble),
+        Err(error) => return PluginCheck::broken(name, error),
     };
     let expected: Vec<&Outcome> = by_one.iter().collect();
     let mut subject = kit.subject.by(command.clone());

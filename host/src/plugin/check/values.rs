@@ -13,8 +13,8 @@ pub(super) fn checks(kit: &mut Kit<'_>) -> Vec<PluginCheck> {
     let mut wrong = Vec::new();
     match kit.subject.ask(&kit.samples) {
         Ok(outcomes) => kit.outcomes = outcomes,
-        Err(trouble) => {
-            wrong.push(format!("all at once: {trouble}"));
+        Err(error) => {
+            wrong.push(format!("all at once: {error}"));
             one_by_one(kit, &mut wrong);
         }
     }
@@ -38,9 +38,9 @@ fn one_by_one(kit: &mut Kit<'_>, wrong: &mut Vec<String>) {
                 kit.outcomes.push(outcome);
                 kit.samples.push(sample);
             }
-            Err(trouble) => {
+            Err(error) => {
                 failures += 1;
-                wrong.push(format!("{}: {trouble}", sample.name));
+                wrong.push(format!("{}: {error}", sample.name));
             }
         }
     }

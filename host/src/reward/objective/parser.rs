@@ -233,6 +233,6 @@ fn constant_problem(operation: Operation, operands: &[Option<f64>]) -> Option<&'
 }
 
 fn unknown(kind: &'static str, name: String, column: usize, known: &[&str]) -> ObjectiveError {
-    let nearest = crate::reward::nearest(&name, known.iter().copied()).map(String::from);
+    let nearest = crate::spelling::nearest(&name, known.iter().copied()).map(String::from);
     ObjectiveError::Unknown { column, kind, name, nearest, known: known.iter().map(|s| (*s).into()).collect() }
 }

@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use super::archive;
+use super::error::LocateError;
 use super::wheel::{VERSION, Wheel};
-use super::{LocateError, cache};
 
 /// Where programs are sought, in the form of the variable PATH.
 pub(super) struct Tools<'a> {
@@ -88,7 +89,7 @@ impl Tools<'_> {
         // Where packets are dropped silently, pip's own five tries take minutes.
         command.args(["--retries", "1", "--timeout", "30", "--dest"]).arg(target).arg(&requirement);
         run(&mut command, installer.name)?;
-        cache::unpack(&target.join(wheel.file), wheel, target).map_err(Failure::Failed)
+        archive::unpack(&target.join(wheel.file), wheel, target).map_err(Failure::Failed)
     }
 
     /// uv has no `pip download`: it installs into a folder, from which the members are taken.

@@ -3,6 +3,7 @@
 //! The order: the variable ORT_DYLIB_PATH; the cache directory; an installed Python package; the pinned wheel, by pip or uv.
 //! What comes over the network is used only if its hash is the pinned one. What the user names or has installed is trusted.
 
+mod archive;
 mod cache;
 mod error;
 mod fetch;

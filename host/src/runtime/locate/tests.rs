@@ -27,7 +27,7 @@ impl Machine {
         archive.finish().unwrap();
         let member = root.path().join("member");
         std::fs::write(&member, CONTENT).unwrap();
-        let (sha256, member_sha256) = (cache::sha256(&wheel).unwrap(), cache::sha256(&member).unwrap());
+        let (sha256, member_sha256) = (archive::sha256(&wheel).unwrap(), archive::sha256(&member).unwrap());
         Self { root, sha256, member_sha256 }
     }
 

@@ -1,0 +1,114 @@
+//! A fine-tuning run with everything opened and checked: every mistake that a user can make is found here, before anything runs.
+
+mod models;
+mod plugins;
+mod policies;
+mod settings;
+mod terms;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use self::models::ModelKey;
+use super::{Context, Failure, Search};
+use crate::config::{Config, Document, Finetune, Problem};
+use crate::hull::Hull;
+use crate::model::{Executor, ForceModel, OnnxModel};
+use crate::policy::{ModelToml, Parameters, Resources};
+use crate::record::Lock;
+use crate::runtime::{Device, Runtime};
+use crate::train::{FinetuneSettings, Objectives};
+
+/// A run, ready to start.
+pub struct Plan {
+    /// The config as it will be recorded.
+    pub config: Finetune,
+    /// The same as TOML.
+    pub text: String,
+    /// The policy's description.
+    pub model: ModelToml,
+    /// Parameters to start from.
+    pub start: Parameters,
+    /// Parameters that KL is measured against.
+    pub base: Parameters,
+    /// Terms and objective.
+    pub objectives: Objectives,
+    /// Settings of the training.
+    pub settings: FinetuneSettings,
+    /// ONNX Runtime.
+    pub runtime: Arc<Runtime>,
+    /// Hashes of everything that the run's numbers depend on.
+    pub lock: Lock,
+}
+
+/// Opens what a config names.
+struct Planner<'a> {
+    context: &'a Context,
+    document: &'a Document,
+    search: Search,
+    runtime: Arc<Runtime>,
+    device: Device,
+    executor: Executor,
+    memory: u64,
+    lock: Lock,
+    models: BTreeMap<ModelKey, Arc<OnnxModel>>,
+    force_models: BTreeMap<ModelKey, Arc<ForceModel>>,
+    hulls: BTreeMap<PathBuf, Arc<Hull>>,
+}
+
+impl Plan {
+    /// Checks a config, opens and hashes what it names, and sets the run up.
+    ///
+    /// # Errors
+    /// The first mistake, with its place in the config.
+    pub fn new(context: &Context, document: &Document, folder: Option<&Path>) -> Result<Self, Failure> {
+        let mut config: Finetune = document.read()?;
+        let globals = &context.globals;
+        config.run.seed = globals.seed.unwrap_or(config.run.seed);
+        config.run.threads = globals.threads.unwrap_or(config.run.threads);
+        config.run.device = globals.device.clone().unwrap_or(config.run.device);
+        let wish: Device = config.run.device.parse()?;
+        let runtime = context.runtime(wish)?;
+        let device = runtime.resolve(wish, &|line| context.say(line))?;
+        let threads = context.threads(config.run.threads);
+        let mut lock = Lock::new(env!("CARGO_PKG_VERSION"));
+        lock.add("config", config.decisive().to_toml()?.as_bytes());
+        let mut planner = Planner {
+            context,
+            document,
+            search: Search::new(folder),
+            runtime: Arc::clone(&runtime),
+            device,
+            executor: Executor::new(threads)?,
+            memory: config.run.memory.bytes(),
+            lock,
+            models: BTreeMap::new(),
+            force_models: BTreeMap::new(),
+            hulls: BTreeMap::new(),
+        };
+        let (model, start, base) = planner.policies(&config.policy)?;
+        let objectives = planner.objectives(&config)?;
+        let resources = Resources { device, threads, memory: config.run.memory.bytes() };
+        let settings = planner.settings(&config, &model, resources)?;
+        let text = config.to_toml()?;
+        Ok(Self { config, text, model, start, base, objectives, settings, runtime, lock: planner.lock })
+    }
+}
+
+impl Planner<'_> {
+    fn mistake(&self, key: &str, message: impl Into<String>) -> Failure {
+        self.document.locate(Problem::new(key, message)).into()
+    }
+
+    fn find(&self, key: &str, path: &Path) -> Result<PathBuf, Failure> {
+        self.search.find(&format!("`{key}`"), path)
+    }
+
+    /// Notes what a file holds: the run's numbers depend on it.
+    fn lock(&mut self, key: &str, file: &Path) -> Result<(), Failure> {
+        let contents = std::fs::read(file).map_err(|e| Failure::user(format!("{}: {e}", file.display())))?;
+        self.lock.add(key, &contents);
+        Ok(())
+    }
+}

@@ -1,0 +1,73 @@
+//! The model files and hulls of a run, each opened once.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Planner;
+use crate::cli::{Failure, hull};
+use crate::config::Deadline;
+use crate::hull::Hull;
+use crate::model::{ForceModel, ModelOptions, OnnxModel};
+
+/// Terms of the same file, state and deadline share a model.
+pub(super) type ModelKey = (PathBuf, Option<i64>, Option<Duration>);
+
+/// The model of a term, as its table names it.
+#[derive(Clone, Copy)]
+pub(super) struct ModelRef<'a> {
+    pub(super) path: &'a Path,
+    pub(super) state: Option<i64>,
+    pub(super) deadline: Option<Duration>,
+}
+
+impl<'a> ModelRef<'a> {
+    pub(super) fn new(path: &'a Path, deadline: Option<Deadline>) -> Self {
+        Self { path, state: None, deadline: deadline.map(Deadline::duration) }
+    }
+}
+
+impl Planner<'_> {
+    /// Opens a model, unless a term before has named the same.
+    pub(super) fn model(&mut self, key: &str, model: ModelRef<'_>) -> Result<Arc<OnnxModel>, Failure> {
+        let ModelRef { path, state, deadline } = model;
+        let path = self.find(key, path)?;
+        let model_key = (path.clone(), state, deadline);
+        if let Some(open) = self.models.get(&model_key) {
+            return Ok(Arc::clone(open));
+        }
+        let options = ModelOptions { device: self.device, memory: self.memory, deadline, ..ModelOptions::default() };
+        let mut model = OnnxModel::open(&self.runtime, &self.executor, &path, options)?;
+        if let Some(state) = state {
+            model.set_state(state);
+        }
+        model.contract().warnings.iter().for_each(|w| self.context.say(&format!("warning: {w}")));
+        self.lock(key, &model.contract().path.clone())?;
+        let model = Arc::new(model);
+        self.models.insert(model_key, Arc::clone(&model));
+        Ok(model)
+    }
+
+    pub(super) fn hull(&mut self, key: &str, path: &Path) -> Result<Arc<Hull>, Failure> {
+        let path = self.find(key, path)?;
+        if let Some(open) = self.hulls.get(&path) {
+            return Ok(Arc::clone(open));
+        }
+        let hull = Arc::new(hull::open(&path, self.context)?);
+        self.lock(key, &path)?;
+        self.hulls.insert(path, Arc::clone(&hull));
+        Ok(hull)
+    }
+
+    pub(super) fn force_model(&mut self, key: &str, potential: ModelRef<'_>) -> Result<Arc<ForceModel>, Failure> {
+        let model = self.model(key, potential)?;
+        let model_key = (model.contract().path.clone(), potential.state, potential.deadline);
+        if let Some(open) = self.force_models.get(&model_key) {
+            return Ok(Arc::clone(open));
+        }
+        let forces = ForceModel::new(&self.runtime, model, self.context.cache().as_deref())?;
+        let forces = Arc::new(forces);
+        self.force_models.insert(model_key, Arc::clone(&forces));
+        Ok(forces)
+    }
+}

@@ -1,0 +1,58 @@
+//! The settings of the training.
+
+use super::Planner;
+use crate::cli::Failure;
+use crate::cli::elements::element_flags;
+use crate::config::{self, Finetune, SpaceGroups};
+use crate::policy::{ModelToml, Resources, SpaceGroupDistribution};
+use crate::train::{FinetuneSettings, KlGradient};
+
+impl Planner<'_> {
+    pub(super) fn settings(
+        &self,
+        config: &Finetune,
+        model: &ModelToml,
+        resources: Resources,
+    ) -> Result<FinetuneSettings, Failure> {
+        let (sampling, ppo) = (&config.sampling, &config.ppo);
+        for (key, value) in [("sampling.temperature", sampling.temperature), ("sampling.top_p", sampling.top_p)] {
+            if value != 1.0 {
+                let message = format!(
+                    "`{key}` is {value}, but fine-tuning scores crystals under the policy itself: it must be 1"
+                );
+                return Err(self.mistake(key, message));
+            }
+        }
+        let groups = match (&sampling.spacegroups, &model.spacegroups) {
+            (SpaceGroups::Training, None) => Some(SpaceGroupDistribution::uniform()),
+            (SpaceGroups::Training, Some(frequencies)) => SpaceGroupDistribution::new(frequencies),
+            (SpaceGroups::Weighted(weights), _) => {
+                let weights = weights.iter().filter_map(|(n, w)| Some((u8::try_from(*n).ok()?, *w))).collect();
+                SpaceGroupDistribution::new(&weights)
+            }
+        };
+        let groups = groups.ok_or_else(|| self.mistake("sampling.spacegroups", "`sampling.spacegroups` is empty"))?;
+        let elements = sampling.elements.as_ref().map(|e| element_flags(e, model.hyper.atom_types)).transpose();
+        let elements = elements.map_err(|e| self.mistake("sampling.elements", format!("`sampling.elements`: {e}")))?;
+        Ok(FinetuneSettings {
+            steps: config.run.steps,
+            batch: sampling.batch,
+            epochs: ppo.epochs,
+            clip: ppo.clip,
+            learning_rate: ppo.learning_rate,
+            grad_clip: ppo.grad_clip,
+            kl_weight: ppo.kl_weight,
+            kl_gradient: match ppo.kl_gradient {
+                config::KlGradient::Detached => KlGradient::Detached,
+                config::KlGradient::Reference => KlGradient::Reference,
+            },
+            kl_stop: ppo.kl_stop,
+            baseline_decay: ppo.baseline_decay,
+            max_failed: config.run.max_failed,
+            groups,
+            elements,
+            seed: config.run.seed,
+            resources,
+        })
+    }
+}

@@ -1,0 +1,151 @@
+//! Reward terms, the objective and the second opinion.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::Planner;
+use super::models::ModelRef;
+use crate::cli::Failure;
+use crate::config::{self, Finetune, Reward, Role};
+use crate::reward::{
+    BuiltinTerm, ForceScale, ForceTerm, HullTerm, KnownCompositions, Novelty, Objective, OnFailure, OnnxTerm, Rewards,
+    Sanity, Term, TermKind, Uniqueness, WORST_E_HULL,
+};
+use crate::train::{Monitor, Objectives};
+
+impl Planner<'_> {
+    pub(super) fn objectives(&mut self, config: &Finetune) -> Result<Objectives, Failure> {
+        let mut terms = Vec::new();
+        for (name, reward) in &config.rewards {
+            terms.push(self.term(name, reward)?);
+        }
+        let hull_term = config.rewards.values().position(|reward| matches!(reward, Reward::Hull(_)));
+        let monitor = match &config.judge {
+            None => None,
+            Some(judge) => Some(self.monitor(config, &judge.hull)?),
+        };
+        let objective = self.objective(&config.objective, &terms)?;
+        let rewards = Rewards::new(terms, Sanity::default(), self.executor.clone());
+        Ok(Objectives { rewards, objective, hull_term, monitor })
+    }
+
+    fn objective(&self, text: &str, terms: &[Term]) -> Result<Objective, Failure> {
+        let names: Vec<&str> = terms.iter().map(|term| term.name.as_str()).collect();
+        let refused = |e| self.mistake("objective", format!("`objective`: {e}"));
+        let objective = Objective::parse(text, &names).map_err(refused)?;
+        let range = |name: &String| terms.iter().find(|term| term.name == *name).map(|term| term.kind.range());
+        let ranges: Vec<[f64; 2]> = objective.terms().iter().filter_map(range).collect();
+        objective.check_ranges(&ranges).map_err(refused)?;
+        Ok(objective)
+    }
+
+    fn monitor(&mut self, config: &Finetune, judge: &config::JudgeHull) -> Result<Monitor, Failure> {
+        let own = config.rewards.values().find_map(|r| if let Reward::Hull(t) = r { Some(&t.reference) } else { None });
+        let reference = judge.reference.as_ref().or(own);
+        let reference =
+            reference.ok_or_else(|| self.mistake("judge.hull", "`judge.hull.reference` is missing: name a hull"))?;
+        let potential = ModelRef::new(&judge.potential, judge.deadline);
+        let kind = Arc::new(self.hull_term("judge.hull", potential, reference, &judge.correction)?);
+        let term = Term { name: "e_hull".into(), kind, on_failure: OnFailure::Value(WORST_E_HULL), bound: None };
+        let rewards = Rewards::new(vec![term], Sanity::default(), self.executor.clone());
+        Ok(Monitor { rewards, every: judge.every.max(1) })
+    }
+
+    fn term(&mut self, name: &str, reward: &Reward) -> Result<Term, Failure> {
+        let kind = self.term_kind(name, reward)?;
+        let (on_failure, role, bound) = match reward {
+            Reward::Hull(term) => (term.on_failure, term.role, term.bound),
+            Reward::Force(term) => (term.on_failure, term.role, term.bound),
+            Reward::Onnx(term) => (term.on_failure, term.role, term.bound),
+            Reward::Builtin(term) => (term.on_failure, term.role, term.bound),
+            Reward::Plugin(term) => (term.on_failure, term.role, term.bound),
+            Reward::Process(term) => (term.on_failure, term.role, term.bound),
+        };
+        let on_failure = match on_failure {
+            config::OnFailure::Worst => OnFailure::Worst,
+            config::OnFailure::Drop => OnFailure::Drop,
+            config::OnFailure::Value(value) => OnFailure::Value(value),
+        };
+        let bound = bound.filter(|_| role == Role::Filter);
+        let [least, most] = kind.range();
+        if let Some(bound) = bound.filter(|bound| bound.ends()[0] > most || bound.ends()[1] < least) {
+            let message =
+                format!("`rewards.{name}`: no crystal passes the bound {bound}: the term is {least} to {most}");
+            return Err(self.mistake(&format!("rewards.{name}"), message));
+        }
+        let bound = bound.map(config::Bound::ends);
+        Ok(Term { name: name.to_owned(), kind, on_failure, bound })
+    }
+
+    fn term_kind(&mut self, name: &str, reward: &Reward) -> Result<Arc<dyn TermKind>, Failure> {
+        Ok(match reward {
+            Reward::Hull(term) => {
+                let potential = ModelRef::new(&term.potential, term.deadline);
+                let key = format!("rewards.{name}.hull");
+                Arc::new(self.hull_term(&key, potential, &term.reference, &term.correction)?)
+            }
+            Reward::Force(term) => {
+                let potential = ModelRef::new(&term.potential, term.deadline);
+                let model = self.force_model(&format!("rewards.{name}.force.potential"), potential)?;
+                let scale = ForceScale {
+                    stress_weight: term.stress_weight,
+                    force_clip: term.force_clip,
+                    stress_clip: term.stress_clip,
+                };
+                Arc::new(ForceTerm::new(model, scale))
+            }
+            Reward::Onnx(term) => Arc::new(self.onnx(&format!("rewards.{name}.onnx"), term)?),
+            Reward::Builtin(term) => self.builtin(&format!("rewards.{name}.builtin"), term)?,
+            Reward::Plugin(term) => Arc::new(self.plugin(name, term)?),
+            Reward::Process(term) => Arc::new(self.process(name, term)?),
+        })
+    }
+
+    fn builtin(&mut self, key: &str, term: &config::BuiltinTerm) -> Result<Arc<dyn TermKind>, Failure> {
+        let refused = |e| self.mistake(&format!("{key}.term"), format!("`{key}.term`: {e}"));
+        let builtin: BuiltinTerm = term.term.parse().map_err(refused)?;
+        let key = format!("{key}.reference");
+        match (builtin, &term.reference) {
+            (BuiltinTerm::OfStructure(builtin), None) => Ok(Arc::new(builtin)),
+            (BuiltinTerm::Uniqueness, None) => Ok(Arc::new(Uniqueness)),
+            (BuiltinTerm::Novelty, Some(path)) => Ok(Arc::new(Novelty::new(self.known(&key, path)?))),
+            (BuiltinTerm::Novelty, None) => {
+                Err(self.mistake(&key, format!("`{key}` is missing: name a file of formulas or structures, or a hull")))
+            }
+            (_, Some(_)) => Err(self.mistake(&key, format!("`{key}`: only `novelty` has a reference"))),
+        }
+    }
+
+    fn known(&mut self, key: &str, path: &Path) -> Result<KnownCompositions, Failure> {
+        let path = self.find(key, path)?;
+        let known = KnownCompositions::read(&path)?;
+        if let Some(warning) = known.warning() {
+            self.context.say(&format!("warning: {}: {warning}", path.display()));
+        }
+        self.lock(key, &path)?;
+        Ok(known)
+    }
+
+    fn onnx(&mut self, key: &str, term: &config::OnnxTerm) -> Result<OnnxTerm, Failure> {
+        let model = ModelRef { state: term.state, ..ModelRef::new(&term.model, term.deadline) };
+        let model = self.model(&format!("{key}.model"), model)?;
+        Ok(OnnxTerm::new(model, term.output.as_deref())?)
+    }
+
+    fn hull_term(
+        &mut self,
+        key: &str,
+        potential: ModelRef<'_>,
+        reference: &Path,
+        correction: &config::Correction,
+    ) -> Result<HullTerm, Failure> {
+        let correction = self.correction(&format!("{key}.correction"), correction)?;
+        let model = self.model(&format!("{key}.potential"), potential)?;
+        let hull = self.hull(&format!("{key}.reference"), reference)?;
+        let term = HullTerm::new(model, hull, correction)?;
+        if let Some(warning) = term.warning() {
+            self.context.say(&format!("warning: {warning}"));
+        }
+        Ok(term)
+    }
+}

@@ -1,0 +1,30 @@
+//! Potentials and property models: a model file, opened, and evaluated on many crystals.
+//!
+//! Rows go in and rows come out: whatever is wrong with a crystal is an error of its row and of no other. Nothing here knows
+//! of rewards or of hulls.
+
+mod cache;
+mod contract;
+mod engine;
+mod error;
+mod evaluate;
+mod executor;
+mod forces;
+mod graph_inputs;
+mod onnx_model;
+mod single_batch;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use contract::{
+    Contract, ContractError, InputKind, Inspection, ModelInput, ModelOutput, Operators, OutputKind, Port, SidecarLine,
+    locate_model,
+};
+pub use error::{EvaluationError, ModelError};
+pub use executor::Executor;
+pub use forces::{ForceModel, Response};
+pub use onnx_model::{ModelId, ModelOptions, OnnxModel};
+pub use single_batch::CrystalOutputs;
+
+/// Most edges, and most triplets, of one crystal: beyond that one crystal would need gigabytes.
+const LARGEST_LIST: usize = 500_000;

@@ -1,0 +1,156 @@
+//! The plugin under check in a worker that is started again whenever it has ended.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::super::frame::Limits;
+use super::super::message::{Answer, Hello, batch, read_answer};
+use super::super::worker::{Ending, StartError, Worker, run};
+use super::super::{Descriptor, HULL_CORRECTION, Outcome, PluginError, Properties, WorkerCommand};
+use super::sample::{Sample, columns};
+
+/// How long a worker may take to greet: one in Python may have much to import.
+const START: Duration = Duration::from_secs(120);
+
+/// How the plugin is started.
+#[derive(Clone)]
+pub(super) struct Start {
+    pub command: WorkerCommand,
+    pub hello: Hello,
+    /// How long a batch may take.
+    pub deadline: Duration,
+    /// Bytes that a worker may hold.
+    pub memory: u64,
+}
+
+/// The plugin under check.
+pub(super) struct PluginUnderTest {
+    start: Start,
+    pub properties: Properties,
+    worker: Option<Worker>,
+    next: u64,
+}
+
+impl Start {
+    /// Starts a worker.
+    pub fn worker(&self) -> Result<(Worker, Descriptor), StartError> {
+        let Self { command, hello, memory, .. } = self.clone();
+        run(async move { Worker::start(&command, &hello, START, Some(memory)).await })?
+    }
+
+    /// The same with another config.
+    pub fn with(&self, config: Map<String, Value>) -> Self {
+        Self { hello: Hello { config, ..self.hello.clone() }, ..self.clone() }
+    }
+
+    /// What it answers to its start, without being asked anything.
+    pub fn greeting(&self) -> Result<Descriptor, StartError> {
+        let (worker, descriptor) = self.worker()?;
+        let _ = run(worker.end());
+        Ok(descriptor)
+    }
+}
+
+impl PluginUnderTest {
+    /// `worker`: one that was started so, and claims these properties.
+    pub fn new(start: Start, properties: Properties, worker: Option<Worker>) -> Self {
+        Self { start, properties, worker, next: 0 }
+    }
+
+    /// Another one, with a worker of its own.
+    pub fn another(&self) -> Self {
+        Self::new(self.start.clone(), self.properties.clone(), None)
+    }
+
+    /// The same plugin, served by another command.
+    pub fn by(&self, command: WorkerCommand) -> Self {
+        Self::new(Start { command, ..self.start.clone() }, self.properties.clone(), None)
+    }
+
+    /// How long a batch may take.
+    pub fn deadline(&self) -> Duration {
+        self.start.deadline
+    }
+
+    /// One outcome per crystal, or what went wrong with the whole batch.
+    pub fn ask(&mut self, samples: &[Sample]) -> Result<Vec<Outcome>, PluginError> {
+        let mut worker = self.take()?;
+        let (mut answer, mut alive) = self.exchange(worker, samples)?;
+        // One that serves a batch and ends has not failed.
+        if matches!(&answer, Err(PluginError::Exited { .. })) && alive.has_served_and_ended_well() {
+            worker = self.started()?;
+            (answer, alive) = self.exchange(worker, samples)?;
+        }
+        match &answer {
+            Err(error) if error.ends_the_worker() => discard(alive),
+            _ => self.worker = Some(alive),
+        }
+        match answer? {
+            Answer::Outcomes(outcomes) => Ok(outcomes),
+            Answer::Failed(reason) => Err(PluginError::Batch(reason, samples.len())),
+        }
+    }
+
+    /// The outcome of one crystal alone.
+    pub fn ask_alone(&mut self, sample: &Sample) -> Result<Outcome, PluginError> {
+        let missing = || PluginError::Outcomes("there is none for one crystal".into());
+        self.ask(std::slice::from_ref(sample))?.pop().ok_or_else(missing)
+    }
+
+    /// Bytes of the worker in memory, where there is one and the system tells.
+    pub fn resident(&self) -> Option<u64> {
+        self.worker.as_ref()?.resident()
+    }
+
+    /// Closes the input of the worker and watches it end.
+    pub fn end(&mut self) -> Result<Ending, PluginError> {
+        let worker = self.take()?;
+        run(worker.watch_end())
+    }
+
+    fn exchange(
+        &mut self,
+        worker: Worker,
+        samples: &[Sample],
+    ) -> Result<(Result<Answer, PluginError>, Worker), PluginError> {
+        let (id, count) = (self.next, samples.len());
+        self.next += 1;
+        let energies = self.properties.energies || self.start.hello.interface == HULL_CORRECTION;
+        let message = batch(id, &columns(samples, &self.properties, energies).batch()).encode();
+        let Start { deadline, memory, .. } = self.start;
+        let (frame, worker) = run(async move {
+            let mut worker = worker;
+            let frame = worker.ask(&message, Limits::of_answer(count), deadline, Some(memory)).await;
+            (frame, worker)
+        })?;
+        let answer = frame.and_then(|frame| read_answer(&frame, id, count).map_err(PluginError::protocol));
+        Ok((answer, worker))
+    }
+
+    fn take(&mut self) -> Result<Worker, PluginError> {
+        match self.worker.take() {
+            Some(mut worker) => {
+                let (ended, worker) = run(async move { (worker.has_ended(), worker) })?;
+                if ended { self.started() } else { Ok(worker) }
+            }
+            None => self.started(),
+        }
+    }
+
+    fn started(&self) -> Result<Worker, PluginError> {
+        let started = self.start.worker();
+        started.map(|(worker, _)| worker).map_err(|error| PluginError::Start(error.to_string()))
+    }
+}
+
+impl Drop for PluginUnderTest {
+    fn drop(&mut self) {
+        self.worker.take().into_iter().for_each(discard);
+    }
+}
+
+/// Workers are the business of the thread that started them.
+fn discard(worker: Worker) {
+    let _ = run(async move { drop(worker) });
+}

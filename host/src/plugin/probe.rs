@@ -1,0 +1,121 @@
+//! What became of the first load of a library, which happens in a process of its own and is remembered.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use temper_plugin_api::Descriptor;
+
+use super::worker::{StartError, Worker, run};
+use super::{PluginError, WorkerCommand, serve};
+use crate::atomic::write_atomically;
+
+/// What became of the first load of a library.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProbeResult {
+    /// It can be used.
+    Usable(Descriptor),
+    /// It is no plugin, or none for this program.
+    Refused {
+        /// Why.
+        reason: String,
+        /// What to do about it.
+        advice: Option<String>,
+    },
+    /// It took its process down, and is not loaded again until the file changes or somebody asks.
+    Crashed {
+        /// How.
+        reason: String,
+    },
+}
+
+/// Loads libraries in processes of their own.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// This program, as `temper plugin serve` will be called.
+    pub program: PathBuf,
+    /// Where results are kept; `None`: nowhere.
+    pub cache: Option<PathBuf>,
+    /// How long a library may take to say what it is.
+    pub deadline: Duration,
+}
+
+/// A result as it is kept.
+#[derive(Serialize, Deserialize)]
+struct CacheEntry {
+    /// The program that found it: another one may find otherwise.
+    program: String,
+    result: ProbeResult,
+}
+
+impl Probe {
+    /// The command that serves the plugin at a path, if its bytes have this SHA-256 where one is given, or the one that the program
+    /// carries under a name.
+    pub fn command(&self, plugin: &Path, hash: Option<&str>) -> WorkerCommand {
+        let mut arguments = vec!["plugin".into(), "serve".into(), plugin.into()];
+        arguments.extend(hash.iter().flat_map(|hash| ["--sha256".into(), hash.into()]));
+        WorkerCommand { program: self.program.clone().into(), arguments }
+    }
+
+    /// The same command, where several threads ask the plugin about each batch at once, which must agree.
+    pub fn command_in_threads(&self, plugin: &Path, threads: u8) -> WorkerCommand {
+        let WorkerCommand { program, mut arguments } = self.command(plugin, None);
+        arguments.extend(["--at-once".into(), threads.to_string().into()]);
+        WorkerCommand { program, arguments }
+    }
+
+    fn kept_at(&self, hash: &str) -> Option<PathBuf> {
+        Some(self.cache.as_ref()?.join("plugins").join(format!("{hash}.json")))
+    }
+}
+
+/// The SHA-256 of a library and the result on it: the one that is remembered for these bytes, unless it is asked for `again`. What was
+/// refused is tried each time.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn probe(probe: &Probe, library: &Path, again: bool) -> std::io::Result<(String, ProbeResult)> {
+    let hash = sha256(library)?;
+    let program = format!("{} {}", env!("CARGO_PKG_VERSION"), super::API_VERSION);
+    let kept_at = probe.kept_at(&hash);
+    let read = |path: &PathBuf| serde_json::from_slice::<CacheEntry>(&std::fs::read(path).ok()?).ok();
+    let kept = kept_at.as_ref().filter(|_| !again).and_then(read).filter(|kept| kept.program == program);
+    if let Some(kept) = kept {
+        return Ok((hash, kept.result));
+    }
+    let result = load(probe.command(library, None), probe.deadline);
+    // Why a library is refused may lie in the machine, which changes without it.
+    if let Some(path) = kept_at.filter(|_| !matches!(result, ProbeResult::Refused { .. })) {
+        let kept = serde_json::to_vec(&CacheEntry { program, result: result.clone() });
+        // A result that is not kept is found again.
+        let _ = path.parent().map(std::fs::create_dir_all);
+        let _ = kept.map(|bytes| write_atomically(&path, &bytes));
+    }
+    Ok((hash, result))
+}
+
+/// The SHA-256 of a file.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn sha256(file: &Path) -> std::io::Result<String> {
+    Ok(Sha256::digest(std::fs::read(file)?).iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn load(command: WorkerCommand, deadline: Duration) -> ProbeResult {
+    let started = run(async move {
+        let (worker, descriptor) = Worker::start(&command, &serve::describe(), deadline, None).await?;
+        worker.end().await;
+        Ok(descriptor)
+    });
+    match started.map_err(StartError::Failed).and_then(|started| started) {
+        Ok(descriptor) => ProbeResult::Usable(descriptor),
+        Err(StartError::Refused(reason, advice)) => ProbeResult::Refused { reason, advice },
+        Err(StartError::Failed(error @ (PluginError::Exited { .. } | PluginError::Deadline(_)))) => {
+            ProbeResult::Crashed { reason: error.to_string() }
+        }
+        Err(error) => ProbeResult::Refused { reason: error.to_string(), advice: None },
+    }
+}

@@ -1,0 +1,17 @@
+//! Worker processes: started, asked, watched, restarted and ended.
+
+mod command;
+mod exit;
+mod pool;
+mod process;
+mod process_tree;
+mod signals;
+mod stderr;
+mod thread;
+
+pub use command::{Supervision, WorkerCommand};
+pub(super) use pool::WorkerPool;
+pub(super) use process::{Ending, StartError, Worker};
+pub use process_tree::{MEMORY_IS_MEASURED, end_all_workers};
+pub use signals::leave_signals_to_the_caller;
+pub(super) use thread::run;
