@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    Context, Failure, completions, doctor, finetune, hull, init, logp, model, plugin, pretrain, sample, score, setup,
-    tokenize,
+    Context, Failure, completions, doctor, finetune, hull, index, init, logp, match_pairs, model, plugin, pretrain,
+    sample, score, setup, tokenize,
 };
 
 /// Reinforcement fine-tuning of crystal generators.
@@ -60,6 +60,12 @@ pub enum Command {
     Logp(logp::Logp),
     /// Turn structures into tokens: space group, lattice, Wyckoff sites
     Tokenize(tokenize::Tokenize),
+    /// Say which pairs of structures are the same crystal
+    #[command(name = "match")]
+    Match(match_pairs::MatchPairs),
+    /// Indexes of known structures: build, query
+    #[command(subcommand)]
+    Index(index::Index),
     /// Reference hulls: build, query, info
     #[command(subcommand)]
     Hull(hull::Hull),
@@ -92,6 +98,8 @@ impl Arguments {
             Command::Score(arguments) => arguments.run(&context),
             Command::Logp(arguments) => arguments.run(&context),
             Command::Tokenize(arguments) => arguments.run(&context),
+            Command::Match(arguments) => arguments.run(&context),
+            Command::Index(arguments) => arguments.run(&context),
             Command::Hull(command) => command.run(&context),
             Command::Model(command) => command.run(&context),
             Command::Plugin(command) => command.run(&context),

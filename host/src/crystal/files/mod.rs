@@ -9,6 +9,7 @@ mod extxyz;
 mod extxyz_comment;
 mod format;
 mod json_lines;
+mod pairs;
 mod poscar;
 mod read;
 mod record;
@@ -17,6 +18,7 @@ mod species;
 mod write;
 
 pub use format::Format;
+pub use pairs::{PairError, PairRecord, read_pairs};
 pub use read::{ReadError, Records, read_structures};
 pub use record::{MAX_ATOMS, MAX_VECTOR, Record, RecordWarning, RowError};
 pub use write::{StructureWriter, WriteError, write_structures};

@@ -78,7 +78,7 @@ pub(super) fn rows(source: Source, format: Format) -> Result<RawRecords, OpenErr
     })
 }
 
-fn open(path: &Path) -> io::Result<Source> {
+pub(super) fn open(path: &Path) -> io::Result<Source> {
     let file = BufReader::new(File::open(path)?);
     if is_gzip(path) {
         return Source::new(Box::new(BufReader::new(flate2::bufread::MultiGzDecoder::new(file))));
