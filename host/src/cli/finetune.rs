@@ -19,19 +19,19 @@ const COLLAPSE: f64 = 0.5;
     temper finetune run.toml --resume"
 )]
 pub struct Finetune {
-    /// The config
+    /// The config: a TOML file, such as `temper init` writes
     #[arg(value_name = "CONFIG", required_unless_present = "recipe", conflicts_with = "recipe")]
     config: Option<PathBuf>,
-    /// A config that ships with Temper
+    /// A config that ships with Temper, in place of CONFIG
     #[arg(long, value_name = "NAME")]
     recipe: Option<String>,
-    /// Override a key of the config
+    /// Override a key of the config; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Check everything, run nothing
+    /// Check everything, then stop
     #[arg(long)]
     dry_run: bool,
-    /// Go on from the newest checkpoint in `run.dir`
+    /// Continue from the newest checkpoint in `run.dir`, or start if there is none
     #[arg(long)]
     resume: bool,
 }

@@ -21,11 +21,11 @@ const COLUMNS: [&str; 6] = ["id", "logp_w", "logp_xyz", "logp_a", "logp_l", "log
 /// For the activations of all threads together.
 const MEMORY: Memory = Memory::gib(4);
 
-/// Log-probabilities of crystals under a policy.
+/// Compute log-probabilities of crystals under a policy.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  temper logp -m models/crystalformer-small -i candidates.cif -o logp.csv\n\n\
     Columns: id, logp_w (Wyckoff letters), logp_xyz (coordinates), logp_a (elements), logp_l (lattice) and their sum logp, \
-    nats. A crystal that has none leaves them empty; beside logp.csv, logp.status.csv says why.")]
+    in nats. They are empty for a crystal that has none; logp.status.csv, beside logp.csv, says why.")]
 pub struct Logp {
     /// The policy: a folder with model.toml and params.safetensors
     #[arg(long, short, value_name = "DIR")]
@@ -33,10 +33,10 @@ pub struct Logp {
     /// Structures (.cif, .csv with a cif column, .jsonl, .extxyz, POSCAR, each also with .gz) or tokens (.safetensors)
     #[arg(long, short, value_name = "FILE")]
     input: PathBuf,
-    /// Receives one row per crystal
+    /// File that receives one row per crystal
     #[arg(long, short, value_name = "CSV")]
     out: PathBuf,
-    /// Receives the gradient of the mean negative log-probability, under the parameters' names
+    /// File that receives the gradient of the mean negative log-probability, under the names of the parameters
     #[arg(long, value_name = "SAFETENSORS")]
     grad: Option<PathBuf>,
     /// Tolerance of the symmetry search in structures, angstrom

@@ -29,10 +29,10 @@ pub struct Sample {
     /// The policy: a folder with model.toml and params.safetensors
     #[arg(long, short, value_name = "DIR")]
     model: PathBuf,
-    /// How many
+    /// Number of crystals
     #[arg(short, value_name = "N")]
     n: usize,
-    /// Space groups, evenly; without it as often as in the training data
+    /// Space groups, each equally often; without it, with the frequencies of the training data
     #[arg(long, value_name = "NUMBERS", value_delimiter = ',', value_parser = clap::value_parser!(u8).range(1..=230))]
     spacegroup: Vec<u8>,
     /// Only these elements
@@ -44,10 +44,10 @@ pub struct Sample {
     /// Below 1 favours likely crystals; 0 takes the most likely token everywhere
     #[arg(long, value_name = "T", default_value_t = 1.0)]
     temperature: f64,
-    /// Share of the probability that is drawn from, in each discrete choice
+    /// Share of the probability that is drawn from in each discrete choice
     #[arg(long, value_name = "P", default_value_t = 1.0)]
     top_p: f64,
-    /// Receives the crystals: .jsonl (with tokens), .cif, .extxyz or .csv
+    /// File that receives the crystals: .jsonl (with tokens), .cif, .extxyz or .csv
     #[arg(long, short, value_name = "FILE")]
     out: PathBuf,
 }

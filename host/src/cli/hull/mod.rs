@@ -21,9 +21,9 @@ const NAMED: usize = 10;
 pub enum Hull {
     /// Build a hull from entries, or from structures and a potential
     Build(build::Build),
-    /// Energies above a hull, for a table of formulas and energies or for structures
+    /// Compute energies above a hull, for a table of formulas and energies or for structures
     Query(query::Query),
-    /// What a hull holds
+    /// Show what a hull contains
     Info(info::Info),
 }
 

@@ -12,14 +12,14 @@ use crate::model::{Contract, InputKind, Inspection, ModelOutput, Operators, Outp
 use crate::policy::PolicyDirectory;
 use crate::runtime::{Device, Session, SessionOptions};
 
-/// What a model takes and gives, and whether it can be used.
+/// Show the inputs, outputs and metadata of a model, and whether it can be used.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  temper model inspect models/chgnet-0.3.0")]
 pub struct Inspect {
     /// A potential or property model (.onnx or its folder), or the folder of a policy
     #[arg(value_name = "MODEL")]
     model: PathBuf,
-    /// Draft a TOML beside the file that says what the file does not; none is ever overwritten
+    /// Write a draft of the sidecar beside the file, with what the file does not say; an existing one is never overwritten
     #[arg(long)]
     write_sidecar: bool,
 }

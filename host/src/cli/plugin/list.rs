@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 use super::{Context, Failure};
 use crate::plugin::{Discovered, ProbeResult};
 
-/// Which plugins there are: carried by this program, and in the folders where they are looked for.
+/// List the plugins that are part of this program or were found, and say why a library cannot be used.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  temper plugin list --plugin-dir target/release\n\n\
-    Looked for in: --plugin-dir, the folders of TEMPER_PLUGIN_PATH, plugins/ in Temper's data folder, plugins/ beside the \
-    program, plugins/ in the current folder, each with the folders in it. A library is loaded in a process of its own first; \
-    what became of that is remembered until the file changes, so one that crashed is not loaded again.")]
+    Plugins are looked for in: the folders of --plugin-dir, those of TEMPER_PLUGIN_PATH, plugins/ in Temper's data folder, plugins/ \
+    beside the program, plugins/ in the current folder, and the folders directly inside these. A library is first loaded in a process \
+    of its own. What happened is remembered until the file changes, so a library that crashed is not loaded again.")]
 pub struct List {
-    /// Try libraries again that have been seen before, those that crashed as well
+    /// Load libraries again that have been tried before, including those that crashed
     #[arg(long)]
     again: bool,
     /// Print JSON, one line per library

@@ -97,12 +97,12 @@ const TAKEN: [&str; 66] = [
     after_help = "Example:\n  temper plugin new my-reward\n\nThen, in the new folder: cargo test, cargo build --release."
 )]
 pub struct New {
-    /// The name of the crate and of the plugin
+    /// Name of the crate and of the plugin
     name: String,
-    /// The folder in which the new one is made; without it the current one
+    /// Folder in which the new one is made; by default the current folder
     #[arg(long, value_name = "FOLDER")]
     dir: Option<PathBuf>,
-    /// The folder of temper-plugin-api; without it that of the source checkout, and where there is none, the registry's
+    /// Folder of temper-plugin-api; by default that of the source checkout, or the package registry where there is none
     #[arg(long, value_name = "FOLDER")]
     api: Option<PathBuf>,
 }
