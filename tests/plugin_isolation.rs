@@ -218,7 +218,7 @@ fn libraries_that_are_no_plugins_are_told_why_in_a_line() {
             library_of("rogue_panics_at_load"),
             "the plugin refuses to load: it panicked: I do not know who I am".to_owned(),
         ),
-        (text, "no shared library that can be loaded: ".to_owned()),
+        (text, "not a shared library that can be loaded: ".to_owned()),
     ];
     for (path, expected) in cases {
         let error = PluginLibrary::open(&path).err().unwrap();

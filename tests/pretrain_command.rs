@@ -117,10 +117,10 @@ fn another_training_is_not_gone_on_with() {
     let folder = prepared();
     let at = folder.path();
     accepted(at, &["pretrain", "pretrain.toml", "--set", "train.epochs=2"]);
-    let occupied = "error: run/checkpoints holds a checkpoint of epoch 2 already\n\
-        hint: go on from it with --resume, or choose another run.dir";
+    let occupied = "error: run/checkpoints already holds a checkpoint of epoch 2\n\
+        hint: continue from it with --resume, or choose another run.dir";
     assert_refused(at, &["pretrain", "pretrain.toml"], 2, occupied);
-    let other = "error: run/run.toml: the training began with another `train`\n\
-        hint: only train.epochs, train.patience, train.out and [run] but its seed may change; start anew with --set run.dir=...";
+    let other = "error: run/run.toml: the training was started with a different `train`\n\
+        hint: only train.epochs, train.patience, train.out, and keys of [run] other than seed may change; start a new training with --set run.dir=...";
     assert_refused(at, &["pretrain", "pretrain.toml", "--resume", "--set", "train.batch=4"], 2, other);
 }

@@ -26,8 +26,8 @@ impl Context {
     /// When `--log` is no level.
     pub fn new(globals: Globals) -> Result<Self, Failure> {
         let filter = EnvFilter::try_new(&globals.log)
-            .map_err(|_| Failure::user(format!("--log {}: no such level", globals.log)))
-            .map_err(|failure| failure.hint("levels are error, warn, info, debug and trace"))?;
+            .map_err(|_| Failure::user(format!("--log {}: unknown level", globals.log)))
+            .map_err(|failure| failure.hint("the levels are error, warn, info, debug and trace"))?;
         // A second start in one process (tests) keeps the first.
         let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
         Ok(Self { globals })

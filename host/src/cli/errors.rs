@@ -97,13 +97,13 @@ impl From<CorrectionError> for Failure {
             CorrectionError::Unknown { nearest: Some(nearest), .. } => failure.hint(format!("did you mean {nearest}?")),
             CorrectionError::Unknown { nearest: None, .. } => failure,
             CorrectionError::Potential { to, potential, .. } if to == potential => {
-                failure.hint("they are where it would take them: leave the correction out")
+                failure.hint("the energies are already on that scale: leave the correction out")
             }
             CorrectionError::Potential { .. } | CorrectionError::NoScales { .. } => failure,
             CorrectionError::NoReference { from, sidecar, .. } => failure.hint(format!(
                 "if the potential was trained on such energies, add `energy_reference = \"{from}\"` to {sidecar}"
             )),
-            CorrectionError::Hull { to, .. } => failure.hint(format!("take a hull on \"{to}\", or no correction")),
+            CorrectionError::Hull { to, .. } => failure.hint(format!("use a hull on \"{to}\", or no correction")),
         }
     }
 }

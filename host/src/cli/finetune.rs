@@ -79,7 +79,7 @@ impl Finetune {
         context.say(&format!("run directory: {}", directory.path().display()));
         if interrupted.requested() && state.step < plan.settings.steps {
             return Err(Failure::new(Exit::Interrupted, format!("interrupted after step {}", state.step))
-                .hint("the checkpoint is written; go on with --resume"));
+                .hint("the checkpoint is written; continue with --resume"));
         }
         Ok(())
     }
@@ -190,7 +190,7 @@ impl From<RunError> for Failure {
         let failure = Self::from_error(Exit::Usage, &error);
         match error {
             RunError::Occupied { .. } => {
-                failure.hint("go on with --resume, or choose another directory with --set run.dir=...")
+                failure.hint("continue it with --resume, or choose another directory with --set run.dir=...")
             }
             RunError::Changed { .. } => failure.hint("start a new run in another directory with --set run.dir=..."),
             _ => failure,

@@ -37,7 +37,10 @@ impl Context {
                         flag.0.store(true, Ordering::Relaxed);
                         if !quiet {
                             use std::io::Write;
-                            let _ = writeln!(std::io::stderr().lock(), "ending after this step; again to end at once");
+                            let _ = writeln!(
+                                std::io::stderr().lock(),
+                                "stopping after this step; send the signal again to stop at once"
+                            );
                         }
                     }
                     if next_signal().await.is_ok() {

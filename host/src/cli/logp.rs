@@ -47,7 +47,7 @@ pub struct Logp {
 impl Logp {
     pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
         if !(self.symprec.is_finite() && self.symprec > 0.0) {
-            return Err(Failure::user(format!("--symprec {}: a distance above 0 is needed", self.symprec)));
+            return Err(Failure::user(format!("--symprec {}: must be more than 0 A", self.symprec)));
         }
         let policy = PolicyDirectory::open(&Search::new(None).find("--model", &self.model)?)?;
         let mut rows = self.rows(context, &policy)?;
@@ -65,7 +65,7 @@ impl Logp {
         let mut table = Table::create(&self.out, &COLUMNS)?;
         rows.iter().zip(&values).try_for_each(|(row, value)| table.row(&cells(&row.id, *value)))?;
         table.finish()?;
-        let others = format!("; {} says why not the others", self.status_path().display());
+        let others = format!("; {} says why the others are left out", self.status_path().display());
         let (rows, out) = (rows.len(), self.out.display());
         context.say(&format!("{count} of {rows} crystals: {out}{}", if count < rows { &others } else { "" }));
         Ok(())

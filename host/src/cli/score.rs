@@ -139,7 +139,10 @@ fn say_left_out(model: &OnnxModel, forces: bool, context: &Context) {
     let asked = |quantity: &&str| forces && ["forces", "stress"].contains(quantity);
     let left: Vec<&str> = outputs.filter(|quantity| !scalars.contains(quantity) && !asked(quantity)).collect();
     if !left.is_empty() {
-        context.say(&format!("not in the table, being more than one number per structure: {}", left.join(", ")));
+        context.say(&format!(
+            "not in the table, because they are more than one number per structure: {}",
+            left.join(", ")
+        ));
     }
 }
 

@@ -15,7 +15,7 @@ impl Setup {
     pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
         let announce = |line: &str| context.say(line);
         let (what, library) = match Locator::from_env(&announce).setup(context.device()?)? {
-            Done::Present(library) => ("already here", library),
+            Done::Present(library) => ("already installed", library),
             Done::Fetched(library) => ("fetched", library),
         };
         let version = library.version().unwrap_or_default();

@@ -31,7 +31,7 @@ pub struct Tokenize {
 impl Tokenize {
     pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
         if !(self.symprec.is_finite() && self.symprec > 0.0) {
-            return Err(Failure::user(format!("--symprec {}: a distance above 0 is needed", self.symprec)));
+            return Err(Failure::user(format!("--symprec {}: must be more than 0 A", self.symprec)));
         }
         let mut output = Output::create(&self.out)?;
         let status_path = self.out.with_extension("status.csv");
@@ -63,7 +63,7 @@ impl Tokenize {
         output.write_all(&bytes).map_err(|error| output.failed(&error))?;
         output.finish()?;
         let (taken, out) = (crystals.len(), self.out.display());
-        let others = format!("; {} says why not the others", status_path.display());
+        let others = format!("; {} says why the others are left out", status_path.display());
         context.say(&format!("{taken} of {rows} structures: {out}{}", if taken < rows { &others } else { "" }));
         Ok(())
     }

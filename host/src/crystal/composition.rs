@@ -30,7 +30,7 @@ pub enum CompositionError {
     #[error("the composition is empty")]
     Empty,
     /// A symbol that is no element.
-    #[error("`{symbol}` in `{formula}` is no element")]
+    #[error("`{symbol}` in `{formula}` is not an element")]
     UnknownElement {
         /// The symbol as written.
         symbol: String,

@@ -42,7 +42,7 @@ pub enum ModelError {
         reason: String,
     },
     /// The model has several outputs and none was chosen.
-    #[error("{model}: say which output is meant by `output = \"...\"`: {known}")]
+    #[error("{model}: it has several outputs; choose one with `output = \"...\"`: {known}")]
     Ambiguous {
         /// The model's file.
         model: String,
@@ -55,7 +55,7 @@ pub enum ModelError {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum EvaluationError {
     /// Atoms (or an atom and its image) nearer than a bound.
-    #[error("two atoms are {distance:.3} A apart, nearer than {bound} A")]
+    #[error("two atoms are {distance:.3} A apart, closer than {bound} A")]
     TooClose {
         /// Smallest distance, angstrom.
         distance: f64,

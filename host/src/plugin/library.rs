@@ -21,7 +21,7 @@ pub struct PluginLibrary {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The system cannot load it.
-    #[error("{}: no shared library that can be loaded: {reason}", .path.display())]
+    #[error("{}: not a shared library that can be loaded: {reason}", .path.display())]
     NotALibrary {
         /// The file.
         path: PathBuf,
@@ -29,7 +29,7 @@ pub enum LoadError {
         reason: String,
     },
     /// Some other library.
-    #[error("{}: a shared library, but no plugin of Temper: it lacks the symbol `{ROOT_SYMBOL}`", .path.display())]
+    #[error("{}: a shared library, but not a Temper plugin: it does not have the symbol `{ROOT_SYMBOL}`", .path.display())]
     NoRoot {
         /// The file.
         path: PathBuf,

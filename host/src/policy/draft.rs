@@ -20,7 +20,7 @@ pub struct SampleSettings {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Refusal {
     /// A row of the network that is no distribution.
-    #[error("the policy's output is no distribution: {0}")]
+    #[error("the policy's output is not a distribution: {0}")]
     Head(#[from] HeadError),
     /// A distribution that nothing can be drawn from.
     #[error("nothing can be drawn: {0}")]

@@ -60,7 +60,7 @@ pub enum RunError {
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// The directory holds a run already.
-    #[error("{} holds a run of {step} steps already", path.display())]
+    #[error("{} already holds a run of {step} steps", path.display())]
     Occupied {
         /// The directory.
         path: PathBuf,
@@ -68,7 +68,7 @@ pub enum RunError {
         step: u64,
     },
     /// The run to resume was started from something else.
-    #[error("{}: the run was started with another {what}", path.display())]
+    #[error("{}: the run was started with a different {what}", path.display())]
     Changed {
         /// The lock file.
         path: PathBuf,

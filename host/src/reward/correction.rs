@@ -54,7 +54,9 @@ const NAMES: [&str; 3] = ["none", "mp2020", "mp2020-as-crystalformer"];
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum CorrectionError {
     /// A name that stands for none.
-    #[error("\"{name}\" is no correction; known are none, mp2020, mp2020-as-crystalformer and those of plugins")]
+    #[error(
+        "\"{name}\" is not a correction; the known ones are none, mp2020, mp2020-as-crystalformer and those of plugins"
+    )]
     Unknown {
         /// As given.
         name: String,
@@ -62,7 +64,7 @@ pub enum CorrectionError {
         nearest: Option<&'static str>,
     },
     /// A plugin that does not say what its energies are.
-    #[error("the plugin {name} does not say from which energy reference to which its correction takes energies")]
+    #[error("the plugin {name} does not declare which energy references its correction takes energies from and to")]
     NoScales {
         /// The plugin.
         name: String,

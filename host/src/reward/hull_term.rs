@@ -90,7 +90,7 @@ pub enum HullTermError {
     /// The hull was built with another potential, or this one does not run as it should.
     #[error(
         "{model}: a crystal stored with the hull has {stored:.4} eV/atom there and {found} here; the hull was built with \
-         another potential: build one with this potential by `temper hull build`"
+         another potential: build one with this potential, with `temper hull build`"
     )]
     Check {
         /// The model's file.

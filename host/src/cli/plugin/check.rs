@@ -96,7 +96,7 @@ impl Check {
     fn unusable(&self, error: OpenError) -> Failure {
         match error {
             OpenError::Refused { advice: None, .. } if self.config.is_none() => {
-                Failure::from(error).hint("if it needs a config: --config gives it one")
+                Failure::from(error).hint("if it needs a config, pass one with --config")
             }
             error => error.into(),
         }

@@ -35,7 +35,7 @@ impl List {
 }
 
 fn as_text(plugin: &Discovered) -> String {
-    let path = plugin.path.as_ref().map_or_else(|| "carried by this program".to_owned(), |p| p.display().to_string());
+    let path = plugin.path.as_ref().map_or_else(|| "part of this program".to_owned(), |p| p.display().to_string());
     let hash = plugin.hash.as_ref().map_or_else(String::new, |hash| format!("  sha256 {}", &hash[..16]));
     match &plugin.result {
         ProbeResult::Usable(descriptor) => {

@@ -49,7 +49,7 @@ impl Data {
         table.finish()?;
         let (train, valid) = (split.train.len(), split.valid.len());
         context.say(&format!(
-            "{rows} rows: {train} crystals to train on, {valid} held out; {} says why not the others",
+            "{rows} rows: {train} crystals to train on, {valid} held out; {} says why the others are left out",
             status.display()
         ));
         Ok(Self { split, spacegroups })

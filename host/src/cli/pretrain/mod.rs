@@ -58,7 +58,7 @@ impl Pretrain {
             state.best_epoch,
             config.train.out.display()
         ));
-        if stopped { Err(Failure::new(Exit::Interrupted, "interrupted; go on with --resume")) } else { Ok(()) }
+        if stopped { Err(Failure::new(Exit::Interrupted, "interrupted; continue with --resume")) } else { Ok(()) }
     }
 
     /// Hyper-parameters, and the parameters to start from if there are any.
@@ -92,15 +92,15 @@ impl Pretrain {
         match (found, self.resume) {
             (None, _) => {
                 if self.resume {
-                    context.say("nothing to resume: starting anew");
+                    context.say("nothing to resume: starting from the beginning");
                 }
                 record_config(config)?;
                 Ok(fresh())
             }
             (Some((epoch, _)), false) => {
                 let folder = checkpoints.display();
-                Err(Failure::user(format!("{folder} holds a checkpoint of epoch {epoch} already"))
-                    .hint("go on from it with --resume, or choose another run.dir"))
+                Err(Failure::user(format!("{folder} already holds a checkpoint of epoch {epoch}"))
+                    .hint("continue from it with --resume, or choose another run.dir"))
             }
             (Some((_, path)), true) => {
                 same_training(config)?;
@@ -147,8 +147,8 @@ fn same_training(config: &config::Pretrain) -> Result<(), Failure> {
     ];
     match changed.into_iter().find(|(_, changed)| *changed) {
         None => Ok(()),
-        Some((what, _)) => Err(Failure::user(format!("{}: the training began with another `{what}`", path.display()))
-            .hint("only train.epochs, train.patience, train.out and [run] but its seed may change; start anew with --set run.dir=...")),
+        Some((what, _)) => Err(Failure::user(format!("{}: the training was started with a different `{what}`", path.display()))
+            .hint("only train.epochs, train.patience, train.out, and keys of [run] other than seed may change; start a new training with --set run.dir=...")),
     }
 }
 

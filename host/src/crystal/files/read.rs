@@ -15,7 +15,7 @@ const MAX_ROW: usize = 64 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// A name that stands for no format.
-    #[error("{}: unknown file format; known are {}", path.display(), Format::NAMES)]
+    #[error("{}: unknown file format; the known formats are {}", path.display(), Format::NAMES)]
     UnknownFormat {
         /// The file.
         path: PathBuf,

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// A name that stands for no format.
-    #[error("{}: unknown file format; known are {}", path.display(), Format::NAMES)]
+    #[error("{}: unknown file format; the known formats are {}", path.display(), Format::NAMES)]
     UnknownFormat {
         /// The file.
         path: PathBuf,

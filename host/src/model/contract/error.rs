@@ -86,7 +86,7 @@ pub enum ContractError {
         known: Vec<String>,
     },
     /// A file for operators older than ONNX Runtime runs.
-    #[error("{}: it is written for opset {found} of ONNX, and {oldest} is the oldest that runs; export it anew for opset 18", path.display())]
+    #[error("{}: it uses opset {found} of ONNX, and {oldest} is the oldest that runs; export it again with opset 18", path.display())]
     Opset {
         /// The model.
         path: PathBuf,
@@ -107,7 +107,7 @@ pub enum ContractError {
     },
     /// An input of a name that the contract does not have.
     #[error(
-        "{}: input `{name}` is none of {}; say which it is by `[inputs] {name} = \"...\"`, or pin it by `[constants] {name} = ...` \
+        "{}: input `{name}` is none of {}; say which it is with `[inputs] {name} = \"...\"`, or give it a value with `[constants] {name} = ...` \
          (a sidecar would be {})", sidecar.with_extension("onnx").display(), ports::input_names().join(", "), sidecar.display()
     )]
     UnknownInput {

@@ -115,10 +115,16 @@ impl Contract {
         let elements = metadata.parsed("elements", "atomic numbers such as 1-83,89-94", element_ranges)?;
         let mut warnings = std::mem::take(&mut metadata.warnings);
         if elements.is_none() {
-            warnings.push(format!("{}: `temper.elements` is missing; all of 1-118 are taken as known", path.display()));
+            warnings.push(format!(
+                "{}: `temper.elements` is missing; all elements from 1 to 118 are taken as known",
+                path.display()
+            ));
         }
         if one_at_a_time {
-            warnings.push(format!("{}: exported for one crystal at a time; rows are evaluated singly", path.display()));
+            warnings.push(format!(
+                "{}: exported for one crystal at a time, so crystals are evaluated one by one",
+                path.display()
+            ));
         }
         let text = |key| metadata.get(key).map(String::from);
         let stem = || path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
@@ -339,7 +345,7 @@ mod tests {
         assert_eq!(
             refused(|inputs, _| inputs[1] = ("pos", F32, vec!["n", "3"])),
             "pair.onnx: input `pos` is none of atomic_numbers, positions, cell, batch, edge_index, edge_shift, edge_reverse, \
-             triplet_index, state; say which it is by `[inputs] pos = \"...\"`, or pin it by `[constants] pos = ...` \
+             triplet_index, state; say which it is with `[inputs] pos = \"...\"`, or give it a value with `[constants] pos = ...` \
              (a sidecar would be pair.toml)"
         );
         let problem =
@@ -355,7 +361,10 @@ mod tests {
         );
         assert_eq!(problem(|i, _| i[1].2 = vec!["n", "4"]), "`positions` has length 4 on axis 1 instead of 3");
         assert_eq!(problem(|i, _| i[1].1 = I64), "`positions` has the element type int64 instead of float32");
-        assert_eq!(problem(|i, _| i[1].1 = 10), "`positions` has the element type float16, which is not fed");
+        assert_eq!(
+            problem(|i, _| i[1].1 = 10),
+            "`positions` has the element type float16, which Temper does not supply"
+        );
         let missing = refused(|inputs, _| inputs.push(("triplet_index", I64, vec!["2", "t"])));
         assert!(missing.contains("`temper.triplet_cutoff` is missing: the model takes triplets"), "{missing}");
         let state = refused(|inputs, _| inputs.push(("state", I64, vec!["b"])));

@@ -171,7 +171,7 @@ fn without_a_network_the_advice_is_another() {
     let error = machine.install(&silent).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "no ONNX Runtime library was found, and fetching it with python3 -m pip failed for want of a network: \
+        "no ONNX Runtime library was found, and fetching it with python3 -m pip failed because there is no network: \
          WARNING: Retrying (Retry(total=0)) after connection broken by \
          'NewConnectionError: Failed to establish a new connection'"
     );
