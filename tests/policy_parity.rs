@@ -23,3 +23,5 @@ mod reproducibility;
 mod rounding;
 #[path = "policy_parity/sampling.rs"]
 mod sampling;
+#[path = "policy_parity/table.rs"]
+mod table;

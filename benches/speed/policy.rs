@@ -3,10 +3,10 @@
 use ndarray::ArrayD;
 use temper::crystal::Tokens;
 use temper::policy::{
-    GradientBatch, Hyperparameters, Likelihood, LogProbability, ModelToml, Parameters, PolicyDirectory, SampleSettings,
-    Sampler, logp_graph, ppo_gradient_graph,
+    GradientBatch, Hyperparameters, Likelihood, LogProbability, LossGradient, ModelToml, Parameters, PolicyDirectory,
+    SampleSettings, Sampler,
 };
-use temper::train::Adam;
+use temper::train::{Adam, PpoSurrogate};
 
 use super::crystals::{arbitrary, draws, groups, numbers_of_sites, resources, runtime};
 use super::measure::{Effort, Measured};
@@ -58,8 +58,7 @@ pub fn logp(effort: Effort) -> Measured {
 }
 
 fn likelihood(hyper: &Hyperparameters) -> Likelihood {
-    let graph = logp_graph(hyper).expect("a graph");
-    Likelihood::load(&runtime(), &graph, hyper, false, resources(LIKELIHOOD_MEMORY)).expect("a session")
+    Likelihood::load(&runtime(), hyper, resources(LIKELIHOOD_MEMORY)).expect("a session")
 }
 
 fn assert_close(one: &LogProbability, other: &LogProbability) {
@@ -72,11 +71,12 @@ pub fn gradient(effort: Effort) -> Measured {
     let crystals = arbitrary(effort.items(1000));
     let refs: Vec<&Tokens> = crystals.iter().collect();
     let old = likelihood(&hyper).log_probabilities(&parameters, &refs).expect("log-probabilities");
-    let graph = ppo_gradient_graph(&hyper).expect("a graph");
-    let gradients =
-        Likelihood::load(&runtime(), &graph, &hyper, true, resources(LIKELIHOOD_MEMORY)).expect("a session");
-    let mut last = None;
-    let measured = Measured::of(effort, SITES, refs.len(), || last = Some(ppo(&gradients, &parameters, &refs, &old)));
+    let gradients = LossGradient::load(&runtime(), &hyper, resources(LIKELIHOOD_MEMORY)).expect("a session");
+    let loss = ppo(&old);
+    let mut last: Option<GradientBatch> = None;
+    let measured = Measured::of(effort, SITES, refs.len(), || {
+        last = Some(gradients.gradient(&parameters, &refs, &loss).expect("a gradient"));
+    });
     let last = last.expect("a round");
     last.logp.iter().zip(&old).for_each(|(new, old)| assert_close(new, old));
     assert!(last.gradient.iter().flatten().all(|g| g.is_finite()));
@@ -85,17 +85,17 @@ pub fn gradient(effort: Effort) -> Measured {
     measured
 }
 
-/// A gradient of the clipped objective, with advantages of both signs.
-fn ppo(gradients: &Likelihood, parameters: &Parameters, crystals: &[&Tokens], old: &[LogProbability]) -> GradientBatch {
+/// The clipped objective at the policy that drew the crystals, with advantages of both signs.
+fn ppo(old: &[LogProbability]) -> PpoSurrogate {
     let old: Vec<f64> = old.iter().map(LogProbability::total).collect();
-    let weight = vec![1.0 / old.len() as f64; old.len()];
-    let advantage: Vec<f64> = (0..old.len()).map(|row| if row % 2 == 0 { 1.0 } else { -0.5 }).collect();
-    let rows: [(&'static str, &[f64]); 4] =
-        [("row_weight", &weight), ("old_logp", &old), ("base_logp", &old), ("advantage", &advantage)];
-    let scalars = |_: usize, _: usize, _: usize| {
-        vec![("clip", ndarray::arr0(0.2_f64).into()), ("beta", ndarray::arr0(0.0_f64).into())]
-    };
-    gradients.gradient(parameters, crystals, &rows, &scalars).expect("a gradient")
+    PpoSurrogate {
+        row_weight: vec![1.0 / old.len() as f64; old.len()],
+        advantage: (0..old.len()).map(|row| if row % 2 == 0 { 1.0 } else { -0.5 }).collect(),
+        base_logp: old.clone(),
+        old_logp: old,
+        clip: 0.2,
+        beta: 0.0,
+    }
 }
 
 pub fn adam(effort: Effort) -> Measured {

@@ -7,21 +7,11 @@ use ndarray::ArrayD;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use temper::crystal::{Element, Site, SpaceGroup, Tokens};
-use temper::graph::onnx::ModelProto;
 use temper::policy::{
-    GradientBatch, Hyperparameters, Likelihood, LogProbability, Parameters, Resources, logp_graph, nll_gradient_graph,
-    no_dropout, parameter_specs, ppo_gradient_graph,
+    GradientBatch, Hyperparameters, Likelihood, LogProbability, Loss, LossGradient, Parameters, Resources,
+    parameter_specs,
 };
 use temper::runtime::{Device, Locator, Runtime};
-
-/// What a PPO step is about, beside the crystals.
-pub struct Ppo<'a> {
-    pub old_logp: &'a [f64],
-    pub base_logp: &'a [f64],
-    pub advantage: &'a [f64],
-    pub clip: f64,
-    pub beta: f64,
-}
 
 pub fn runtime() -> &'static Runtime {
     static RUNTIME: LazyLock<Arc<Runtime>> =
@@ -29,47 +19,26 @@ pub fn runtime() -> &'static Runtime {
     &RUNTIME
 }
 
-fn load(graph: &ModelProto, hyper: &Hyperparameters, gradient: bool) -> Likelihood {
-    let resources = Resources { device: Device::Cpu, threads: 1, memory: 1 << 30 };
-    Likelihood::load(runtime(), graph, hyper, gradient, resources).unwrap()
+fn resources() -> Resources {
+    Resources { device: Device::Cpu, threads: 1, memory: 1 << 30 }
 }
 
 pub fn logp(hyper: &Hyperparameters) -> Likelihood {
-    load(&logp_graph(hyper).unwrap(), hyper, false)
+    Likelihood::load(runtime(), hyper, resources()).unwrap()
 }
 
-pub fn nll(hyper: &Hyperparameters) -> Likelihood {
-    load(&nll_gradient_graph(hyper).unwrap(), hyper, true)
+pub fn gradient_of<L: Loss>(hyper: &Hyperparameters) -> LossGradient<L> {
+    LossGradient::load(runtime(), hyper, resources()).unwrap()
 }
 
-pub fn ppo(hyper: &Hyperparameters) -> Likelihood {
-    load(&ppo_gradient_graph(hyper).unwrap(), hyper, true)
-}
-
-/// The gradient of `sum(weight * -logp)`.
-pub fn nll_gradient(
-    graph: &Likelihood,
-    hyper: &Hyperparameters,
+/// The gradient of a loss over some crystals, without dropout.
+pub fn gradient<L: Loss>(
+    graph: &LossGradient<L>,
     parameters: &Parameters,
     crystals: &[Tokens],
-    weight: &[f64],
+    loss: &L,
 ) -> GradientBatch {
-    graph.gradient(parameters, &refs(crystals), &[("row_weight", weight)], &|_, _, _| no_dropout(hyper)).unwrap()
-}
-
-/// The gradient of the PPO objective, averaged over the crystals.
-pub fn ppo_gradient(graph: &Likelihood, parameters: &Parameters, crystals: &[Tokens], ppo: &Ppo) -> GradientBatch {
-    let weight = mean_weight(crystals.len());
-    let rows: [(&str, &[f64]); 4] = [
-        ("row_weight", &weight),
-        ("old_logp", ppo.old_logp),
-        ("base_logp", ppo.base_logp),
-        ("advantage", ppo.advantage),
-    ];
-    let whole = |_, _, _| {
-        [("clip", ppo.clip), ("beta", ppo.beta)].map(|(name, value)| (name, ndarray::arr0(value).into())).to_vec()
-    };
-    graph.gradient(parameters, &refs(crystals), &rows, &whole).unwrap()
+    graph.gradient(parameters, &refs(crystals), loss).unwrap()
 }
 
 pub fn log_probabilities(graph: &Likelihood, parameters: &Parameters, crystals: &[Tokens]) -> Vec<LogProbability> {

@@ -6,14 +6,12 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use temper::crystal::{Tokens, wyckoff_position};
 use temper::graph::Tensor;
-use temper::graph::onnx::ModelProto;
-use temper::policy::{
-    Features, ParameterSpec, logp_graph, nll_gradient_graph, no_dropout, parameter_specs, ppo_gradient_graph,
-};
+use temper::policy::{DropoutMasks, Features, Loss, ParameterSpec, logp_graph, loss_gradient_graph, parameter_specs};
+use temper::train::NegativeLogLikelihood;
 
-use crate::evaluate::{mean_weight, random_parameters, small};
+use crate::evaluate::{random_parameters, small};
 use crate::float64::{Float64, Tensors};
-use crate::reference::{BETA, CLIP, Golden, LEARNING_RATE, PARTS};
+use crate::reference::{Golden, LEARNING_RATE, PARTS};
 
 /// Of log p, nats. The sums of a network of 16 layers differ by 1e-13.
 const ROUNDING: f64 = 1e-11;
@@ -189,24 +187,22 @@ pub struct Gradient<'a> {
 }
 
 fn nll(golden: &Golden) -> Gradient<'_> {
-    let graph = nll_gradient_graph(&golden.hyper).unwrap();
-    Gradient { whole: no_dropout(&golden.hyper), ..Gradient::new(golden, &graph) }
-}
-
-pub fn ppo(golden: &Golden) -> Gradient<'_> {
-    let mut gradient = Gradient::new(golden, &ppo_gradient_graph(&golden.hyper).unwrap());
-    let stored = [("old_logp", "old_logp"), ("base_logp", "pretrain_logp"), ("advantage", "advantages")];
-    gradient.rows.extend(stored.map(|(name, stored)| (name, golden.float64("batch.safetensors", stored))));
-    gradient.whole = vec![("clip", arr0(CLIP).into()), ("beta", arr0(BETA).into())];
-    gradient.sign = -1.0;
+    let mut gradient = Gradient::new(golden, &NegativeLogLikelihood::mean(golden.crystals.len()), 1.0);
+    gradient.whole.extend(DropoutMasks::none(&golden.hyper).into_inputs());
     gradient
 }
 
+pub fn ppo(golden: &Golden) -> Gradient<'_> {
+    Gradient::new(golden, &golden.ppo(), -1.0)
+}
+
 impl<'a> Gradient<'a> {
-    fn new(golden: &'a Golden, graph: &ModelProto) -> Self {
-        let graph = Float64::load(graph, &golden.hyper, Some(rotation_tables(golden)));
-        let weight = mean_weight(golden.crystals.len());
-        Self { graph, golden, rows: vec![("row_weight", weight)], whole: Vec::new(), sign: 1.0 }
+    fn new<L: Loss>(golden: &'a Golden, loss: &L, sign: f64) -> Self {
+        let graph = loss_gradient_graph::<L>(&golden.hyper).unwrap();
+        let graph = Float64::load(&graph, &golden.hyper, Some(rotation_tables(golden)));
+        let rows = loss.row_inputs().into_iter().map(|(name, values)| (name, values.to_vec())).collect();
+        let whole = loss.scalar_inputs().into_iter().map(|(name, value)| (name, arr0(value).into())).collect();
+        Self { graph, golden, rows, whole, sign }
     }
 
     /// The downhill gradient of each crystal alone.

@@ -7,12 +7,13 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use temper::crystal::{SpaceGroup, Tokens, wyckoff_positions};
 use temper::graph::{Tensor, encode};
-use temper::policy::{Features, Hyperparameters, LogProbability, Parameters, logp_graph, no_dropout};
+use temper::policy::{DropoutMasks, Features, Hyperparameters, LogProbability, Parameters, logp_graph};
 use temper::runtime::{Device, Input, Session, SessionOptions};
+use temper::train::{NegativeLogLikelihood, PpoSurrogate};
 
 use crate::evaluate::{
-    Ppo, crystal, distance, log_probabilities, logp, mean_weight, nll, nll_gradient, ppo, ppo_gradient,
-    random_parameters, runtime, small, some_crystals, totals,
+    crystal, distance, gradient, gradient_of, log_probabilities, logp, mean_weight, random_parameters, runtime, small,
+    some_crystals, totals,
 };
 
 /// Rounding of a float32 log-probability.
@@ -23,8 +24,8 @@ const ROUNDING: f64 = 1e-5;
 fn the_nll_gradient_is_the_slope_of_log_p() {
     let (hyper, crystals) = (small(6), some_crystals());
     let parameters = random_parameters(&hyper, 1);
-    let weight = mean_weight(crystals.len());
-    let gradient = nll_gradient(&nll(&hyper), &hyper, &parameters, &crystals, &weight).gradient;
+    let loss = NegativeLogLikelihood::mean(crystals.len());
+    let gradient = gradient(&gradient_of(&hyper), &parameters, &crystals, &loss).gradient;
     let graph = logp(&hyper);
     let loss = |parameters: &Parameters| -mean(&totals(&log_probabilities(&graph, parameters, &crystals)));
     let mut random = ChaCha8Rng::seed_from_u64(2);
@@ -48,8 +49,8 @@ fn the_nll_gradient_is_the_slope_of_log_p() {
 #[test]
 fn a_head_that_is_dropped_is_as_good_as_gone() {
     let (hyper, crystals) = (small(6), some_crystals());
-    let (parameters, graph) = (random_parameters(&hyper, 9), nll(&hyper));
-    let weight = mean_weight(crystals.len());
+    let (parameters, graph) = (random_parameters(&hyper, 9), gradient_of(&hyper));
+    let loss = NegativeLogLikelihood::mean(crystals.len());
     let (layers, heads, key) = (hyper.num_layers, hyper.num_heads, hyper.key_size);
     for head in [0, heads - 1] {
         let mut gone: BTreeMap<_, _> = parameters.iter().map(|(name, p)| (name.to_owned(), p.clone())).collect();
@@ -60,16 +61,12 @@ fn a_head_that_is_dropped_is_as_good_as_gone() {
         let gone = Parameters::assemble(gone, &hyper, "gone".as_ref()).unwrap();
         let mut mask = ArrayD::<f32>::ones(IxDyn(&[layers, heads, 1, 1]));
         mask.index_axis_mut(Axis(1), head).fill(0.0);
-        let dropout = |_: usize, _: usize, _: usize| {
-            let mut inputs = no_dropout(&hyper);
-            inputs[0].1 = mask.clone().into();
-            inputs
-        };
-        let rows: [(&str, &[f64]); 1] = [("row_weight", &weight)];
+        let dropout =
+            |_: usize, _: usize, _: usize| DropoutMasks { attention: mask.clone(), ..DropoutMasks::none(&hyper) };
         let refs: Vec<&Tokens> = crystals.iter().collect();
-        let dropped = totals(&graph.gradient(&parameters, &refs, &rows, &dropout).unwrap().logp);
-        let absent = totals(&nll_gradient(&graph, &hyper, &gone, &crystals, &weight).logp);
-        let whole = totals(&nll_gradient(&graph, &hyper, &parameters, &crystals, &weight).logp);
+        let dropped = totals(&graph.gradient_with_dropout(&parameters, &refs, &loss, &dropout).unwrap().logp);
+        let absent = totals(&gradient(&graph, &gone, &crystals, &loss).logp);
+        let whole = totals(&gradient(&graph, &parameters, &crystals, &loss).logp);
         for ((dropped, absent), whole) in dropped.iter().zip(absent).zip(whole) {
             assert!((dropped - absent).abs() < ROUNDING * (1.0 + absent.abs()), "{dropped} but {absent}");
             assert!((dropped - whole).abs() > 1e-3, "head {head} must matter");
@@ -84,22 +81,24 @@ fn a_head_that_is_dropped_is_as_good_as_gone() {
 fn the_ppo_gradient_is_that_of_weighted_log_p() {
     let (hyper, crystals) = (small(6), some_crystals());
     let parameters = random_parameters(&hyper, 3);
-    let (nll, ppo) = (nll(&hyper), ppo(&hyper));
+    let (nll, ppo) = (gradient_of(&hyper), gradient_of(&hyper));
     let now = totals(&log_probabilities(&logp(&hyper), &parameters, &crystals));
-    let advantage = [1.5, -0.7, 0.4, -2.0, 0.9];
+    let advantage = vec![1.5, -0.7, 0.4, -2.0, 0.9];
     // Ratio 1; then beyond the clip range on either side with either sign of the advantage, and one inside.
     for (shift, beta) in [([0.0; 5], 0.0), ([0.0; 5], 0.1), ([0.4, 0.4, -0.5, -0.5, 0.1], 0.1)] {
         let old_logp: Vec<f64> = now.iter().zip(shift).map(|(now, shift)| now - shift).collect();
         let base_logp: Vec<f64> = now.iter().map(|now| now + 0.3).collect();
-        let step = Ppo { old_logp: &old_logp, base_logp: &base_logp, advantage: &advantage, clip: 0.2, beta };
-        let found = ppo_gradient(&ppo, &parameters, &crystals, &step).gradient;
+        let row_weight = mean_weight(crystals.len());
+        let loss = PpoSurrogate { row_weight, old_logp, base_logp, advantage: advantage.clone(), clip: 0.2, beta };
+        let found = gradient(&ppo, &parameters, &crystals, &loss).gradient;
         let slope = |(shift, advantage): (f64, f64)| {
             let (ratio, advantage) = (shift.exp(), advantage + 0.3 * beta);
             let clipped = ratio.clamp(0.8, 1.2);
             if ratio * advantage <= clipped * advantage { ratio * (advantage - beta) } else { -beta * clipped }
         };
-        let weight: Vec<f64> = shift.into_iter().zip(advantage).map(|pair| -slope(pair) / 5.0).collect();
-        let expected = nll_gradient(&nll, &hyper, &parameters, &crystals, &weight).gradient;
+        let pairs = shift.into_iter().zip(advantage.iter().copied());
+        let weighted = NegativeLogLikelihood { row_weight: pairs.map(|pair| -slope(pair) / 5.0).collect() };
+        let expected = gradient(&nll, &parameters, &crystals, &weighted).gradient;
         for ((name, _), (found, expected)) in parameters.iter().zip(found.iter().zip(&expected)) {
             let apart = distance(found, expected);
             assert!(apart <= 1e-4, "{name}: relative distance {apart:e} at shifts {shift:?} and beta {beta}");

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use ndarray::ArrayD;
 use safetensors::{Dtype, SafeTensors};
 use temper::crystal::{Tokens, read_tokens};
-use temper::policy::{GradientBatch, Hyperparameters, LogProbability, Parameters};
-use temper::train::Adam;
+use temper::policy::{GradientBatch, Hyperparameters, LogProbability, LossGradient, Parameters};
+use temper::train::{Adam, NegativeLogLikelihood, PpoSurrogate};
 
-use crate::evaluate::{Ppo, distance, log_probabilities, logp, mean_weight, nll, nll_gradient, ppo, ppo_gradient};
+use crate::evaluate::{distance, gradient, gradient_of, log_probabilities, logp, mean_weight};
 use crate::rounding;
 
 pub const PARTS: [&str; 4] = ["logp_w", "logp_xyz", "logp_a", "logp_l"];
@@ -56,12 +56,12 @@ fn paper_ppo_gradient() {
 #[test]
 fn three_optimiser_steps_on_nll() {
     let Some(golden) = Golden::find("tiny") else { return };
-    let graph = nll(&golden.hyper);
-    let weight = mean_weight(golden.crystals.len());
+    let graph = gradient_of(&golden.hyper);
+    let loss = NegativeLogLikelihood::mean(golden.crystals.len());
     let tolerance: Vec<_> =
         golden.parameters.iter().map(|(_, p)| ArrayD::from_elem(p.raw_dim(), STEP_TOLERANCE)).collect();
     check_steps(&golden, "params_adam3_nll_f64.safetensors", &tolerance, |parameters| {
-        nll_gradient(&graph, &golden.hyper, parameters, &golden.crystals, &weight)
+        gradient(&graph, parameters, &golden.crystals, &loss)
     });
 }
 
@@ -70,7 +70,7 @@ fn three_optimiser_steps_on_nll() {
 #[test]
 fn three_optimiser_steps_on_ppo() {
     let Some(golden) = Golden::find("tiny") else { return };
-    let graph = ppo(&golden.hyper);
+    let graph = gradient_of(&golden.hyper);
     let gradients = rounding::of_three_ppo_steps(&golden);
     let tolerance: Vec<_> = gradients.iter().map(|rounding| rounding.mapv(|r| r.hypot(STEP_TOLERANCE))).collect();
     assert!(tolerance.iter().flatten().filter(|tolerance| **tolerance > 5e-3).count() <= 1);
@@ -97,13 +97,13 @@ fn check_log_probabilities(golden: &Golden) {
 }
 
 fn check_nll_gradient(golden: &Golden) {
-    let weight = mean_weight(golden.crystals.len());
-    let batch = nll_gradient(&nll(&golden.hyper), &golden.hyper, &golden.parameters, &golden.crystals, &weight);
+    let loss = NegativeLogLikelihood::mean(golden.crystals.len());
+    let batch = gradient(&gradient_of(&golden.hyper), &golden.parameters, &golden.crystals, &loss);
     golden.compare_gradient(&batch, "grad_nll.safetensors");
 }
 
 fn check_ppo_gradient(golden: &Golden) {
-    let batch = golden.ppo_gradient(&ppo(&golden.hyper), &golden.parameters);
+    let batch = golden.ppo_gradient(&gradient_of(&golden.hyper), &golden.parameters);
     golden.compare_gradient(&batch, "grad_ppo.safetensors");
 }
 
@@ -188,11 +188,16 @@ impl Golden {
         all[of].as_f64().unwrap()
     }
 
-    fn ppo_gradient(&self, graph: &temper::policy::Likelihood, parameters: &Parameters) -> GradientBatch {
+    fn ppo_gradient(&self, graph: &LossGradient<PpoSurrogate>, parameters: &Parameters) -> GradientBatch {
+        gradient(graph, parameters, &self.crystals, &self.ppo())
+    }
+
+    /// The reference's PPO objective of its batch.
+    pub fn ppo(&self) -> PpoSurrogate {
+        let row_weight = mean_weight(self.crystals.len());
         let [old_logp, base_logp, advantage] =
             ["old_logp", "pretrain_logp", "advantages"].map(|name| self.float64("batch.safetensors", name));
-        let step = Ppo { old_logp: &old_logp, base_logp: &base_logp, advantage: &advantage, clip: CLIP, beta: BETA };
-        ppo_gradient(graph, parameters, &self.crystals, &step)
+        PpoSurrogate { row_weight, old_logp, base_logp, advantage, clip: CLIP, beta: BETA }
     }
 
     fn compare_gradient(&self, found: &GradientBatch, file: &str) {

@@ -2,12 +2,12 @@
 
 use temper::crystal::{SpaceGroup, Tokens};
 use temper::policy::{
-    Draws, Hyperparameters, Likelihood, LogProbability, Parameters, Resources, SampleSettings, Sampler, logp_graph,
-    nll_gradient_graph,
+    Draws, Hyperparameters, Likelihood, LogProbability, LossGradient, Parameters, Resources, SampleSettings, Sampler,
 };
 use temper::runtime::Device;
+use temper::train::NegativeLogLikelihood;
 
-use crate::evaluate::{log_probabilities, mean_weight, nll_gradient, random_parameters, runtime, small};
+use crate::evaluate::{gradient, log_probabilities, random_parameters, runtime, small};
 
 /// More than a chunk of the sampler and a group of the likelihood hold.
 const CRYSTALS: usize = 300;
@@ -35,10 +35,10 @@ fn threads_and_memory_change_no_bit() {
 
 fn run(hyper: &Hyperparameters, parameters: &Parameters, resources: Resources) -> Run {
     let crystals = drawn(hyper, parameters, resources);
-    let load = |graph, gradient| Likelihood::load(runtime(), &graph, hyper, gradient, resources).unwrap();
-    let logp = log_probabilities(&load(logp_graph(hyper).unwrap(), false), parameters, &crystals);
-    let graph = load(nll_gradient_graph(hyper).unwrap(), true);
-    let batch = nll_gradient(&graph, hyper, parameters, &crystals, &mean_weight(CRYSTALS));
+    let logp = Likelihood::load(runtime(), hyper, resources).unwrap();
+    let logp = log_probabilities(&logp, parameters, &crystals);
+    let graph = LossGradient::load(runtime(), hyper, resources).unwrap();
+    let batch = gradient(&graph, parameters, &crystals, &NegativeLogLikelihood::mean(CRYSTALS));
     let bits = |p: &LogProbability| [p.w, p.xyz, p.a, p.l].map(f64::to_bits);
     let gradient = batch.gradient.iter().map(|g| g.iter().map(|x| x.to_bits()).collect()).collect();
     Run { crystals, logp: logp.iter().map(bits).collect(), gradient }

@@ -67,7 +67,7 @@ impl Finetune {
             collapsed: false,
         };
         observer.progress.set(state.step as u64, plan.settings.steps as u64);
-        training.run(&plan.judgement, &plan.settings, &mut state, &mut observer)?;
+        training.run(&plan.objectives, &plan.settings, &mut state, &mut observer)?;
         let Observer { directory, progress, interrupted, last, .. } = observer;
         drop(progress);
         if let (Some(first), Some(last)) = (directory.first(), last) {

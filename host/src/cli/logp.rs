@@ -12,10 +12,10 @@ use super::{Context, Exit, Failure, Output, Search, Table};
 use crate::config::Memory;
 use crate::crystal::{MAX_ATOMS, SYMPREC, Tokens, try_map_ok};
 use crate::policy::{
-    Likelihood, LikelihoodError, LogProbability, Parameters, PolicyDirectory, Resources, check_crystal, logp_graph,
-    nll_gradient_graph, no_dropout,
+    Likelihood, LikelihoodError, LogProbability, LossGradient, Parameters, PolicyDirectory, Resources, check_crystal,
 };
 use crate::runtime::Runtime;
+use crate::train::NegativeLogLikelihood;
 
 const COLUMNS: [&str; 6] = ["id", "logp_w", "logp_xyz", "logp_a", "logp_l", "logp"];
 /// For the activations of all threads together.
@@ -122,8 +122,7 @@ impl<'a> Evaluator<'a> {
     /// One value per row. A usable row whose value is not finite becomes unusable.
     fn log_probabilities(&self, rows: &mut [TokenRow]) -> Result<Vec<Option<LogProbability>>, Failure> {
         let hyper = &self.policy.model.hyper;
-        let graph = logp_graph(hyper).map_err(LikelihoodError::from)?;
-        let likelihood = Likelihood::load(&self.runtime, &graph, hyper, false, self.resources)?;
+        let likelihood = Likelihood::load(&self.runtime, hyper, self.resources)?;
         let tokens = rows.iter().map(|row| row.tokens.as_ref().map_err(String::clone)).collect();
         let values = try_map_ok(tokens, |crystals| {
             let found = likelihood.log_probabilities(&self.policy.parameters, &crystals)?;
@@ -140,11 +139,9 @@ impl<'a> Evaluator<'a> {
     /// The gradient of the mean negative log-probability as a safetensors file; `path` is only named in errors.
     fn gradient(&self, crystals: &[&Tokens], path: &Path) -> Result<Vec<u8>, Failure> {
         let PolicyDirectory { model, parameters } = self.policy;
-        let graph = nll_gradient_graph(&model.hyper).map_err(LikelihoodError::from)?;
-        let likelihood = Likelihood::load(&self.runtime, &graph, &model.hyper, true, self.resources)?;
-        let weight = vec![1.0 / crystals.len() as f64; crystals.len()];
-        let whole = |_, _, _| no_dropout(&model.hyper);
-        let gradient = likelihood.gradient(parameters, crystals, &[("row_weight", &weight)], &whole)?.gradient;
+        let graph = LossGradient::load(&self.runtime, &model.hyper, self.resources)?;
+        let loss = NegativeLogLikelihood::mean(crystals.len());
+        let gradient = graph.gradient(parameters, crystals, &loss)?.gradient;
         let names = parameters.iter().map(|(name, _)| name.to_owned());
         let named: BTreeMap<_, _> = names.zip(gradient).collect();
         // Refuses a gradient that is not finite.

@@ -159,7 +159,7 @@ impl fmt::Display for Composition {
 }
 
 /// Reads a formula: symbols and brackets `()`, `[]`, `{}`, nested at will, each followed by an optional decimal count;
-/// blanks between them; and adducts such as `CuSO4·5H2O` (with `·` or `*`: a full stop is a decimal point).
+/// blanks between them; deuterium and tritium (`D`, `T`) as hydrogen; and adducts such as `CuSO4·5H2O` (with `·` or `*`: a full stop is a decimal point).
 impl FromStr for Composition {
     type Err = CompositionError;
 
@@ -226,7 +226,7 @@ impl Scanner<'_> {
         let tail = &self.formula[self.position..];
         let letters = 1 + tail.bytes().skip(1).take_while(u8::is_ascii_lowercase).count();
         self.position += letters;
-        Element::from_symbol(&tail[..letters]).ok_or_else(|| CompositionError::UnknownElement {
+        Element::from_symbol_or_isotope(&tail[..letters]).ok_or_else(|| CompositionError::UnknownElement {
             symbol: tail[..letters].into(),
             formula: self.formula.into(),
         })

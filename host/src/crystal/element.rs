@@ -36,6 +36,22 @@ impl Element {
         Self::from_number(index as u8 + 1)
     }
 
+    /// The element of a symbol, hydrogen for its isotopes `D` and `T`.
+    pub fn from_symbol_or_isotope(symbol: &str) -> Option<Self> {
+        Self::from_symbol(if matches!(symbol, "D" | "T") { "H" } else { symbol })
+    }
+
+    /// The element of a species as pymatgen writes it: a symbol, perhaps with an oxidation state and a spin, such as `Fe3+`,
+    /// `O2-`, `Na+`, `Co2.5+`, `Ni2+,spin=5` or `D`.
+    pub fn from_species(species: &str) -> Option<Self> {
+        let letters = species.bytes().take_while(u8::is_ascii_alphabetic).count();
+        let (symbol, state) = species.split_at(letters);
+        let (state, spin) = state.split_once("spin=").unwrap_or((state, "0"));
+        let state = state.strip_suffix(',').unwrap_or(state);
+        let plain = state.bytes().all(|c| matches!(c, b'0'..=b'9' | b'.' | b'+' | b'-'));
+        if plain && spin.parse::<f64>().is_ok() { Self::from_symbol_or_isotope(symbol) } else { None }
+    }
+
     /// Atomic number, 1..=118.
     pub fn number(self) -> u8 {
         self.0
@@ -67,5 +83,17 @@ mod tests {
         assert_eq!(Element::from_symbol("Og").unwrap().number(), 118);
         assert!(Element::from_number(0).is_none() && Element::from_number(119).is_none());
         assert!(Element::from_symbol("fe").is_none());
+    }
+
+    #[test]
+    fn species_of_pymatgen() {
+        let species = ["Fe", "Fe3+", "O2-", "Na+", "Co2.5+", "Ni2+,spin=5", "Ni2+spin=-5", "D", "D+", "T"];
+        let symbols = ["Fe", "Fe", "O", "Na", "Co", "Ni", "Ni", "H", "H", "H"];
+        for (species, symbol) in species.into_iter().zip(symbols) {
+            assert_eq!(Element::from_species(species).map(Element::symbol), Some(symbol), "{species}");
+        }
+        for no_element in ["", "X", "Xx2+", "3+", "Fe3+,spin=", "Fe3+,spin=up", "Fe_pv", "fe", "F\u{e9}"] {
+            assert_eq!(Element::from_species(no_element), None, "{no_element}");
+        }
     }
 }

@@ -283,6 +283,15 @@ impl Builder {
         self.by_name.get(name).copied()
     }
 
+    /// The value of a name. A name that no value has is a mistake, which [`Builder::finish`] returns.
+    pub fn named(&mut self, name: &str) -> Value {
+        self.find(name).unwrap_or_else(|| {
+            self.error.get_or_insert(GraphError::Unnamed { value: name.to_owned() });
+            let stem = self.unique("missing");
+            self.insert(stem, TypeFacts::default())
+        })
+    }
+
     /// Name of a value.
     pub fn name(&self, value: Value) -> &str {
         &self.values[value.0 as usize].name

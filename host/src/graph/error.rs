@@ -27,6 +27,12 @@ pub enum GraphError {
         /// The missing value.
         value: String,
     },
+    /// A value was asked for by a name that no value has.
+    #[error("the graph has no value `{value}`")]
+    Unnamed {
+        /// The name.
+        value: String,
+    },
     /// Two values of one name.
     #[error("the value `{value}` is produced twice")]
     Duplicate {

@@ -28,7 +28,7 @@ fn energies_above_the_hull_of_mp_20_are_pymatgens() {
     let Some(golden) = shared("golden/ehull_mp20.dev.csv") else { return };
     let Some(entries) = shared("data/mp_20/hull_entries.csv.gz") else { return };
     let opened = open_hull(&entries, &|_, _| ()).unwrap();
-    let HullSource::Entries { rejected, report } = opened.source else { panic!("not a table") };
+    let HullSource::Entries { rejected, report, .. } = opened.source else { panic!("not a table") };
     assert_eq!((rejected.count, report.given, report.unreachable), (0, 41_254, 0));
     assert_eq!(report.given, report.kept + report.unstable + report.duplicates);
     let mut alike = 0;

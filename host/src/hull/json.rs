@@ -1,204 +1,199 @@
-//! pymatgen's ComputedEntry dictionaries, streamed out of a JSON document.
+//! pymatgen's ComputedEntry dictionaries, streamed out of JSON documents.
 
 use std::fmt;
-use std::io::Read;
+use std::io::BufRead;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::Entry;
-use super::rows::Sink;
+use super::non_finite::QuoteNonFinite;
+use super::rows::{Row, Sink};
+use super::{Entry, stated_correction};
 use crate::crystal::{Composition, Element};
 
-/// Reads every entry of a document (its shapes: [`super::read_entries`]). Only a broken document is an error.
-pub(super) fn read_json(document: impl Read, sink: Sink<'_>) -> Result<(), serde_json::Error> {
-    let mut document = serde_json::Deserializer::from_reader(document);
-    let mut rows = Rows { sink, count: 0 };
-    Node { rows: &mut rows, place: Place::Document }.deserialize(&mut document)?;
-    document.end()
+/// Reads every entry of a file (its shapes: [`super::read_entries`]). Only a broken document is an error.
+pub(super) fn read_json(file: impl BufRead, sink: Sink<'_>) -> Result<(), serde_json::Error> {
+    let mut documents = serde_json::Deserializer::from_reader(QuoteNonFinite::new(file));
+    let mut number = 0;
+    let mut rows = |row| {
+        number += 1;
+        sink(number, row);
+    };
+    loop {
+        Node { rows: &mut rows, place: Place::Document }.deserialize(&mut documents)?;
+        // What follows a document may be another one, as in JSON lines.
+        if documents.end().is_ok() {
+            return Ok(());
+        }
+    }
 }
 
-/// Where entries go, and how many rows have gone there.
-struct Rows<'a> {
-    sink: Sink<'a>,
-    count: u64,
-}
-
-/// A JSON value, by the place where it stands.
-struct Node<'a, 'b> {
-    rows: &'a mut Rows<'b>,
+/// A JSON value, by the place where it stands. Its value is whether it is a list or an object.
+struct Node<'a> {
+    rows: &'a mut dyn FnMut(Result<Row, String>),
     place: Place,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// The whole document: a list of entries, or an object with entries in it.
+    /// A whole document.
     Document,
-    /// A list or an object whose every value should be an entry.
+    /// What is named as entries: a list, an object whose values are entries, or one entry.
     Entries,
-    /// One entry.
+    /// An item of a list of entries: an entry, or a record that holds some.
     Entry,
-    /// An entry if it has a composition or an energy, else something that is not our concern.
+    /// A value of an object that may be a collection of entries.
     Perhaps,
+    /// Under the key `data` of a document: entries if it is a list.
+    Data,
 }
 
-impl<'b> Node<'_, 'b> {
-    fn inner(&mut self, place: Place) -> Node<'_, 'b> {
-        Node { rows: self.rows, place }
-    }
-
-    fn push(self, entry: Result<Entry, String>) {
-        self.rows.count += 1;
-        (self.rows.sink)(self.rows.count, entry);
-    }
-
+impl Node<'_> {
     /// A text, number, truth value or null.
-    fn scalar<E: Error>(self) -> Result<(), E> {
+    fn scalar<E: Error>(self) -> Result<bool, E> {
         match self.place {
-            Place::Document | Place::Entries => {
-                Err(E::custom("neither a list nor an object of ComputedEntry dictionaries"))
-            }
-            Place::Entry => {
-                self.push(Err("it is no ComputedEntry dictionary".into()));
-                Ok(())
-            }
-            Place::Perhaps => Ok(()),
+            Place::Document => return Err(E::custom("neither a list nor an object of ComputedEntry dictionaries")),
+            Place::Entries | Place::Entry => (self.rows)(Err("it is no ComputedEntry dictionary".into())),
+            Place::Perhaps | Place::Data => {}
         }
+        Ok(false)
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Node<'_, '_> {
-    type Value = ();
+impl<'de> DeserializeSeed<'de> for Node<'_> {
+    type Value = bool;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Node<'_, '_> {
-    type Value = ();
+impl<'de> Visitor<'de> for Node<'_> {
+    type Value = bool;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ComputedEntry dictionaries")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
-        if matches!(self.place, Place::Document | Place::Entries) {
-            while items.next_element_seed(self.inner(Place::Entry))?.is_some() {}
-            return Ok(());
-        }
-        while items.next_element::<IgnoredAny>()?.is_some() {}
-        self.scalar()
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<bool, A::Error> {
         if matches!(self.place, Place::Entry | Place::Perhaps) {
-            let fields = Fields::read(items)?;
-            if self.place == Place::Entry || fields.composition.is_some() || fields.energy.is_some() {
-                self.push(fields.entry());
-            }
-            return Ok(());
+            while items.next_element::<IgnoredAny>()?.is_some() {}
+            return self.scalar();
         }
+        while items.next_element_seed(Node { rows: &mut *self.rows, place: Place::Entry })?.is_some() {}
+        Ok(true)
+    }
+
+    /// An entry itself, a record with entries under a key of that name, or a collection whose values are entries.
+    fn visit_map<A: MapAccess<'de>>(self, mut items: A) -> Result<bool, A::Error> {
+        let (mut fields, mut values, mut nested) = (Map::new(), Vec::new(), false);
         while let Some(key) = items.next_key::<String>()? {
-            let place = match (self.place, key.as_str()) {
-                (Place::Document, "entries" | "entry") => Place::Entries,
-                (Place::Document, _) => Place::Perhaps,
-                _ => Place::Entry,
+            let inside = match (key.as_str(), self.place) {
+                ("entries" | "entry" | "all_entries", place) if place != Place::Data => {
+                    nested |= items.next_value_seed(Node { rows: &mut *self.rows, place: Place::Entries })?;
+                    continue;
+                }
+                ("data", Place::Document) => {
+                    items.next_value_seed(Node { rows: &mut *self.rows, place: Place::Data })?;
+                    continue;
+                }
+                (key, _) if FIELDS.contains(&key) => {
+                    fields.insert(key.to_owned(), items.next_value()?);
+                    continue;
+                }
+                (_, Place::Document) => Place::Perhaps,
+                (_, Place::Entries) => Place::Entry,
+                _ => {
+                    items.next_value::<IgnoredAny>()?;
+                    continue;
+                }
             };
-            items.next_value_seed(self.inner(place))?;
+            items.next_value_seed(Node { rows: &mut |row| values.push(row), place: inside })?;
         }
-        Ok(())
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<(), E> {
-        self.scalar()
-    }
-
-    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
-        self.scalar()
-    }
-
-    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
-        self.scalar()
-    }
-
-    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
-        self.scalar()
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
-        self.scalar()
-    }
-
-    fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
-        self.scalar()
-    }
-}
-
-/// What matters of a ComputedEntry dictionary.
-#[derive(Default)]
-struct Fields {
-    composition: Option<Value>,
-    energy: Option<Value>,
-    correction: Option<Value>,
-    adjustments: Value,
-    id: Value,
-}
-
-impl Fields {
-    fn read<'de, A: MapAccess<'de>>(mut items: A) -> Result<Self, A::Error> {
-        let mut fields = Self::default();
-        while let Some(key) = items.next_key::<String>()? {
-            match key.as_str() {
-                "composition" => fields.composition = Some(items.next_value()?),
-                "energy" => fields.energy = Some(items.next_value()?),
-                "correction" => fields.correction = Some(items.next_value()?),
-                "entry_id" => fields.id = items.next_value()?,
-                "energy_adjustments" => fields.adjustments = items.next_value()?,
-                _ => drop(items.next_value::<IgnoredAny>()?),
-            }
+        let entry = self.place == Place::Entry || fields.contains_key("composition") || fields.contains_key("energy");
+        match nested {
+            true => {}
+            false if entry && self.place != Place::Data => (self.rows)(read_entry(&fields)),
+            false => values.into_iter().for_each(self.rows),
         }
-        Ok(fields)
+        Ok(true)
     }
 
-    fn entry(self) -> Result<Entry, String> {
-        let id = match self.id {
-            Value::Null => String::new(),
-            Value::String(id) => id,
-            other => other.to_string(),
-        };
-        let name =
-            if id.is_empty() { String::new() } else { format!(" ({})", id.chars().take(60).collect::<String>()) };
-        let read = || {
-            let composition = composition(self.composition.as_ref().ok_or("it has no `composition`")?)?;
-            let energy = number(self.energy.as_ref(), "energy")?.ok_or("it has no `energy`")?;
-            let correction = number(self.correction.as_ref(), "correction")?;
-            if correction.is_none() && self.adjustments.as_array().is_some_and(|list| !list.is_empty()) {
-                return Err("it has `energy_adjustments` but no `correction`, their sum".to_string());
-            }
-            let per_atom = (energy + correction.unwrap_or(0.0)) / composition.num_atoms();
-            Entry::new(composition, per_atom, id).map_err(|e| e.to_string())
-        };
-        read().map_err(|reason: String| format!("{reason}{name}"))
+    fn visit_unit<E: Error>(self) -> Result<bool, E> {
+        // The API writes null for what was not asked for.
+        if self.place == Place::Entries { Ok(false) } else { self.scalar() }
     }
-}
 
-fn number(value: Option<&Value>, name: &str) -> Result<Option<f64>, String> {
-    match value {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => value.as_f64().map(Some).ok_or_else(|| format!("`{name}` is no number")),
+    fn visit_bool<E: Error>(self, _: bool) -> Result<bool, E> {
+        self.scalar()
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<bool, E> {
+        self.scalar()
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<bool, E> {
+        self.scalar()
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<bool, E> {
+        self.scalar()
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<bool, E> {
+        self.scalar()
     }
 }
 
-/// A composition as pymatgen writes it: symbols, perhaps with oxidation states (`Fe3+`), to amounts; or a formula.
+/// The keys of an entry that are read.
+const FIELDS: [&str; 8] = [
+    "composition",
+    "energy",
+    "energy_per_atom",
+    "correction",
+    "energy_adjustments",
+    "entry_id",
+    "material_id",
+    "parameters",
+];
+
+fn read_entry(fields: &Map<String, Value>) -> Result<Row, String> {
+    let id = match stated(fields, "entry_id").or(stated(fields, "material_id")) {
+        None => String::new(),
+        Some(Value::String(id)) => id.clone(),
+        Some(other) => other.to_string(),
+    };
+    let name = if id.is_empty() { String::new() } else { format!(" ({})", id.chars().take(60).collect::<String>()) };
+    let run_type = stated(fields, "parameters").and_then(|parameters| parameters.get("run_type")?.as_str());
+    let run_type = run_type.map(str::to_owned);
+    let read = || {
+        let composition = composition(stated(fields, "composition").ok_or("it has no `composition`")?)?;
+        let per_atom = match number(fields, "energy")? {
+            Some(energy) => (energy + stated_correction(fields)?) / composition.num_atoms(),
+            None => number(fields, "energy_per_atom")?.ok_or("it has no `energy`")?,
+        };
+        let entry = Entry::new(composition, per_atom, id).map_err(|e| e.to_string())?;
+        Ok(Row { entry, run_type })
+    };
+    read().map_err(|reason: String| format!("{reason}{name}"))
+}
+
+fn stated<'a>(fields: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
+    fields.get(key).filter(|value| !value.is_null())
+}
+
+fn number(fields: &Map<String, Value>, key: &str) -> Result<Option<f64>, String> {
+    let number = |value: &Value| value.as_f64().ok_or_else(|| format!("`{key}` is {value}, not a number"));
+    stated(fields, key).map(number).transpose()
+}
+
+/// A composition as pymatgen writes it: species to amounts; or a formula.
 fn composition(value: &Value) -> Result<Composition, String> {
     match value {
         Value::String(formula) => formula.parse().map_err(|e| format!("`composition`: {e}")),
         Value::Object(amounts) => {
             let amount = |(species, amount): (&String, &Value)| {
-                let symbol =
-                    species.trim_end_matches(['+', '-']).trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
-                let element = Element::from_symbol(symbol).ok_or_else(|| format!("`{species}` is no element"))?;
+                let element = Element::from_species(species).ok_or_else(|| format!("`{species}` is no element"))?;
                 let amount = amount.as_f64().ok_or_else(|| format!("the amount of {species} is no number"))?;
                 Ok((element, amount))
             };

@@ -8,7 +8,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 
 use super::build::Gathered;
 use super::read::{Format, format_of, no_entries, read_rows};
-use super::rows::Rejected;
+use super::rows::{Rejected, Row, RunTypes};
 use super::{BuildReport, Entry, Hull, HullError, HullHeader, Progress};
 
 /// Entries that are handed over at a time.
@@ -35,7 +35,9 @@ pub enum HullSource {
     Entries {
         /// Rows that were no entries.
         rejected: Rejected,
-        /// What became of the others.
+        /// How the others were computed.
+        run_types: RunTypes,
+        /// What became of them.
         report: BuildReport,
     },
 }
@@ -50,10 +52,10 @@ pub fn open_hull(path: &Path, progress: Progress<'_>) -> Result<OpenedHull, Hull
         return Ok(OpenedHull { hull: Hull::load(path)?, source: HullSource::Hull });
     }
     let mut gathered = Gathered::default();
-    let rejected = gather(path, &mut gathered, progress)?;
+    let (rejected, run_types) = gather(path, &mut gathered, progress)?;
     let header = HullHeader { source: path.display().to_string(), ..HullHeader::default() };
     let (hull, report) = gathered.build(header, progress)?;
-    Ok(OpenedHull { hull, source: HullSource::Entries { rejected, report } })
+    Ok(OpenedHull { hull, source: HullSource::Entries { rejected, run_types, report } })
 }
 
 /// A hull built from files and saved.
@@ -65,6 +67,8 @@ pub struct BuiltHull {
     pub report: BuildReport,
     /// Rows that were no entries, of each file.
     pub rejected: Vec<(PathBuf, Rejected)>,
+    /// How the entries were computed.
+    pub run_types: RunTypes,
 }
 
 /// Reads entries from files, builds one hull of all of them and saves it. `progress` as for [`open_hull`].
@@ -78,19 +82,21 @@ pub fn build_file(
     progress: Progress<'_>,
 ) -> Result<BuiltHull, HullError> {
     let mut gathered = Gathered::default();
-    let mut rejected = Vec::new();
+    let (mut rejected, mut run_types) = (Vec::new(), RunTypes::default());
     for input in inputs {
-        rejected.push((input.clone(), gather(input, &mut gathered, progress)?));
+        let (rows, found) = gather(input, &mut gathered, progress)?;
+        rejected.push((input.clone(), rows));
+        run_types.extend(&found);
     }
     let (hull, report) = gathered.build(header, progress)?;
     hull.save(output)?;
-    Ok(BuiltHull { hull, report, rejected })
+    Ok(BuiltHull { hull, report, rejected, run_types })
 }
 
 /// Adds the entries of a file.
-fn gather(path: &Path, gathered: &mut Gathered, progress: Progress<'_>) -> Result<Rejected, HullError> {
+fn gather(path: &Path, gathered: &mut Gathered, progress: Progress<'_>) -> Result<(Rejected, RunTypes), HullError> {
     let before = gathered.given();
-    let rejected = std::thread::scope(|scope| {
+    let (rejected, run_types) = std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel(8);
         let reader = scope.spawn(move || send_rows(path, &sender));
         for chunk in receiver {
@@ -99,24 +105,25 @@ fn gather(path: &Path, gathered: &mut Gathered, progress: Progress<'_>) -> Resul
         }
         reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })?;
-    if gathered.given() == before { Err(no_entries(path, &rejected)) } else { Ok(rejected) }
+    if gathered.given() == before { Err(no_entries(path, &rejected)) } else { Ok((rejected, run_types)) }
 }
 
 /// Sends the entries of a file in its order and keeps what is none. If nobody receives any more, the rest is read for nothing.
-fn send_rows(path: &Path, sender: &SyncSender<Vec<Entry>>) -> Result<Rejected, HullError> {
-    let mut rejected = Rejected::default();
+fn send_rows(path: &Path, sender: &SyncSender<Vec<Entry>>) -> Result<(Rejected, RunTypes), HullError> {
+    let (mut rejected, mut run_types) = (Rejected::default(), RunTypes::default());
     let mut chunk = Vec::with_capacity(CHUNK);
-    read_rows(path, &mut |row, entry| match entry {
-        Ok(entry) => {
+    read_rows(path, &mut |number, row| match row {
+        Ok(Row { entry, run_type }) => {
             chunk.push(entry);
+            run_types.add(run_type);
             if chunk.len() == CHUNK {
                 let _ = sender.send(std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK)));
             }
         }
-        Err(reason) => rejected.push(row, reason),
+        Err(reason) => rejected.push(number, reason),
     })?;
     let _ = sender.send(chunk);
-    Ok(rejected)
+    Ok((rejected, run_types))
 }
 
 #[cfg(test)]

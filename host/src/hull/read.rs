@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use super::json::read_json;
-use super::rows::{Rejected, RejectedRow, Sink};
+use super::rows::{Rejected, RejectedRow, Row, RunTypes, Sink};
 use super::{Entry, HullError};
 use crate::crystal::Composition;
 
@@ -19,22 +19,29 @@ pub struct ReadEntries {
     pub entries: Vec<Entry>,
     /// Rows that could not be used; never dropped silently.
     pub rejected: Rejected,
+    /// How the energies were computed, where the file says so.
+    pub run_types: RunTypes,
 }
 
 /// Reads entries from
 /// * a table (CSV) with the columns `formula` and `energy_per_atom` (eV/atom), and `id` if it has one; other columns are ignored;
-/// * pymatgen JSON: ComputedEntry or ComputedStructureEntry dictionaries in a list, in an object under `entries` or `entry`
-///   (as a list, or as an object such as pandas writes), or as the values of an object, as elemental references come.
-///   Their energy is (`energy` + `correction`) / number of atoms.
+/// * pymatgen JSON: ComputedEntry or ComputedStructureEntry dictionaries, one after the other as JSON lines have them, in a list,
+///   as the values of an object (as elemental references come), or under `entries`, `entry`, `all_entries` (as in the dictionary
+///   of a PhaseDiagram) or `data` (as in an answer of the Materials Project's API). A list may as well hold records with such
+///   dictionaries under `entry` or `entries`: rows of a pandas table, thermo documents. The energy is (`energy` + the sum of
+///   `energy_adjustments`, or else `correction`) / number of atoms; a record without `energy` may have `energy_per_atom`.
 ///
 /// # Errors
 /// [`HullError`] `Read`, `Column` or `Json` when the file as a whole is unusable, `NoEntries` when every row of it is. Single
 /// bad rows are reported in [`ReadEntries::rejected`].
 pub fn read_entries(path: &Path) -> Result<ReadEntries, HullError> {
     let mut found = ReadEntries::default();
-    read_rows(path, &mut |row, entry| match entry {
-        Ok(entry) => found.entries.push(entry),
-        Err(reason) => found.rejected.push(row, reason),
+    read_rows(path, &mut |number, row| match row {
+        Ok(Row { entry, run_type }) => {
+            found.entries.push(entry);
+            found.run_types.add(run_type);
+        }
+        Err(reason) => found.rejected.push(number, reason),
     })?;
     if found.entries.is_empty() {
         return Err(no_entries(path, &found.rejected));
@@ -47,7 +54,9 @@ pub(super) fn read_rows(path: &Path, sink: Sink<'_>) -> Result<(), HullError> {
     match format_of(path)? {
         Format::Hull => {
             let hull = super::Hull::load(path)?;
-            (1..).zip(hull.entries()).for_each(|(row, entry)| sink(row, Ok(entry.clone())));
+            (1..)
+                .zip(hull.entries())
+                .for_each(|(row, entry)| sink(row, Ok(Row { entry: entry.clone(), run_type: None })));
             Ok(())
         }
         Format::Json => read_json(open(path)?, sink).map_err(|source| HullError::Json { path: path.into(), source }),
@@ -81,7 +90,10 @@ pub(super) fn format_of(path: &Path) -> Result<Format, HullError> {
 /// An opened file. A concrete `BufReader` outside: JSON is taken from it byte by byte.
 pub(super) type Opened = BufReader<Box<dyn Read>>;
 
-/// Opens a file, decompressing gzip and bzip2.
+/// What some programs put before the text of a file that is UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Opens a file, decompressing gzip and bzip2, behind its byte-order mark if it has one.
 pub(super) fn open(path: &Path) -> Result<Opened, HullError> {
     let open = || {
         let mut file = BufReader::with_capacity(1 << 16, File::open(path)?);
@@ -90,7 +102,11 @@ pub(super) fn open(path: &Path) -> Result<Opened, HullError> {
             [b'B', b'Z', b'h', ..] => Box::new(bzip2::bufread::MultiBzDecoder::new(file)),
             _ => Box::new(file),
         };
-        Ok(BufReader::with_capacity(1 << 16, reader))
+        let mut reader = BufReader::with_capacity(1 << 16, reader);
+        if reader.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
+            reader.consume(BYTE_ORDER_MARK.len());
+        }
+        Ok(reader)
     };
     open().map_err(|e| HullError::read(path, e))
 }
@@ -146,7 +162,8 @@ fn read_table(path: &Path, sink: Sink<'_>) -> Result<(), HullError> {
     let columns = Columns::find(reader.byte_headers().map_err(|e| HullError::read(path, e.into()))?, path)?;
     let mut row = csv::ByteRecord::new();
     while reader.read_byte_record(&mut row).map_err(|e| HullError::read(path, e.into()))? {
-        sink(row.position().map_or(0, csv::Position::line), columns.entry(&row));
+        let entry = columns.entry(&row).map(|entry| Row { entry, run_type: None });
+        sink(row.position().map_or(0, csv::Position::line), entry);
     }
     Ok(())
 }
@@ -193,7 +210,8 @@ mod tests {
         assert!(matches!(read(b"formula,energy_per_atom\nFe,x\n"), Err(HullError::NoEntries { first: Some(_), .. })));
         assert!(matches!(read(b"[]"), Err(HullError::NoEntries { .. })));
         assert!(matches!(read(b"[{\"energy\": 1"), Err(HullError::Json { .. })));
-        assert!(matches!(read(b"{\"entries\": 3}"), Err(HullError::Json { .. })));
+        assert!(matches!(read(b"[]x"), Err(HullError::Json { .. })));
+        assert!(matches!(read(b"{\"entries\": 3}"), Err(HullError::NoEntries { first: Some(_), .. })));
         assert!(matches!(read_entries(Path::new("/nonexistent/x.csv")), Err(HullError::Read { .. })));
         let mut zipped = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         zipped.write_all(b"formula,energy_per_atom\nFe,1\nO,2\n").unwrap();
@@ -213,6 +231,16 @@ mod tests {
             format!("{{\"@module\": \"x\", \"entries\": [{iron}, {oxygen}], \"meta\": {{\"n\": [1]}}}}"),
             format!("{{\"Fe\": {iron}, \"O\": {oxygen}}}"),
             format!("{{\"material_id\": {{\"0\": \"a\"}}, \"entry\": {{\"0\": {iron}, \"1\": {oxygen}}}}}"),
+            format!("{iron}\n{oxygen}\n"),
+            format!("{{\"entry\": {iron}}}\n{{\"entry\": {oxygen}, \"composition\": {{\"O\": 1}}}}"),
+            format!("[{{\"entry\": {iron}}}, {{\"material_id\": \"x\", \"entry\": {oxygen}}}]"),
+            format!(
+                "{{\"data\": [{{\"entries\": {{\"GGA\": {iron}}}}}, {{\"entries\": [{oxygen}]}}], \"meta\": {{}}}}"
+            ),
+            format!(
+                "{{\"computed_data\": {{\"all_entries\": []}}, \"all_entries\": [{iron}, {oxygen}], \"elements\": [{{}}]}}"
+            ),
+            format!("\u{feff}[{iron}, {oxygen}]"),
         ] {
             let found = read(document.as_bytes()).unwrap();
             assert_eq!(summary(&found), expected, "{document}");
@@ -227,6 +255,15 @@ mod tests {
     }
 
     #[test]
+    fn an_energy_per_atom_and_a_document_without_entries_are_taken_too() {
+        let document = r#"[{"material_id": "mp-1", "composition": {"Fe": 4}, "entries": null, "energy_per_atom": -8.5},
+            {"composition": {"Fe2+,spin=4": 2, "D": 2}, "energy": -4.0, "energy_adjustments": [{"value": -4.0}]}]"#;
+        let found = read(document.as_bytes()).unwrap();
+        assert_eq!(summary(&found), [("Fe".into(), -8.5), ("FeH".into(), -2.0)]);
+        assert_eq!(found.entries[0].id(), "mp-1");
+    }
+
+    #[test]
     fn many_bad_rows_are_counted_and_the_first_named() {
         let table = format!("formula,energy_per_atom\nFe,1\n{}", "Xx,1\n".repeat(3 * MOST_NAMED));
         let rejected = read(table.as_bytes()).unwrap().rejected;
@@ -237,7 +274,8 @@ mod tests {
     fn bad_json_entries_are_reported() {
         let document = r#"[{"composition": {"Fe": 1}, "energy": -8.0}, 3, [1], {"energy": 1, "entry_id": "mp-2"},
             {"composition": {"Fe": 1}, "energy": "x"}, {"composition": {"Fe": -1}, "energy": 1},
-            {"composition": {"Fe": 1}, "energy": 1, "energy_adjustments": [{"value": 1}]}]"#;
+            {"composition": {"Fe": 1}, "energy": 1, "energy_adjustments": [{}]},
+            {"composition": {"Fe": 1}, "energy": NaN, "data": {"gap": -Infinity}}, {"composition": {"Fe": NaN}, "energy": 1}]"#;
         let found = read(document.as_bytes()).unwrap();
         assert_eq!(found.entries.len(), 1);
         let rejected: Vec<_> = found.rejected.first.iter().map(ToString::to_string).collect();
@@ -247,9 +285,11 @@ mod tests {
                 "row 2: it is no ComputedEntry dictionary",
                 "row 3: it is no ComputedEntry dictionary",
                 "row 4: it has no `composition` (mp-2)",
-                "row 5: `energy` is no number",
+                "row 5: `energy` is \"x\", not a number",
                 "row 6: the amount -1.0 of Fe is not between 0 and 1e9",
-                "row 7: it has `energy_adjustments` but no `correction`, their sum",
+                "row 7: the energy adjustment without a name has no number as its value",
+                "row 8: `energy` is \"NaN\", not a number",
+                "row 9: the amount of Fe is no number",
             ]
         );
     }

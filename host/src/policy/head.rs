@@ -5,8 +5,8 @@
 
 use super::hyper::Hyperparameters;
 
-/// Floor of the widths of the lattice Gaussians.
-const SIGMA_MIN: f64 = 1e-3;
+/// Added to the widths of the lattice Gaussians, so that none is narrower.
+pub(super) const SIGMA_MIN: f64 = 1e-3;
 
 /// What the masks need to know of a space group.
 #[derive(Clone, Copy, Debug)]

@@ -1,19 +1,21 @@
-//! Log-probabilities and gradients of crystals: the exported graphs, run over a batch of any size.
+//! Log-probabilities of crystals: a graph, run over a batch of any size.
 //!
 //! A batch is cut into groups of like length. Groups run on several single-threaded sessions side by side, and their results are
 //! gathered in the order of the groups. Neither the groups nor the order depend on the number of threads, so results do not.
 
 use std::sync::Mutex;
 
-use ndarray::{Array1, ArrayD};
+use ndarray::ArrayD;
 
 use super::batch::{BatchError, Features, check_crystal};
+use super::network::logp_graph;
+use super::resources::Resources;
 use super::workers::in_order;
 use super::{Hyperparameters, Parameters};
 use crate::crystal::Tokens;
 use crate::graph::onnx::ModelProto;
 use crate::graph::{GraphError, Tensor, encode};
-use crate::runtime::{Device, Input, Runtime, Session, SessionOptions};
+use crate::runtime::{Input, Runtime, Session, SessionOptions};
 
 /// Most bytes and tokens of a group on the CPU. More tokens than this leave the processor's caches between two operators.
 const GROUP_BYTES: u64 = 1 << 30;
@@ -39,39 +41,6 @@ impl LogProbability {
     }
 }
 
-/// Where and how widely the graphs run.
-#[derive(Clone, Copy, Debug)]
-pub struct Resources {
-    /// CPU or a CUDA device.
-    pub device: Device,
-    /// Sessions side by side on the CPU.
-    pub threads: usize,
-    /// Bytes that the activations of all sessions may take together.
-    pub memory: u64,
-}
-
-/// What each worker gets of [`Resources`].
-pub(super) struct Split {
-    /// Sessions side by side.
-    pub workers: usize,
-    /// Bytes that a task of a worker may take.
-    pub bytes: u64,
-    /// Whether the one worker is a CUDA device.
-    pub cuda: bool,
-}
-
-impl Resources {
-    /// Workers whose tasks take `bytes` each: less memory means fewer workers, and smaller tasks only where not even one fits.
-    /// So the cut into tasks, and with it the last bits of results, does not depend on the number of threads.
-    pub(super) fn split(&self, runtime: &Runtime, bytes: u64) -> Result<Split, LikelihoodError> {
-        if matches!(runtime.resolve(self.device, &|_| ())?, Device::Cuda(_)) {
-            return Ok(Split { workers: 1, bytes: self.memory, cuda: true });
-        }
-        let fit = usize::try_from(self.memory / bytes).unwrap_or(usize::MAX);
-        Ok(Split { workers: self.threads.min(fit).max(1), bytes: bytes.min(self.memory), cuda: false })
-    }
-}
-
 /// Why a policy could not be evaluated.
 #[derive(Debug, thiserror::Error)]
 pub enum LikelihoodError {
@@ -89,6 +58,16 @@ pub enum LikelihoodError {
     /// A graph that could not be loaded or run.
     #[error(transparent)]
     Runtime(#[from] crate::runtime::Error),
+    /// An input of a loss that has not one number for each crystal.
+    #[error("the loss gives {found} numbers as `{name}` for {crystals} crystals")]
+    LossInput {
+        /// Of the input.
+        name: &'static str,
+        /// Its numbers.
+        found: usize,
+        /// Crystals of the batch.
+        crystals: usize,
+    },
     /// A graph that gives something else than its table of outputs says.
     #[error("the policy graph's output {output} is not {expected}")]
     Output {
@@ -99,60 +78,22 @@ pub enum LikelihoodError {
     },
 }
 
-/// One of the likelihood graphs, ready to run.
-pub struct Likelihood {
-    sessions: Vec<Mutex<Session>>,
-    hyper: Hyperparameters,
-    /// Most tokens of a group, and most bytes that they may take.
-    group_tokens: usize,
-    group_bytes: u64,
-    /// Whether activations are kept for a derivative.
-    gradient: bool,
-    /// One flag per atom class, where only some elements may be drawn.
-    elements: Option<Vec<bool>>,
-}
-
-/// What a gradient graph wants besides the crystals: one value per row, and the same for all rows.
-pub type RowInputs<'a> = &'a [(&'static str, &'a [f64])];
-
-/// Makes the inputs that belong to a group as a whole: (group number, crystals, tokens).
-pub type GroupInputs<'a> = &'a (dyn Fn(usize, usize, usize) -> Vec<(&'static str, Tensor)> + Sync);
-
-/// The result of a gradient graph.
-pub struct GradientBatch {
-    /// Per row.
-    pub logp: Vec<LogProbability>,
-    /// Sum of the groups' gradients, one per parameter, in the parameters' order.
-    pub gradient: Vec<ArrayD<f32>>,
-}
+/// The graph of log p, ready to run.
+pub struct Likelihood(GroupedGraph);
 
 impl Likelihood {
-    /// Loads a graph made by `logp_graph` (`gradient` false), `nll_gradient_graph` or `ppo_gradient_graph` (true).
+    /// Builds and loads the graph.
     ///
     /// # Errors
-    /// [`LikelihoodError::Runtime`].
-    pub fn load(
-        runtime: &Runtime,
-        model: &ModelProto,
-        hyper: &Hyperparameters,
-        gradient: bool,
-        resources: Resources,
-    ) -> Result<Self, LikelihoodError> {
-        let bytes = encode(model);
-        let split = resources.split(runtime, GROUP_BYTES)?;
-        let options = SessionOptions { device: resources.device, threads: 1, ..SessionOptions::default() };
-        let name = if gradient { "policy gradient graph" } else { "policy likelihood graph" };
-        let sessions = (0..split.workers)
-            .map(|_| Session::from_bytes(runtime, name, &bytes, &options).map(Mutex::new))
-            .collect::<Result<_, _>>()?;
-        let (group_tokens, group_bytes) = (if split.cuda { usize::MAX } else { GROUP_TOKENS }, split.bytes);
-        Ok(Self { sessions, hyper: hyper.clone(), group_tokens, group_bytes, gradient, elements: None })
+    /// [`LikelihoodError::Graph`] and [`LikelihoodError::Runtime`].
+    pub fn load(runtime: &Runtime, hyper: &Hyperparameters, resources: Resources) -> Result<Self, LikelihoodError> {
+        let graph = logp_graph(hyper)?;
+        Ok(Self(GroupedGraph::load(runtime, "policy likelihood graph", &graph, hyper, Kept::Nothing, resources)?))
     }
 
     /// Scores under the policy restricted to some elements: one flag per atom class.
-    pub fn restricted_to(mut self, elements: Option<Vec<bool>>) -> Self {
-        self.elements = elements;
-        self
+    pub fn restricted_to(self, elements: Option<Vec<bool>>) -> Self {
+        Self(self.0.restricted_to(elements))
     }
 
     /// log p of each crystal.
@@ -165,42 +106,97 @@ impl Likelihood {
         crystals: &[&Tokens],
     ) -> Result<Vec<LogProbability>, LikelihoodError> {
         let mut logp = vec![LogProbability::default(); crystals.len()];
-        let run = |session: &mut Session, group: &Vec<usize>| {
-            let features = self.features(crystals, group)?;
-            run_group(session, parameters, &features, &[], false)
-        };
-        in_order(&self.sessions, &self.groups(crystals)?, run, |group, (values, _)| scatter(&mut logp, group, values))?;
+        let task = |session: &mut Session, group: &Group| self.0.run(session, parameters, crystals, group, &[]);
+        self.0.each_group(crystals, task, |group, output| output.scatter(&mut logp, group))?;
         Ok(logp)
     }
+}
 
-    /// Gradient over the whole batch of what the graph differentiates.
-    ///
-    /// # Errors
-    /// Any [`LikelihoodError`].
-    pub fn gradient(
+/// What a graph keeps of its activations.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Kept {
+    /// Only what the next layer reads.
+    Nothing,
+    /// Everything that the derivative reads.
+    ForDerivative,
+}
+
+/// Rows of a batch that are run together.
+pub(super) struct Group {
+    /// From 0, in the order in which results are gathered.
+    pub number: usize,
+    /// Rows of the batch.
+    pub rows: Vec<usize>,
+    /// Tokens of the longest crystal.
+    pub tokens: usize,
+}
+
+/// A graph over batches of crystals, ready to run group by group.
+pub(super) struct GroupedGraph {
+    sessions: Vec<Mutex<Session>>,
+    pub hyper: Hyperparameters,
+    /// Most tokens of a group, and most bytes that they may take.
+    group_tokens: usize,
+    group_bytes: u64,
+    kept: Kept,
+    /// One flag per atom class, where only some elements may be drawn.
+    elements: Option<Vec<bool>>,
+}
+
+impl GroupedGraph {
+    /// `name` stands in errors.
+    pub fn load(
+        runtime: &Runtime,
+        name: &'static str,
+        model: &ModelProto,
+        hyper: &Hyperparameters,
+        kept: Kept,
+        resources: Resources,
+    ) -> Result<Self, LikelihoodError> {
+        let bytes = encode(model);
+        let split = resources.split(runtime, GROUP_BYTES)?;
+        let options = SessionOptions { device: resources.device, threads: 1, ..SessionOptions::default() };
+        let sessions = (0..split.workers)
+            .map(|_| Session::from_bytes(runtime, name, &bytes, &options).map(Mutex::new))
+            .collect::<Result<_, _>>()?;
+        let (group_tokens, group_bytes) = (if split.cuda { usize::MAX } else { GROUP_TOKENS }, split.bytes);
+        Ok(Self { sessions, hyper: hyper.clone(), group_tokens, group_bytes, kept, elements: None })
+    }
+
+    pub fn restricted_to(mut self, elements: Option<Vec<bool>>) -> Self {
+        self.elements = elements;
+        self
+    }
+
+    /// Runs `task` on every group of a batch and hands the outputs to `gather`, group by group in their order.
+    pub fn each_group(
         &self,
+        crystals: &[&Tokens],
+        task: impl Fn(&mut Session, &Group) -> Result<GroupOutput, LikelihoodError> + Sync,
+        gather: impl FnMut(&Group, GroupOutput) + Send,
+    ) -> Result<(), LikelihoodError> {
+        in_order(&self.sessions, &self.groups(crystals)?, task, gather)
+    }
+
+    /// Runs one group. `extra` are inputs besides parameters and crystals.
+    pub fn run(
+        &self,
+        session: &mut Session,
         parameters: &Parameters,
         crystals: &[&Tokens],
-        rows: RowInputs<'_>,
-        group_inputs: GroupInputs<'_>,
-    ) -> Result<GradientBatch, LikelihoodError> {
-        let mut logp = vec![LogProbability::default(); crystals.len()];
-        let mut gradient: Vec<ArrayD<f32>> = parameters.iter().map(|(_, p)| ArrayD::zeros(p.raw_dim())).collect();
-        let groups: Vec<(usize, Vec<usize>)> = self.groups(crystals)?.into_iter().enumerate().collect();
-        let run = |session: &mut Session, (number, group): &(usize, Vec<usize>)| {
-            let features = self.features(crystals, group)?;
-            let mut extra = group_inputs(*number, features.crystals(), features.tokens());
-            for (name, values) in rows {
-                let own: Vec<f64> = group.iter().map(|row| values[*row]).collect();
-                extra.push((name, Array1::from_vec(own).into()));
-            }
-            run_group(session, parameters, &features, &extra, true)
+        group: &Group,
+        extra: &[(&'static str, Tensor)],
+    ) -> Result<GroupOutput, LikelihoodError> {
+        let features = self.features(crystals, &group.rows)?;
+        let mut inputs: Vec<(&str, Input<'_>)> = parameters.iter().map(|(name, p)| (name, Input::F32(p))).collect();
+        inputs.extend(features.inputs().iter().chain(extra).map(|(name, tensor)| (*name, Input::Tensor(tensor))));
+        let gradients: Vec<String> = match self.kept {
+            Kept::Nothing => Vec::new(),
+            Kept::ForDerivative => parameters.iter().map(|(name, _)| format!("grad/{name}")).collect(),
         };
-        in_order(&self.sessions, &groups, run, |(_, group), (values, part)| {
-            scatter(&mut logp, group, values);
-            gradient.iter_mut().zip(part).for_each(|(sum, part)| *sum += &part);
-        })?;
-        Ok(GradientBatch { logp, gradient })
+        let mut outputs = vec!["logp_w", "logp_xyz", "logp_a", "logp_l"];
+        outputs.extend(gradients.iter().map(String::as_str));
+        GroupOutput::read(session.run(&inputs, &outputs)?, features.crystals())
     }
 
     fn features(&self, crystals: &[&Tokens], group: &[usize]) -> Result<Features, LikelihoodError> {
@@ -213,7 +209,7 @@ impl Likelihood {
         Ok(features)
     }
 
-    fn groups(&self, crystals: &[&Tokens]) -> Result<Vec<Vec<usize>>, LikelihoodError> {
+    fn groups(&self, crystals: &[&Tokens]) -> Result<Vec<Group>, LikelihoodError> {
         for (row, crystal) in crystals.iter().enumerate() {
             check_crystal(crystal, &self.hyper).map_err(|source| LikelihoodError::Crystal { row, source })?;
         }
@@ -222,7 +218,10 @@ impl Likelihood {
             let tokens = 5 * sites + 1;
             rows * tokens <= self.group_tokens && rows as u64 * self.row_bytes(tokens) <= self.group_bytes
         };
-        Ok(group_by_length(&lengths, fits))
+        let groups = group_by_length(&lengths, fits).into_iter().enumerate();
+        // A crystal without sites takes a slot all the same.
+        let tokens = |rows: &[usize]| 5 * rows.iter().map(|row| lengths[*row]).max().unwrap_or(0).max(1) + 1;
+        Ok(groups.map(|(number, rows)| Group { number, tokens: tokens(&rows), rows }).collect())
     }
 
     /// Bytes that a row of T tokens takes: everything that a layer keeps for its derivative, or one layer's intermediates.
@@ -230,16 +229,9 @@ impl Likelihood {
         let h = &self.hyper;
         let (heads, width) = (h.num_heads * (h.key_size + h.model_size), h.model_size);
         let layer = tokens * (4 * h.num_heads * tokens + 4 * heads + 32 * width);
-        let layers = if self.gradient { h.num_layers + 2 } else { 2 };
+        let layers = if self.kept == Kept::ForDerivative { h.num_layers + 2 } else { 2 };
         let head = tokens * (6 * h.output_size() + 12 * 3 * h.Kx);
         4 * (layer * layers + head) as u64
-    }
-}
-
-/// Puts the values of a group where its rows stand in the batch.
-fn scatter(logp: &mut [LogProbability], group: &[usize], values: Vec<LogProbability>) {
-    for (row, value) in group.iter().zip(values) {
-        logp[*row] = value;
     }
 }
 
@@ -269,44 +261,40 @@ fn group_by_length(lengths: &[usize], fits: impl Fn(usize, usize) -> bool) -> Ve
     groups
 }
 
-type GroupResult = (Vec<LogProbability>, Vec<ArrayD<f32>>);
+/// What a graph gives for a group.
+pub(super) struct GroupOutput {
+    /// One per crystal.
+    pub logp: Vec<LogProbability>,
+    /// One tensor per parameter, in the parameters' order; none without a derivative.
+    pub gradient: Vec<ArrayD<f32>>,
+}
 
-fn run_group(
-    session: &mut Session,
-    parameters: &Parameters,
-    features: &Features,
-    extra: &[(&'static str, Tensor)],
-    with_gradient: bool,
-) -> Result<GroupResult, LikelihoodError> {
-    let mut inputs: Vec<(&str, Input<'_>)> = parameters.iter().map(|(name, p)| (name, Input::F32(p))).collect();
-    inputs.extend(features.inputs().iter().chain(extra).map(|(name, tensor)| (*name, Input::Tensor(tensor))));
-    let gradients: Vec<String> = parameters.iter().map(|(name, _)| format!("grad/{name}")).collect();
-    let mut outputs = vec!["logp_w", "logp_xyz", "logp_a", "logp_l"];
-    if with_gradient {
-        outputs.extend(gradients.iter().map(String::as_str));
-    }
-    let mut results = session.run(&inputs, &outputs)?.into_iter();
-    let mut parts = Vec::with_capacity(4);
-    for output in 0..4 {
-        let expected = "float64 (b)";
-        let Some(Tensor::F64(values)) = results.next() else {
-            return Err(LikelihoodError::Output { output, expected });
-        };
-        if values.len() != features.crystals() {
-            return Err(LikelihoodError::Output { output, expected });
+impl GroupOutput {
+    fn read(outputs: Vec<Tensor>, crystals: usize) -> Result<Self, LikelihoodError> {
+        let mut outputs = outputs.into_iter();
+        let mut parts = Vec::with_capacity(4);
+        for output in 0..4 {
+            match outputs.next() {
+                Some(Tensor::F64(values)) if values.len() == crystals => {
+                    parts.push(values.into_iter().collect::<Vec<f64>>());
+                }
+                _ => return Err(LikelihoodError::Output { output, expected: "float64 (b)" }),
+            }
         }
-        parts.push(values.into_iter().collect::<Vec<f64>>());
-    }
-    let row = |i: usize| LogProbability { w: parts[0][i], xyz: parts[1][i], a: parts[2][i], l: parts[3][i] };
-    let logp = (0..features.crystals()).map(row).collect();
-    let gradient = results
-        .enumerate()
-        .map(|(i, tensor)| match tensor {
+        let row = |i: usize| LogProbability { w: parts[0][i], xyz: parts[1][i], a: parts[2][i], l: parts[3][i] };
+        let gradient = outputs.enumerate().map(|(i, tensor)| match tensor {
             Tensor::F32(array) => Ok(array),
             _ => Err(LikelihoodError::Output { output: i + 4, expected: "float32" }),
-        })
-        .collect::<Result<_, _>>()?;
-    Ok((logp, gradient))
+        });
+        Ok(Self { logp: (0..crystals).map(row).collect(), gradient: gradient.collect::<Result<_, _>>()? })
+    }
+
+    /// Puts the values of the group where its rows stand in the batch.
+    pub fn scatter(&self, logp: &mut [LogProbability], group: &Group) {
+        for (row, value) in group.rows.iter().zip(&self.logp) {
+            logp[*row] = *value;
+        }
+    }
 }
 
 #[cfg(test)]

@@ -8,15 +8,18 @@ mod directory;
 mod draft;
 #[cfg(test)]
 mod golden;
+mod gradient;
 mod head;
 mod hyper;
 mod import;
 mod likelihood;
+mod loss;
 mod model_toml;
 mod network;
 mod parameters;
 mod pickle;
 mod random;
+mod resources;
 mod sample;
 mod space_groups;
 mod workers;
@@ -24,6 +27,7 @@ mod workers;
 pub use batch::{BatchError, Features, check_crystal};
 pub use directory::{MODEL, PARAMETERS, PolicyDirectory, PolicyDirectoryError};
 pub use draft::{Refusal, SampleSettings};
+pub use gradient::{GradientBatch, LossGradient, MakeMasks};
 pub use head::{
     CoordinateMixture, HeadError, LatticeMixture, WyckoffRules, atoms, coordinate, first_wyckoff, lattice, next_wyckoff,
 };
@@ -31,11 +35,13 @@ pub use head::{
 pub use hyper::tests::tiny as tiny_hyperparameters;
 pub use hyper::{HyperparameterError, Hyperparameters};
 pub use import::{ImportError, import_checkpoint};
-pub use likelihood::{GradientBatch, Likelihood, LikelihoodError, LogProbability, Resources};
+pub use likelihood::{Likelihood, LikelihoodError, LogProbability};
+pub use loss::{DropoutMasks, Loss, row_input, scalar_input};
 pub use model_toml::{ModelToml, ModelTomlError};
-pub use network::{compact_graph, decode_graph, logp_graph, nll_gradient_graph, no_dropout, ppo_gradient_graph};
+pub use network::{compact_graph, decode_graph, logp_graph, loss_gradient_graph};
 pub use parameters::{ParameterError, ParameterSpec, Parameters, parameter_specs};
 pub use pickle::PickleError;
 pub use random::{DrawError, SampleStream, keyed_stream, probabilities};
+pub use resources::Resources;
 pub use sample::{Draws, Sampler};
 pub use space_groups::SpaceGroupDistribution;

@@ -9,8 +9,9 @@ use std::sync::{Mutex, PoisonError};
 use ndarray::{Array1, Array2, ArrayD, IxDyn};
 
 use super::draft::{Draft, Refusal, SampleSettings};
-use super::likelihood::{LikelihoodError, Split};
+use super::likelihood::LikelihoodError;
 use super::random::DrawError;
+use super::resources::Split;
 use super::workers::in_order;
 use super::{Hyperparameters, Parameters, Resources, SampleStream, compact_graph, decode_graph};
 use crate::crystal::{SpaceGroup, Tokens};

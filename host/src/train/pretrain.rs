@@ -1,16 +1,12 @@
 //! Maximum likelihood (spec section 6): shuffle, one Adam step per batch, validation after every epoch, early stop.
 
-use ndarray::{ArrayD, IxDyn};
-use rand::Rng;
 use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
 
-use super::Adam;
+use super::dropout::Dropout;
+use super::{Adam, NegativeLogLikelihood};
 use crate::crystal::Tokens;
-use crate::graph::Tensor;
 use crate::policy::{
-    Hyperparameters, Likelihood, LikelihoodError, LogProbability, Parameters, Resources, keyed_stream, logp_graph,
-    nll_gradient_graph,
+    Hyperparameters, Likelihood, LikelihoodError, LogProbability, LossGradient, Parameters, Resources, keyed_stream,
 };
 use crate::runtime::Runtime;
 
@@ -151,55 +147,85 @@ pub fn pretrain(
     if train < batch || valid == 0 || batch == 0 {
         return Err(PretrainError::TooFew { train, valid, batch });
     }
-    let graph = nll_gradient_graph(hyper).map_err(LikelihoodError::from)?;
-    let gradients = Likelihood::load(runtime, &graph, hyper, true, settings.resources)?;
-    let graph = logp_graph(hyper).map_err(LikelihoodError::from)?;
-    let likelihood = Likelihood::load(runtime, &graph, hyper, false, settings.resources)?;
-    let held_out: Vec<&Tokens> = data.valid.iter().collect();
-    let steps = train / batch;
+    let training = Pretraining {
+        hyper,
+        settings,
+        gradient: LossGradient::load(runtime, hyper, settings.resources)?,
+        likelihood: Likelihood::load(runtime, hyper, settings.resources)?,
+    };
     while state.epoch < settings.epochs && !observer.interrupted() {
-        let (mut nll, mut norms, mut skipped) = (0.0, Vec::with_capacity(steps), 0);
-        for (step, crystals) in shuffled(&data.train, settings.seed, state.epoch).chunks_exact(batch).enumerate() {
-            let rate = settings.rate(steps, state.epoch * steps + step);
-            let masks = Dropout { hyper, seed: settings.seed, step: (state.epoch * steps + step) as u64 };
-            let weight = vec![1.0 / batch as f64; batch];
-            let result = gradients.gradient(
-                &state.parameters,
-                crystals,
-                &[("row_weight", &weight)],
-                &|group, rows, tokens| masks.inputs(group, rows, tokens),
-            )?;
-            let norm = state.adam.descend(&mut state.parameters, &result.gradient, rate, settings.grad_clip);
-            let mean = -result.logp.iter().map(LogProbability::total).sum::<f64>() / batch as f64;
-            if norm.is_finite() {
-                norms.push(norm)
-            } else {
-                skipped += 1
-            }
-            nll += mean;
-            observer.step(step + 1, steps);
-        }
-        let valid = mean(&likelihood.log_probabilities(&state.parameters, &held_out)?);
-        state.epoch += 1;
-        let best = -valid.total() < state.best_nll;
-        if best {
-            (state.best, state.best_nll, state.best_epoch) = (state.parameters.clone(), -valid.total(), state.epoch);
-        }
-        let epoch = Epoch {
-            epoch: state.epoch,
-            train_nll: nll / steps as f64,
-            valid,
-            learning_rate: settings.rate(steps, state.epoch * steps - 1),
-            grad_norm: median(norms),
-            skipped,
-            best,
-        };
+        let epoch = training.epoch(data, state, observer)?;
         observer.epoch(&epoch, state).map_err(PretrainError::Observer)?;
         if settings.patience > 0 && state.epoch >= state.best_epoch + settings.patience {
             break;
         }
     }
     Ok(())
+}
+
+/// The graphs of a training, loaded.
+struct Pretraining<'a> {
+    hyper: &'a Hyperparameters,
+    settings: &'a PretrainSettings,
+    gradient: LossGradient<NegativeLogLikelihood>,
+    likelihood: Likelihood,
+}
+
+impl Pretraining<'_> {
+    /// A pass over the training data, and the validation behind it.
+    fn epoch(
+        &self,
+        data: &PretrainData,
+        state: &mut PretrainState,
+        observer: &mut dyn PretrainObserver,
+    ) -> Result<Epoch, PretrainError> {
+        let PretrainSettings { batch, seed, .. } = *self.settings;
+        let steps = data.train.len() / batch;
+        let (mut nll, mut norms, mut skipped) = (0.0, Vec::with_capacity(steps), 0);
+        for (index, crystals) in shuffled(&data.train, seed, state.epoch).chunks_exact(batch).enumerate() {
+            let step = state.epoch * steps + index;
+            let (mean, norm) = self.step(step, self.settings.rate(steps, step), crystals, state)?;
+            if norm.is_finite() {
+                norms.push(norm)
+            } else {
+                skipped += 1
+            }
+            nll += mean;
+            observer.step(index + 1, steps);
+        }
+        let held_out: Vec<&Tokens> = data.valid.iter().collect();
+        let valid = mean(&self.likelihood.log_probabilities(&state.parameters, &held_out)?);
+        state.epoch += 1;
+        let best = -valid.total() < state.best_nll;
+        if best {
+            (state.best, state.best_nll, state.best_epoch) = (state.parameters.clone(), -valid.total(), state.epoch);
+        }
+        Ok(Epoch {
+            epoch: state.epoch,
+            train_nll: nll / steps as f64,
+            valid,
+            learning_rate: self.settings.rate(steps, state.epoch * steps - 1),
+            grad_norm: median(norms),
+            skipped,
+            best,
+        })
+    }
+
+    /// One optimiser step: the mean NLL of its batch and the norm of the gradient.
+    fn step(
+        &self,
+        step: usize,
+        rate: f64,
+        crystals: &[&Tokens],
+        state: &mut PretrainState,
+    ) -> Result<(f64, f64), LikelihoodError> {
+        let loss = NegativeLogLikelihood::mean(crystals.len());
+        let dropout = Dropout { hyper: self.hyper, seed: self.settings.seed, step: step as u64 };
+        let masks = |group, crystals, tokens| dropout.masks(group, crystals, tokens);
+        let result = self.gradient.gradient_with_dropout(&state.parameters, crystals, &loss, &masks)?;
+        let norm = state.adam.descend(&mut state.parameters, &result.gradient, rate, self.settings.grad_clip);
+        Ok((-result.logp.iter().map(LogProbability::total).sum::<f64>() / crystals.len() as f64, norm))
+    }
 }
 
 impl PretrainSettings {
@@ -223,43 +249,6 @@ fn shuffled(crystals: &[Tokens], seed: u64, epoch: usize) -> Vec<&Tokens> {
     order
 }
 
-/// The dropout masks of a step.
-struct Dropout<'h> {
-    hyper: &'h Hyperparameters,
-    seed: u64,
-    step: u64,
-}
-
-impl Dropout<'_> {
-    /// Masks for one group: on the residual stream each row has its own; on attention a group's crystals share them.
-    fn inputs(&self, group: usize, crystals: usize, tokens: usize) -> Vec<(&'static str, Tensor)> {
-        let h = self.hyper;
-        let mut random = keyed_stream(self.seed, *b"temper pretrain dropout ", self.step << 16 | group as u64);
-        let attention = [h.num_layers, h.num_heads, tokens, tokens];
-        let residual = [h.num_layers, 2, crystals * tokens, h.model_size];
-        vec![
-            ("dropout_attention", mask(&mut random, &attention, h.attn_dropout)),
-            ("dropout_residual", mask(&mut random, &residual, h.dropout_rate)),
-        ]
-    }
-}
-
-/// 0 with probability `rate` (to 1/65536), else 1 / (1 - rate). Without dropout a single 1 along the varying axes.
-fn mask(random: &mut ChaCha8Rng, shape: &[usize], rate: f64) -> Tensor {
-    if rate == 0.0 {
-        let mut ones = vec![1; shape.len()];
-        ones[..shape.len() - 2].copy_from_slice(&shape[..shape.len() - 2]);
-        return ArrayD::<f32>::ones(IxDyn(&ones)).into();
-    }
-    let (threshold, kept) = ((rate * 65536.0) as u16, (1.0 / (1.0 - rate)) as f32);
-    let count: usize = shape.iter().product();
-    let mut bytes = vec![0u8; 2 * count];
-    random.fill_bytes(&mut bytes);
-    let mut pairs = bytes.as_chunks::<2>().0.iter();
-    let draw = || pairs.next().map_or(kept, |pair| if u16::from_le_bytes(*pair) < threshold { 0.0 } else { kept });
-    ArrayD::from_shape_simple_fn(IxDyn(shape), draw).into()
-}
-
 fn mean(values: &[LogProbability]) -> LogProbability {
     let n = values.len().max(1) as f64;
     let sum = |part: fn(&LogProbability) -> f64| values.iter().map(part).sum::<f64>() / n;
@@ -274,16 +263,6 @@ fn median(mut values: Vec<f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn masks_keep_the_mean() {
-        let mut random = keyed_stream(1, *b"temper pretrain dropout ", 3);
-        let Tensor::F32(mask) = mask(&mut random, &[100, 200], 0.1) else { panic!("masks are float32") };
-        let mean = mask.mean().unwrap();
-        // 20,000 draws: the mean's standard deviation is 0.0024.
-        assert!((mean - 1.0).abs() < 0.01, "{mean}");
-        assert!(mask.iter().all(|x| *x == 0.0 || (*x - 1.0 / 0.9).abs() < 1e-6));
-    }
 
     #[test]
     fn the_cosine_ends_at_zero_and_warms_up() {

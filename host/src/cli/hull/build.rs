@@ -68,6 +68,7 @@ impl Build {
         for (path, rows) in &built.rejected {
             super::say_rejected(context, path, rows);
         }
+        super::say_mixed(context, &built.run_types);
         super::say_built(context, &built.report, &self.out);
         Ok(())
     }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 
 use super::{Context, Failure};
-use crate::hull::{BuildReport, HullSource, Rejected, open_hull};
+use crate::hull::{BuildReport, HullSource, Rejected, RunTypes, open_hull};
 
 /// Rows that are named one by one before the rest is only counted.
 const NAMED: usize = 10;
@@ -42,8 +42,9 @@ pub(super) fn open(path: &Path, context: &Context) -> Result<crate::hull::Hull, 
     let progress = context.progress("entries", 0);
     let opened = open_hull(path, &|done, total| progress.set(done as u64, total as u64))?;
     drop(progress);
-    if let HullSource::Entries { rejected, report } = &opened.source {
+    if let HullSource::Entries { rejected, run_types, report } = &opened.source {
         say_rejected(context, path, rejected);
+        say_mixed(context, run_types);
         say_left_out(context, report);
     }
     Ok(opened.hull)
@@ -56,6 +57,13 @@ fn say_rejected(context: &Context, path: &Path, rows: &Rejected) {
     }
     if rows.count > NAMED {
         context.say(&format!("{}: and {} more rows", path.display(), rows.count - NAMED));
+    }
+}
+
+/// Warns of entries whose energies do not belong together.
+fn say_mixed(context: &Context, run_types: &RunTypes) {
+    if let Some(warning) = run_types.warning() {
+        context.say(&format!("warning: {warning}"));
     }
 }
 

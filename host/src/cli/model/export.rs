@@ -9,9 +9,8 @@ use super::{Context, Failure};
 use crate::cli::{Exit, Output, Search};
 use crate::graph::onnx::ModelProto;
 use crate::graph::{GraphError, encode};
-use crate::policy::{
-    Hyperparameters, PolicyDirectory, decode_graph, logp_graph, nll_gradient_graph, ppo_gradient_graph,
-};
+use crate::policy::{Hyperparameters, PolicyDirectory, decode_graph, logp_graph, loss_gradient_graph};
+use crate::train::{NegativeLogLikelihood, PpoSurrogate};
 
 type MakeGraph = fn(&Hyperparameters) -> Result<ModelProto, GraphError>;
 
@@ -19,8 +18,8 @@ type MakeGraph = fn(&Hyperparameters) -> Result<ModelProto, GraphError>;
 const GRAPHS: [(&str, MakeGraph); 4] = [
     ("decode.onnx", decode_graph),
     ("logp.onnx", logp_graph),
-    ("nll_grad.onnx", nll_gradient_graph),
-    ("ppo_grad.onnx", ppo_gradient_graph),
+    ("nll_grad.onnx", loss_gradient_graph::<NegativeLogLikelihood>),
+    ("ppo_grad.onnx", loss_gradient_graph::<PpoSurrogate>),
 ];
 
 /// Write the ONNX graphs of a policy: decode, logp, nll_grad and ppo_grad.

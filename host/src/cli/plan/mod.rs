@@ -19,7 +19,7 @@ use crate::hull::Hull;
 use crate::model::{ForceModel, OnnxModel};
 use crate::policy::{ModelToml, Parameters, Resources};
 use crate::runtime::{Device, Runtime};
-use crate::train::{FinetuneSettings, Judgement};
+use crate::train::{FinetuneSettings, Objectives};
 
 /// A run, ready to start.
 pub struct Plan {
@@ -34,7 +34,7 @@ pub struct Plan {
     /// Parameters that KL is measured against.
     pub base: Parameters,
     /// Terms and objective.
-    pub judgement: Judgement,
+    pub objectives: Objectives,
     /// Settings of the training.
     pub settings: FinetuneSettings,
     /// ONNX Runtime.
@@ -91,11 +91,11 @@ impl Plan {
             hulls: BTreeMap::new(),
         };
         let (model, start, base) = planner.policies(&config.policy)?;
-        let judgement = planner.judgement(&config)?;
+        let objectives = planner.objectives(&config)?;
         let resources = Resources { device, threads, memory: config.run.memory.bytes() };
         let settings = planner.settings(&config, &model, resources)?;
         let text = written(&config)?;
-        Ok(Self { config, text, model, start, base, judgement, settings, runtime, lock: planner.lock })
+        Ok(Self { config, text, model, start, base, objectives, settings, runtime, lock: planner.lock })
     }
 }
 

@@ -11,22 +11,22 @@ use crate::reward::{
     BuiltinTerm, ForceScale, ForceTerm, HullTerm, KnownCompositions, Objective, OnFailure, Rewards, Sanity, Term,
     TermKind, WORST_E_HULL,
 };
-use crate::train::Judgement;
+use crate::train::{Monitor, Objectives};
 
 impl Planner<'_> {
-    pub(super) fn judgement(&mut self, config: &Finetune) -> Result<Judgement, Failure> {
+    pub(super) fn objectives(&mut self, config: &Finetune) -> Result<Objectives, Failure> {
         let mut terms = Vec::new();
         for (name, reward) in &config.rewards {
             terms.push(self.term(name, reward)?);
         }
         let hull_term = terms.iter().position(|t| matches!(t.kind, TermKind::Hull(_)));
-        let second = match &config.judge {
+        let monitor = match &config.judge {
             None => None,
-            Some(judge) => Some(self.judge(config, &judge.hull)?),
+            Some(judge) => Some(self.monitor(config, &judge.hull)?),
         };
         let objective = self.objective(&config.objective, &terms)?;
         let rewards = Rewards::new(terms, Sanity::default());
-        Ok(Judgement { rewards, objective, hull_term, second })
+        Ok(Objectives { rewards, objective, hull_term, monitor })
     }
 
     fn objective(&self, text: &str, terms: &[Term]) -> Result<Objective, Failure> {
@@ -39,7 +39,7 @@ impl Planner<'_> {
         Ok(objective)
     }
 
-    fn judge(&mut self, config: &Finetune, judge: &config::JudgeHull) -> Result<(Rewards, usize), Failure> {
+    fn monitor(&mut self, config: &Finetune, judge: &config::JudgeHull) -> Result<Monitor, Failure> {
         let own = config.rewards.values().find_map(|r| if let Reward::Hull(t) = r { Some(&t.reference) } else { None });
         let reference = judge.reference.as_ref().or(own);
         let reference =
@@ -47,7 +47,7 @@ impl Planner<'_> {
         let potential = Asked::new(&judge.potential, judge.deadline);
         let kind = TermKind::Hull(self.hull_term("judge.hull", potential, reference, &judge.correction)?);
         let term = Term { name: "e_hull".into(), kind, on_failure: OnFailure::Value(WORST_E_HULL), bound: None };
-        Ok((Rewards::new(vec![term], Sanity::default()), judge.every.max(1)))
+        Ok(Monitor { rewards: Rewards::new(vec![term], Sanity::default()), every: judge.every.max(1) })
     }
 
     fn term(&mut self, name: &str, reward: &Reward) -> Result<Term, Failure> {

@@ -1,10 +1,9 @@
 //! One token of autoregressive decoding with a key/value cache.
 
-use super::FORM;
 use super::attention::{Output, Rotation};
+use super::distributions::first_letter;
 use super::embedding::Embedding;
-use super::layers::Network;
-use super::likelihood::first_letter;
+use super::layers::{FORM, Network};
 use super::names::LayerNames;
 use crate::graph::onnx::ModelProto;
 use crate::graph::{Builder, DataType, Dim, GraphError, Value};
@@ -48,7 +47,7 @@ pub fn decode_graph(hyper: &Hyperparameters) -> Result<ModelProto, GraphError> {
     let raw = n.linear(&output, h);
     n.b.output("raw", raw);
     n.b.output("first", first);
-    n.b.finish("decode", &[FORM])
+    n.finish("decode")
 }
 
 /// (b, D): the embedded token of the asked kind. All five are cheap, so all are made and one is taken.

@@ -1,15 +1,16 @@
-//! Parts that every layer uses: linear maps, layer norms, the transformer's two residual blocks.
+//! A network under construction, and what its layers are made of: linear maps, layer norms, the feed-forward block.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use ndarray::Array2;
 
-use super::attention::{Attention, Causal};
-use super::names::{LayerNames, Names};
-use crate::graph::{Attributes, Builder, DataType, Dim, Tensor, Value};
+use super::names::Names;
+use crate::graph::onnx::ModelProto;
+use crate::graph::{Attributes, Builder, DataType, Dim, GraphError, Tensor, Value};
 use crate::policy::{Hyperparameters, parameter_specs};
 
+/// Written into every graph, so that graphs of another form are never taken for ours.
+pub(super) const FORM: (&str, &str) = ("temper.policy_graph", "1");
 /// Inside the root of layer norm (spec section 4.3).
 const NORM_EPSILON: f64 = 1e-5;
 
@@ -18,42 +19,30 @@ pub(super) struct Network<'h> {
     pub b: Builder,
     pub hyper: &'h Hyperparameters,
     pub names: Names,
-    parameters: HashMap<String, Value>,
     /// Parameters in the order of `parameter_specs`.
-    pub ordered: Vec<(String, Value)>,
-}
-
-/// Dropout masks of the residual stream, one per block of a layer, already scaled by 1 / (1 - rate).
-#[derive(Clone, Copy)]
-pub(super) struct Dropout {
-    /// (layers, heads or 1, T or 1, T or 1): on attention probabilities.
-    pub attention: Value,
-    /// (layers, 2, rows or 1, D or 1): on the outputs of attention and of the feed-forward block.
-    pub residual: Value,
+    pub parameters: Vec<(String, Value)>,
 }
 
 impl<'h> Network<'h> {
     /// An empty graph whose inputs so far are the parameters.
     pub fn new(hyper: &'h Hyperparameters) -> Self {
         let mut b = Builder::new();
-        let mut ordered = Vec::new();
+        let mut parameters = Vec::new();
         for spec in parameter_specs(hyper) {
             let shape: Vec<Dim> = spec.shape.iter().map(|n| Dim::Known(*n as i64)).collect();
             let value = b.input(&spec.name, DataType::F32, &shape);
-            ordered.push((spec.name, value));
+            parameters.push((spec.name, value));
         }
-        let parameters = ordered.iter().cloned().collect();
-        Self { b, hyper, names: Names::new(hyper), parameters, ordered }
+        Self { b, hyper, names: Names::new(hyper), parameters }
     }
 
-    /// A parameter by the reference's name.
-    pub fn parameter(&self, name: &str) -> Value {
-        // Names and specifications come from the same hyper-parameters; a test holds them together.
-        self.parameters.get(name).copied().unwrap_or(self.ordered[0].1)
+    /// A parameter by the reference's name. One that does not exist is an error when the graph is finished.
+    pub fn parameter(&mut self, name: &str) -> Value {
+        self.b.named(name)
     }
 
     /// Weight and bias of a linear layer.
-    pub fn weights(&self, module: &str) -> (Value, Value) {
+    pub fn weights(&mut self, module: &str) -> (Value, Value) {
         (self.parameter(&format!("{module}/w")), self.parameter(&format!("{module}/b")))
     }
 
@@ -101,39 +90,10 @@ impl<'h> Network<'h> {
         b.add(scaled, offset)
     }
 
-    /// All layers, without the final norm. `h` is (rows, D).
-    pub fn transformer(&mut self, mut h: Value, causal: &Causal, dropout: Option<Dropout>) -> Value {
-        let layers = std::mem::take(&mut self.names.layers);
-        for (index, layer) in layers.iter().enumerate() {
-            h = self.layer(h, layer, index, causal, dropout);
-        }
-        self.names.layers = layers;
-        h
-    }
-
     /// The norm behind the last layer; `h` is (rows, D), float32 or float64.
     pub fn final_norm(&mut self, h: Value) -> Value {
         let name = self.names.final_norm.clone();
         self.norm(&name, h)
-    }
-
-    fn layer(
-        &mut self,
-        h: Value,
-        names: &LayerNames,
-        index: usize,
-        causal: &Causal,
-        dropout: Option<Dropout>,
-    ) -> Value {
-        let normed = self.norm(&names.attention_norm, h);
-        let probabilities = dropout.map(|d| self.mask(d.attention, &[index as i64]));
-        let attended = Attention { name: &names.attention, causal, dropout: probabilities }.apply(self, normed);
-        let attended = self.dropped(attended, dropout, index, 0);
-        let h = self.b.add(h, attended);
-        let normed = self.norm(&names.feed_norm, h);
-        let fed = self.feed_forward(&names.feed, normed);
-        let fed = self.dropped(fed, dropout, index, 1);
-        self.b.add(h, fed)
     }
 
     /// Two linear layers around the tanh form of gelu.
@@ -143,22 +103,9 @@ impl<'h> Network<'h> {
         self.linear(&names[1], active)
     }
 
-    fn dropped(&mut self, x: Value, dropout: Option<Dropout>, layer: usize, block: i64) -> Value {
-        match dropout {
-            None => x,
-            Some(d) => {
-                let mask = self.mask(d.residual, &[layer as i64, block]);
-                self.b.mul(x, mask)
-            }
-        }
-    }
-
-    /// The part of a stack of masks at leading indices.
-    fn mask(&mut self, stack: Value, at: &[i64]) -> Value {
-        at.iter().fold(stack, |mask, index| {
-            let index = self.b.constant(ndarray::arr0(*index));
-            self.b.gather(mask, index, 0)
-        })
+    /// The finished graph.
+    pub fn finish(self, name: &str) -> Result<ModelProto, GraphError> {
+        self.b.finish(name, &[FORM])
     }
 }
 

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use crate::graph::DataType;
-use crate::graph::onnx::tensor_shape_proto::dimension::Value as Extent;
-use crate::graph::onnx::{ModelProto, ValueInfoProto, type_proto};
-use crate::policy::hyper::tests::tiny;
-use crate::policy::{
-    Hyperparameters, decode_graph, logp_graph, nll_gradient_graph, parameter_specs, ppo_gradient_graph,
-};
+use temper::graph::DataType;
+use temper::graph::onnx::tensor_shape_proto::dimension::Value as Extent;
+use temper::graph::onnx::{ModelProto, ValueInfoProto, type_proto};
+use temper::policy::{Hyperparameters, decode_graph, logp_graph, loss_gradient_graph, parameter_specs};
+use temper::train::{NegativeLogLikelihood, PpoSurrogate};
+
+use crate::evaluate::small;
 
 /// No two sizes that the table names are equal.
 fn hyper() -> Hyperparameters {
-    Hyperparameters { num_layers: 3, num_heads: 5, ..tiny() }
+    Hyperparameters { num_layers: 3, num_heads: 5, ..small(4) }
 }
 
 #[test]
@@ -21,11 +21,12 @@ fn the_documented_inputs_and_outputs_are_those_of_the_graphs() {
     let graphs = [
         ("decode", decode_graph(&hyper())),
         ("logp", logp_graph(&hyper())),
-        ("nll_grad", nll_gradient_graph(&hyper())),
-        ("ppo_grad", ppo_gradient_graph(&hyper())),
+        ("nll_grad", loss_gradient_graph::<NegativeLogLikelihood>(&hyper())),
+        ("ppo_grad", loss_gradient_graph::<PpoSurrogate>(&hyper())),
     ];
     for (name, graph) in graphs {
-        let documented: BTreeSet<String> = rows.iter().filter(|row| row.is_of(name)).flat_map(Row::expand).collect();
+        let documented: BTreeSet<String> =
+            rows.iter().filter(|row| row.is_of(name)).flat_map(TableRow::expand).collect();
         let built = ports(&graph.unwrap());
         let missing: Vec<_> = built.difference(&documented).collect();
         let invented: Vec<_> = documented.difference(&built).collect();
@@ -37,7 +38,7 @@ fn the_documented_inputs_and_outputs_are_those_of_the_graphs() {
 }
 
 /// One row of the table.
-struct Row {
+struct TableRow {
     graphs: String,
     direction: String,
     name: String,
@@ -45,7 +46,7 @@ struct Row {
     shape: String,
 }
 
-fn rows() -> Vec<Row> {
+fn rows() -> Vec<TableRow> {
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../models/README.md")).unwrap();
     let table = text.lines().skip_while(|line| !line.starts_with("| graphs |")).skip(2);
     let rows = table.take_while(|line| line.starts_with('|')).map(|line| {
@@ -54,12 +55,12 @@ fn rows() -> Vec<Row> {
         let [graphs, direction, name, data_type, shape, unit, meaning] =
             <[String; 7]>::try_from(cells).unwrap_or_else(|_| panic!("{count} cells: {line}"));
         assert!(!unit.is_empty() && !meaning.is_empty(), "{line}");
-        Row { graphs, direction, name, data_type, shape }
+        TableRow { graphs, direction, name, data_type, shape }
     });
     rows.collect()
 }
 
-impl Row {
+impl TableRow {
     fn is_of(&self, graph: &str) -> bool {
         self.graphs.split(", ").any(|name| name == graph)
     }

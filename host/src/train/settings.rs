@@ -1,0 +1,68 @@
+//! How to fine-tune, and towards what.
+
+use crate::policy::{Resources, SpaceGroupDistribution};
+use crate::reward::{Objective, Rewards};
+
+/// How the KL term enters the gradient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KlGradient {
+    /// A constant of the batch inside the advantage, as in the paper.
+    Detached,
+    /// Differentiated and multiplied by the ratio, as in the reference code.
+    Reference,
+}
+
+/// How to fine-tune.
+#[derive(Clone, Debug)]
+pub struct FinetuneSettings {
+    /// Batches to sample.
+    pub steps: usize,
+    /// Crystals per batch.
+    pub batch: usize,
+    /// Optimiser steps on each batch.
+    pub epochs: usize,
+    /// Ratios are clipped to 1 - clip ..= 1 + clip.
+    pub clip: f64,
+    /// Adam's learning rate.
+    pub learning_rate: f64,
+    /// Global norm to which gradients are clipped.
+    pub grad_clip: f64,
+    /// Weight of the KL term, tau.
+    pub kl_weight: f64,
+    /// How it enters the gradient.
+    pub kl_gradient: KlGradient,
+    /// KL of the sampling policy to the policy as updated, nats, above which the batch's remaining optimiser steps are left out.
+    pub kl_stop: Option<f64>,
+    /// Weight of the old baseline in the new one.
+    pub baseline_decay: f64,
+    /// Largest share of a batch that may fail.
+    pub max_failed: f64,
+    /// Where space groups come from.
+    pub groups: SpaceGroupDistribution,
+    /// One flag per atom class, where only some elements may be drawn.
+    pub elements: Option<Vec<bool>>,
+    /// Seed of every random stream.
+    pub seed: u64,
+    /// Where and how widely to run.
+    pub resources: Resources,
+}
+
+/// What a run is rewarded for, and what is watched beside it.
+pub struct Objectives {
+    /// The reward terms.
+    pub rewards: Rewards,
+    /// The expression over the terms that is maximised.
+    pub objective: Objective,
+    /// The term that is an energy above hull, if there is one: it counts the stable crystals.
+    pub hull_term: Option<usize>,
+    /// Terms that are logged and never part of the objective.
+    pub monitor: Option<Monitor>,
+}
+
+/// Terms that are evaluated every so many steps to be logged.
+pub struct Monitor {
+    /// The terms.
+    pub rewards: Rewards,
+    /// Steps from one evaluation to the next.
+    pub every: usize,
+}

@@ -1,0 +1,103 @@
+//! What is reported of a step of fine-tuning.
+
+use crate::crystal::{Structure, Tokens};
+use crate::policy::Refusal;
+use crate::reward::{NotFinite, RewardTable};
+
+/// Energy above hull below which a crystal counts as stable, eV/atom.
+pub const STABLE: f64 = 0.1;
+
+/// One sampled crystal and what became of it.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// What was drawn; `None` when the draw itself failed.
+    pub tokens: Option<Tokens>,
+    /// The crystal, or why there is none.
+    pub structure: Result<Structure, String>,
+    /// Its objective; `None` when the row left the batch.
+    pub objective: Option<f64>,
+    /// Why the expression has no value of its own here, where its terms have.
+    pub not_finite: Option<NotFinite>,
+    /// log p under the policy that drew it.
+    pub logp: Option<f64>,
+}
+
+impl Sample {
+    /// A crystal that has not been scored, or why none was drawn.
+    pub(super) fn new(drawn: Result<Tokens, Refusal>) -> Self {
+        let (tokens, structure) = match drawn {
+            Ok(tokens) => {
+                let structure = tokens.to_structure().map_err(|e| e.to_string());
+                (Some(tokens), structure)
+            }
+            Err(refusal) => (None, Err(refusal.to_string())),
+        };
+        Self { tokens, structure, objective: None, not_finite: None, logp: None }
+    }
+
+    /// Whether it has tokens and an objective.
+    pub(super) fn is_trainable(&self) -> bool {
+        self.tokens.is_some() && self.objective.is_some()
+    }
+}
+
+/// Seconds per stage.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StageTimes {
+    /// Sampling and decoding.
+    pub sample: f64,
+    /// Reward terms.
+    pub reward: f64,
+    /// Log-probabilities under the policy and the base.
+    pub likelihood: f64,
+    /// Gradients.
+    pub gradient: f64,
+    /// Clipping and Adam.
+    pub optimiser: f64,
+    /// The whole step, with what lies between the stages.
+    pub step: f64,
+}
+
+/// What is reported of the optimiser steps on a batch.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct UpdateStatistics {
+    /// Share of ratios outside of the clip range at the last optimiser step's gradient.
+    pub clip_fraction: f64,
+    /// Gradient norms before clipping, one per optimiser step.
+    pub grad_norms: Vec<f64>,
+    /// Optimiser steps skipped because a gradient was not finite.
+    pub skipped: usize,
+}
+
+/// What is reported of a step.
+#[derive(Debug)]
+pub struct StepRecord {
+    /// From 1.
+    pub step: usize,
+    /// Mean objective over the rows in the batch.
+    pub objective_mean: f64,
+    /// Its standard deviation (population).
+    pub objective_std: f64,
+    /// Baseline that was subtracted.
+    pub baseline: f64,
+    /// Mean of ln p(policy) - ln p(base) over the batch: an estimate of KL(policy || base), nats, before the step.
+    pub kl: f64,
+    /// Mean of -ln p: an estimate of the policy's entropy, nats.
+    pub entropy: f64,
+    /// Crystals below [`STABLE`] over all that were requested; `None` without a hull term.
+    pub stable_fraction: Option<f64>,
+    /// Distinct reduced formulas over all that were requested.
+    pub unique_formulas: f64,
+    /// Rows without a valid crystal or with a failed term, over all that were requested.
+    pub failed_fraction: f64,
+    /// Of the optimiser steps.
+    pub update: UpdateStatistics,
+    /// The terms' outcomes.
+    pub table: RewardTable,
+    /// The outcomes of the monitored terms, at the steps at which they are evaluated.
+    pub monitor: Option<RewardTable>,
+    /// The crystals.
+    pub samples: Vec<Sample>,
+    /// Seconds per stage.
+    pub times: StageTimes,
+}
