@@ -1,4 +1,4 @@
-//! What every subcommand gets: the global options, and a way to say things.
+//! What every subcommand receives: the global options, and a way to print messages.
 
 use std::io::{IsTerminal, Write};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What each module's errors are to the user: whose fault, and what to do about it.
+//! What the errors of each module mean to the user: exit code and advice.
 
 use super::{Exit, Failure};
 use crate::crystal::{ReadError, TokenFileError, WriteError};

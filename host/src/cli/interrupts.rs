@@ -1,4 +1,4 @@
-//! Ctrl-C and a scheduler's request to end: noticed, and obeyed at the next checkpoint.
+//! Ctrl-C and a scheduler's request to end: noticed at once, obeyed after the current step.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! `temper score`: a model's numbers for a file of structures.
+//! `temper score`: evaluates a model on a file of structures.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

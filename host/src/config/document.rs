@@ -1,4 +1,5 @@
-//! A config's text with the overrides of the command line: read into a typed config, and asked where a key stands.
+//! The text of a config together with the overrides of the command line: read into a typed config, and searched for the
+//! place of a key.
 
 use std::path::Path;
 use std::str::FromStr;

@@ -1,6 +1,6 @@
-//! Judging what models and generators give. It trains nothing and writes no file.
+//! Tests of models. Trains nothing and writes no file.
 //!
-//! [`check_model`] runs physics on a potential or property model: what must not change does not, what must add up does.
+//! [`check_model`] tests the physics of a potential or property model: invariances, extensivity, derivatives.
 
 mod check;
 

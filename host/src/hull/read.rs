@@ -1,7 +1,7 @@
 //! Entries from tables and from pymatgen's JSON, plain or compressed (gzip, bzip2).
 //!
-//! The kind of a file is told by its content, not by its name. JSON is streamed: of a ComputedStructureEntry the structure is
-//! skipped over and never held.
+//! The kind of a file is recognised by its content, not by its name. JSON is streamed: the structure in a
+//! ComputedStructureEntry is skipped and never held in memory.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};

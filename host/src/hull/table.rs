@@ -1,4 +1,4 @@
-//! Tables of questions answered by a hull.
+//! Tables of energies above hull.
 
 use std::io::Write;
 use std::path::Path;

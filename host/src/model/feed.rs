@@ -1,4 +1,4 @@
-//! Crystals as the arrays of the contract.
+//! Turns crystals into the input arrays of the contract.
 
 use ndarray::{Array, Array1, Array2, Array3, ArrayD, Dimension, IxDyn};
 

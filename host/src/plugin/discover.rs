@@ -1,4 +1,4 @@
-//! Which plugins there are: carried by the program, and libraries in the folders where they are looked for.
+//! Finds plugins: those that are part of the program, and libraries in the folders where plugins are looked for.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

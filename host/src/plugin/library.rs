@@ -1,4 +1,4 @@
-//! Opening a plugin's shared library: what is checked before any of its code is believed.
+//! Opens a plugin's shared library, and checks it before any of its code is trusted.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! `metrics.jsonl`: one line a step, and whatever depends on the clock under the one key `time`.
+//! `metrics.jsonl`: one line per step. Everything that depends on the clock is under the key `time`.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};

@@ -1,4 +1,4 @@
-//! A reward of a plugin or of a program of the user's.
+//! A reward from a plugin or from a program of the user.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! Bounds beyond which a model's number is nonsense: on absurd crystals potentials return energies that would win any prize.
+//! Bounds outside which a model's numbers are not trusted: on absurd crystals, potentials return energies that would
+//! win any prize.
 
 use super::Failure;
 use super::builtin::density;

@@ -1,4 +1,4 @@
-//! `temper hull info`: what a hull holds.
+//! `temper hull info`: what a hull contains.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `temper hull`: build hulls of reference entries, ask them, and see what they hold.
+//! `temper hull`: build, query and describe hulls of reference entries.
 
 mod build;
 mod from_structures;

@@ -1,4 +1,4 @@
-//! `temper model check`: physics on a model, as a table or as JSON.
+//! `temper model check`: a physics check of a model, as a table or as JSON.
 
 use std::path::PathBuf;
 use std::sync::Arc;

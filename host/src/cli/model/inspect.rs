@@ -1,4 +1,4 @@
-//! `temper model inspect`: what a model takes and gives, and whether it can be used.
+//! `temper model inspect`: the inputs, outputs and metadata of a model, and whether it can be used.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! `temper model`: see what a model is, and turn checkpoints and hyper-parameters into policies.
+//! `temper model`: inspect and check models, export the graphs of a policy, import checkpoints.
 
 mod check;
 mod export;

@@ -1,4 +1,4 @@
-//! What a run's numbers depend on, as hashes.
+//! Hashes of everything that the numbers of a run depend on.
 
 use std::path::Path;
 

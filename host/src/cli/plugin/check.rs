@@ -1,4 +1,4 @@
-//! `temper plugin check`: a plugin tried on all that can come, as a table or as JSON.
+//! `temper plugin check`: tests a plugin, and reports as a table or as JSON.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! `temper plugin list`: what there is, and why the rest cannot be used.
+//! `temper plugin list`: the plugins that were found, and why a library cannot be used.
 
 use clap::Args;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! `temper plugin`: see which plugins there are, start one, check one, and serve one to the host that started this process.
+//! `temper plugin`: list, create and check plugins, and serve one to the host that started this process.
 
 mod check;
 mod correction;

@@ -1,4 +1,4 @@
-//! `temper plugin new`: a plugin to start from, which builds as it is.
+//! `temper plugin new`: a plugin to start from, which builds without changes.
 
 use std::fs;
 use std::io::{ErrorKind, Write};

@@ -1,4 +1,4 @@
-//! What a pretraining leaves behind: metrics, checkpoints, the policy.
+//! What a pretraining writes: metrics, checkpoints, the policy.
 
 use std::path::PathBuf;
 use std::time::Instant;

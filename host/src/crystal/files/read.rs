@@ -1,4 +1,4 @@
-//! Opening a file of structures and walking through its rows.
+//! Opens a file of structures and iterates over its rows.
 
 use super::super::Structure;
 use super::format::{Format, is_gzip, stem};

@@ -1,4 +1,4 @@
-//! Writing structures, in the format that the file's name stands for.
+//! Writes structures in the format that the file's name indicates.
 
 use super::super::Structure;
 use super::format::Format;

@@ -1,4 +1,4 @@
-//! A crystal's numbers must not depend on what else is in the batch.
+//! The results for a crystal must not depend on the other crystals of the batch.
 
 use super::{Check, Subject, Worst, alone};
 use crate::crystal::Structure;

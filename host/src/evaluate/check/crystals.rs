@@ -1,4 +1,4 @@
-//! Crystals to check a model on: structures of every textbook, and some without any symmetry.
+//! Crystals to check a model on: textbook structures, and some without any symmetry.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! The same crystal described otherwise, and more of the same crystal.
+//! Equivalent descriptions of a crystal, and supercells.
 
 use super::change::{Change, doubled, permuted, redescribed, rotated, translated};
 use super::{Check, Subject, Worst, alone};

@@ -1,7 +1,7 @@
-//! What is in a model's file, whether it can be used, and the sidecar that would make it so.
+//! Describes a model's file, whether it can be used, and the sidecar that would make it usable.
 //!
-//! The missing lines are found by asking: the contract is read, what it misses is assumed, and it is read again, until it
-//! is whole or something is wrong that no sidecar can mend.
+//! The missing lines are found by trial: the contract is read, whatever is missing is assumed, and it is read again,
+//! until it is complete or something is wrong that no sidecar can fix.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! Whether what a plugin says of itself can be.
+//! Whether a plugin's descriptor is consistent.
 
 use super::super::{Descriptor, HULL_CORRECTION, InterfaceDescriptor, Properties, REWARD};
 use super::PluginCheck;

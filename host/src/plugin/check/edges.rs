@@ -1,4 +1,4 @@
-//! The edges of what a plugin may be asked. Whatever a senseless crystal gets, its neighbours in the batch must not feel it.
+//! Limiting cases. Whatever outcome an absurd crystal gets, it must not affect the others of its batch.
 
 use super::super::Outcome;
 use super::compare::{Comparison, TOLERANCE, shown};

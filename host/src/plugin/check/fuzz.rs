@@ -1,4 +1,4 @@
-//! Random crystals, one in four of them senseless: no crystal may take others with it.
+//! Random crystals, one in four of them absurd: none may affect the others of its batch.
 
 use std::time::Instant;
 

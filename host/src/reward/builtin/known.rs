@@ -1,4 +1,4 @@
-//! The compositions that are known already, against which novelty is judged.
+//! The known compositions, against which novelty is judged.
 
 use std::collections::HashSet;
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! Why there is no library.
+//! Why no library could be found or fetched.
 
 use std::io;
 use std::path::PathBuf;
