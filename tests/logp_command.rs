@@ -49,7 +49,7 @@ fn a_bad_row_stays_empty_and_the_rest_goes_on() {
     let mut statuses = csv::Reader::from_path(at.join("out.status.csv")).unwrap();
     let statuses: Vec<String> = statuses.records().map(|row| row.unwrap()[3].to_owned()).collect();
     assert!(statuses[0].contains("overlap"), "{}", statuses[0]);
-    assert_eq!(statuses[1..], ["ok", "the crystal has 4 sites, the policy at most 3"]);
+    assert_eq!(statuses[1..], ["ok", "the crystal has 4 sites; the policy allows at most 3"]);
     // The same crystal as tokens, with the same numbers.
     accepted(at, &["tokenize", "some.jsonl", "-o", "tokens.safetensors", "-q", "--slots", "3"]);
     accepted(at, &["logp", "-m", "policy", "-i", "tokens.safetensors", "-o", "tokens.csv"]);

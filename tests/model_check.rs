@@ -14,7 +14,7 @@ use pair::{METADATA, Pair, crystals, energy};
 use support::{accepted, shared, temper};
 use temper::crystal::Structure;
 use temper::graph::{DataType, encode};
-use temper::model::{Contract, ForceModel, ModelOptions, OnnxModel};
+use temper::model::{Contract, Executor, ForceModel, ModelOptions, OnnxModel};
 use temper::runtime::{Device, Locator, Runtime};
 
 /// Keys and values of a file's metadata.
@@ -152,8 +152,8 @@ fn other_conventions_give_the_same_energies() {
     ];
     for (name, pair, extra) in cases {
         pair.write(&path, &[&METADATA[..], extra].concat());
-        let options = ModelOptions { threads: 1, ..ModelOptions::default() };
-        let model = OnnxModel::open(&runtime, &path, options).unwrap();
+        let executor = Executor::new(1).unwrap();
+        let model = OnnxModel::open(&runtime, &executor, &path, ModelOptions::default()).unwrap();
         assert_eq!(model.contract().one_at_a_time, pair.single, "{name}");
         assert_eq!(model.contract().warnings.len(), usize::from(pair.single), "{:?}", model.contract().warnings);
         let found = model.evaluate(&structures.iter().collect::<Vec<&Structure>>(), &["energy"]);
@@ -173,8 +173,8 @@ fn derived_forces_are_in_our_units() {
     let derived = |pair: Pair, extra: Keys<'_>| {
         let path = folder.path().join("pair.onnx");
         pair.write(&path, &[&METADATA[..], extra].concat());
-        let options = ModelOptions { threads: 1, ..ModelOptions::default() };
-        let model = OnnxModel::open(&runtime, &path, options).unwrap();
+        let executor = Executor::new(1).unwrap();
+        let model = OnnxModel::open(&runtime, &executor, &path, ModelOptions::default()).unwrap();
         let model = ForceModel::new(&runtime, model.into(), None).unwrap();
         let rows = model.evaluate(&structures.iter().collect::<Vec<_>>(), &[]);
         rows.into_iter().map(|row| row.unwrap().1).collect::<Vec<_>>()

@@ -117,10 +117,32 @@ fn another_training_is_not_gone_on_with() {
     let folder = prepared();
     let at = folder.path();
     accepted(at, &["pretrain", "pretrain.toml", "--set", "train.epochs=2"]);
-    let occupied = "error: run/checkpoints already holds a checkpoint of epoch 2\n\
-        hint: continue from it with --resume, or choose another run.dir";
+    let occupied = "error: run already holds a run of 2 epochs\n\
+        hint: continue it with --resume, or choose another directory with --set run.dir=...";
     assert_refused(at, &["pretrain", "pretrain.toml"], 2, occupied);
-    let other = "error: run/run.toml: the training was started with a different `train`\n\
-        hint: only train.epochs, train.patience, train.out, and keys of [run] other than seed may change; start a new training with --set run.dir=...";
+    let other = "error: run/run.toml: the run was started with a different `train`\n\
+        hint: start a new run in another directory with --set run.dir=...\n\
+        hint: only train.epochs, train.patience, train.out, and keys of [run] other than seed may change";
     assert_refused(at, &["pretrain", "pretrain.toml", "--resume", "--set", "train.batch=4"], 2, other);
+}
+
+/// The validation is at its best before the training ends: the end is kept all the same, and a resumed training adds nothing to it.
+#[test]
+fn the_last_epoch_of_an_early_stop_is_kept() {
+    let folder = prepared();
+    let at = folder.path();
+    let mut arguments = vec!["pretrain", "pretrain.toml"];
+    let set = ["train.epochs=50", "train.patience=1", "train.learning_rate=1.0", "run.checkpoint_every=50"];
+    set.iter().for_each(|s| arguments.extend(["--set", s]));
+    accepted(at, &arguments);
+    let lines = metrics(&at.join("run"));
+    let (last, best) = (lines.len(), lines.iter().rposition(|line| line["best"] == true).unwrap() + 1);
+    assert!(last < 50 && last == best + 1, "best {best}, last {last}");
+    let state = fs::read_to_string(at.join(format!("run/checkpoints/step-{last}/state.json"))).unwrap();
+    assert!(state.contains(&format!("\"best_epoch\":{best}")), "{state}");
+    let policy = fs::read_to_string(at.join("policy/model.toml")).unwrap();
+    assert!(policy.contains(&format!("epochs = {best}\n")), "{policy}");
+    arguments.push("--resume");
+    accepted(at, &arguments);
+    assert_eq!(metrics(&at.join("run")), lines);
 }

@@ -14,7 +14,7 @@ use temper::crystal::{Element, Lattice, Structure};
 use temper::graph::onnx::attribute_proto::AttributeType;
 use temper::graph::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use temper::graph::{Attributes, Builder, DataType, Dim, encode};
-use temper::model::{EvaluationError, ModelOptions, OnnxModel};
+use temper::model::{EvaluationError, Executor, ModelOptions, OnnxModel};
 use temper::runtime::{Device, Locator, Runtime};
 
 /// A model of the property `trace`, the trace of the cell, that turns in a loop for a minute wherever there is oxygen.
@@ -82,8 +82,8 @@ fn only_the_crystals_that_take_too_long_fail() {
     slow_for_oxygen(&path);
     let runtime = Runtime::open(&Locator::from_env(&|line| println!("{line}")), Device::Cpu).unwrap();
     let deadline = Duration::from_millis(100);
-    let options = ModelOptions { threads: 2, deadline: Some(deadline), ..ModelOptions::default() };
-    let model = OnnxModel::open(&runtime, &path, options).unwrap();
+    let options = ModelOptions { deadline: Some(deadline), ..ModelOptions::default() };
+    let model = OnnxModel::open(&runtime, &Executor::new(2).unwrap(), &path, options).unwrap();
     let cubic = |symbol: &str, a: f64| {
         let lattice = Lattice([[a, 0.0, 0.0], [0.0, a, 0.0], [0.0, 0.0, a]]);
         Structure::new(lattice, vec![Element::from_symbol(symbol).unwrap()], vec![[0.0; 3]]).unwrap()
@@ -163,7 +163,7 @@ fn a_deadline_that_is_none_is_a_mistake() {
         let output = temper(folder.path(), &["finetune", "run.toml", "--dry-run"]);
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{said}");
-        let sentence = format!("`rewards.trace.onnx.deadline`: \"{deadline}\" is no length of time above 0");
+        let sentence = format!("`rewards.trace.onnx.deadline`: \"{deadline}\" is not a length of time above 0");
         assert!(said.contains(&sentence) && said.contains("run.toml:"), "{said}");
     }
 }

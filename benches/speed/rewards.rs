@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use temper::crystal::{Composition, Element, Lattice, Structure, Tokens, neighbours};
 use temper::hull::{Entry, Hull, open_hull};
-use temper::model::{ForceModel, ModelOptions, OnnxModel};
+use temper::model::{Executor, ForceModel, ModelOptions, OnnxModel};
 
 use super::crystals::{drawn, runtime, shared, shipped};
 use super::measure::{Effort, Measured};
@@ -35,8 +35,9 @@ struct Reference {
 }
 
 fn potential() -> OnnxModel {
-    let options = ModelOptions { threads: 1, ..ModelOptions::default() };
-    OnnxModel::open(&runtime(), &shipped("chgnet-0.3.0"), options).expect("the potential that ships")
+    let executor = Executor::new(1).expect("a thread");
+    OnnxModel::open(&runtime(), &executor, &shipped("chgnet-0.3.0"), ModelOptions::default())
+        .expect("the potential that ships")
 }
 
 pub fn energy(effort: Effort) -> Measured {

@@ -9,6 +9,7 @@ pub mod config;
 pub mod crystal;
 pub mod evaluate;
 pub mod graph;
+pub mod hint;
 pub mod hull;
 pub mod model;
 pub mod plugin;

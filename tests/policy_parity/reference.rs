@@ -24,6 +24,11 @@ pub const BETA: f64 = 0.1;
 const STEP_TOLERANCE: f64 = 2.5e-3;
 
 #[test]
+fn made_up_log_probabilities() {
+    check_log_probabilities(&Golden::made_up());
+}
+
+#[test]
 fn tiny_log_probabilities() {
     Golden::find("tiny").inspect(check_log_probabilities);
 }
@@ -149,13 +154,22 @@ impl Golden {
             println!("skipped: no shared data at {}", folder.display());
             return None;
         }
+        Some(Self::read(folder))
+    }
+
+    fn read(folder: PathBuf) -> Self {
         let meta: serde_json::Value =
             serde_json::from_slice(&std::fs::read(folder.join("meta.json")).unwrap()).unwrap();
         let hyper: Hyperparameters = serde_json::from_value(meta["config"].clone()).unwrap();
         let parameters = Parameters::load(&folder.join("params.safetensors"), &hyper).unwrap();
         let records = read_tokens(&folder.join("batch.safetensors")).unwrap();
         let crystals = records.into_iter().map(|record| record.tokens.unwrap()).collect();
-        Some(Self { folder, hyper, parameters, crystals })
+        Self { folder, hyper, parameters, crystals }
+    }
+
+    /// The tiny configuration with its made-up crystals, which is always at hand.
+    pub fn made_up() -> Self {
+        Self::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/crystalformer-tiny").into())
     }
 
     pub fn name(&self) -> String {

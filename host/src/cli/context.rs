@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
-use super::{Failure, Globals, Progress};
+use super::{Exit, Failure, Globals, Progress};
 use crate::plugin::{Discovery, Probe};
 use crate::runtime::default_threads;
 
@@ -40,7 +40,7 @@ impl Context {
     pub fn print(&self, text: &str) -> Result<(), Failure> {
         match writeln!(std::io::stdout().lock(), "{text}") {
             Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-                Err(Failure::user(format!("cannot write to standard output: {error}")))
+                Err(Failure::new(Exit::Write, format!("cannot write to standard output: {error}")))
             }
             _ => Ok(()),
         }
@@ -50,6 +50,15 @@ impl Context {
     pub fn say(&self, text: &str) {
         if !self.globals.quiet {
             let _ = writeln!(std::io::stderr().lock(), "{text}");
+        }
+    }
+
+    /// Says after which `unit` (step or epoch) a run goes on, or that there is none to `resume`.
+    pub fn say_resumed(&self, after: Option<u64>, resume: bool, unit: &str) {
+        match after {
+            Some(done) => self.say(&format!("resuming after {unit} {done}")),
+            None if resume => self.say("nothing to resume: starting from the beginning"),
+            None => {}
         }
     }
 

@@ -7,7 +7,7 @@ use crate::hull::HullError;
 use crate::model::{ContractError, ModelError};
 use crate::plugin::{LoadError, NotFound, OpenError};
 use crate::policy::{ImportError, LikelihoodError, ModelTomlError, ParameterError, PolicyDirectoryError};
-use crate::record::CheckpointError;
+use crate::record::RunError;
 use crate::reward::{CorrectionError, HullTermError, KnownError, PluginTermError};
 use crate::runtime;
 use crate::train::{FinetuneError, PretrainError};
@@ -176,9 +176,19 @@ impl From<ImportError> for Failure {
     }
 }
 
-impl From<CheckpointError> for Failure {
-    fn from(error: CheckpointError) -> Self {
-        Self::from_error(Exit::Usage, &error)
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        let exit = match error {
+            RunError::Write { .. } | RunError::Policy(_) => Exit::Write,
+            _ => Exit::Usage,
+        };
+        Self::with_hints(exit, &error)
+    }
+}
+
+impl From<toml::ser::Error> for Failure {
+    fn from(error: toml::ser::Error) -> Self {
+        Self::from_error(Exit::Internal, &error)
     }
 }
 
@@ -205,10 +215,7 @@ impl From<FinetuneError> for Failure {
     fn from(error: FinetuneError) -> Self {
         match error {
             FinetuneError::Likelihood(error) => error.into(),
-            error @ (FinetuneError::Rewards { .. } | FinetuneError::EmptyBatch { .. }) => {
-                Self::from_error(Exit::Model, &error)
-            }
-            error @ FinetuneError::Observer(_) => Self::from_error(Exit::Usage, &error),
+            error => Self::from_error(Exit::Model, &error),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! How a subcommand fails: exit code, message, excerpt and hint.
 
 use std::fmt;
+use std::io;
 use std::process::ExitCode;
 
 use crate::config::{ConfigError, Place};
+use crate::hint::Hint;
 
 /// The program's exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +18,8 @@ pub enum Exit {
     Model = 3,
     /// Interrupted with a checkpoint written.
     Interrupted = 4,
+    /// A file could not be written: the disk is full, say.
+    Write = 74,
     /// Our fault.
     Internal = 70,
 }
@@ -26,13 +30,13 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// An error as the user sees it: what is wrong, the line it stands on, what to do, and the exit code.
+/// An error as the user sees it: what is wrong, the line it stands on, what may help, and the exit code.
 #[derive(Debug)]
 pub struct Failure {
     exit: Exit,
     message: String,
     excerpt: Option<String>,
-    hint: Option<String>,
+    hints: Vec<String>,
 }
 
 impl Failure {
@@ -43,27 +47,36 @@ impl Failure {
 
     /// A failure of the given kind.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), excerpt: None, hint: None }
+        Self { exit, message: message.into(), excerpt: None, hints: Vec::new() }
     }
 
-    /// The failure of an error with all of its causes.
-    pub fn from_error(exit: Exit, error: &dyn std::error::Error) -> Self {
+    /// The failure of an error with all of its causes. Where one of them is a full disk, that is what the exit code says.
+    pub fn from_error(exit: Exit, error: &(dyn std::error::Error + 'static)) -> Self {
+        let exit = if causes(error).any(is_disk_full) { Exit::Write } else { exit };
         let mut message = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            let said = error.to_string();
+        for cause in causes(error).skip(1) {
+            let said = cause.to_string();
             // Many errors repeat their cause in their own sentence.
             if !message.contains(&said) {
                 message = format!("{message}: {said}");
             }
-            cause = error.source();
         }
         Self::new(exit, message)
     }
 
-    /// Adds what the user can do.
-    pub fn hint(mut self, advice: impl Into<String>) -> Self {
-        self.hint = Some(advice.into());
+    /// The failure of an error that may have hints.
+    pub fn with_hints(exit: Exit, error: &(impl Hint + 'static)) -> Self {
+        error.hints().into_iter().fold(Self::from_error(exit, error), Self::hint)
+    }
+
+    /// Says first what the failure is about.
+    pub fn about(self, what: impl fmt::Display) -> Self {
+        Self { message: format!("{what}: {}", self.message), ..self }
+    }
+
+    /// Adds what may help.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
         self
     }
 
@@ -79,23 +92,29 @@ impl fmt::Display for Failure {
         if let Some(excerpt) = &self.excerpt {
             write!(f, "\n{excerpt}")?;
         }
-        if let Some(hint) = &self.hint {
-            write!(f, "\nhint: {hint}")?;
-        }
-        Ok(())
+        self.hints.iter().try_for_each(|hint| write!(f, "\nhint: {hint}"))
     }
+}
+
+/// An error and its causes.
+fn causes<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
+}
+
+fn is_disk_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+    matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
 }
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        let mut failure = Self::user(error.to_string());
-        if let ConfigError::Mistake { place, hint, .. } = error {
-            failure.hint = hint;
-            if let Place::File { line, column, text, .. } = place {
-                let margin = line.to_string();
-                let (blank, indent) = (" ".repeat(margin.len()), " ".repeat(column - 1));
-                failure.excerpt = Some(format!("  {margin} | {text}\n  {blank} | {indent}^"));
-            }
+        let mut failure = Self::with_hints(Exit::Usage, &error);
+        if let ConfigError::Mistake { place: Place::File { line, column, text, .. }, .. } = error {
+            let margin = line.to_string();
+            let (blank, indent) = (" ".repeat(margin.len()), " ".repeat(column - 1));
+            failure.excerpt = Some(format!("  {margin} | {text}\n  {blank} | {indent}^"));
         }
         failure
     }

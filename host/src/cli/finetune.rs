@@ -6,11 +6,8 @@ use clap::Args;
 
 use super::{Context, Exit, Failure, Interrupts, Plan, Progress, Recipe};
 use crate::config::{Direction, Document, Override, Pareto};
-use crate::record::{ParetoAxis, ParetoFront, RunDirectory, RunError, StepSummary};
+use crate::record::{Checkpoints, FinetuneRun, ParetoAxis, ParetoFront, RunDirectory, StepMetrics, StepSummary};
 use crate::train::{FinetuneObserver, FinetuneState, Finetuning, StageTimes, StepRecord};
-
-/// Share of the first step's unique formulas below which the policy is said to collapse.
-const COLLAPSE: f64 = 0.5;
 
 /// Fine-tune a policy by PPO against rewards.
 #[derive(Debug, Args)]
@@ -22,7 +19,7 @@ pub struct Finetune {
     /// The config: a TOML file, such as `temper init` writes
     #[arg(value_name = "CONFIG", required_unless_present = "recipe", conflicts_with = "recipe")]
     config: Option<PathBuf>,
-    /// A config that ships with Temper, in place of CONFIG
+    /// A config that ships with Temper, in place of CONFIG, in place of CONFIG
     #[arg(long, value_name = "NAME")]
     recipe: Option<String>,
     /// Override a key of the config; may be repeated
@@ -51,33 +48,29 @@ impl Finetune {
             return context.print(&format!("everything checks out: {steps} steps of {}", plan.settings.batch));
         }
         let run = &plan.config.run;
+        let directory = RunDirectory::open(&run.dir, self.resume, "steps")?;
+        let after = directory.resumes_after();
+        let checkpoints = Checkpoints { every: run.checkpoint_every, keep: run.keep };
         let pareto = plan.config.pareto.as_ref().map(front);
-        let opened = RunDirectory::open(&run.dir, self.resume, &plan.text, &plan.lock, &plan.model.hyper, pareto)?;
-        let (directory, resumed) = opened;
+        let (run, resumed) =
+            FinetuneRun::open(directory, &plan.text, &plan.lock, &plan.model.hyper, checkpoints, pareto)?;
+        context.say_resumed(after, self.resume, "step");
         let mut state = resumed.unwrap_or_else(|| FinetuneState::new(plan.start.clone()));
-        if state.step > 0 {
-            context.say(&format!("resuming after step {}", state.step));
-        }
-        let mut observer = Observer {
-            plan: &plan,
-            directory,
-            progress: context.progress("steps", plan.settings.steps as u64),
-            interrupted: context.interrupts()?,
-            last: None,
-            collapsed: false,
-        };
-        observer.progress.set(state.step as u64, plan.settings.steps as u64);
+        let steps = plan.settings.steps;
+        let (progress, interrupted) = (context.progress("steps", steps as u64), context.interrupts()?);
+        progress.set(state.step as u64, steps as u64);
+        let mut observer = Observer { steps, run, progress, interrupted, last: None };
         training.run(&plan.objectives, &plan.settings, &mut state, &mut observer)?;
-        let Observer { directory, progress, interrupted, last, .. } = observer;
+        let Observer { run, progress, interrupted, last, .. } = observer;
         drop(progress);
-        if let (Some(first), Some(last)) = (directory.first(), last) {
+        if let (Some(first), Some(last)) = (run.first(), last) {
             context.print(&comparison(first, &last))?;
         }
-        if let Some(front) = directory.pareto() {
+        if let Some(front) = run.pareto() {
             context.say(&format!("Pareto front: {} crystals", front.len()));
         }
-        context.say(&format!("run directory: {}", directory.path().display()));
-        if interrupted.requested() && state.step < plan.settings.steps {
+        context.say(&format!("run directory: {}", run.path().display()));
+        if interrupted.requested() && state.step < steps {
             return Err(Failure::new(Exit::Interrupted, format!("interrupted after step {}", state.step))
                 .hint("the checkpoint is written; continue with --resume"));
         }
@@ -86,36 +79,30 @@ impl Finetune {
 }
 
 /// Keeps the run's files and shows how it goes.
-struct Observer<'a> {
-    plan: &'a Plan,
-    directory: RunDirectory,
+struct Observer {
+    steps: usize,
+    run: FinetuneRun,
     progress: Progress,
     interrupted: Interrupts,
-    last: Option<StepSummary>,
-    /// Whether the user has been warned of it.
-    collapsed: bool,
+    last: Option<StepMetrics>,
 }
 
-impl FinetuneObserver for Observer<'_> {
-    fn step(&mut self, record: &StepRecord, state: &FinetuneState) -> Result<(), String> {
-        let (run, steps) = (&self.plan.config.run, self.plan.settings.steps);
-        let summary = self.directory.step(record).map_err(|e| e.to_string())?;
-        let due = record.step.is_multiple_of(run.checkpoint_every) || record.step == steps || self.interrupted();
-        if due {
-            self.directory.checkpoint(state, run.keep).map_err(|e| e.to_string())?;
-        }
-        self.progress.set(record.step as u64, steps as u64);
-        self.progress.say(&line(&summary, record));
-        let base = self.directory.first().map_or(0.0, |first| first.unique);
-        if !self.collapsed && summary.unique < COLLAPSE * base {
-            self.collapsed = true;
+impl FinetuneObserver for Observer {
+    type Error = Failure;
+
+    fn step(&mut self, record: &StepRecord, state: &FinetuneState, last: bool) -> Result<(), Failure> {
+        let StepSummary { metrics, collapsed_from } = self.run.step(record, state, last)?;
+        self.progress.set(record.step as u64, self.steps as u64);
+        self.progress.say(&line(&metrics));
+        if let Some(before) = collapsed_from {
             self.progress.say(&format!(
-                "warning: unique formulas fell to {:.1} % from {:.1} %: the policy repeats itself; a larger ppo.kl_weight holds it back",
-                100.0 * summary.unique,
-                100.0 * base
+                "warning: unique formulas fell to {:.1} % from {:.1} %: the policy repeats itself\n\
+                 hint: a larger ppo.kl_weight holds it back",
+                100.0 * metrics.unique_formulas,
+                100.0 * before
             ));
         }
-        self.last = Some(summary);
+        self.last = Some(metrics);
         Ok(())
     }
 
@@ -124,20 +111,19 @@ impl FinetuneObserver for Observer<'_> {
     }
 }
 
-fn line(s: &StepSummary, record: &StepRecord) -> String {
-    let stable = s.stable.map_or_else(String::new, |x| format!("  stable {:5.1} %", 100.0 * x));
-    let t = &record.times;
+fn line(m: &StepMetrics) -> String {
+    let stable = m.stable_fraction.map_or_else(String::new, |x| format!("  stable {:5.1} %", 100.0 * x));
     format!(
         "step {:4}  objective {:8.4}{stable}  KL {:7.3}  unique {:5.1} %  failed {:4.1} %  {:.1} s (sample {:.1}, reward {:.1}, gradient {:.1})",
-        s.step,
-        s.objective,
-        s.kl,
-        100.0 * s.unique,
-        100.0 * s.failed,
-        t.step,
-        t.sample,
-        t.reward,
-        t.likelihood + t.gradient + t.optimiser,
+        m.step,
+        m.objective_mean,
+        m.kl,
+        100.0 * m.unique_formulas,
+        100.0 * m.failed_fraction,
+        m.time.step,
+        m.time.sample,
+        m.time.reward,
+        m.time.update(),
     )
 }
 
@@ -151,22 +137,22 @@ fn front(pareto: &Pareto) -> ParetoFront {
 }
 
 /// The first step against the last.
-fn comparison(first: &StepSummary, last: &StepSummary) -> String {
+fn comparison(first: &StepMetrics, last: &StepMetrics) -> String {
     let mut rows = vec![("", format!("step {}", first.step), format!("step {}", last.step))];
-    let mut row = |name, value: &dyn Fn(&StepSummary) -> String| rows.push((name, value(first), value(last)));
-    row("mean objective", &|s| format!("{:.4}", s.objective));
-    if first.stable.is_some() {
-        row("stable, e_hull < 0.1 eV/atom", &|s| format!("{:.1} %", 100.0 * s.stable.unwrap_or(0.0)));
+    let mut row = |name, value: &dyn Fn(&StepMetrics) -> String| rows.push((name, value(first), value(last)));
+    row("mean objective", &|s| format!("{:.4}", s.objective_mean));
+    if first.stable_fraction.is_some() {
+        row("stable, e_hull < 0.1 eV/atom", &|s| format!("{:.1} %", 100.0 * s.stable_fraction.unwrap_or(0.0)));
     }
     row("KL to the base, nats", &|s| format!("{:.3}", s.kl));
-    row("unique formulas", &|s| format!("{:.1} %", 100.0 * s.unique));
-    row("failed", &|s| format!("{:.1} %", 100.0 * s.failed));
+    row("unique formulas", &|s| format!("{:.1} %", 100.0 * s.unique_formulas));
+    row("failed", &|s| format!("{:.1} %", 100.0 * s.failed_fraction));
     for (place, stage) in first.funnel.iter().enumerate() {
-        let count = |s: &StepSummary| s.funnel.get(place).map_or_else(String::new, |stage| stage.rows.to_string());
-        row(&stage.name, &count);
+        let count = |s: &StepMetrics| s.funnel.get(place).map_or_else(String::new, |stage| stage.rows.to_string());
+        row(&stage.stage, &count);
     }
-    row("seconds", &|s| format!("{:.1}", s.times.step));
-    for ((name, first), (_, last)) in stages(&first.times).into_iter().zip(stages(&last.times)) {
+    row("seconds", &|s| format!("{:.1}", s.time.step));
+    for ((name, first), (_, last)) in stages(&first.time).into_iter().zip(stages(&last.time)) {
         rows.push((name, format!("{first:.3}"), format!("{last:.3}")));
     }
     let lines: Vec<String> = rows.iter().map(|(n, a, b)| format!("{n:<30} {a:>12} {b:>12}")).collect();
@@ -181,19 +167,6 @@ fn stages(t: &StageTimes) -> [(&'static str, f64); 6] {
         ("  log-probabilities", t.likelihood),
         ("  gradients", t.gradient),
         ("  clipping and Adam", t.optimiser),
-        ("  the rest", t.step - t.sample - t.reward - t.likelihood - t.gradient - t.optimiser),
+        ("  the rest", t.rest()),
     ]
-}
-
-impl From<RunError> for Failure {
-    fn from(error: RunError) -> Self {
-        let failure = Self::from_error(Exit::Usage, &error);
-        match error {
-            RunError::Occupied { .. } => {
-                failure.hint("continue it with --resume, or choose another directory with --set run.dir=...")
-            }
-            RunError::Changed { .. } => failure.hint("start a new run in another directory with --set run.dir=..."),
-            _ => failure,
-        }
-    }
 }

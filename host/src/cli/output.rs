@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::Failure;
+use super::{Exit, Failure};
 use crate::atomic::WholeFile;
 
 /// A file in the making, gzipped where its name ends in `.gz`. Dropped without [`Output::finish`] it leaves nothing behind.
@@ -19,7 +19,7 @@ impl Output {
     /// # Errors
     /// When its folder does not exist or cannot be written to.
     pub fn create(path: &Path) -> Result<Self, Failure> {
-        let file = WholeFile::create(path).map_err(|error| unwritable(path, &error))?;
+        let file = WholeFile::create(path).map_err(|error| uncreatable(path, &error))?;
         Ok(Self { path: path.to_owned(), file })
     }
 
@@ -84,8 +84,14 @@ impl Table {
     }
 }
 
+/// A file that cannot begin where the user wants it.
+fn uncreatable(path: &Path, error: &io::Error) -> Failure {
+    Failure::from_error(Exit::Usage, error).about(format!("cannot write {}", path.display()))
+}
+
+/// A file that cannot be gone on with.
 fn unwritable(path: &Path, error: &io::Error) -> Failure {
-    Failure::user(format!("cannot write {}: {error}", path.display()))
+    Failure::from_error(Exit::Write, error).about(format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]

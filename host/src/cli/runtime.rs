@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Context, Failure};
-use crate::model::{ForceModel, ModelOptions, OnnxModel};
+use crate::model::{Executor, ForceModel, ModelOptions, OnnxModel};
 use crate::runtime::{Device, Locator, Runtime};
 
 impl Context {
@@ -38,8 +38,9 @@ impl Context {
         let wish = self.device()?;
         let runtime = self.runtime(wish)?;
         let device = runtime.resolve(wish, &|line| self.say(line))?;
-        let options = ModelOptions { device, threads: self.globals.threads.unwrap_or(0), ..ModelOptions::default() };
-        let model = OnnxModel::open(&runtime, path, options)?;
+        let executor = Executor::new(self.globals.threads.unwrap_or(0))?;
+        let options = ModelOptions { device, ..ModelOptions::default() };
+        let model = OnnxModel::open(&runtime, &executor, path, options)?;
         model.contract().warnings.iter().for_each(|warning| self.say(&format!("warning: {warning}")));
         Ok(model)
     }

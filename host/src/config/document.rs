@@ -78,7 +78,7 @@ impl Document {
 
     /// The error for a problem that was found in this document's values, here or later by whoever gives them meaning.
     pub fn locate(&self, problem: Problem) -> ConfigError {
-        ConfigError::Mistake { place: self.place(&problem.key), message: problem.message, hint: None }
+        ConfigError::Mistake { place: self.place(&problem.key), message: problem.message, hint: problem.hint }
     }
 
     fn apply<'a>(&self, assignment: &'a Override, root: &mut DeTable<'a>) -> Result<(), ConfigError> {
@@ -338,8 +338,8 @@ mod tests {
             ("run.steps=0", "--set run.steps=0: `run.steps` = 0: must be at least 1"),
             ("objective.x=1", "--set objective.x=1: `objective` is not a table"),
             ("sampling.spacegroups=[1", "--set sampling.spacegroups=[1: not TOML: unclosed array, expected `]`"),
-            ("run.steps", "--set run.steps: expected KEY=VALUE, such as run.steps=3"),
-            ("=3", "--set =3: expected KEY=VALUE, such as run.steps=3"),
+            ("run.steps", "--set run.steps: expected KEY=VALUE"),
+            ("=3", "--set =3: expected KEY=VALUE"),
             (
                 "rewards.gap.onnx.output=x",
                 "--set rewards.gap.onnx.output=x: the key `rewards.gap.onnx.model` is missing",

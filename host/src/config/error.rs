@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::hint::Hint;
+
 /// Where a mistake stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -51,8 +53,18 @@ pub enum ConfigError {
         hint: Option<String>,
     },
     /// An argument of `--set` is not `key=value`.
-    #[error("--set {0}: expected KEY=VALUE, such as run.steps=3")]
+    #[error("--set {0}: expected KEY=VALUE")]
     NotAnAssignment(String),
+}
+
+impl Hint for ConfigError {
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Mistake { hint, .. } => hint.iter().cloned().collect(),
+            Self::NotAnAssignment(_) => vec!["give a key and its value, such as run.steps=3".to_owned()],
+            Self::Unreadable { .. } => Vec::new(),
+        }
+    }
 }
 
 /// A value that cannot be used, before its place in the file is known.
@@ -62,12 +74,19 @@ pub struct Problem {
     pub key: Vec<String>,
     /// What is wrong with it.
     pub message: String,
+    /// What would be right.
+    pub hint: Option<String>,
 }
 
 impl Problem {
     /// A problem of the key `dotted`, such as `ppo.clip`.
     pub fn new(dotted: &str, message: impl Into<String>) -> Self {
-        Self { key: dotted.split('.').map(str::to_owned).collect(), message: message.into() }
+        Self { key: dotted.split('.').map(str::to_owned).collect(), message: message.into(), hint: None }
+    }
+
+    /// Adds what would be right.
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
     }
 
     /// `Err` unless `fine`; the message reads "`ppo.clip` = 1.5: must be between 0 and 1".

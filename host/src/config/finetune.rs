@@ -216,20 +216,24 @@ fn five() -> usize {
 impl Config for Finetune {
     fn check(&self) -> Result<(), Problem> {
         if self.objective.trim().is_empty() {
-            return Err(Problem::new("objective", "`objective` is empty: write an expression such as \"-e_hull\""));
+            return Err(
+                Problem::new("objective", "`objective` is empty").hint("write an expression such as \"-e_hull\"")
+            );
         }
         self.run.check()?;
         self.sampling.check()?;
         self.ppo.check()?;
         if self.rewards.is_empty() {
-            return Err(Problem::new("rewards", "`rewards` has no term: add a table such as [rewards.e_hull.hull]"));
+            return Err(
+                Problem::new("rewards", "`rewards` has no term").hint("add a table such as [rewards.e_hull.hull]")
+            );
         }
         for (name, reward) in &self.rewards {
             if !is_identifier(name) {
                 let message = format!(
                     "`rewards.{name}`: a term's name consists of letters, digits and _, and does not begin with a digit"
                 );
-                return Err(Problem { key: vec!["rewards".to_owned(), name.clone()], message });
+                return Err(Problem { key: vec!["rewards".to_owned(), name.clone()], message, hint: None });
             }
             reward.check(name)?;
         }
@@ -272,6 +276,14 @@ impl Ppo {
         Problem::unless(positive(self.grad_clip), "ppo.grad_clip", self.grad_clip, "must be more than 0")?;
         let kl_stop = self.kl_stop.unwrap_or(1.0);
         Problem::unless(positive(kl_stop), "ppo.kl_stop", kl_stop, "must be more than 0")
+    }
+}
+
+impl Finetune {
+    /// The config as far as it shapes the numbers of a step: a run may be resumed with more steps, elsewhere, on more threads.
+    pub fn decisive(&self) -> Self {
+        let run = Run { seed: self.run.seed, max_failed: self.run.max_failed, ..Run::default() };
+        Self { run, ..self.clone() }
     }
 }
 

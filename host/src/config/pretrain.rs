@@ -227,10 +227,32 @@ impl Config for Pretrain {
     }
 }
 
+impl Pretrain {
+    /// The part of the config that differs from an `earlier` one and shapes the numbers of the training. How long it goes on,
+    /// where, and on how many threads, does not.
+    pub fn changed_since(&self, earlier: &Self) -> Option<&'static str> {
+        let (old, new) = (earlier.decisive(), self.decisive());
+        let changed = [
+            ("data", old.data != new.data),
+            ("policy", old.policy != new.policy),
+            ("run.seed", old.run != new.run),
+            ("train", old.train != new.train),
+        ];
+        changed.into_iter().find(|(_, changed)| *changed).map(|(part, _)| part)
+    }
+
+    fn decisive(&self) -> Self {
+        let run = PretrainRun { seed: self.run.seed, ..PretrainRun::default() };
+        let Train { epochs, patience, out, .. } = Train::default();
+        let train = Train { epochs, patience, out, ..self.train.clone() };
+        Self { run, train, ..self.clone() }
+    }
+}
+
 impl Data {
     fn check(&self) -> Result<(), Problem> {
         if self.files.is_empty() {
-            return Err(Problem::new("data.files", "`data.files` is empty: name at least one file"));
+            return Err(Problem::new("data.files", "`data.files` is empty").hint("name at least one file"));
         }
         Problem::unless(self.max_atoms >= 1, "data.max_atoms", self.max_atoms, "must be at least 1")?;
         Problem::unless(self.max_sites >= 1, "data.max_sites", self.max_sites, "must be at least 1")?;

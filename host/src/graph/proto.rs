@@ -74,7 +74,7 @@ pub(super) fn from_proto(proto: &TensorProto) -> Result<Tensor, GraphError> {
         ($variant:ident, $element:ty, $typed:expr) => {{
             let data: Vec<$element> = match raw {
                 Some(bytes) if bytes.len() % size_of::<$element>() != 0 => {
-                    return Err(fail(format!("{} bytes are no whole number of elements", bytes.len())));
+                    return Err(fail(format!("{} bytes are not a whole number of elements", bytes.len())));
                 }
                 Some(bytes) if !bytes.is_empty() || count == 0 => bytes
                     .chunks_exact(size_of::<$element>())

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use super::feed::Prepared;
+use super::graph_inputs::AtomGraph;
 use super::{EvaluationError, ModelOptions, OnnxModel};
 use crate::runtime::{self, Runtime, Session};
 
@@ -57,7 +57,7 @@ impl Engine {
     }
 
     /// The crystal, if it is not too large.
-    pub fn has_room_for(&self, crystal: Prepared) -> Result<Prepared, EvaluationError> {
+    pub fn has_room_for(&self, crystal: AtomGraph) -> Result<AtomGraph, EvaluationError> {
         let (cost, largest) = (crystal.cost(), self.largest);
         if cost > largest { Err(EvaluationError::TooLarge { cost, largest }) } else { Ok(crystal) }
     }

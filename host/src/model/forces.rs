@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::engine::Engine;
 use super::{
-    Contract, ContractError, Engine, EvaluationError, InputKind, ModelError, ModelInput, ModelOutput, OnnxModel,
-    OutputKind, cache,
+    Contract, ContractError, EvaluationError, InputKind, ModelError, ModelInput, ModelOutput, OnnxModel, OutputKind,
+    cache,
 };
 use crate::crystal::Structure;
 use crate::graph::{self, GraphError, Potential};
@@ -84,7 +85,7 @@ impl ForceModel {
     }
 
     /// The potential.
-    pub fn model(&self) -> &OnnxModel {
+    pub fn model(&self) -> &Arc<OnnxModel> {
         &self.model
     }
 
@@ -155,7 +156,7 @@ fn potential(contract: &Contract) -> Result<Potential<'_>, String> {
             .map(|input| input.name.as_str())
             .ok_or_else(|| format!("it takes no `{what}`, and does not depend on it"))
     };
-    let energy = contract.output("energy").ok_or("it gives no `energy`, so it is no potential")?;
+    let energy = contract.output("energy").ok_or("it gives no `energy`, so it is not a potential")?;
     let batch = port(InputKind::Batch).map(|input| input.name.as_str());
     if batch.is_none() && !contract.one_at_a_time {
         return Err("it takes no `batch`, and is not for one crystal at a time either".into());
@@ -177,8 +178,8 @@ mod tests {
 
     use super::*;
     use crate::crystal::{Element, Lattice};
-    use crate::model::ModelOptions;
     use crate::model::testing::{json_lines, runtime, shared, structure};
+    use crate::model::{Executor, ModelOptions};
 
     /// The potential that ships.
     fn shipped() -> PathBuf {
@@ -186,8 +187,8 @@ mod tests {
     }
 
     fn open(path: &Path, memory: u64) -> Arc<OnnxModel> {
-        let options = ModelOptions { threads: 2, memory, ..ModelOptions::default() };
-        Arc::new(OnnxModel::open(&runtime(), path, options).unwrap())
+        let options = ModelOptions { memory, ..ModelOptions::default() };
+        Arc::new(OnnxModel::open(&runtime(), &Executor::new(2).unwrap(), path, options).unwrap())
     }
 
     fn forces_of(path: &Path, cache: Option<&Path>) -> Result<ForceModel, ModelError> {
@@ -380,7 +381,7 @@ mod tests {
         let path = shared.join("models/megnet-bandgap-mfi.onnx");
         let refused = forces_of(&path, None).unwrap_err().to_string();
         assert!(
-            refused.ends_with("megnet-bandgap-mfi.onnx: no forces: it gives no `energy`, so it is no potential"),
+            refused.ends_with("megnet-bandgap-mfi.onnx: no forces: it gives no `energy`, so it is not a potential"),
             "{refused}"
         );
     }

@@ -55,7 +55,7 @@ pub enum NotFound {
         reason: std::io::Error,
     },
     /// No plugin of that name.
-    #[error("there is no plugin \"{name}\"; there is {}", .known.join(", "))]
+    #[error("there is no plugin \"{name}\"; the known ones are {}", .known.join(", "))]
     Name {
         /// As given.
         name: String,

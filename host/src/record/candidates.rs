@@ -4,18 +4,19 @@ use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::RunError;
-use super::run::structure_json;
-use crate::crystal::{Composition, Element, Lattice, Record, Structure, write_structures};
+use crate::crystal::{Composition, Element, Lattice, Record, Structure, WriteError, write_structures};
 use crate::train::StepRecord;
 
 /// Candidates kept over a run.
 const CANDIDATES: usize = 100;
 
 /// A crystal that was scored.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(into = "StoredCandidate", try_from = "StoredCandidate")]
 pub struct Candidate {
     id: String,
     formula: String,
@@ -25,8 +26,22 @@ pub struct Candidate {
     structure: Structure,
 }
 
+/// A candidate in a checkpoint.
+#[derive(Serialize, Deserialize)]
+struct StoredCandidate {
+    lattice: [[f64; 3]; 3],
+    species: Vec<String>,
+    frac_coords: Vec<[f64; 3]>,
+    id: String,
+    formula: String,
+    group: u8,
+    objective: f64,
+    terms: Map<String, Value>,
+}
+
 /// The crystals with the highest objective: one per reduced formula and space group.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Candidates(Vec<Candidate>);
 
 impl Candidates {
@@ -42,14 +57,6 @@ impl Candidates {
     pub fn write(&self, folder: &Path) -> Result<(), RunError> {
         write_candidates(folder, "candidates", &self.0)
     }
-
-    pub fn to_json(&self) -> Value {
-        Value::Array(self.0.iter().map(Candidate::to_json).collect())
-    }
-
-    pub fn from_json(value: Option<&Value>) -> Self {
-        Self(candidates_of_json(value))
-    }
 }
 
 /// Writes `NAME.csv` and `NAME.extxyz`, if there is anything to write.
@@ -60,16 +67,12 @@ pub fn write_candidates(folder: &Path, name: &str, candidates: &[Candidate]) -> 
     }
     for extension in ["csv", "extxyz"] {
         let path = folder.join(format!("{name}.{extension}"));
-        let failed = |e: crate::crystal::WriteError| io::Error::other(e.to_string());
-        write_structures(&path, &records).map_err(|e| RunError::Io { path: path.clone(), source: failed(e) })?;
+        write_structures(&path, &records).map_err(|error| match error {
+            WriteError::Create { source, .. } | WriteError::Io(source) => RunError::write(&path)(source),
+            error => RunError::write(&path)(io::Error::other(error.to_string())),
+        })?;
     }
     Ok(())
-}
-
-/// What [`Candidate::to_json`] gave, in its order.
-pub fn candidates_of_json(value: Option<&Value>) -> Vec<Candidate> {
-    let list = value.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    list.iter().filter_map(Candidate::from_json).collect()
 }
 
 impl Candidate {
@@ -110,30 +113,38 @@ impl Candidate {
         extra.extend(self.terms.clone());
         Record { id: self.id.clone(), line: 0, structure: Ok(self.structure.clone()), extra }
     }
+}
 
-    pub fn to_json(&self) -> Value {
-        let mut map = structure_json(&self.structure);
-        map.insert("id".into(), json!(self.id));
-        map.insert("formula".into(), json!(self.formula));
-        map.insert("group".into(), json!(self.group));
-        map.insert("objective".into(), json!(self.objective));
-        map.insert("terms".into(), Value::Object(self.terms.clone()));
-        Value::Object(map)
+impl From<Candidate> for StoredCandidate {
+    fn from(candidate: Candidate) -> Self {
+        let Candidate { id, formula, group, objective, terms, structure } = candidate;
+        let species = structure.species.iter().map(|element| element.symbol().to_owned()).collect();
+        Self {
+            lattice: structure.lattice.0,
+            species,
+            frac_coords: structure.frac,
+            id,
+            formula,
+            group,
+            objective,
+            terms,
+        }
     }
+}
 
-    fn from_json(value: &Value) -> Option<Self> {
-        let lattice: [[f64; 3]; 3] = serde_json::from_value(value.get("lattice")?.clone()).ok()?;
-        let frac: Vec<[f64; 3]> = serde_json::from_value(value.get("frac_coords")?.clone()).ok()?;
-        let symbols: Vec<String> = serde_json::from_value(value.get("species")?.clone()).ok()?;
-        let species = symbols.iter().map(|s| Element::from_symbol(s)).collect::<Option<Vec<_>>>()?;
-        Some(Self {
-            id: value.get("id")?.as_str()?.to_owned(),
-            formula: value.get("formula")?.as_str()?.to_owned(),
-            group: u8::try_from(value.get("group")?.as_u64()?).ok()?,
-            objective: value.get("objective")?.as_f64()?,
-            terms: value.get("terms")?.as_object()?.clone(),
-            structure: Structure::new(Lattice(lattice), species, frac).ok()?,
-        })
+impl TryFrom<StoredCandidate> for Candidate {
+    type Error = String;
+
+    fn try_from(stored: StoredCandidate) -> Result<Self, String> {
+        let StoredCandidate { lattice, species, frac_coords, id, formula, group, objective, terms } = stored;
+        if let Some((term, value)) = terms.iter().find(|(_, value)| !value.is_number()) {
+            return Err(format!("`terms.{term}` = {value}: not a number"));
+        }
+        let element =
+            |symbol: &String| Element::from_symbol(symbol).ok_or_else(|| format!("`{symbol}` is not an element"));
+        let species = species.iter().map(element).collect::<Result<Vec<_>, _>>()?;
+        let structure = Structure::new(Lattice(lattice), species, frac_coords).map_err(|error| error.to_string())?;
+        Ok(Self { id, formula, group, objective, terms, structure })
     }
 }
 

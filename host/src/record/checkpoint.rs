@@ -8,10 +8,13 @@ use std::path::{Path, PathBuf};
 use ndarray::ArrayD;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
-use serde_json::Value;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
+use super::RunError;
+use super::json::read_json;
 use crate::atomic::{sync_folder, temporary, write_atomically};
-use crate::policy::{Hyperparameters, ParameterError, Parameters};
+use crate::policy::{Hyperparameters, Parameters};
 use crate::train::Adam;
 
 /// Version of the layout; another one is refused.
@@ -19,7 +22,7 @@ const FORMAT: u64 = 1;
 
 /// The state of a run at the end of a step (or epoch).
 #[derive(Debug)]
-pub struct Checkpoint {
+pub struct Checkpoint<S> {
     /// Steps (or epochs) finished.
     pub step: u64,
     /// Current parameters.
@@ -29,83 +32,49 @@ pub struct Checkpoint {
     /// Best parameters so far, where a run keeps them.
     pub best: Option<Parameters>,
     /// Counters, averages and whatever else the loop goes on from.
-    pub state: Value,
+    pub state: S,
 }
 
-/// Why a checkpoint could not be written or read.
-#[derive(Debug, thiserror::Error)]
-pub enum CheckpointError {
-    /// The system's reason.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// File or folder.
-        path: PathBuf,
-        /// The reason.
-        source: io::Error,
-    },
-    /// Parameters that do not fit the policy.
-    #[error(transparent)]
-    Parameters(#[from] ParameterError),
-    /// A file that is not what a checkpoint holds.
-    #[error("{}: {reason}", path.display())]
-    Content {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
+/// `state.json`.
+#[derive(Serialize, Deserialize)]
+struct StateFile<S> {
+    format: u64,
+    step: u64,
+    adam_count: u64,
+    state: S,
 }
 
-impl Checkpoint {
+/// What `state.json` has in any version of the layout.
+#[derive(Deserialize)]
+struct Format {
+    format: u64,
+}
+
+impl<S: Serialize> Checkpoint<S> {
     /// Writes the folder `step-N` under `folder`, whole or not at all.
     ///
     /// # Errors
-    /// [`CheckpointError::Io`].
-    pub fn write(&self, folder: &Path) -> Result<PathBuf, CheckpointError> {
+    /// [`RunError::Write`].
+    pub fn write(&self, folder: &Path) -> Result<PathBuf, RunError> {
         let target = folder.join(format!("step-{}", self.step));
-        let failed = |source| CheckpointError::Io { path: target.clone(), source };
-        fs::create_dir_all(folder).map_err(failed)?;
-        let aside = temporary(0o777).prefix(".writing-").tempdir_in(folder).map_err(failed)?;
+        let failed = RunError::write(&target);
+        fs::create_dir_all(folder).map_err(&failed)?;
+        let aside = temporary(0o777).prefix(".writing-").tempdir_in(folder).map_err(&failed)?;
         let encoded = |p: &Parameters| p.to_safetensors().map_err(|e| failed(io::Error::other(e.to_string())));
-        let put = |name: &str, bytes: &[u8]| write_atomically(&aside.path().join(name), bytes).map_err(failed);
+        let put = |name: &str, bytes: &[u8]| write_atomically(&aside.path().join(name), bytes).map_err(&failed);
         put("params.safetensors", &encoded(&self.parameters)?)?;
         if let Some(best) = &self.best {
             put("best.safetensors", &encoded(best)?)?;
         }
-        put("optimizer.safetensors", &self.encode_moments().map_err(failed)?)?;
-        let state = serde_json::json!({
-            "format": FORMAT, "step": self.step, "adam_count": self.adam.count, "state": self.state,
-        });
-        put("state.json", state.to_string().as_bytes())?;
+        put("optimizer.safetensors", &self.encode_moments().map_err(&failed)?)?;
+        let state = StateFile { format: FORMAT, step: self.step, adam_count: self.adam.count, state: &self.state };
+        put("state.json", &serde_json::to_vec(&state).map_err(|e| failed(e.into()))?)?;
         if target.exists() {
-            fs::remove_dir_all(&target).map_err(failed)?;
+            fs::remove_dir_all(&target).map_err(&failed)?;
         }
-        fs::rename(aside.keep(), &target).map_err(failed)?;
-        sync_folder(folder).map_err(failed)?;
+        fs::rename(aside.keep(), &target).map_err(&failed)?;
+        sync_folder(folder).map_err(&failed)?;
         Ok(target)
-    }
-
-    /// Reads a folder that [`Checkpoint::write`] made, for a policy of the given hyper-parameters.
-    ///
-    /// # Errors
-    /// Any [`CheckpointError`].
-    pub fn read(folder: &Path, hyper: &Hyperparameters) -> Result<Self, CheckpointError> {
-        let file = folder.join("state.json");
-        let text = fs::read(&file).map_err(|source| CheckpointError::Io { path: file.clone(), source })?;
-        let content = |reason: String| CheckpointError::Content { path: file.clone(), reason };
-        let mut value: Value = serde_json::from_slice(&text).map_err(|e| content(e.to_string()))?;
-        let number = |key: &str| value.get(key).and_then(Value::as_u64).ok_or(content(format!("no number `{key}`")));
-        let format = number("format")?;
-        if format != FORMAT {
-            return Err(content(format!("checkpoint format {format}, this program reads {FORMAT}")));
-        }
-        let (step, count) = (number("step")?, number("adam_count")?);
-        let parameters = Parameters::load(&folder.join("params.safetensors"), hyper)?;
-        let best = folder.join("best.safetensors");
-        let best = if best.exists() { Some(Parameters::load(&best, hyper)?) } else { None };
-        let adam = decode_moments(&folder.join("optimizer.safetensors"), &parameters, count)?;
-        let state = value.get_mut("state").map(Value::take).unwrap_or_default();
-        Ok(Self { step, parameters, adam, best, state })
     }
 
     fn encode_moments(&self) -> io::Result<Vec<u8>> {
@@ -126,9 +95,31 @@ impl Checkpoint {
     }
 }
 
-fn decode_moments(path: &Path, parameters: &Parameters, count: u64) -> Result<Adam, CheckpointError> {
-    let bytes = fs::read(path).map_err(|source| CheckpointError::Io { path: path.to_owned(), source })?;
-    let content = |reason: String| CheckpointError::Content { path: path.to_owned(), reason };
+impl<S: DeserializeOwned> Checkpoint<S> {
+    /// Reads a folder that [`Checkpoint::write`] made, for a policy of the given hyper-parameters.
+    ///
+    /// # Errors
+    /// [`RunError::Read`], [`RunError::Content`] and [`RunError::Parameters`].
+    pub fn read(folder: &Path, hyper: &Hyperparameters) -> Result<Self, RunError> {
+        let file = folder.join("state.json");
+        let text = fs::read(&file).map_err(RunError::read(&file))?;
+        let Format { format } = read_json(&file, "", &text)?;
+        if format != FORMAT {
+            let reason = format!("`format`: checkpoint format {format}, but this program reads {FORMAT}");
+            return Err(RunError::content(&file, reason));
+        }
+        let StateFile { step, adam_count, state, .. } = read_json(&file, "", &text)?;
+        let parameters = Parameters::load(&folder.join("params.safetensors"), hyper)?;
+        let best = folder.join("best.safetensors");
+        let best = if best.exists() { Some(Parameters::load(&best, hyper)?) } else { None };
+        let adam = decode_moments(&folder.join("optimizer.safetensors"), &parameters, adam_count)?;
+        Ok(Self { step, parameters, adam, best, state })
+    }
+}
+
+fn decode_moments(path: &Path, parameters: &Parameters, count: u64) -> Result<Adam, RunError> {
+    let bytes = fs::read(path).map_err(RunError::read(path))?;
+    let content = |reason: String| RunError::content(path, reason);
     let file = SafeTensors::deserialize(&bytes).map_err(|e| content(e.to_string()))?;
     let tensors: HashMap<String, TensorView<'_>> = file.tensors().into_iter().collect();
     let moments = |kind: &str| {
@@ -145,37 +136,43 @@ fn decode_moments(path: &Path, parameters: &Parameters, count: u64) -> Result<Ad
 }
 
 /// The newest checkpoint under `folder` and its step. Half-written folders have other names and are not seen.
-pub fn latest_checkpoint(folder: &Path) -> Option<(u64, PathBuf)> {
-    steps(folder).into_iter().max_by_key(|(step, _)| *step)
+pub fn latest_checkpoint(folder: &Path) -> Result<Option<(u64, PathBuf)>, RunError> {
+    Ok(steps(folder)?.into_iter().max_by_key(|(step, _)| *step))
 }
 
-/// Removes all but the newest `keep` checkpoints and those of the steps in `spare`.
-///
-/// # Errors
-/// [`CheckpointError::Io`].
-pub fn prune_checkpoints(folder: &Path, keep: usize, spare: &[u64]) -> Result<(), CheckpointError> {
-    let mut found = steps(folder);
+/// Removes all but the newest `keep` checkpoints and that of the step `spare`.
+pub fn prune_checkpoints(folder: &Path, keep: usize, spare: Option<u64>) -> Result<(), RunError> {
+    let mut found = steps(folder)?;
     found.sort_by_key(|(step, _)| std::cmp::Reverse(*step));
     for (step, path) in found.into_iter().skip(keep.max(1)) {
-        if !spare.contains(&step) {
-            fs::remove_dir_all(&path).map_err(|source| CheckpointError::Io { path, source })?;
+        if spare != Some(step) {
+            fs::remove_dir_all(&path).map_err(RunError::write(&path))?;
         }
     }
     Ok(())
 }
 
-fn steps(folder: &Path) -> Vec<(u64, PathBuf)> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+fn steps(folder: &Path) -> Result<Vec<(u64, PathBuf)>, RunError> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(RunError::read(folder))?,
+    };
     let step = |path: &Path| path.file_name()?.to_str()?.strip_prefix("step-")?.parse().ok();
-    entries.filter_map(|entry| Some((step(&entry.path())?, entry.path()))).collect()
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(RunError::read(folder))?.path();
+        found.extend(step(&path).map(|step| (step, path)));
+    }
+    Ok(found)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::policy::tiny_hyperparameters as tiny;
+    use serde_json::Value;
 
-    fn checkpoint(step: u64) -> Checkpoint {
+    fn checkpoint(step: u64) -> Checkpoint<Value> {
         let parameters = Parameters::initialise(&tiny(), step);
         let mut adam = Adam::new(&parameters);
         adam.first[0].fill(0.1);
@@ -201,11 +198,11 @@ mod tests {
         for step in 1..=5 {
             checkpoint(step).write(folder.path()).unwrap();
         }
-        prune_checkpoints(folder.path(), 2, &[1]).unwrap();
-        let mut left: Vec<u64> = steps(folder.path()).into_iter().map(|(s, _)| s).collect();
+        prune_checkpoints(folder.path(), 2, Some(1)).unwrap();
+        let mut left: Vec<u64> = steps(folder.path()).unwrap().into_iter().map(|(s, _)| s).collect();
         left.sort_unstable();
         assert_eq!(left, [1, 4, 5]);
-        assert_eq!(latest_checkpoint(folder.path()).unwrap().0, 5);
+        assert_eq!(latest_checkpoint(folder.path()).unwrap().unwrap().0, 5);
     }
 
     #[test]
@@ -215,7 +212,7 @@ mod tests {
         let file = path.join("optimizer.safetensors");
         let bytes = fs::read(&file).unwrap();
         fs::write(&file, &bytes[..bytes.len() - 4]).unwrap();
-        let error = Checkpoint::read(&path, &tiny()).unwrap_err().to_string();
+        let error = Checkpoint::<Value>::read(&path, &tiny()).unwrap_err().to_string();
         assert!(error.contains("optimizer.safetensors"), "{error}");
     }
 }

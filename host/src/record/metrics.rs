@@ -1,81 +1,146 @@
 //! `metrics.jsonl`: one line per step. Everything that depends on the clock is under the key `time`.
 
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use crate::atomic::write_atomically;
+use crate::reward::RewardTable;
+use crate::train::{Epoch, StageTimes, StepRecord};
 
-/// A metrics file that grows line by line.
-#[derive(Debug)]
-pub struct Metrics {
-    file: File,
-    path: PathBuf,
+/// A step of a fine-tuning: see [`StepRecord`] for definitions and units.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StepMetrics {
+    /// From 1.
+    pub step: usize,
+    /// Mean objective.
+    pub objective_mean: f64,
+    /// Its standard deviation.
+    pub objective_std: f64,
+    /// Baseline that was subtracted.
+    pub baseline: f64,
+    /// KL to the base, nats.
+    pub kl: f64,
+    /// Entropy, nats.
+    pub entropy: f64,
+    /// Share of stable crystals; `None` without a hull term.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub stable_fraction: Option<f64>,
+    /// Share of distinct formulas.
+    pub unique_formulas: f64,
+    /// Share of failed rows.
+    pub failed_fraction: f64,
+    /// Rows that came through each stage of the scoring. A list, because a filter may be called what a stage is called.
+    pub funnel: Vec<FunnelStage>,
+    /// Share of clipped ratios.
+    pub clip_fraction: f64,
+    /// Gradient norms before clipping.
+    pub grad_norms: Vec<f64>,
+    /// Optimiser steps that were skipped.
+    pub skipped: usize,
+    /// Statistics of every reward term, in the config's order.
+    pub terms: Map<String, Value>,
+    /// The same of the monitor, at its steps.
+    pub judge: Option<Map<String, Value>>,
+    /// Seconds per stage.
+    pub time: StageTimes,
 }
 
-impl Metrics {
-    /// Opens a file and keeps the lines whose number under `key` is at most `last`: the rest, and a line cut short by a kill, was
-    /// written after the checkpoint from which a run goes on. `last` = 0 starts anew.
-    ///
-    /// # Errors
-    /// The system's reason.
-    pub fn open(path: &Path, key: &str, last: u64) -> io::Result<Self> {
-        let mut kept = Vec::new();
-        if last > 0 && path.exists() {
-            for line in BufReader::new(File::open(path)?).split(b'\n') {
-                let line = line?;
-                let number = serde_json::from_slice::<Value>(&line).ok().and_then(|v| v.get(key)?.as_u64());
-                if number.is_some_and(|n| n <= last) {
-                    kept.extend(line);
-                    kept.push(b'\n');
-                }
-            }
+/// Rows that came through a stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FunnelStage {
+    /// `sampled`, `decoded`, a filter's name, `sane` or `scored`.
+    pub stage: String,
+    /// Rows that are left.
+    pub rows: usize,
+}
+
+/// A term over a batch.
+#[derive(Serialize)]
+struct TermMetrics<'a> {
+    mean: Option<f64>,
+    spread: Option<f64>,
+    values: usize,
+    abstained: usize,
+    failures: &'a BTreeMap<&'static str, usize>,
+}
+
+/// An epoch of a pretraining; NLL is per crystal, nats.
+#[derive(Serialize)]
+pub(super) struct EpochMetrics {
+    epoch: usize,
+    train_nll: f64,
+    valid_nll: f64,
+    valid_nll_w: f64,
+    valid_nll_xyz: f64,
+    valid_nll_a: f64,
+    valid_nll_l: f64,
+    learning_rate: f64,
+    grad_norm: f64,
+    skipped: usize,
+    best: bool,
+    time: EpochTime,
+}
+
+#[derive(Serialize)]
+struct EpochTime {
+    seconds: f64,
+}
+
+impl StepMetrics {
+    pub(super) fn new(record: &StepRecord) -> Self {
+        let stage = |stage: &crate::reward::Stage| FunnelStage { stage: stage.name.clone(), rows: stage.rows };
+        Self {
+            step: record.step,
+            objective_mean: record.objective_mean,
+            objective_std: record.objective_std,
+            baseline: record.baseline,
+            kl: record.kl,
+            entropy: record.entropy,
+            stable_fraction: record.stable_fraction,
+            unique_formulas: record.unique_formulas,
+            failed_fraction: record.failed_fraction,
+            funnel: record.table.funnel().iter().map(stage).collect(),
+            clip_fraction: record.update.clip_fraction,
+            grad_norms: record.update.grad_norms.clone(),
+            skipped: record.update.skipped,
+            terms: terms(&record.table),
+            judge: record.monitor.as_ref().map(terms),
+            time: record.times,
         }
-        write_atomically(path, &kept)?;
-        let file = fs::OpenOptions::new().append(true).open(path)?;
-        Ok(Self { file, path: path.to_owned() })
-    }
-
-    /// Appends a line.
-    ///
-    /// # Errors
-    /// The system's reason.
-    pub fn append(&mut self, line: &Value) -> io::Result<()> {
-        let mut text = line.to_string();
-        text.push('\n');
-        self.file.write_all(text.as_bytes())
-    }
-
-    /// The first line, if there is one.
-    ///
-    /// # Errors
-    /// The system's reason.
-    pub fn first(&self) -> io::Result<Option<Value>> {
-        let mut line = Vec::new();
-        BufReader::new(File::open(&self.path)?).read_until(b'\n', &mut line)?;
-        Ok(serde_json::from_slice(&line).ok())
-    }
-
-    /// Where the file is.
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
+fn terms(table: &RewardTable) -> Map<String, Value> {
+    let term = |s: &crate::reward::TermStatistics| {
+        let term = TermMetrics {
+            mean: s.mean,
+            spread: s.spread,
+            values: s.values,
+            abstained: s.abstained,
+            failures: &s.failures,
+        };
+        (s.name.clone(), serde_json::json!(term))
+    };
+    table.statistics().iter().map(term).collect()
+}
 
-    #[test]
-    fn lines_behind_the_checkpoint_and_torn_ones_are_dropped() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("metrics.jsonl");
-        fs::write(&path, "{\"step\":1}\n{\"step\":2}\n{\"step\":3}\n{\"ste").unwrap();
-        let mut metrics = Metrics::open(&path, "step", 2).unwrap();
-        metrics.append(&json!({"step": 3, "x": 0.1})).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "{\"step\":1}\n{\"step\":2}\n{\"step\":3,\"x\":0.1}\n");
+impl EpochMetrics {
+    pub fn new(epoch: &Epoch) -> Self {
+        let valid = epoch.valid;
+        Self {
+            epoch: epoch.epoch,
+            train_nll: epoch.train_nll,
+            valid_nll: -valid.total(),
+            valid_nll_w: -valid.w,
+            valid_nll_xyz: -valid.xyz,
+            valid_nll_a: -valid.a,
+            valid_nll_l: -valid.l,
+            learning_rate: epoch.learning_rate,
+            grad_norm: epoch.grad_norm,
+            skipped: epoch.skipped,
+            best: epoch.best,
+            time: EpochTime { seconds: epoch.seconds },
+        }
     }
 }

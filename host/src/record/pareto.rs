@@ -6,10 +6,8 @@
 
 use std::path::Path;
 
-use serde_json::Value;
-
 use super::RunError;
-use super::candidates::{Candidate, candidates_of_json, write_candidates};
+use super::candidates::{Candidate, write_candidates};
 
 /// A term that the front is drawn over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,13 +82,19 @@ impl ParetoFront {
         write_candidates(folder, "pareto", &sorted)
     }
 
-    pub(super) fn to_json(&self) -> Value {
-        Value::Array(self.members.iter().map(Candidate::to_json).collect())
+    pub(super) fn members(&self) -> &[Candidate] {
+        &self.members
     }
 
-    /// Goes on from what [`ParetoFront::to_json`] gave.
-    pub(super) fn restore(&mut self, value: Option<&Value>) {
-        self.members = candidates_of_json(value);
+    /// Goes on from the members of a front over the same terms; otherwise says which member lacks one.
+    pub(super) fn restore(&mut self, members: Vec<Candidate>) -> Result<(), String> {
+        match members.iter().position(|member| self.position(member).is_none()) {
+            Some(index) => Err(format!("`state.pareto[{index}]` lacks a term that the front is drawn over")),
+            None => {
+                self.members = members;
+                Ok(())
+            }
+        }
     }
 }
 
@@ -148,8 +152,11 @@ mod tests {
         assert_eq!(front.len(), 3, "it beats the first");
         assert_eq!(ids(&front), ["1", "4", "0"]);
         let mut again = self::front(10);
-        again.restore(Some(&serde_json::from_str(&front.to_json().to_string()).unwrap()));
-        assert_eq!(again.to_json(), front.to_json());
+        let stored = serde_json::to_string(front.members()).unwrap();
+        again.restore(serde_json::from_str(&stored).unwrap()).unwrap();
+        assert_eq!(serde_json::to_string(again.members()).unwrap(), stored);
+        let refused = again.restore(vec![candidate("x", &[("gap", 1.0)])]).unwrap_err();
+        assert_eq!(refused, "`state.pareto[0]` lacks a term that the front is drawn over");
     }
 
     #[test]

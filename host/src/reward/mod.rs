@@ -3,27 +3,35 @@
 //! A failure is a value of its own kind with a reason, never a number that could pass for a good one: NaN and infinity are
 //! failures, and a failed row never scores above a row that succeeded. Nothing here knows of policies or training.
 
-mod builtin;
+mod calculation;
+mod corrected_potential;
 mod correction;
+mod energy_scale;
 mod failure;
-mod force_term;
-mod hull_term;
+mod known;
 mod objective;
-mod plugin_term;
-mod questions;
 mod reduction;
+mod requests;
 mod rewards;
 mod sanity;
+mod schedule;
 mod table;
+mod terms;
 
-pub use builtin::{Builtin, BuiltinError, BuiltinTerm, KnownCompositions, KnownError, Tables};
-pub use correction::{Calculation, Correction, CorrectionError, PluginCorrection, Uncorrected};
+pub use calculation::Calculation;
+pub use corrected_potential::{CorrectedEnergy, CorrectedPotential};
+pub use correction::{Correction, CorrectionError, PluginCorrection, Uncorrected};
+pub use energy_scale::EnergyScale;
 pub use failure::Failure;
-pub use force_term::{ForceScale, ForceTerm};
-pub use hull_term::{HullTerm, HullTermError, Stability, WORST_E_HULL, stabilities};
+pub use known::{KnownCompositions, KnownError};
 pub use objective::{NotFinite, Objective, ObjectiveError};
-pub use plugin_term::{PluginTerm, PluginTermError};
 pub use reduction::{ObjectiveValues, ReductionError};
-pub use rewards::{Rewards, Term, TermKind, structure_hash};
+pub use requests::ModelRequest;
+pub use rewards::{Rewards, structure_hash};
 pub use sanity::Sanity;
 pub use table::{Column, OnFailure, Outcome, RewardTable, Stage, TermStatistics};
+pub use terms::{
+    Builtin, BuiltinError, BuiltinTerm, Cost, ForceScale, ForceTerm, HullTerm, HullTermError, Novelty, OnnxTerm,
+    PluginTerm, PluginTermError, Stability, Tables, Term, TermBatch, TermKind, Uniqueness, WORST_E_HULL, stabilities,
+    stability,
+};

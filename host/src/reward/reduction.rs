@@ -41,10 +41,10 @@ pub enum ReductionError {
 impl RewardTable {
     /// The objective of every row.
     ///
-    /// A row succeeds when every term of the objective has a value, the expression is finite and no filter rejects it. A row of
-    /// which a term of the objective has nothing to say is dropped, and has not failed. Any other row is dropped if a term that it misses says so; otherwise its missing terms are replaced (see [`OnFailure`]),
-    /// and the result is lowered to the lowest objective among the successes. Without a success and without a documented
-    /// worst value there is nothing to go by: the row is dropped.
+    /// A row succeeds when every term of the objective has a value, the expression is finite and no filter rejects it. A row
+    /// for which a term of the objective abstains is dropped, and has not failed. Any other row is dropped if one of the terms
+    /// that failed says so; otherwise its missing terms are replaced (see [`OnFailure`]), and the result is lowered to the
+    /// lowest objective among the successes. Without a success and without a documented worst value the row is dropped.
     ///
     /// # Errors
     /// [`ReductionError::TooManyFailed`] when more than `max_failed` (a fraction) of the rows failed; a row that a filter

@@ -2,7 +2,7 @@
 //! win any prize.
 
 use super::Failure;
-use super::builtin::density;
+use super::terms::density;
 use crate::crystal::{Structure, smallest_distance};
 
 /// What a crystal must satisfy before a model is asked about it, and what its answer must satisfy.

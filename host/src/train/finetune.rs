@@ -34,11 +34,13 @@ pub struct FinetuneState {
 
 /// What a fine-tuning tells the outside, and is told by it.
 pub trait FinetuneObserver {
-    /// A step is done.
+    /// What ends the run early: an error of the training, or of the observer itself.
+    type Error: From<FinetuneError>;
+    /// A step is done. `last`: no other follows, because the run is complete or was interrupted.
     ///
     /// # Errors
     /// Any reason to stop: the record could not be written, say.
-    fn step(&mut self, record: &StepRecord, state: &FinetuneState) -> Result<(), String>;
+    fn step(&mut self, record: &StepRecord, state: &FinetuneState, last: bool) -> Result<(), Self::Error>;
     /// Whether to stop after this step.
     fn interrupted(&self) -> bool;
 }
@@ -65,9 +67,6 @@ pub enum FinetuneError {
         /// Where they were lost.
         funnel: String,
     },
-    /// The record of the run could not be kept.
-    #[error("{0}")]
-    Observer(String),
 }
 
 impl FinetuneState {
@@ -140,17 +139,20 @@ impl Finetuning {
     /// Runs the remaining steps, or until interrupted.
     ///
     /// # Errors
-    /// [`FinetuneError`].
-    pub fn run(
+    /// A [`FinetuneError`], or what the observer stops for.
+    pub fn run<O: FinetuneObserver>(
         &self,
         objectives: &Objectives,
         settings: &FinetuneSettings,
         state: &mut FinetuneState,
-        observer: &mut dyn FinetuneObserver,
-    ) -> Result<(), FinetuneError> {
-        while state.step < settings.steps && !observer.interrupted() {
+        observer: &mut O,
+    ) -> Result<(), O::Error> {
+        let is_over = |state: &FinetuneState, observer: &O| state.step >= settings.steps || observer.interrupted();
+        let mut last = is_over(state, observer);
+        while !last {
             let record = self.step(objectives, settings, state)?;
-            observer.step(&record, state).map_err(FinetuneError::Observer)?;
+            last = is_over(state, observer);
+            observer.step(&record, state, last)?;
         }
         Ok(())
     }

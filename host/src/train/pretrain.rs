@@ -1,6 +1,10 @@
 //! Maximum likelihood (spec section 6): shuffle, one Adam step per batch, validation after every epoch, early stop.
 
+use std::collections::BTreeMap;
+use std::time::Instant;
+
 use rand::seq::SliceRandom;
+use sha2::{Digest, Sha256};
 
 use super::dropout::Dropout;
 use super::{Adam, NegativeLogLikelihood};
@@ -17,6 +21,26 @@ pub struct PretrainData {
     pub train: Vec<Tokens>,
     /// Never trained on: decides when to stop.
     pub valid: Vec<Tokens>,
+}
+
+impl PretrainData {
+    /// Adds a crystal to one of the parts: a hash of its `id` decides, so that about the share `holdout` is held out and no crystal
+    /// changes sides when others come or go.
+    pub fn add(&mut self, id: &str, tokens: Tokens, holdout: f64) {
+        let hash = Sha256::digest(id.as_bytes());
+        let number = hash.iter().take(8).fold(0u64, |n, byte| n << 8 | u64::from(*byte));
+        let held_out = (number as f64 / 2f64.powi(64)) < holdout;
+        if held_out { self.valid.push(tokens) } else { self.train.push(tokens) }
+    }
+
+    /// Number of crystals of each space group, in both parts.
+    pub fn spacegroups(&self) -> BTreeMap<u8, f64> {
+        let mut counts = BTreeMap::new();
+        for tokens in self.train.iter().chain(&self.valid) {
+            *counts.entry(tokens.group.number()).or_insert(0.0) += 1.0;
+        }
+        counts
+    }
 }
 
 /// The learning rate over time.
@@ -85,17 +109,21 @@ pub struct Epoch {
     pub skipped: usize,
     /// Whether the validation NLL is the lowest so far.
     pub best: bool,
+    /// What the epoch took, seconds.
+    pub seconds: f64,
 }
 
 /// What a training tells the outside, and is told by it.
 pub trait PretrainObserver {
+    /// What ends the training early: an error of its own, or of the observer itself.
+    type Error: From<PretrainError>;
     /// A step is done: how many of how many in this epoch.
     fn step(&mut self, done: usize, of: usize);
-    /// An epoch is done.
+    /// An epoch is done. `last`: no other follows, because the training is complete, no longer improves, or was interrupted.
     ///
     /// # Errors
     /// Any reason to stop: the record could not be written, say.
-    fn epoch(&mut self, epoch: &Epoch, state: &PretrainState) -> Result<(), String>;
+    fn epoch(&mut self, epoch: &Epoch, state: &PretrainState, last: bool) -> Result<(), Self::Error>;
     /// Whether to stop after this epoch.
     fn interrupted(&self) -> bool;
 }
@@ -118,9 +146,6 @@ pub enum PretrainError {
         /// Crystals per step.
         batch: usize,
     },
-    /// The record of the run could not be kept.
-    #[error("{0}")]
-    Observer(String),
 }
 
 impl PretrainState {
@@ -134,31 +159,26 @@ impl PretrainState {
 /// Trains until the last epoch, the end of patience, or an interruption.
 ///
 /// # Errors
-/// [`PretrainError`].
-pub fn pretrain(
+/// A [`PretrainError`], or what the observer stops for.
+pub fn pretrain<O: PretrainObserver>(
     runtime: &Runtime,
     hyper: &Hyperparameters,
     data: &PretrainData,
     settings: &PretrainSettings,
     state: &mut PretrainState,
-    observer: &mut dyn PretrainObserver,
-) -> Result<(), PretrainError> {
+    observer: &mut O,
+) -> Result<(), O::Error> {
     let (train, valid, batch) = (data.train.len(), data.valid.len(), settings.batch);
     if train < batch || valid == 0 || batch == 0 {
-        return Err(PretrainError::TooFew { train, valid, batch });
+        return Err(PretrainError::TooFew { train, valid, batch }.into());
     }
-    let training = Pretraining {
-        hyper,
-        settings,
-        gradient: LossGradient::load(runtime, hyper, settings.resources)?,
-        likelihood: Likelihood::load(runtime, hyper, settings.resources)?,
-    };
-    while state.epoch < settings.epochs && !observer.interrupted() {
-        let epoch = training.epoch(data, state, observer)?;
-        observer.epoch(&epoch, state).map_err(PretrainError::Observer)?;
-        if settings.patience > 0 && state.epoch >= state.best_epoch + settings.patience {
-            break;
-        }
+    let training = Pretraining::load(runtime, hyper, settings)?;
+    let is_over = |state: &PretrainState, observer: &O| settings.are_met(state) || observer.interrupted();
+    let mut last = is_over(state, observer);
+    while !last {
+        let epoch = training.epoch(data, state, &mut |done, of| observer.step(done, of))?;
+        last = is_over(state, observer);
+        observer.epoch(&epoch, state, last)?;
     }
     Ok(())
 }
@@ -171,14 +191,25 @@ struct Pretraining<'a> {
     likelihood: Likelihood,
 }
 
-impl Pretraining<'_> {
-    /// A pass over the training data, and the validation behind it.
+impl<'a> Pretraining<'a> {
+    fn load(
+        runtime: &Runtime,
+        hyper: &'a Hyperparameters,
+        settings: &'a PretrainSettings,
+    ) -> Result<Self, PretrainError> {
+        let gradient = LossGradient::load(runtime, hyper, settings.resources)?;
+        let likelihood = Likelihood::load(runtime, hyper, settings.resources)?;
+        Ok(Self { hyper, settings, gradient, likelihood })
+    }
+
+    /// A pass over the training data, and the validation after it. `progress` is told how many steps are done, of how many.
     fn epoch(
         &self,
         data: &PretrainData,
         state: &mut PretrainState,
-        observer: &mut dyn PretrainObserver,
+        progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Epoch, PretrainError> {
+        let start = Instant::now();
         let PretrainSettings { batch, seed, .. } = *self.settings;
         let steps = data.train.len() / batch;
         let (mut nll, mut norms, mut skipped) = (0.0, Vec::with_capacity(steps), 0);
@@ -191,7 +222,7 @@ impl Pretraining<'_> {
                 skipped += 1
             }
             nll += mean;
-            observer.step(index + 1, steps);
+            progress(index + 1, steps);
         }
         let held_out: Vec<&Tokens> = data.valid.iter().collect();
         let valid = mean(&self.likelihood.log_probabilities(&state.parameters, &held_out)?);
@@ -208,6 +239,7 @@ impl Pretraining<'_> {
             grad_norm: median(norms),
             skipped,
             best,
+            seconds: start.elapsed().as_secs_f64(),
         })
     }
 
@@ -229,6 +261,12 @@ impl Pretraining<'_> {
 }
 
 impl PretrainSettings {
+    /// Whether all epochs are done, or the validation has not improved for too long.
+    fn are_met(&self, state: &PretrainState) -> bool {
+        let improves = self.patience == 0 || state.epoch < state.best_epoch + self.patience;
+        state.epoch >= self.epochs || !improves
+    }
+
     /// Learning rate of a step counted from 0 over the whole training.
     fn rate(&self, steps_per_epoch: usize, step: usize) -> f64 {
         let warmup = ((step + 1) as f64 / self.warmup_steps.max(1) as f64).min(1.0);

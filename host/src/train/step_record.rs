@@ -1,5 +1,7 @@
 //! What is reported of a step of fine-tuning.
 
+use serde::{Deserialize, Serialize};
+
 use crate::crystal::{Structure, Tokens};
 use crate::policy::Refusal;
 use crate::reward::{NotFinite, RewardTable};
@@ -42,7 +44,7 @@ impl Sample {
 }
 
 /// Seconds per stage.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct StageTimes {
     /// Sampling and decoding.
     pub sample: f64,
@@ -56,6 +58,18 @@ pub struct StageTimes {
     pub optimiser: f64,
     /// The whole step, with what lies between the stages.
     pub step: f64,
+}
+
+impl StageTimes {
+    /// What the step took besides its stages.
+    pub fn rest(&self) -> f64 {
+        self.step - self.sample - self.reward - self.update()
+    }
+
+    /// Learning from the batch: log-probabilities, gradients and the optimiser.
+    pub fn update(&self) -> f64 {
+        self.likelihood + self.gradient + self.optimiser
+    }
 }
 
 /// What is reported of the optimiser steps on a batch.

@@ -1,14 +1,14 @@
 //! `temper hull build`: a hull from entries, or from structures and a potential.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 
-use super::from_structures::{self, Potential};
-use super::{Context, Failure};
+use super::{Context, Failure, from_structures};
 use crate::cli::Search;
 use crate::hull::{HullHeader, build_file};
-use crate::reward::Correction;
+use crate::reward::{CorrectedPotential, Correction};
 
 /// Build a hull from entries, or from structures and a potential.
 #[derive(Debug, Args)]
@@ -19,7 +19,7 @@ use crate::reward::Correction;
     (eV/atom, uncorrected), correction (eV per cell) and status: ok, or why the structure is not in the hull. With a correction, \
     the energies of the hull, and its energy reference, are the corrected ones.")]
 pub struct Build {
-    /// Files of entries: a CSV with formula and energy_per_atom (eV/atom), JSON of pymatgen, or hulls
+    /// Files of entries: a CSV with formula and energy_per_atom (eV/atom), JSON or JSON lines of pymatgen, or hulls
     #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "structures", conflicts_with = "structures")]
     entries: Vec<PathBuf>,
     /// Scale of the energies of the entries, such as MP2020 or PBE
@@ -48,7 +48,7 @@ impl Build {
             Some(model) => {
                 let correction: Correction = context.correction(&self.correction)?;
                 let search = Search::new(None).find("--model", model)?;
-                let potential = Potential::new(context.open_model(&search)?, correction)?;
+                let potential = CorrectedPotential::new(Arc::new(context.open_model(&search)?), correction)?;
                 from_structures::build(&self.structures, &potential, self.elements_from.as_deref(), &self.out, context)
             }
             None => self.build_entries(context),

@@ -44,7 +44,7 @@ fn write_sidecar(found: &Inspection, context: &Context) -> Result<(), Failure> {
         return Err(Failure::user(format!("{}: the file already exists, so nothing was written", path.display())));
     }
     let mut output = Output::create(path)?;
-    output.write_all(found.draft().as_bytes()).map_err(|error| output.failed(&error))?;
+    output.write_all(found.sidecar_template().as_bytes()).map_err(|error| output.failed(&error))?;
     output.finish()?;
     let open = found.missing.iter().filter(|line| line.value.is_none()).count();
     context.say(&format!("{}: {open} lines to fill in", path.display()));

@@ -1,6 +1,5 @@
 //! A fine-tuning run with everything opened and checked: every mistake that a user can make is found here, before anything runs.
 
-mod lock;
 mod models;
 mod plugins;
 mod policies;
@@ -11,13 +10,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use self::lock::{hash, without_length, written};
 use self::models::ModelKey;
 use super::{Context, Failure, Search};
-use crate::config::{Document, Finetune, Problem};
+use crate::config::{Config, Document, Finetune, Problem};
 use crate::hull::Hull;
-use crate::model::{ForceModel, OnnxModel};
+use crate::model::{Executor, ForceModel, OnnxModel};
 use crate::policy::{ModelToml, Parameters, Resources};
+use crate::record::Lock;
 use crate::runtime::{Device, Runtime};
 use crate::train::{FinetuneSettings, Objectives};
 
@@ -40,7 +39,7 @@ pub struct Plan {
     /// ONNX Runtime.
     pub runtime: Arc<Runtime>,
     /// Hashes of everything that the run's numbers depend on.
-    pub lock: BTreeMap<String, String>,
+    pub lock: Lock,
 }
 
 /// Opens what a config names.
@@ -50,9 +49,9 @@ struct Planner<'a> {
     search: Search,
     runtime: Arc<Runtime>,
     device: Device,
-    threads: usize,
+    executor: Executor,
     memory: u64,
-    lock: BTreeMap<String, String>,
+    lock: Lock,
     models: BTreeMap<ModelKey, Arc<OnnxModel>>,
     force_models: BTreeMap<ModelKey, Arc<ForceModel>>,
     hulls: BTreeMap<PathBuf, Arc<Hull>>,
@@ -73,17 +72,15 @@ impl Plan {
         let runtime = context.runtime(wish)?;
         let device = runtime.resolve(wish, &|line| context.say(line))?;
         let threads = context.threads(config.run.threads);
-        let lock = BTreeMap::from([
-            ("program".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
-            ("config".to_owned(), hash(written(&without_length(&config))?.as_bytes())),
-        ]);
+        let mut lock = Lock::new(env!("CARGO_PKG_VERSION"));
+        lock.add("config", config.decisive().to_toml()?.as_bytes());
         let mut planner = Planner {
             context,
             document,
             search: Search::new(folder),
             runtime: Arc::clone(&runtime),
             device,
-            threads,
+            executor: Executor::new(threads)?,
             memory: config.run.memory.bytes(),
             lock,
             models: BTreeMap::new(),
@@ -94,7 +91,7 @@ impl Plan {
         let objectives = planner.objectives(&config)?;
         let resources = Resources { device, threads, memory: config.run.memory.bytes() };
         let settings = planner.settings(&config, &model, resources)?;
-        let text = written(&config)?;
+        let text = config.to_toml()?;
         Ok(Self { config, text, model, start, base, objectives, settings, runtime, lock: planner.lock })
     }
 }
@@ -106,5 +103,12 @@ impl Planner<'_> {
 
     fn find(&self, key: &str, path: &Path) -> Result<PathBuf, Failure> {
         self.search.find(&format!("`{key}`"), path)
+    }
+
+    /// Notes what a file holds: the run's numbers depend on it.
+    fn lock(&mut self, key: &str, file: &Path) -> Result<(), Failure> {
+        let contents = std::fs::read(file).map_err(|e| Failure::user(format!("{}: {e}", file.display())))?;
+        self.lock.add(key, &contents);
+        Ok(())
     }
 }

@@ -15,13 +15,13 @@ pub(super) type ModelKey = (PathBuf, Option<i64>, Option<Duration>);
 
 /// The model of a term, as its table names it.
 #[derive(Clone, Copy)]
-pub(super) struct Asked<'a> {
+pub(super) struct ModelRef<'a> {
     pub(super) path: &'a Path,
     pub(super) state: Option<i64>,
     pub(super) deadline: Option<Duration>,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> ModelRef<'a> {
     pub(super) fn new(path: &'a Path, deadline: Option<Deadline>) -> Self {
         Self { path, state: None, deadline: deadline.map(Deadline::duration) }
     }
@@ -29,17 +29,15 @@ impl<'a> Asked<'a> {
 
 impl Planner<'_> {
     /// Opens a model, unless a term before has named the same.
-    pub(super) fn model(&mut self, key: &str, asked: Asked<'_>) -> Result<Arc<OnnxModel>, Failure> {
-        let Asked { path, state, deadline } = asked;
+    pub(super) fn model(&mut self, key: &str, model: ModelRef<'_>) -> Result<Arc<OnnxModel>, Failure> {
+        let ModelRef { path, state, deadline } = model;
         let path = self.find(key, path)?;
         let model_key = (path.clone(), state, deadline);
         if let Some(open) = self.models.get(&model_key) {
             return Ok(Arc::clone(open));
         }
-        let (device, threads, memory) = (self.device, self.threads, self.memory);
-        let options = ModelOptions { device, threads, memory, deadline, ..ModelOptions::default() };
-        let mut model = OnnxModel::open(&self.runtime, &path, options)?;
-        self.models.values().next().into_iter().for_each(|other| model.share_threads(other));
+        let options = ModelOptions { device: self.device, memory: self.memory, deadline, ..ModelOptions::default() };
+        let mut model = OnnxModel::open(&self.runtime, &self.executor, &path, options)?;
         if let Some(state) = state {
             model.set_state(state);
         }
@@ -61,7 +59,7 @@ impl Planner<'_> {
         Ok(hull)
     }
 
-    pub(super) fn force_model(&mut self, key: &str, potential: Asked<'_>) -> Result<Arc<ForceModel>, Failure> {
+    pub(super) fn force_model(&mut self, key: &str, potential: ModelRef<'_>) -> Result<Arc<ForceModel>, Failure> {
         let model = self.model(key, potential)?;
         let model_key = (model.contract().path.clone(), potential.state, potential.deadline);
         if let Some(open) = self.force_models.get(&model_key) {

@@ -7,13 +7,13 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::Planner;
-use super::models::Asked;
+use super::models::ModelRef;
 use crate::cli::Failure;
 use crate::config::{self, Deadline, Isolation, Memory, PluginTerm as PluginConfig, ProcessTerm};
 use crate::plugin::{
     Evaluator, HULL_CORRECTION, MEMORY_IS_MEASURED, OpenError, REWARD, Supervision, Usable, WorkerCommand, is_path,
 };
-use crate::reward::{Correction, PluginTerm, TermKind};
+use crate::reward::{Correction, PluginTerm};
 
 /// More processes than any machine wants for one term.
 const MOST_WORKERS: usize = 256;
@@ -22,7 +22,7 @@ const START: Duration = Duration::from_secs(120);
 
 impl Planner<'_> {
     /// A reward of a plugin: in workers, unless it ships with Temper or the user says otherwise.
-    pub(super) fn plugin(&mut self, name: &str, term: &PluginConfig) -> Result<TermKind, Failure> {
+    pub(super) fn plugin(&mut self, name: &str, term: &PluginConfig) -> Result<PluginTerm, Failure> {
         let key = format!("rewards.{name}.plugin");
         let found = self.library(&format!("{key}.library"), &term.library)?;
         if let Some(path) = &found.path {
@@ -35,7 +35,7 @@ impl Planner<'_> {
     }
 
     /// A reward of a program of the user's.
-    pub(super) fn process(&mut self, name: &str, term: &ProcessTerm) -> Result<TermKind, Failure> {
+    pub(super) fn process(&mut self, name: &str, term: &ProcessTerm) -> Result<PluginTerm, Failure> {
         let key = format!("rewards.{name}.process");
         let supervision = self.supervision(&key, term.deadline, term.workers, term.memory, term.max_restarts)?;
         let evaluator = self.start_program(&key, (&term.command, &term.config), REWARD, supervision)?;
@@ -63,11 +63,16 @@ impl Planner<'_> {
         Ok(WorkerCommand { program, arguments: words.collect() })
     }
 
-    fn plugin_term(&mut self, key: &str, evaluator: Evaluator, potential: Option<&Path>) -> Result<TermKind, Failure> {
+    fn plugin_term(
+        &mut self,
+        key: &str,
+        evaluator: Evaluator,
+        potential: Option<&Path>,
+    ) -> Result<PluginTerm, Failure> {
         let key = format!("{key}.potential");
-        let potential = potential.map(|path| self.model(&key, Asked::new(path, None))).transpose()?;
+        let potential = potential.map(|path| self.model(&key, ModelRef::new(path, None))).transpose()?;
         let term = PluginTerm::new(Arc::new(evaluator), potential);
-        Ok(TermKind::Plugin(term.map_err(|error| self.mistake(&key, format!("`{key}`: {error}")))?))
+        term.map_err(|error| self.mistake(&key, format!("`{key}`: {error}")))
     }
 
     fn supervision(

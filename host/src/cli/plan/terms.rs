@@ -4,12 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Planner;
-use super::models::Asked;
+use super::models::ModelRef;
 use crate::cli::Failure;
 use crate::config::{self, Finetune, Reward, Role};
 use crate::reward::{
-    BuiltinTerm, ForceScale, ForceTerm, HullTerm, KnownCompositions, Objective, OnFailure, Rewards, Sanity, Term,
-    TermKind, WORST_E_HULL,
+    BuiltinTerm, ForceScale, ForceTerm, HullTerm, KnownCompositions, Novelty, Objective, OnFailure, OnnxTerm, Rewards,
+    Sanity, Term, TermKind, Uniqueness, WORST_E_HULL,
 };
 use crate::train::{Monitor, Objectives};
 
@@ -19,13 +19,13 @@ impl Planner<'_> {
         for (name, reward) in &config.rewards {
             terms.push(self.term(name, reward)?);
         }
-        let hull_term = terms.iter().position(|t| matches!(t.kind, TermKind::Hull(_)));
+        let hull_term = config.rewards.values().position(|reward| matches!(reward, Reward::Hull(_)));
         let monitor = match &config.judge {
             None => None,
             Some(judge) => Some(self.monitor(config, &judge.hull)?),
         };
         let objective = self.objective(&config.objective, &terms)?;
-        let rewards = Rewards::new(terms, Sanity::default());
+        let rewards = Rewards::new(terms, Sanity::default(), self.executor.clone());
         Ok(Objectives { rewards, objective, hull_term, monitor })
     }
 
@@ -44,40 +44,22 @@ impl Planner<'_> {
         let reference = judge.reference.as_ref().or(own);
         let reference =
             reference.ok_or_else(|| self.mistake("judge.hull", "`judge.hull.reference` is missing: name a hull"))?;
-        let potential = Asked::new(&judge.potential, judge.deadline);
-        let kind = TermKind::Hull(self.hull_term("judge.hull", potential, reference, &judge.correction)?);
+        let potential = ModelRef::new(&judge.potential, judge.deadline);
+        let kind = Arc::new(self.hull_term("judge.hull", potential, reference, &judge.correction)?);
         let term = Term { name: "e_hull".into(), kind, on_failure: OnFailure::Value(WORST_E_HULL), bound: None };
-        Ok(Monitor { rewards: Rewards::new(vec![term], Sanity::default()), every: judge.every.max(1) })
+        let rewards = Rewards::new(vec![term], Sanity::default(), self.executor.clone());
+        Ok(Monitor { rewards, every: judge.every.max(1) })
     }
 
     fn term(&mut self, name: &str, reward: &Reward) -> Result<Term, Failure> {
-        let (kind, on_failure, role, bound) = match reward {
-            Reward::Hull(term) => {
-                let key = format!("rewards.{name}.hull");
-                let potential = Asked::new(&term.potential, term.deadline);
-                let kind = TermKind::Hull(self.hull_term(&key, potential, &term.reference, &term.correction)?);
-                (kind, term.on_failure, term.role, term.bound)
-            }
-            Reward::Force(term) => {
-                let potential = Asked::new(&term.potential, term.deadline);
-                let model = self.force_model(&format!("rewards.{name}.force.potential"), potential)?;
-                let scale = ForceScale {
-                    stress_weight: term.stress_weight,
-                    force_clip: term.force_clip,
-                    stress_clip: term.stress_clip,
-                };
-                (TermKind::Force(ForceTerm::new(model, scale)), term.on_failure, term.role, term.bound)
-            }
-            Reward::Onnx(term) => {
-                let key = format!("rewards.{name}.onnx");
-                (self.onnx(&key, term)?, term.on_failure, term.role, term.bound)
-            }
-            Reward::Builtin(term) => {
-                let kind = self.builtin(&format!("rewards.{name}.builtin"), term)?;
-                (kind, term.on_failure, term.role, term.bound)
-            }
-            Reward::Plugin(term) => (self.plugin(name, term)?, term.on_failure, term.role, term.bound),
-            Reward::Process(term) => (self.process(name, term)?, term.on_failure, term.role, term.bound),
+        let kind = self.term_kind(name, reward)?;
+        let (on_failure, role, bound) = match reward {
+            Reward::Hull(term) => (term.on_failure, term.role, term.bound),
+            Reward::Force(term) => (term.on_failure, term.role, term.bound),
+            Reward::Onnx(term) => (term.on_failure, term.role, term.bound),
+            Reward::Builtin(term) => (term.on_failure, term.role, term.bound),
+            Reward::Plugin(term) => (term.on_failure, term.role, term.bound),
+            Reward::Process(term) => (term.on_failure, term.role, term.bound),
         };
         let on_failure = match on_failure {
             config::OnFailure::Worst => OnFailure::Worst,
@@ -95,14 +77,38 @@ impl Planner<'_> {
         Ok(Term { name: name.to_owned(), kind, on_failure, bound })
     }
 
-    fn builtin(&mut self, key: &str, term: &config::BuiltinTerm) -> Result<TermKind, Failure> {
+    fn term_kind(&mut self, name: &str, reward: &Reward) -> Result<Arc<dyn TermKind>, Failure> {
+        Ok(match reward {
+            Reward::Hull(term) => {
+                let potential = ModelRef::new(&term.potential, term.deadline);
+                let key = format!("rewards.{name}.hull");
+                Arc::new(self.hull_term(&key, potential, &term.reference, &term.correction)?)
+            }
+            Reward::Force(term) => {
+                let potential = ModelRef::new(&term.potential, term.deadline);
+                let model = self.force_model(&format!("rewards.{name}.force.potential"), potential)?;
+                let scale = ForceScale {
+                    stress_weight: term.stress_weight,
+                    force_clip: term.force_clip,
+                    stress_clip: term.stress_clip,
+                };
+                Arc::new(ForceTerm::new(model, scale))
+            }
+            Reward::Onnx(term) => Arc::new(self.onnx(&format!("rewards.{name}.onnx"), term)?),
+            Reward::Builtin(term) => self.builtin(&format!("rewards.{name}.builtin"), term)?,
+            Reward::Plugin(term) => Arc::new(self.plugin(name, term)?),
+            Reward::Process(term) => Arc::new(self.process(name, term)?),
+        })
+    }
+
+    fn builtin(&mut self, key: &str, term: &config::BuiltinTerm) -> Result<Arc<dyn TermKind>, Failure> {
         let refused = |e| self.mistake(&format!("{key}.term"), format!("`{key}.term`: {e}"));
         let builtin: BuiltinTerm = term.term.parse().map_err(refused)?;
         let key = format!("{key}.reference");
         match (builtin, &term.reference) {
-            (BuiltinTerm::OfStructure(builtin), None) => Ok(TermKind::Builtin(builtin)),
-            (BuiltinTerm::Uniqueness, None) => Ok(TermKind::Uniqueness),
-            (BuiltinTerm::Novelty, Some(path)) => self.known(&key, path).map(TermKind::Novelty),
+            (BuiltinTerm::OfStructure(builtin), None) => Ok(Arc::new(builtin)),
+            (BuiltinTerm::Uniqueness, None) => Ok(Arc::new(Uniqueness)),
+            (BuiltinTerm::Novelty, Some(path)) => Ok(Arc::new(Novelty::new(self.known(&key, path)?))),
             (BuiltinTerm::Novelty, None) => {
                 Err(self.mistake(&key, format!("`{key}` is missing: name a file of formulas or structures, or a hull")))
             }
@@ -110,27 +116,26 @@ impl Planner<'_> {
         }
     }
 
-    fn known(&mut self, key: &str, path: &Path) -> Result<Arc<KnownCompositions>, Failure> {
+    fn known(&mut self, key: &str, path: &Path) -> Result<KnownCompositions, Failure> {
         let path = self.find(key, path)?;
         let known = KnownCompositions::read(&path)?;
         if let Some(warning) = known.warning() {
             self.context.say(&format!("warning: {}: {warning}", path.display()));
         }
         self.lock(key, &path)?;
-        Ok(Arc::new(known))
+        Ok(known)
     }
 
-    fn onnx(&mut self, key: &str, term: &config::OnnxTerm) -> Result<TermKind, Failure> {
-        let asked = Asked { state: term.state, ..Asked::new(&term.model, term.deadline) };
-        let model = self.model(&format!("{key}.model"), asked)?;
-        let quantity = model.quantity(term.output.as_deref())?.to_owned();
-        Ok(TermKind::Onnx { model, quantity })
+    fn onnx(&mut self, key: &str, term: &config::OnnxTerm) -> Result<OnnxTerm, Failure> {
+        let model = ModelRef { state: term.state, ..ModelRef::new(&term.model, term.deadline) };
+        let model = self.model(&format!("{key}.model"), model)?;
+        Ok(OnnxTerm::new(model, term.output.as_deref())?)
     }
 
     fn hull_term(
         &mut self,
         key: &str,
-        potential: Asked<'_>,
+        potential: ModelRef<'_>,
         reference: &Path,
         correction: &config::Correction,
     ) -> Result<HullTerm, Failure> {

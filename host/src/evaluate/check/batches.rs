@@ -52,7 +52,7 @@ fn small(subject: &Subject<'_>) -> Vec<usize> {
 fn run(subject: &Subject<'_>, order: &[usize], sick: Option<usize>) -> Result<Vec<CrystalOutputs>, EvaluationError> {
     let structures: Vec<&Structure> = order.iter().map(|crystal| &subject.crystals[*crystal].1).collect();
     let place = sick.and_then(|sick| order.iter().position(|crystal| *crystal == sick));
-    subject.model.evaluate_together(&structures, place)
+    subject.model.evaluate_single_batch(&structures, place)
 }
 
 /// Holds a batch in an order against known outputs, without the crystal that is meant to be sick.
@@ -85,7 +85,7 @@ pub(super) fn beside_others(subject: &Subject<'_>, worst: &mut [Worst<'_>], name
     let mut batch: Vec<&Structure> = others.map(|crystal| &subject.crystals[crystal].1).collect();
     let place = batch.len() / 2;
     batch.insert(place, structure);
-    let rows = subject.model.evaluate_together(&batch, None);
+    let rows = subject.model.evaluate_single_batch(&batch, None);
     for (index, worst) in worst.iter_mut().enumerate() {
         match (&own, &rows) {
             (Ok(own), Ok(rows)) => worst.compare(&own[index], &rows[place][index], structure.len(), name),

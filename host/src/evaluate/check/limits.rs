@@ -94,14 +94,14 @@ fn no_edges(subject: &Subject<'_>) -> Vec<Check> {
     if !matches!(refused[..], [Err(EvaluationError::Isolated { .. })]) {
         return vec![Check::broken(name, "", format!("an atom without neighbours gave {refused:?}"))];
     }
-    let itself = match subject.model.evaluate_bare(&[&lonely]) {
+    let itself = match subject.model.evaluate_with_isolated_atoms(&[&lonely]) {
         Ok(rows) if rows.iter().flatten().flatten().all(|x| x.is_finite()) => "the file gives the atom a number".into(),
         Ok(_) => "the file gives the atom no finite number; the host never asks".into(),
         Err(failure) => format!("the file cannot run without any edge ({failure}); the host never asks"),
     };
     let mut worst = Worst::of(subject.ports());
     if !contract.one_at_a_time {
-        let rows = subject.model.evaluate_bare(&[&lonely, first]);
+        let rows = subject.model.evaluate_with_isolated_atoms(&[&lonely, first]);
         for (index, worst) in worst.iter_mut().enumerate() {
             match &rows {
                 Ok(rows) => worst.compare(&subject.outputs[0][index], &rows[1][index], first.len(), "beside it"),

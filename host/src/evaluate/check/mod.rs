@@ -86,6 +86,6 @@ impl<'a> Subject<'a> {
 
 /// Every output for one crystal, in a batch of its own.
 fn alone(model: &OnnxModel, structure: &Structure) -> Result<CrystalOutputs, EvaluationError> {
-    let mut rows = model.evaluate_together(&[structure], None)?;
+    let mut rows = model.evaluate_single_batch(&[structure], None)?;
     rows.pop().ok_or_else(|| EvaluationError::Failed("it gives nothing for one crystal".into()))
 }

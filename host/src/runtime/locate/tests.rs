@@ -138,7 +138,7 @@ fn another_wheel_than_the_pinned_one_is_refused() {
     let error = machine.install(&silent).unwrap_err();
     assert_eq!(
         error.to_string(),
-        format!("`fake.whl` as fetched is not the pinned file: its SHA-256 is {right}, expected {}", "0".repeat(64))
+        format!("the fetched `fake.whl` is not the pinned file: its SHA-256 is {right}, expected {}", "0".repeat(64))
     );
     assert!(error.advice().contains("package index"));
     assert_eq!(machine.calls(), 1, "uv would be given the same wheel");

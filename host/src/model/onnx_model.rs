@@ -1,0 +1,136 @@
+//! A potential or property model that has been loaded.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::engine::Engine;
+use super::{Contract, Executor, ModelError, ModelOutput, OutputKind};
+use crate::runtime::{Device, Runtime, Session, SessionOptions};
+
+/// How a model is run.
+#[derive(Clone, Copy, Debug)]
+pub struct ModelOptions {
+    /// Where.
+    pub device: Device,
+    /// Edges and triplets that one batch may have; a single crystal may have more.
+    pub batch_cost: usize,
+    /// Budget for the activations that derivatives keep, in bytes, over all threads.
+    pub memory: u64,
+    /// How long the model may take for one crystal. A batch that takes longer is evaluated again one crystal at a time.
+    pub deadline: Option<Duration>,
+}
+
+impl Default for ModelOptions {
+    fn default() -> Self {
+        Self { device: Device::Cpu, batch_cost: 16_384, memory: 4 << 30, deadline: None }
+    }
+}
+
+impl ModelOptions {
+    /// Several sessions of one thread evaluate faster than one of several, and with several ONNX Runtime 1.28 loses rows
+    /// that ScatterND adds to one another (its issue 18048).
+    pub(super) fn session(&self) -> SessionOptions {
+        SessionOptions { device: self.device, threads: 1, deadline: self.deadline, ..SessionOptions::default() }
+    }
+}
+
+/// Identity of a model that has been loaded: no two have the same in one process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ModelId(u64);
+
+impl ModelId {
+    fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// A model that has been loaded.
+#[derive(Debug)]
+pub struct OnnxModel {
+    id: ModelId,
+    pub(super) contract: Contract,
+    pub(super) engine: Engine,
+    pub(super) executor: Executor,
+    pub(super) options: ModelOptions,
+}
+
+impl OnnxModel {
+    /// Reads the contract of a model's file or folder and loads it; it will run on the executor's threads.
+    ///
+    /// # Errors
+    /// [`ModelError::Contract`] or [`ModelError::Runtime`].
+    pub fn open(
+        runtime: &Runtime,
+        executor: &Executor,
+        path: &Path,
+        options: ModelOptions,
+    ) -> Result<Self, ModelError> {
+        let contract = Contract::read(path)?;
+        let device = runtime.resolve(options.device, &|line| tracing::warn!("{line}"))?;
+        // A device other than the processor runs one batch after the other; the threads then only prepare them.
+        let sessions = if matches!(device, Device::Cuda(_)) { 1 } else { executor.threads() };
+        let options = ModelOptions { device, ..options };
+        let open = || Session::from_file(runtime, &contract.path, &options.session());
+        let engine = Engine::open(sessions, &options, open)?;
+        Ok(Self { id: ModelId::next(), contract, engine, executor: executor.clone(), options })
+    }
+
+    /// Tells it from every other model that this process has loaded.
+    pub fn id(&self) -> ModelId {
+        self.id
+    }
+
+    /// What the file says about itself.
+    pub fn contract(&self) -> &Contract {
+        &self.contract
+    }
+
+    /// Feeds another value as `state` than the file's default.
+    pub fn set_state(&mut self, state: i64) {
+        self.contract.state = state;
+    }
+
+    /// Names of the outputs that give one number per crystal.
+    pub fn quantities(&self) -> Vec<&str> {
+        let scalar = |o: &&ModelOutput| {
+            use OutputKind::{Energy, EnergyPerAtom, MeanEigenvalue, Property};
+            matches!(o.kind, Energy | EnergyPerAtom | Property | MeanEigenvalue)
+        };
+        self.contract.outputs.iter().filter(scalar).map(|o| o.quantity.as_str()).collect()
+    }
+
+    /// The quantity that is meant: the one named, or the only one there is.
+    ///
+    /// # Errors
+    /// [`ModelError::NoQuantity`] or [`ModelError::Ambiguous`].
+    pub fn quantity(&self, named: Option<&str>) -> Result<String, ModelError> {
+        let quantities = self.quantities();
+        let (model, known) = (self.contract.path.display().to_string(), quantities.join(", "));
+        match (named, &quantities[..]) {
+            (Some(name), _) if quantities.contains(&name) => Ok(name.into()),
+            (None, [only]) => Ok((*only).into()),
+            (Some(name), _) => Err(ModelError::NoQuantity { model, quantity: name.into(), known }),
+            (None, []) => Err(ModelError::NoQuantity { model, quantity: "of any name".into(), known: "none".into() }),
+            (None, _) => Err(ModelError::Ambiguous { model, known }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::testing::{runtime, shared};
+
+    #[test]
+    fn a_quantity_must_exist_and_be_meant() {
+        let Some(shared) = shared() else { return };
+        let (executor, path) = (Executor::new(1).unwrap(), shared.join("models/chgnet-0.3.0-efs.onnx"));
+        let open = || OnnxModel::open(&runtime(), &executor, &path, ModelOptions::default()).unwrap();
+        let model = open();
+        assert_ne!(model.id(), open().id());
+        assert_eq!(model.quantities(), ["energy"]);
+        assert!(model.quantity(Some("forces")).unwrap_err().to_string().ends_with("it has energy"));
+    }
+}

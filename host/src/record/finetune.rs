@@ -1,0 +1,189 @@
+//! The record of a fine-tuning: metrics, samples, candidates and checkpoints, kept as the run goes.
+
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::candidates::{Candidate, Candidates};
+use super::checkpoint::Checkpoint;
+use super::json::{present, read_json};
+use super::samples::sample_line;
+use super::sinks::{JsonLines, Sinks};
+use super::{Lock, ParetoFront, RunDirectory, RunError, StepMetrics};
+use crate::atomic::write_atomically;
+use crate::policy::Hyperparameters;
+use crate::train::{FinetuneState, StepRecord};
+
+/// Share of the first step's unique formulas below which the policy is said to collapse.
+const COLLAPSE: f64 = 0.5;
+
+/// When checkpoints are written, and which are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Checkpoints {
+    /// Steps between two checkpoints.
+    pub every: usize,
+    /// How many of the newest are kept, besides the best.
+    pub keep: usize,
+}
+
+/// A fine-tuning whose files are kept.
+#[derive(Debug)]
+pub struct FinetuneRun {
+    directory: RunDirectory,
+    checkpoints: Checkpoints,
+    sinks: Sinks,
+    candidates: Candidates,
+    pareto: Option<ParetoFront>,
+    first: Option<StepMetrics>,
+    /// Whether a collapse has been reported.
+    collapsed: bool,
+}
+
+/// What the record of a step shows.
+#[derive(Clone, Debug)]
+pub struct StepSummary {
+    /// The line of `metrics.jsonl`.
+    pub metrics: StepMetrics,
+    /// The first step's share of unique formulas, once: when less than half of it is left.
+    pub collapsed_from: Option<f64>,
+}
+
+/// `state` of a checkpoint's `state.json`.
+#[derive(Serialize, Deserialize)]
+struct StoredState {
+    #[serde(deserialize_with = "present")]
+    baseline: Option<f64>,
+    #[serde(deserialize_with = "present")]
+    best: Option<StoredBest>,
+    candidates: Candidates,
+    #[serde(deserialize_with = "Option::deserialize")]
+    pareto: Option<Vec<Candidate>>,
+}
+
+/// The step with the highest mean objective.
+#[derive(Serialize, Deserialize)]
+struct StoredBest {
+    step: usize,
+    objective: f64,
+}
+
+impl FinetuneRun {
+    /// Begins a run in its directory, or the rest of one, whose state is then returned. `config` is the resolved config as TOML;
+    /// `pareto` is the empty front that the run keeps, if it keeps one.
+    ///
+    /// # Errors
+    /// [`RunError::Changed`] when `lock` is not the old run's, and whatever hinders reading or writing.
+    pub fn open(
+        directory: RunDirectory,
+        config: &str,
+        lock: &Lock,
+        hyper: &Hyperparameters,
+        checkpoints: Checkpoints,
+        mut pareto: Option<ParetoFront>,
+    ) -> Result<(Self, Option<FinetuneState>), RunError> {
+        directory.prepare(config, Some(lock))?;
+        let samples = directory.path().join("samples");
+        fs::create_dir_all(&samples).map_err(RunError::write(&samples))?;
+        let checkpoint = directory.checkpoint::<StoredState>(hyper)?;
+        let last = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.step);
+        let file = directory.path().join("metrics.jsonl");
+        let (lines, first) = JsonLines::open(&file, "step", last)?;
+        let first = first.map(|line| read_json(&file, "line 1: ", &line)).transpose()?;
+        let (state, candidates) = match checkpoint {
+            None => (None, Candidates::default()),
+            Some(checkpoint) => {
+                if first.is_none() {
+                    return Err(RunError::content(&file, "no line of the steps before the checkpoint"));
+                }
+                let (state, candidates) = restore(&directory, checkpoint, pareto.as_mut())?;
+                (Some(state), candidates)
+            }
+        };
+        let sinks = Sinks::new(vec![Box::new(lines)]);
+        Ok((Self { directory, checkpoints, sinks, candidates, pareto, first, collapsed: false }, state))
+    }
+
+    /// Records a step: its samples, its metrics, and a checkpoint where one is due or the step is the `last`.
+    ///
+    /// # Errors
+    /// [`RunError`].
+    pub fn step(&mut self, record: &StepRecord, state: &FinetuneState, last: bool) -> Result<StepSummary, RunError> {
+        let scored = Candidate::of_step(record);
+        if let Some(front) = &mut self.pareto {
+            front.add(&scored);
+        }
+        self.candidates.add(scored);
+        let samples = self.path().join(format!("samples/step-{}.jsonl", record.step));
+        let lines: String = record.samples.iter().enumerate().map(|(i, s)| sample_line(record, i, s)).collect();
+        write_atomically(&samples, lines.as_bytes()).map_err(RunError::write(&samples))?;
+        let metrics = StepMetrics::new(record);
+        self.sinks.record(record.step as u64, &metrics)?;
+        if last || record.step.is_multiple_of(self.checkpoints.every) {
+            self.sinks.sync()?;
+            self.checkpoint(state)?;
+        }
+        Ok(StepSummary { collapsed_from: self.collapse(&metrics), metrics })
+    }
+
+    /// Writes a checkpoint, the candidates and the Pareto front.
+    fn checkpoint(&self, state: &FinetuneState) -> Result<(), RunError> {
+        let checkpoint = Checkpoint {
+            step: state.step as u64,
+            parameters: state.parameters.clone(),
+            adam: state.adam.clone(),
+            best: None,
+            state: StoredState {
+                baseline: state.baseline,
+                best: state.best.map(|(step, objective)| StoredBest { step, objective }),
+                candidates: self.candidates.clone(),
+                pareto: self.pareto.as_ref().map(|front| front.members().to_vec()),
+            },
+        };
+        self.directory.save(&checkpoint, self.checkpoints.keep, state.best.map(|(step, _)| step as u64))?;
+        self.pareto.as_ref().map_or(Ok(()), |front| front.write(self.path()))?;
+        self.candidates.write(self.path())
+    }
+
+    /// The first step's share of unique formulas, when for the first time too little of it is left.
+    fn collapse(&mut self, metrics: &StepMetrics) -> Option<f64> {
+        let first = self.first.get_or_insert_with(|| metrics.clone()).unique_formulas;
+        let collapsed = !self.collapsed && metrics.unique_formulas < COLLAPSE * first;
+        self.collapsed |= collapsed;
+        collapsed.then_some(first)
+    }
+
+    /// The Pareto front, if the run keeps one.
+    pub fn pareto(&self) -> Option<&ParetoFront> {
+        self.pareto.as_ref()
+    }
+
+    /// The run's first step, also when the run was resumed behind it.
+    pub fn first(&self) -> Option<&StepMetrics> {
+        self.first.as_ref()
+    }
+
+    /// Where the run lives.
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+}
+
+/// The state of a checkpoint, and the candidates; `pareto` takes its front.
+fn restore(
+    directory: &RunDirectory,
+    checkpoint: Checkpoint<StoredState>,
+    pareto: Option<&mut ParetoFront>,
+) -> Result<(FinetuneState, Candidates), RunError> {
+    let Checkpoint { step, parameters, adam, mut state, .. } = checkpoint;
+    let refused = |reason: String| RunError::content(&directory.state_file(step), reason);
+    match (pareto, state.pareto.take()) {
+        (Some(front), Some(members)) => front.restore(members).map_err(refused)?,
+        (None, None) => {}
+        (Some(_), None) => return Err(refused("`state.pareto` is null, but the config has a front".to_owned())),
+        (None, Some(_)) => return Err(refused("`state.pareto` is a front, but the config has none".to_owned())),
+    }
+    let StoredState { baseline, best, candidates, .. } = state;
+    let best = best.map(|best| (best.step, best.objective));
+    Ok((FinetuneState { baseline, best, step: step as usize, parameters, adam }, candidates))
+}

@@ -1,0 +1,94 @@
+//! In which order terms are evaluated, and which models are run for them: planned once for all batches.
+
+use super::Term;
+use super::requests::{RequestId, Requests, Run};
+
+/// The order of some terms.
+#[derive(Clone, Debug)]
+pub(super) struct Schedule {
+    /// Filters one by one, then all other terms.
+    pub stages: Vec<Stage>,
+    /// What each term requests of a model.
+    pub request_of: Vec<Option<RequestId>>,
+    /// How many different requests there are.
+    pub requests: usize,
+}
+
+/// Terms that are evaluated on the same crystals.
+#[derive(Clone, Debug)]
+pub(super) struct Stage {
+    /// The term, if it is a filter: the next stages see only the crystals that pass it.
+    pub filter: Option<usize>,
+    /// Whether the crystals must be checked for sanity first; an earlier stage may have done it.
+    pub checks_sanity: bool,
+    /// Runs that answer what no earlier stage has requested.
+    pub runs: Vec<Run>,
+    /// Terms that this process evaluates, or that need the runs first.
+    pub in_process: Vec<usize>,
+    /// Terms that other processes evaluate meanwhile.
+    pub out_of_process: Vec<usize>,
+}
+
+impl Schedule {
+    pub fn new(terms: &[Term]) -> Self {
+        let mut requests = Requests::default();
+        let request_of: Vec<_> = terms.iter().map(|term| Some(requests.id(term.kind.request()?))).collect();
+        let mut order: Vec<usize> = (0..terms.len()).collect();
+        order.sort_by_key(|&term| terms[term].kind.cost());
+        let (filters, others): (Vec<usize>, Vec<usize>) =
+            order.into_iter().partition(|&term| terms[term].bound.is_some());
+        let filters = filters.into_iter().map(|filter| (Some(filter), vec![filter]));
+        let (mut checked, mut requested) = (false, Vec::new());
+        let stage = |(filter, members): (Option<usize>, Vec<usize>)| {
+            let checks_sanity = !checked && members.iter().any(|&term| terms[term].kind.needs_sane());
+            checked |= checks_sanity;
+            let new: Vec<RequestId> =
+                members.iter().filter_map(|&term| request_of[term]).filter(|id| !requested.contains(id)).collect();
+            let runs = requests.runs(new.iter().copied());
+            requested.extend(new);
+            let apart = |&term: &usize| terms[term].kind.is_out_of_process() && request_of[term].is_none();
+            let (out_of_process, in_process) = members.into_iter().partition(apart);
+            Stage { filter, checks_sanity, runs, in_process, out_of_process }
+        };
+        let stages = filters.chain([(None, others)]).map(stage).collect();
+        Self { stages, requests: requests.len(), request_of }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::model::testing::{runtime, volume_lot_and_root};
+    use crate::model::{Executor, ModelOptions, OnnxModel};
+    use crate::reward::{Builtin, OnFailure, OnnxTerm, TermKind, Uniqueness};
+
+    #[test]
+    fn filters_come_first_cheap_terms_before_expensive_ones_and_no_request_comes_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = volume_lot_and_root(folder.path());
+        let executor = Executor::new(1).unwrap();
+        let model = Arc::new(OnnxModel::open(&runtime(), &executor, &path, ModelOptions::default()).unwrap());
+        let onnx = |quantity| Arc::new(OnnxTerm::new(Arc::clone(&model), Some(quantity)).unwrap());
+        let term =
+            |kind: Arc<dyn TermKind>, bound| Term { name: String::new(), kind, on_failure: OnFailure::Worst, bound };
+        let terms = [
+            term(onnx("volume"), None),
+            term(Arc::new(Uniqueness), None),
+            term(onnx("lot"), Some([0.0, 1.0])),
+            term(onnx("lot"), None),
+            term(Arc::new(Builtin::Density), Some([0.0, 1.0])),
+            term(onnx("root"), None),
+        ];
+        let schedule = Schedule::new(&terms);
+        assert_eq!(schedule.request_of, [Some(0), None, Some(1), Some(1), None, Some(2)]);
+        assert_eq!(schedule.requests, 3);
+        let stages = schedule
+            .stages
+            .iter()
+            .map(|stage| (stage.filter, stage.in_process.clone(), stage.checks_sanity, stage.runs.len()));
+        let expected = [(Some(4), vec![4], false, 0), (Some(2), vec![2], true, 1), (None, vec![1, 0, 3, 5], false, 1)];
+        assert_eq!(stages.collect::<Vec<_>>(), expected);
+    }
+}

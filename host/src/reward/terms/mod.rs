@@ -1,0 +1,105 @@
+//! Reward terms: one number per crystal. A kind of term is a file here, and an implementation of [`TermKind`].
+
+mod builtin;
+mod force;
+mod hull;
+mod novelty;
+mod onnx;
+mod plugin;
+mod uniqueness;
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+pub(super) use builtin::density;
+pub use builtin::{Builtin, BuiltinError, BuiltinTerm, Tables};
+pub use force::{ForceScale, ForceTerm};
+pub use hull::{HullTerm, HullTermError, Stability, WORST_E_HULL, stabilities, stability};
+pub use novelty::Novelty;
+pub use onnx::OnnxTerm;
+pub use plugin::{PluginTerm, PluginTermError};
+pub use uniqueness::Uniqueness;
+
+use super::{ModelRequest, OnFailure, Outcome, Sanity};
+use crate::crystal::Structure;
+use crate::model::Response;
+
+/// A named reward term.
+#[derive(Clone, Debug)]
+pub struct Term {
+    /// Its name in the objective.
+    pub name: String,
+    /// What computes it.
+    pub kind: Arc<dyn TermKind>,
+    /// What its failures mean.
+    pub on_failure: OnFailure,
+    /// Makes it a filter: rows with a value outside of these ends, and failed ones, skip the terms that are no filters.
+    pub bound: Option<[f64; 2]>,
+}
+
+/// What computes a term.
+pub trait TermKind: Debug + Send + Sync {
+    /// What a model must be asked of each crystal first. A term with a request must need sane crystals.
+    fn request(&self) -> Option<ModelRequest> {
+        None
+    }
+
+    /// How expensive the term is: cheap terms are evaluated first.
+    fn cost(&self) -> Cost;
+
+    /// Whether it is evaluated on sane crystals only. Models and plugins are: what they make of absurd crystals is not to be
+    /// trusted.
+    fn needs_sane(&self) -> bool {
+        true
+    }
+
+    /// Whether other processes do its work, so that no thread of the models waits for it.
+    fn is_out_of_process(&self) -> bool {
+        false
+    }
+
+    /// Smallest and largest value that it can have; a bound or an expression that none of them satisfies is a mistake.
+    fn range(&self) -> [f64; 2] {
+        [f64::NEG_INFINITY, f64::INFINITY]
+    }
+
+    /// What a failure counts as, if the kind of term documents such a value.
+    fn worst(&self) -> Option<f64> {
+        None
+    }
+
+    /// One outcome per crystal of the batch, in its order.
+    fn evaluate(&self, batch: &TermBatch<'_>) -> Vec<Outcome>;
+}
+
+/// The order in which terms are evaluated: cheap ones first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cost {
+    /// Arithmetic on the structure.
+    Structure,
+    /// One run of a model.
+    Model,
+    /// A potential, a correction and a hull.
+    Hull,
+    /// A potential and its derivatives.
+    Forces,
+    /// Code of others.
+    Plugin,
+}
+
+/// The crystals that a term is evaluated on, one entry per crystal in each list that is not empty.
+#[derive(Debug, Default)]
+pub struct TermBatch<'a> {
+    /// The crystals.
+    pub structures: Vec<&'a Structure>,
+    /// Their reduced formulas.
+    pub formulas: Vec<&'a str>,
+    /// How many rows of the whole batch have the same reduced formula, those included that a filter rejects.
+    pub copies: Vec<usize>,
+    /// The numbers that the term requested; empty if it requested none.
+    pub numbers: Vec<f64>,
+    /// The forces and stresses that the term requested; empty if it requested none.
+    pub responses: Vec<&'a Response>,
+    /// Bounds outside which no result is believed.
+    pub sanity: Sanity,
+}
