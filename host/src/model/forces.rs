@@ -12,7 +12,7 @@ use crate::crystal::Structure;
 use crate::graph::{self, GraphError, Potential};
 use crate::runtime::Runtime;
 
-/// Names of the outputs that are added; a file of another tool hardly has them.
+/// Names of the outputs that are added, chosen so that no exporter uses them.
 const ADDED: [&str; 2] = ["temper/forces", "temper/stress"];
 
 /// A potential with forces and stress.
@@ -58,8 +58,8 @@ impl Response {
 }
 
 impl ForceModel {
-    /// Takes the potential's own forces and stress, or differentiates its energy. What is derived is kept in the folder
-    /// `cache`, if there is one: a file is differentiated once.
+    /// Takes the potential's own forces and stress, or differentiates its energy. A derived graph is stored in the folder
+    /// `cache`, if one is given, so that each file is differentiated only once.
     ///
     /// # Errors
     /// [`ModelError::NoForces`] when the model is no potential or cannot be differentiated, and what loading a model may give.
@@ -141,7 +141,7 @@ fn derived_graph(contract: &Contract, cache: Option<&Path>) -> Result<Vec<u8>, M
         Ok(graph::encode(&derived))
     };
     let graph = derive().map_err(|error| no_forces(error.to_string()))?;
-    // A cache that cannot be written costs time and nothing else.
+    // Without a writable cache the derivation is repeated at the next start, nothing worse.
     if let Some(Err(error)) = cache.map(|folder| cache::store(folder, &key, &graph)) {
         tracing::debug!("the derivatives of {} are not kept: {error}", contract.path.display());
     }
