@@ -227,7 +227,7 @@ fn files_that_cannot_be_used_end_in_one_sentence() {
     let mut old = good.clone();
     old.opset_import[0].version = Some(6);
     let sentence =
-        "bad.onnx: it is written for opset 6 of ONNX, and 7 is the oldest that runs; export it anew for opset 18";
+        "bad.onnx: it uses opset 6 of ONNX, and 7 is the oldest that runs; export it again with opset 18";
     refused("old opset", &encode(&old), sentence);
     let mut custom = good.clone();
     let node = &mut custom.graph.as_mut().unwrap().node[3];

@@ -43,7 +43,7 @@ fn each_way_to_fail_has_its_reason_and_the_next_batch_is_served() {
     let ways = [
         ("panic", "it panicked: no score for 3 crystals (for the whole batch of 3 crystals)"),
         ("too_few", "it gave 2 outcomes for 3 crystals (for the whole batch of 3 crystals)"),
-        ("nan", "the plugin gave NaN"),
+        ("nan", "the plugin returned NaN"),
         ("segfault", "the worker was killed by signal 11 (segmentation fault) before it answered"),
         ("abort", "the worker was killed by signal 6 (abort) before it answered"),
         ("exit", "the worker ended with exit code 7 before it answered"),
@@ -65,7 +65,7 @@ fn a_panic_in_this_process_is_a_failure_too() {
         reason(&here("panic").unwrap()),
         "it panicked: no score for 3 crystals (for the whole batch of 3 crystals)"
     );
-    assert_eq!(reason(&here("nan").unwrap()), "the plugin gave NaN");
+    assert_eq!(reason(&here("nan").unwrap()), "the plugin returned NaN");
     assert_eq!(here("panic_in_new").unwrap_err().to_string(), "rogue: it panicked: no instance today");
     // Would abort the process, did it cross the boundary.
     drop(here("panic_in_drop").unwrap());

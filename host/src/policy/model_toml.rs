@@ -314,7 +314,7 @@ mod tests {
             "model.toml line 21: `231` is not a space group: they are numbered 1 to 230"
         );
         for key in ["0", "-1", "007", "1e2", "Fm3m", "99999999999999999999"] {
-            assert!(with(&format!("{key} = 1.0")).contains("is no space group"), "{key}");
+            assert!(with(&format!("{key} = 1.0")).contains("is not a space group"), "{key}");
         }
         for table in ["225 = nan", "225 = inf", "225 = -1", "225 = 0", "", "1 = 1e308\n2 = 1e308"] {
             assert!(with(table).contains("[spacegroups]"), "{table}");

@@ -188,7 +188,7 @@ fn depends(kit: &mut Kit<'_>, sample: &Sample, changed: &[Sample]) -> bool {
 
 fn unknown_energies(kit: &mut Kit<'_>, first: &Sample) -> PluginCheck {
     if !kit.is_sent_energies() {
-        return PluginCheck::skipped(NAMES[8], "it does not ask for energies");
+        return PluginCheck::skipped(NAMES[8], "it does not request energies");
     }
     survives(kit, NAMES[8], &[Sample { energy: f64::NAN, ..first.clone() }])
 }

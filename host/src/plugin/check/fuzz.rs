@@ -64,7 +64,7 @@ fn culprits(kit: &mut Kit<'_>, batch: &[Sample], error: &PluginError) -> Vec<Str
 fn beyond(kit: &Kit<'_>, sample: &Sample, outcome: &Outcome) -> Option<String> {
     let ([least, greatest], Outcome::Value(value)) = (kit.subject.properties.range, outcome) else { return None };
     let outside = least.is_some_and(|x| *value < x) || greatest.is_some_and(|x| *value > x);
-    outside.then(|| format!("{}: {value} is outside of the range that is claimed", sample.name))
+    outside.then(|| format!("{}: {value} is outside the range that the plugin declares", sample.name))
 }
 
 /// Random numbers of one crystal.

@@ -346,7 +346,7 @@ mod tests {
         };
         let message = refused(header(Some("PBE"))).unwrap_err();
         assert!(
-            message.contains("on the scale \"MP2020\", those of the hull (a test) on \"PBE\"; take a hull"),
+            message.contains("on the scale \"MP2020\", those of the hull (a test) on \"PBE\"; use a hull"),
             "{message}"
         );
         let check = |energy_per_atom| HullHeader {
