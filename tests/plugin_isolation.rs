@@ -208,7 +208,7 @@ fn libraries_that_are_no_plugins_are_told_why_in_a_line() {
     std::fs::write(&text, "no library at all").unwrap();
     let version = env!("CARGO_PKG_VERSION");
     let cases = [
-        (library_of("rogue_no_root"), "it lacks the symbol `temper_plugin_root`".to_owned()),
+        (library_of("rogue_no_root"), "it does not have the symbol `temper_plugin_root`".to_owned()),
         (library_of("rogue_wrong_version"), "built with version 2.0.0 of temper-plugin-api".to_owned()),
         (
             library_of("rogue_wrong_layout"),
