@@ -10,7 +10,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::{accepted, assert_refused, command, json_lines, prepared, temper};
+use support::{accepted, assert_refused, command, json_lines, prepared, small, temper};
+use temper::graph::onnx::StringStringEntryProto;
+use temper::graph::{Builder, DataType, Dim, encode};
+use temper::policy::{ModelToml, Parameters, PolicyDirectory};
 
 const CONFIG: &str = r#"
 objective = "-density"
@@ -119,6 +122,28 @@ fn training_does_what_it_is_rewarded_for() {
     assert!(last > first + 3.0, "-log(density) went from {first} to {last}");
 }
 
+/// With next to nothing to gain, what is left is the KL term: in the paper's form and in the reference's it draws a policy to its base.
+#[test]
+fn the_kl_term_draws_a_policy_to_its_base() {
+    let folder = prepared(CONFIG);
+    let at = folder.path();
+    let mut parameters = Parameters::initialise(&small(), 2);
+    parameters.iter_mut().for_each(|(_, mut p)| p.mapv_inplace(|x| 8.0 * x));
+    let model = ModelToml { hyper: small(), spacegroups: None, provenance: None };
+    PolicyDirectory { model, parameters }.save(&at.join("base")).unwrap();
+    let set = ["policy.base=base", "run.steps=20", "sampling.batch=64", "ppo.kl_weight=1.0", "objective=1e-9*density"];
+    for form in ["detached", "reference"] {
+        let form = [format!("ppo.kl_gradient={form}"), format!("run.dir={form}")];
+        let mut arguments = vec!["finetune", "run.toml", "--quiet"];
+        set.iter().copied().chain(form.iter().map(String::as_str)).for_each(|s| arguments.extend(["--set", s]));
+        accepted(at, &arguments);
+        let lines = metrics(&at.join(form[1].trim_start_matches("run.dir=")));
+        let mean = |lines: &[Value]| lines.iter().map(|line| line["kl"].as_f64().unwrap()).sum::<f64>() / 5.0;
+        let (first, last) = (mean(&lines[..5]), mean(&lines[15..]));
+        assert!(first > 0.5 && last < 0.7 * first, "KL to the base went from {first} to {last}, {}", form[0]);
+    }
+}
+
 #[test]
 fn a_dry_run_writes_nothing() {
     let folder = prepared(CONFIG);
@@ -144,6 +169,51 @@ fn an_occupied_directory_and_a_changed_config_are_refused() {
         &["finetune", "run.toml", "--resume", "--set", "ppo.clip=0.3"],
         2,
         "error: run/lock.json: the run was started with a different config\n\
+         hint: start a new run in another directory with --set run.dir=...",
+    );
+}
+
+/// `energy = w * sum of r^2`, for one crystal at a time, with `w` in a file beside the model.
+fn write_model_with_external_data(folder: &Path, weight: f32) {
+    let mut b = Builder::new();
+    let (n, three) = (b.symbol("n"), Dim::Known(3));
+    let positions = b.input("positions", DataType::F32, &[n, three]);
+    let cell = b.input("cell", DataType::F32, &[Dim::Known(1), three, three]);
+    let weights = b.initializer("w", ndarray::arr1(&[weight]).into());
+    let square = b.mul(positions, positions);
+    let sum = b.sum_all(square);
+    let nothing = b.mul_scalar(cell, 0.0);
+    let nothing = b.sum_all(nothing);
+    let scaled = b.mul(weights, sum);
+    let energy = b.add(scaled, nothing);
+    b.output("energy", energy);
+    let metadata = [("temper.contract", "1"), ("temper.elements", "1-118")];
+    let mut model = b.finish("external", &metadata).unwrap();
+    let tensors = &mut model.graph.as_mut().unwrap().initializer;
+    let tensor = tensors.iter_mut().find(|tensor| tensor.name.as_deref() == Some("w")).unwrap();
+    fs::write(folder.join("weights.data"), tensor.raw_data.take().unwrap()).unwrap();
+    tensor.data_location = Some(1);
+    tensor.external_data =
+        vec![StringStringEntryProto { key: Some("location".into()), value: Some("weights.data".into()) }];
+    fs::write(folder.join("model.onnx"), encode(&model)).unwrap();
+}
+
+#[test]
+fn a_run_does_not_go_on_with_other_external_data() {
+    let config = CONFIG.replace("\"-density\"", "\"-e\"");
+    let (config, _) = config.split_once("[rewards.density").unwrap();
+    let config = format!("{config}[rewards.e.onnx]\nmodel = \"model.onnx\"\non_failure = {{ value = 1e3 }}\n");
+    let folder = prepared(&config);
+    let at = folder.path();
+    write_model_with_external_data(at, 0.5);
+    accepted(at, &["finetune", "run.toml", "--quiet"]);
+    accepted(at, &["finetune", "run.toml", "--quiet", "--resume"]);
+    fs::write(at.join("weights.data"), 0.75_f32.to_le_bytes()).unwrap();
+    assert_refused(
+        at,
+        &["finetune", "run.toml", "--resume"],
+        2,
+        "error: run/lock.json: the run was started with a different rewards.e.onnx.model.weights.data\n\
          hint: start a new run in another directory with --set run.dir=...",
     );
 }

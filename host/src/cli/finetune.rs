@@ -19,7 +19,7 @@ pub struct Finetune {
     /// The config: a TOML file, such as `temper init` writes
     #[arg(value_name = "CONFIG", required_unless_present = "recipe", conflicts_with = "recipe")]
     config: Option<PathBuf>,
-    /// A config that ships with Temper, in place of CONFIG, in place of CONFIG
+    /// A config that ships with Temper, in place of CONFIG, in place of CONFIG, in place of CONFIG
     #[arg(long, value_name = "NAME")]
     recipe: Option<String>,
     /// Override a key of the config; may be repeated

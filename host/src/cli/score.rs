@@ -20,7 +20,7 @@ use crate::reward::{Calculation, Correction, HullTerm, Uncorrected};
     --hull models/hulls/mp-chgnet.hull -o scores.csv\n\n\
     Columns: id, formula, n_atoms, the model's outputs (energies in eV per cell), e_hull (eV/atom) with --hull, \
     f_max (length of the largest force, eV/A), pressure and stress_xx to stress_xy (eV/A^3, signs as in ASE: a crystal under \
-    pressure has negative stress) with --forces, and status: ok, or why there is not a number.")]
+    pressure has negative stress) with --forces, and status: ok, or why there is no number.")]
 pub struct Score {
     /// Structures: .cif, .csv with a cif column, .jsonl, .extxyz, POSCAR, each also with .gz
     #[arg(value_name = "FILE")]

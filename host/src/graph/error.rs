@@ -39,6 +39,12 @@ pub enum GraphError {
         /// Its name.
         value: String,
     },
+    /// A file that describes a graph of absurd size.
+    #[error("written out, the graph has more than {nodes} nodes")]
+    TooLarge {
+        /// The most that is read.
+        nodes: usize,
+    },
     /// Shapes, types or attributes that do not fit the operator.
     #[error("node `{node}` ({op}): {reason}")]
     Node {

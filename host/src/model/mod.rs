@@ -4,6 +4,7 @@
 //! of rewards or of hulls.
 
 mod cache;
+mod check;
 mod contract;
 mod engine;
 mod error;
@@ -11,11 +12,14 @@ mod evaluate;
 mod executor;
 mod forces;
 mod graph_inputs;
+mod model_file;
 mod onnx_model;
 mod single_batch;
 #[cfg(test)]
 pub(crate) mod testing;
+mod verify;
 
+pub use check::{Golden, GoldenError, GoldenRow, ModelReport, check_model, textbook_crystals};
 pub use contract::{
     Contract, ContractError, InputKind, Inspection, ModelInput, ModelOutput, Operators, OutputKind, Port, SidecarLine,
     locate_model,

@@ -18,7 +18,7 @@ use crate::reward::{Correction, HullTerm};
     temper hull query --hull models/hulls/mp-chgnet.hull --structures mine.cif --model models/chgnet-0.3.0 -o above.csv\n  \
     temper hull query --hull mp.hull --structures vasp.jsonl --correction mp2020 -o above.csv\n\n\
     For structures, the columns are id, formula, energy_per_atom (eV/atom, uncorrected), correction (eV per cell), \
-    e_above_hull (eV/atom), decomposition and status: ok, or why there is not a number. Without --model, each row must have its own \
+    e_above_hull (eV/atom), decomposition and status: ok, or why there is no number. Without --model, each row must have its own \
     `energy` (eV per cell). The corrections mp2020 and mp2020-as-crystalformer take energies from PBE to MP2020. The keys \
     parameters (run_type, hubbards, potcar_symbols; the first two may also be beside it) and data of a row, as pymatgen's entries \
     have them, say how its own energy was computed; without them, it is taken to be computed as the Materials Project does. \

@@ -1,4 +1,4 @@
-//! `temper plugin list`: the plugins that were found, and why a library cannot be used.
+//! `temper plugin list`: what there is, and why the rest cannot be used.
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -6,12 +6,13 @@ use serde_json::{Value, json};
 use super::{Context, Failure};
 use crate::plugin::{Discovered, ProbeResult};
 
-/// List the plugins that are part of this program or were found, and say why a library cannot be used.
+/// Which plugins there are: part of this program, and in the folders where they are looked for.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  temper plugin list --plugin-dir target/release\n\n\
-    Plugins are looked for in: the folders of --plugin-dir, those of TEMPER_PLUGIN_PATH, plugins/ in Temper's data folder, plugins/ \
-    beside the program, plugins/ in the current folder, and the folders directly inside these. A library is first loaded in a process \
-    of its own. What happened is remembered until the file changes, so a library that crashed is not loaded again.")]
+    Looked for in: --plugin-dir, the folders of TEMPER_PLUGIN_PATH, plugins/ in Temper's data folder, plugins/ beside the \
+    program, each with the folders in it. Libraries in plugins/ of the current folder are listed, and loaded only when they are \
+    named by their path or the folder by --plugin-dir. One that anyone may write is not loaded. A library is loaded in a process \
+    of its own first; what became of that is remembered until the file changes, so one that crashed is not loaded again.")]
 pub struct List {
     /// Load libraries again that have been tried before, including those that crashed
     #[arg(long)]
@@ -26,12 +27,18 @@ impl List {
         let discovery = context.discovery();
         let found = discovery.list(self.again);
         for plugin in &found {
-            context.print(&if self.json { as_json(plugin).to_string() } else { as_text(plugin) })?;
+            context.print(&if self.json { as_json(plugin).to_string() } else { printable(&as_text(plugin)) })?;
         }
-        let folders: Vec<String> = discovery.folders.iter().map(|folder| folder.display().to_string()).collect();
+        let folders = discovery.folders.iter().chain(&discovery.listed_only);
+        let folders: Vec<String> = folders.map(|folder| folder.display().to_string()).collect();
         context.say(&format!("looked in {}", folders.join(", ")));
         Ok(())
     }
+}
+
+/// Without what could steer a terminal.
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
 }
 
 fn as_text(plugin: &Discovered) -> String {

@@ -66,6 +66,8 @@ pub struct Contract {
     pub license: Option<String>,
     /// Where it came from.
     pub source: Option<String>,
+    /// Files beside it in which its tensors lie.
+    pub external: Vec<PathBuf>,
     /// The operators of its graph.
     pub operators: Operators,
     /// What a user should know although the file is usable.
@@ -125,6 +127,7 @@ impl Contract {
             version: text("version"),
             license: text("license"),
             source: text("source"),
+            external: external_paths(model, path)?.into_iter().map(|(_, file)| file).collect(),
             operators,
             warnings,
         })
@@ -151,6 +154,17 @@ fn decode(bytes: &[u8], path: &Path) -> Result<ModelProto, ContractError> {
         GraphError::Decode { reason } => not_onnx(reason),
         other => not_onnx(other.to_string()),
     })
+}
+
+/// Names and paths of the files beside a model in which its tensors lie.
+pub(in crate::model) fn external_paths(
+    model: &ModelProto,
+    path: &Path,
+) -> Result<Vec<(String, PathBuf)>, ContractError> {
+    let files = crate::graph::external_files(model);
+    let files = files.map_err(|e| ContractError::NotOnnx { path: path.into(), reason: e.to_string() })?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    Ok(files.into_iter().map(|name| (name.clone(), folder.join(name))).collect())
 }
 
 fn check_version(metadata: &Metadata, path: &Path) -> Result<(), ContractError> {
