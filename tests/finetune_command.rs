@@ -161,14 +161,14 @@ fn an_occupied_directory_and_a_changed_config_are_refused() {
         at,
         &["finetune", "run.toml"],
         2,
-        "error: run holds a run of 4 steps already\n\
-         hint: go on with --resume, or choose another directory with --set run.dir=...",
+        "error: run already holds a run of 4 steps\n\
+         hint: continue it with --resume, or choose another directory with --set run.dir=...",
     );
     assert_refused(
         at,
         &["finetune", "run.toml", "--resume", "--set", "ppo.clip=0.3"],
         2,
-        "error: run/lock.json: the run was started with another config\n\
+        "error: run/lock.json: the run was started with a different config\n\
          hint: start a new run in another directory with --set run.dir=...",
     );
 }
@@ -213,7 +213,7 @@ fn a_run_does_not_go_on_with_other_external_data() {
         at,
         &["finetune", "run.toml", "--resume"],
         2,
-        "error: run/lock.json: the run was started with another rewards.e.onnx.model.weights.data\n\
+        "error: run/lock.json: the run was started with a different rewards.e.onnx.model.weights.data\n\
          hint: start a new run in another directory with --set run.dir=...",
     );
 }
@@ -274,7 +274,7 @@ fn restrictions_hold() {
         at,
         &["sample", "-m", "policy", "-n", "1", "--elements", "Xx", "-o", "d.jsonl"],
         2,
-        "error: --elements: `Xx` is no element; write symbols such as Li, or radioactive or noble-gas",
+        "error: --elements: `Xx` is not an element; write symbols such as Li, or radioactive or noble-gas",
     );
 }
 
@@ -329,7 +329,7 @@ fn a_correction_bridges_energy_references() {
     }
     let (code, said) = run("correction = \"mp-2020\"", mp2020);
     assert_eq!(code, Some(2), "{said}");
-    let sentence = "`rewards.e.hull.correction`: \"mp-2020\" is no correction; known are none, mp2020,";
+    let sentence = "`rewards.e.hull.correction`: \"mp-2020\" is not a correction; the known ones are none, mp2020,";
     assert!(said.contains(sentence) && said.contains("run.toml:"), "{said}");
 }
 

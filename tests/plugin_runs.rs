@@ -166,13 +166,13 @@ fn mistakes_are_told_before_the_run() {
     let cases = [
         (
             "library = \"no-such-plugin\"",
-            "there is no plugin \"no-such-plugin\"; there is charge-neutrality, mp2020-correction",
+            "there is no plugin \"no-such-plugin\"; the known ones are charge-neutrality, mp2020-correction",
         ),
         ("library = \"./no.so\"", "no such file or folder: ./no.so"),
         ("library = \"mp2020-correction\"", "mp2020-correction offers hull-correction/1, and no reward/1"),
         (&format!("library = \"{library}\"\nconfig = {{ who = 1 }}"), "unknown field `who`, expected `how`"),
         (&format!("library = \"{library}\"\npotential = \"x.onnx\""), "no such file or folder: x.onnx"),
-        (&format!("library = \"{library}\"\ndeadline = \"soon\""), "\"soon\" is no length of time"),
+        (&format!("library = \"{library}\"\ndeadline = \"soon\""), "\"soon\" is not a length of time"),
     ];
     for (table, expected) in cases {
         let folder = prepared("x", &format!("[rewards.x.plugin]\n{table}\n"));

@@ -1,4 +1,4 @@
-//! What the command line may say.
+//! The arguments of the command line.
 
 use std::path::PathBuf;
 
@@ -26,19 +26,19 @@ pub struct Globals {
     /// Where models run: auto, cpu, cuda or cuda:N
     #[arg(long, global = true, value_name = "DEVICE")]
     pub device: Option<String>,
-    /// Threads; 0 for all cores
+    /// Number of threads; 0: all cores
     #[arg(long, global = true, value_name = "N")]
     pub threads: Option<usize>,
     /// Seed of every random stream
     #[arg(long, global = true, value_name = "SEED")]
     pub seed: Option<u64>,
-    /// A folder in which plugins are looked for, before all others; may be given again
+    /// Folder in which plugins are looked for before all others; may be repeated
     #[arg(long = "plugin-dir", global = true, value_name = "FOLDER")]
     pub plugin_dirs: Vec<PathBuf>,
-    /// Print nothing but results and errors
+    /// Print only results and errors
     #[arg(long, short, global = true)]
     pub quiet: bool,
-    /// Messages of the program's parts: error, warn, info, debug, trace, or per module such as temper=debug
+    /// Log messages of the program: error, warn, info, debug, trace, or per module, such as temper=debug
     #[arg(long, global = true, value_name = "LEVEL", default_value = "error")]
     pub log: String,
 }
@@ -56,23 +56,23 @@ pub enum Command {
     Pretrain(pretrain::Pretrain),
     /// Evaluate a potential or property model on structures
     Score(score::Score),
-    /// Log-probabilities of crystals under a policy
+    /// Compute log-probabilities of crystals under a policy
     Logp(logp::Logp),
     /// Turn structures into tokens: space group, lattice, Wyckoff sites
     Tokenize(tokenize::Tokenize),
-    /// Say which pairs of structures are the same crystal
+    /// Compare pairs of structures: which are the same crystal
     #[command(name = "match")]
     Match(match_pairs::MatchPairs),
-    /// Indexes of known structures: build, query
+    /// Build and query indexes of known structures
     #[command(subcommand)]
     Index(index::Index),
-    /// Reference hulls: build, query, info
+    /// Build, query and describe reference hulls
     #[command(subcommand)]
     Hull(hull::Hull),
-    /// Models: inspect, check, export, import
+    /// Inspect, check, export and import models
     #[command(subcommand)]
     Model(model::Model),
-    /// Plugins: list, new, check
+    /// List, create and check plugins
     #[command(subcommand)]
     Plugin(plugin::Plugin),
     /// Show what works on this machine, and why the rest does not

@@ -10,7 +10,7 @@ use super::{Context, Failure, Table};
 use crate::crystal::{Record, for_each_chunk, read_structures};
 use crate::matching::{ReducedStructure, StructureIndex, StructureIndexBuilder, StructureMatcher};
 
-/// Indexes of known structures: build, query.
+/// Build and query indexes of known structures.
 #[derive(Debug, Subcommand)]
 pub enum Index {
     /// Build an index from files of structures

@@ -9,7 +9,7 @@ use super::{Context, Failure, Table};
 use crate::crystal::{PairRecord, for_each_chunk, read_pairs};
 use crate::matching::{Displacement, StructureMatcher};
 
-/// Say which pairs of structures are the same crystal, as pymatgen's StructureMatcher does.
+/// Compare pairs of structures: which are the same crystal, as pymatgen's StructureMatcher judges.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  temper match pairs.jsonl -o matches.csv\n\n\
     Each line of pairs.jsonl is {\"s1\": STRUCTURE, \"s2\": STRUCTURE}, a structure {\"lattice\", \"species\", \"frac_coords\"}. \

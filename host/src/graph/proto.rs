@@ -73,7 +73,8 @@ pub(super) fn from_proto(proto: &TensorProto) -> Result<Tensor, GraphError> {
         return Err(fail("its numbers lie in another file, which was not read".into()));
     }
     let number = proto.data_type.unwrap_or_default();
-    let data_type = DataType::from_onnx(number).ok_or_else(|| fail(format!("{number} is no element type of ONNX")))?;
+    let data_type =
+        DataType::from_onnx(number).ok_or_else(|| fail(format!("{number} is not an element type of ONNX")))?;
     let shape = proto.dims.iter().map(|n| usize::try_from(*n)).collect::<Result<Vec<_>, _>>();
     let shape = shape.map_err(|_| fail(format!("negative extent in {:?}", proto.dims)))?;
     let count = shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d)).ok_or_else(|| fail("absurd shape".into()))?;
@@ -85,7 +86,7 @@ pub(super) fn from_proto(proto: &TensorProto) -> Result<Tensor, GraphError> {
         ($variant:ident, $element:ty, $typed:expr) => {{
             let data: Vec<$element> = match raw {
                 Some(bytes) if bytes.len() % size_of::<$element>() != 0 => {
-                    return Err(fail(format!("{} bytes are no whole number of elements", bytes.len())));
+                    return Err(fail(format!("{} bytes are not a whole number of elements", bytes.len())));
                 }
                 Some(bytes) if !bytes.is_empty() || count == 0 => bytes
                     .chunks_exact(size_of::<$element>())

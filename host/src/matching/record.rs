@@ -52,7 +52,7 @@ impl Record {
     pub(super) fn read(reader: &mut impl Read) -> Result<Self, RecordError> {
         let mut reader = Summed { reader, sum: crc32fast::Hasher::new() };
         let length = reader.count(LONGEST_ID, "an id is too long")?;
-        let id = String::from_utf8(reader.bytes(length)?).map_err(|_| RecordError::Damaged("an id is no text"))?;
+        let id = String::from_utf8(reader.bytes(length)?).map_err(|_| RecordError::Damaged("an id is not a text"))?;
         let atoms = reader.count(MOST_ATOMS, "a structure has too many atoms")?;
         let numbers = reader.bytes(atoms)?;
         let species = numbers.iter().map(|z| Element::from_number(*z)).collect::<Option<Vec<Element>>>();

@@ -171,7 +171,7 @@ fn potential(contract: &Contract) -> Result<Potential<'_>, String> {
             .map(|input| input.name.as_str())
             .ok_or_else(|| format!("it takes no `{what}`, and does not depend on it"))
     };
-    let energy = contract.output("energy").ok_or("it gives no `energy`, so it is no potential")?;
+    let energy = contract.output("energy").ok_or("it gives no `energy`, so it is not a potential")?;
     let batch = port(InputKind::Batch).map(|input| input.name.as_str());
     if batch.is_none() && !contract.one_at_a_time {
         return Err("it takes no `batch`, and is not for one crystal at a time either".into());
@@ -403,7 +403,7 @@ mod tests {
         let path = shared.join("models/megnet-bandgap-mfi.onnx");
         let refused = forces_of(&path, None).unwrap_err().to_string();
         assert!(
-            refused.ends_with("megnet-bandgap-mfi.onnx: no forces: it gives no `energy`, so it is no potential"),
+            refused.ends_with("megnet-bandgap-mfi.onnx: no forces: it gives no `energy`, so it is not a potential"),
             "{refused}"
         );
     }

@@ -1,4 +1,4 @@
-//! Values between arrays and ONNX Runtime.
+//! Conversion between arrays and ONNX Runtime's values.
 
 use std::fmt;
 

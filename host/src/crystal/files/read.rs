@@ -1,4 +1,4 @@
-//! Opening a file of structures and walking through its rows.
+//! Opens a file of structures and iterates over its rows.
 
 use super::format::{Format, is_gzip, stem};
 use super::record::{RawRecord, Record};
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// A name that stands for no format.
-    #[error("{}: unknown file format; known are {}", path.display(), Format::NAMES)]
+    #[error("{}: unknown file format; the known formats are {}", path.display(), Format::NAMES)]
     UnknownFormat {
         /// The file.
         path: PathBuf,

@@ -1,4 +1,4 @@
-//! How long a batch takes, what many calls leave behind, and how a worker ends.
+//! How long a batch takes, whether many calls leak memory, and how a worker ends.
 
 use std::time::{Duration, Instant};
 
