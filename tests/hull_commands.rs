@@ -4,11 +4,11 @@
 
 mod support;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 
 use serde_json::{Value, json};
-use support::{accepted, assert_refused, shared, temper};
+use support::{accepted, assert_refused, json_lines, shared, temper};
 
 const ENTRIES: &str = "formula,energy_per_atom\nNa,0\nCl2,0\nNaCl,-2\nNa2Cl2,-1.9\nNaX,-1\nNaBr,-1\n";
 
@@ -198,7 +198,8 @@ fn structures_are_answered_with_a_potential() {
     let double = query(&hull, &chgnet, "mp2020");
     let said = String::from_utf8_lossy(&double.stderr).into_owned();
     assert_eq!(double.status.code(), Some(2), "{said}");
-    assert!(said.contains("on \"MP2020\" and the hull's on \"MP2020\"; set the correction to \"none\""), "{said}");
+    let sentence = "on \"MP2020\" and the hull's on \"MP2020\"\nhint: set the correction to \"none\"";
+    assert!(said.contains(sentence), "{said}");
 
     fs::copy(format!("{chgnet}/model.onnx"), at.join("pbe.onnx")).unwrap();
     fs::write(at.join("pbe.toml"), "energy_reference = \"PBE\"\n").unwrap();
@@ -312,4 +313,76 @@ fn a_hull_of_structures_is_corrected() {
     assert!(said.contains("hint: they are where it would take them: leave the correction out"), "{said}");
     let (code, said) = build(shipped, &["-o", "x.hull", "--correction", "mp-2020"]);
     assert!(code == Some(2) && said.contains("did you mean mp2020?"), "{said}");
+}
+
+/// Entry files as pymatgen, pandas and the Materials Project's API write them: entries that are read, rows that are refused, and the
+/// energy that a composition has in the hull, eV/atom.
+#[test]
+fn entry_files_of_every_shape_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    for (file, entries, refused, formula, energy) in [
+        ("pymatgen_written.json", 5, 0, "Li2O", "-4.85"),
+        ("nan_in_data.json", 4, 0, "Li2O2", "-4.8"),
+        ("inf_data.json", 4, 0, "Li2O2", "-4.8"),
+        ("nan_energy.json", 3, 1, "Li2O", "-4.766666666666667"),
+        ("jsonl_entries.jsonl", 4, 0, "Li2O2", "-4.8"),
+        ("pandas_records.json", 3, 0, "Li2O", "-4.766666666666667"),
+        ("mpapi_thermo.json", 3, 0, "Li2O", "-4.766666666666667"),
+        ("pd_dict.json", 3, 0, "Li2O", "-4.766666666666667"),
+        ("adj_sum_not_corr.json", 4, 0, "Li2O2", "-5.5"),
+        ("mixed_functionals.json", 4, 0, "NaCl", "-4.007"),
+        ("D.json", 4, 0, "D2O", "-4.833333333333333"),
+        ("bom.json", 3, 0, "Li2O", "-4.766666666666667"),
+    ] {
+        let path = format!("{}/../tests/golden/entries/{file}", env!("CARGO_MANIFEST_DIR"));
+        let (_, said) =
+            accepted(at, &["hull", "build", "--entries", &path, "--energy-reference", "PBE", "-o", "x.hull"]);
+        assert!(said.contains(&format!(" of {entries} entries")), "{file}: {said}");
+        assert_eq!(said.matches(": row ").count(), refused, "{file}: {said}");
+        let mixed = said.contains("warning: the entries have different run types: GGA (3), R2SCAN (1)");
+        assert_eq!(mixed, file == "mixed_functionals.json", "{said}");
+        fs::write(at.join("q.csv"), format!("formula,energy_per_atom\n{formula},{energy}\n")).unwrap();
+        accepted(at, &["hull", "query", "--hull", "x.hull", "--entries", "q.csv", "-o", "out.csv", "-q"]);
+        let text = fs::read_to_string(at.join("out.csv")).unwrap();
+        let above: f64 = text.lines().nth(1).unwrap().split(',').nth(2).unwrap().parse().unwrap();
+        // By hand: of a stable phase its own energy, of Li2O2 that of the mixture with O2 and Li2O, or -5.5 where it is stable.
+        assert!(above.abs() < 1e-9, "{file}: {text}");
+    }
+}
+
+/// pymatgen 2026.10.24 (`tests/golden/mp2020/generate.py`): of small cells whose rows say in many ways how they were computed.
+#[test]
+fn rows_are_corrected_as_by_pymatgen() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/mp2020/rows.jsonl");
+    let rows = json_lines(golden.as_ref());
+    let elements: BTreeSet<&str> =
+        rows.iter().flat_map(|row| row["species"].as_array().unwrap()).map(|s| s.as_str().unwrap()).collect();
+    let elements = elements.into_iter().filter(|s| s.chars().all(char::is_alphabetic)).map(|s| format!("{s},0\n"));
+    fs::write(at.join("elements.csv"), format!("formula,energy_per_atom\n{}", elements.collect::<String>())).unwrap();
+    let query = ["hull", "query", "--hull", "elements.csv", "--structures", golden, "-o", "out.csv", "-q"];
+    accepted(at, &[&query[..], &["--correction", "mp2020"]].concat());
+    let mut answers = csv::Reader::from_path(at.join("out.csv")).unwrap();
+    let mut answered = 0;
+    for (answer, row) in answers.records().map(|answer| answer.unwrap()).zip(&rows) {
+        assert_eq!(&answer[0], row["id"].as_str().unwrap());
+        let expected = &row["pymatgen"];
+        match expected["total_correction"].as_f64() {
+            Some(expected) => {
+                answered += 1;
+                assert!((answer[3].parse::<f64>().unwrap() - expected).abs() < 1e-9, "{answer:?}: {expected}");
+            }
+            // Where pymatgen breaks off with an error of another kind, nothing is demanded.
+            None => {
+                assert!(&answer[6] != "ok" || expected["status"].as_str().unwrap().starts_with("error"), "{answer:?}")
+            }
+        }
+    }
+    assert_eq!((rows.len(), answered), (53, 36));
+    // Without a correction a row's own adjustments count.
+    accepted(at, &query);
+    let text = fs::read_to_string(at.join("out.csv")).unwrap();
+    assert!(text.contains("energy_already,NaCl,-5,-0.6,-5.3,"), "{text}");
 }

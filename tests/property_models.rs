@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use support::{accepted, shared, small, untrained_policy};
+use support::{accepted, json_lines, shared, small, untrained_policy};
 use temper::graph::{Attributes, Builder, DataType, Dim, Tensor, encode};
 
 const MODELS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models");
@@ -37,6 +37,35 @@ fn the_models_that_ship_equal_their_networks_in_pytorch() {
             let (value, expected) = (values[row["id"].as_str().unwrap()], row[quantity].as_f64().unwrap());
             let allowed = 1e-4 * expected.abs().max(1.0);
             assert!((value - expected).abs() < allowed, "{quantity} of {}: {value}, not {expected}", row["id"]);
+        }
+    }
+}
+
+/// PyTorch's values for textbook crystals, as they are and displaced: `tests/golden/chgnet/generate.py`.
+#[test]
+fn the_potential_that_ships_equals_chgnet_in_pytorch() {
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/chgnet/chgnet.jsonl");
+    let folder = tempfile::tempdir().unwrap();
+    let model = format!("{MODELS}/chgnet-0.3.0");
+    let score = ["score", golden, "--model", &model, "-o", "scores.csv", "--forces-out", "forces.jsonl", "--quiet"];
+    accepted(folder.path(), &score);
+    let (golden, found) = (json_lines(golden.as_ref()), json_lines(&folder.path().join("forces.jsonl")));
+    assert_eq!((golden.len(), found.len()), (24, 24));
+    let numbers = |value: &Value| -> Vec<f64> {
+        let rows = value.as_array().unwrap().iter().flat_map(|row| row.as_array().unwrap());
+        rows.map(|x| x.as_f64().unwrap()).collect()
+    };
+    for (golden, found) in golden.iter().zip(&found) {
+        assert_eq!(golden["id"], found["id"]);
+        let atoms = golden["species"].as_array().unwrap().len() as f64;
+        let apart = (found["energy"].as_f64().unwrap() - golden["pytorch_energy"].as_f64().unwrap()).abs() / atoms;
+        assert!(apart < 2e-5, "{}: {apart} eV/atom", golden["id"]);
+        for (quantity, tolerance) in [("forces", 1e-3), ("stress", 1e-4)] {
+            let (found, expected) = (numbers(&found[quantity]), numbers(&golden[&format!("pytorch_{quantity}")]));
+            assert_eq!(found.len(), expected.len());
+            for (found, expected) in found.iter().zip(expected) {
+                assert!((found - expected).abs() < tolerance, "{} {quantity}: {found} {expected}", golden["id"]);
+            }
         }
     }
 }

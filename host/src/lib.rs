@@ -6,11 +6,12 @@
 pub mod atomic;
 pub mod cli;
 pub mod config;
+pub mod conformance;
 pub mod crystal;
-pub mod evaluate;
 pub mod graph;
 pub mod hint;
 pub mod hull;
+pub mod matching;
 pub mod model;
 pub mod plugin;
 pub mod policy;

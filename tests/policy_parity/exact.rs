@@ -25,6 +25,11 @@ const NLL_STEPS: f64 = 5e-6;
 const PPO_STEPS: f64 = 2e-4;
 
 #[test]
+fn made_up_log_probabilities() {
+    check_log_probabilities(&Golden::made_up());
+}
+
+#[test]
 fn tiny_log_probabilities() {
     Golden::find("tiny").inspect(check_log_probabilities);
 }

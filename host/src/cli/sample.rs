@@ -165,7 +165,7 @@ impl Sink {
                 writeln!(output, "{line}").map_err(|e| output.failed(&e))?;
             }
             (Self::Structures(writer), Ok(structure)) => {
-                writer.add(&Record { id, line: index + 1, structure: Ok(structure), extra })?;
+                writer.add(&Record { id, line: index + 1, structure: Ok(structure), extra, warnings: Vec::new() })?;
             }
             (Self::Structures(_), Err(_)) => {}
         }

@@ -8,13 +8,11 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::{Context, Failure, Search, Table, hull};
-use crate::crystal::{Composition, Format, ReadError, Record, Structure, StructureWriter, read_structures};
-use crate::hull::Hull;
+use crate::crystal::{
+    Composition, Format, Record, Structure, StructureWriter, for_each_chunk, map_ok, read_structures,
+};
 use crate::model::{EvaluationError, ForceModel, OnnxModel, Response};
-use crate::reward::{Calculation, Correction, HullTerm, Uncorrected, stabilities};
-
-/// Rows that are held in memory at a time.
-const CHUNK: usize = 1024;
+use crate::reward::{Calculation, Correction, HullTerm, Uncorrected};
 
 /// Evaluate a potential or property model on structures.
 #[derive(Debug, Args)]
@@ -49,12 +47,12 @@ pub struct Score {
 
 impl Score {
     pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
-        let mut records = read_structures(&self.structures)?;
+        let records = read_structures(&self.structures)?;
         let correction: Correction = context.correction(&self.correction)?;
         let search = Search::new(None);
         let model = Arc::new(context.open_model(&search.find("--model", &self.model)?)?);
         let hull = match &self.hull {
-            Some(path) => Some(open_hull(&search.find("--hull", path)?, &model, correction.clone(), context)?),
+            Some(path) => Some(open_hull(&search.find("--hull", path)?, &model, correction, context)?),
             None => None,
         };
         let forces = match self.forces || self.forces_out.is_some() {
@@ -63,15 +61,11 @@ impl Score {
         };
         let mut structures_out = self.forces_out.as_deref().map(with_forces).transpose()?;
         say_left_out(&model, forces.is_some(), context);
-        let scorer = Scorer { quantities: model.quantities(), model: &model, hull, correction, forces };
+        let scorer = Scorer { quantities: model.quantities(), model: &model, hull, forces };
         let mut table = Table::create(&self.out, &scorer.columns())?;
         let progress = context.progress("structures", 0);
         let (mut rows, mut scored, mut first) = (0, 0, None);
-        loop {
-            let chunk: Vec<Record> = records.by_ref().take(CHUNK).collect::<Result<_, ReadError>>()?;
-            if chunk.is_empty() {
-                break;
-            }
+        for_each_chunk(records, |chunk: Vec<Record>| {
             for (record, Row { cells, scored: outputs }) in chunk.iter().zip(scorer.score(&chunk)) {
                 rows += 1;
                 if let (Some(writer), Some(outputs)) = (&mut structures_out, outputs) {
@@ -85,7 +79,8 @@ impl Score {
                 table.row(&cells)?;
             }
             progress.advance(chunk.len() as u64);
-        }
+            Ok::<(), Failure>(())
+        })?;
         drop(progress);
         table.finish()?;
         structures_out.filter(|_| scored > 0).map_or(Ok(()), StructureWriter::finish)?;
@@ -112,14 +107,14 @@ fn open_hull(
     model: &Arc<OnnxModel>,
     correction: Correction,
     context: &Context,
-) -> Result<Arc<Hull>, Failure> {
+) -> Result<HullTerm, Failure> {
     let hull = Arc::new(hull::open(path, context)?);
     // Refuses a hull on another energy scale or of another potential.
-    let term = HullTerm::new(Arc::clone(model), Arc::clone(&hull), correction)?;
+    let term = HullTerm::new(Arc::clone(model), hull, correction)?;
     if let Some(warning) = term.warning() {
         context.say(&format!("warning: {warning}"));
     }
-    Ok(hull)
+    Ok(term)
 }
 
 /// A file of structures in a format that has room for forces.
@@ -149,8 +144,7 @@ const FORCE_COLUMNS: [&str; 8] =
 struct Scorer<'a> {
     model: &'a OnnxModel,
     quantities: Vec<&'a str>,
-    hull: Option<Arc<Hull>>,
-    correction: Correction,
+    hull: Option<HullTerm>,
     forces: Option<ForceModel>,
 }
 
@@ -162,7 +156,15 @@ struct Row {
     scored: Option<Map<String, Value>>,
 }
 
-type Evaluated = (Vec<f64>, Option<Response>);
+/// What the model and the hull say of a structure.
+struct Evaluated {
+    /// The model's numbers, in the order of the quantities.
+    values: Vec<f64>,
+    /// Forces and stress, if they are asked for.
+    response: Option<Response>,
+    /// Energy above hull, eV/atom, if there is a hull.
+    above: Option<Result<f64, String>>,
+}
 
 impl Scorer<'_> {
     fn columns(&self) -> Vec<String> {
@@ -181,55 +183,62 @@ impl Scorer<'_> {
 
     /// One row of the table per record.
     fn score(&self, records: &[Record]) -> Vec<Row> {
-        let structures: Vec<&Structure> = records.iter().filter_map(|record| record.structure.as_ref().ok()).collect();
-        let results = self.evaluate(&structures);
-        let mut above = self.above(&structures, &results).into_iter();
-        let mut results = results.into_iter();
-        let row = |record: &Record| match &record.structure {
-            Ok(structure) => match results.next() {
-                Some(Ok(evaluated)) => self.row(record, structure, &evaluated, above.next()),
-                Some(Err(failure)) => self.failed(record, Some(structure), failure.to_string()),
-                None => self.failed(record, Some(structure), "not evaluated".to_owned()),
-            },
-            Err(reason) => self.failed(record, None, reason.to_string()),
+        let structures = records.iter().map(|record| record.structure.as_ref().map_err(ToString::to_string));
+        let rows = map_ok(structures.collect(), |structures: Vec<&Structure>| self.evaluate(&structures));
+        let row = |(record, row): (&Record, Result<Evaluated, String>)| match row {
+            Ok(evaluated) => self.row(record, evaluated),
+            Err(reason) => self.failed(record, reason),
         };
-        records.iter().map(row).collect()
+        records.iter().zip(rows).map(row).collect()
     }
 
-    fn evaluate(&self, structures: &[&Structure]) -> Vec<Result<Evaluated, EvaluationError>> {
-        match &self.forces {
+    fn evaluate(&self, structures: &[&Structure]) -> Vec<Result<Evaluated, String>> {
+        let rows: Vec<Result<_, EvaluationError>> = match &self.forces {
             Some(forces) => {
-                let rows = forces.evaluate(structures, &self.quantities);
-                rows.into_iter().map(|row| row.map(|(values, response)| (values, Some(response)))).collect()
+                let rows = forces.evaluate(structures, &self.quantities).into_iter();
+                rows.map(|row| row.map(|(values, response)| (values, Some(response)))).collect()
             }
             None => {
-                let rows = self.model.evaluate(structures, &self.quantities);
-                rows.into_iter().map(|row| row.map(|values| (values, None))).collect()
+                let rows = self.model.evaluate(structures, &self.quantities).into_iter();
+                rows.map(|row| row.map(|values| (values, None))).collect()
             }
-        }
+        };
+        let rows = rows.into_iter().zip(structures).map(|(row, structure)| {
+            let (values, response) = row.map_err(|error| error.to_string())?;
+            Ok((*structure, Evaluated { values, response, above: None }))
+        });
+        map_ok(rows.collect(), |rows| self.measured(rows))
     }
 
-    fn row(
-        &self,
-        record: &Record,
-        structure: &Structure,
-        (values, response): &Evaluated,
-        above: Option<Result<f64, String>>,
-    ) -> Row {
-        let mut cells = described(record, Some(structure));
+    /// The rows with their energies above hull, if there is a hull.
+    fn measured(&self, rows: Vec<(&Structure, Evaluated)>) -> Vec<Result<Evaluated, String>> {
+        let energy = self.quantities.iter().position(|quantity| *quantity == "energy");
+        let (Some(hull), Some(energy)) = (&self.hull, energy) else {
+            return rows.into_iter().map(|(_, row)| Ok(row)).collect();
+        };
+        let calculation = &Calculation::default();
+        let known =
+            rows.iter().map(|(structure, row)| Uncorrected { structure, energy: row.values[energy], calculation });
+        let found = hull.stabilities_of(&known.collect::<Vec<_>>()).into_iter();
+        let above = found.map(|row| Ok(row.map_err(|failure| failure.to_string())?.above.e_above_hull));
+        above.zip(rows).map(|(above, (_, row))| Ok(Evaluated { above: Some(above), ..row })).collect()
+    }
+
+    fn row(&self, record: &Record, Evaluated { values, response, above }: Evaluated) -> Row {
+        let mut cells = described(record);
         cells.extend(values.iter().map(f64::to_string));
         let mut status = "ok".to_owned();
         if let Some(above) = above {
             cells.push(above.as_ref().map_or_else(|_| String::new(), f64::to_string));
             status = above.err().unwrap_or(status);
         }
-        if let Some(response) = response {
+        if let Some(response) = &response {
             cells.push(response.largest_force().to_string());
             cells.push(response.pressure().to_string());
             cells.extend(response.voigt().map(|component| component.to_string()));
         }
         cells.push(status);
-        Row { cells, scored: response.as_ref().map(|response| self.outputs(values, response)) }
+        Row { cells, scored: response.as_ref().map(|response| self.outputs(&values, response)) }
     }
 
     fn outputs(&self, values: &[f64], response: &Response) -> Map<String, Value> {
@@ -238,32 +247,17 @@ impl Scorer<'_> {
         scalars.chain(tensors.map(|(name, value)| (name.to_owned(), value))).collect()
     }
 
-    fn failed(&self, record: &Record, structure: Option<&Structure>, reason: String) -> Row {
-        let mut cells = described(record, structure);
+    fn failed(&self, record: &Record, reason: String) -> Row {
+        let mut cells = described(record);
         cells.resize(self.columns().len() - 1, String::new());
         cells.push(reason);
         Row { cells, scored: None }
     }
-
-    /// Energy above hull, eV/atom, of each structure that has been evaluated, if there is a hull.
-    fn above(
-        &self,
-        structures: &[&Structure],
-        evaluated: &[Result<Evaluated, EvaluationError>],
-    ) -> Vec<Result<f64, String>> {
-        let energy = self.quantities.iter().position(|quantity| *quantity == "energy");
-        let (Some(hull), Some(energy)) = (&self.hull, energy) else { return Vec::new() };
-        let calculation = &Calculation::default();
-        let known = structures.iter().zip(evaluated).filter_map(|(structure, row)| {
-            Some(Uncorrected { structure, energy: *row.as_ref().ok()?.0.get(energy)?, calculation })
-        });
-        let found = stabilities(hull, &self.correction, &known.collect::<Vec<_>>()).into_iter();
-        found.map(|row| Ok(row.map_err(|failure| failure.to_string())?.above.e_above_hull)).collect()
-    }
 }
 
 /// Identifier, formula and number of atoms.
-fn described(record: &Record, structure: Option<&Structure>) -> Vec<String> {
+fn described(record: &Record) -> Vec<String> {
+    let structure = record.structure.as_ref().ok();
     let formula = structure.and_then(|structure| Composition::of_structure(structure).ok());
     let atoms = structure.map_or_else(String::new, |structure| structure.len().to_string());
     vec![record.id.clone(), formula.map_or_else(String::new, |formula| formula.reduced_formula()), atoms]

@@ -83,6 +83,21 @@ pub enum NeighbourError {
 ///
 /// # Errors
 /// Any [`NeighbourError`].
+///
+/// # Example
+/// Caesium chloride, a = 4 A: 8 neighbours of the other kind at sqrt(3)/2 a = 3.46 A and 6 images of itself at a. Each of an
+/// atom's 8 near edges makes a triplet with each of the 7 others.
+/// ```
+/// use temper::crystal::{Element, Lattice, Structure, neighbours};
+///
+/// let species = ["Cs", "Cl"].map(|symbol| Element::from_symbol(symbol).unwrap()).to_vec();
+/// let lattice = Lattice([[4.0, 0.0, 0.0], [0.0, 4.0, 0.0], [0.0, 0.0, 4.0]]);
+/// let crystal = Structure::new(lattice, species, vec![[0.0; 3], [0.5; 3]]).unwrap();
+/// let found = neighbours(&crystal, 4.0, Some(3.5), 1000).unwrap();
+/// assert_eq!(found.centre.len(), 2 * (8 + 6));
+/// assert_eq!(found.distance.iter().filter(|distance| **distance < 3.5).count(), 2 * 8);
+/// assert_eq!(found.triplets.len(), 2 * 8 * 7);
+/// ```
 pub fn neighbours(
     structure: &Structure,
     cutoff: f64,

@@ -16,6 +16,27 @@ pub struct Site {
 }
 
 /// A crystal as tokens (CrystalFormer, arXiv:2403.15734), without padding.
+///
+/// # Example
+/// Rock salt, group 225: one site on position a (index 1) and one on b (index 2) stand for 4 atoms each. With 8 atoms in the
+/// conventional cell, a = 5.64 A is the token 5.64 / 2.
+/// ```
+/// use temper::crystal::{Element, SYMPREC, Site, SpaceGroup, Tokens, tokenise};
+///
+/// let site = |wyckoff, symbol, coord| Site { wyckoff, species: Element::from_symbol(symbol).unwrap(), coord };
+/// let right = std::f64::consts::FRAC_PI_2;
+/// let salt = Tokens {
+///     group: SpaceGroup::new(225).unwrap(),
+///     lattice: [2.82, 2.82, 2.82, right, right, right],
+///     sites: vec![site(1, "Na", [0.0; 3]), site(2, "Cl", [0.5; 3])],
+/// };
+/// let crystal = salt.to_structure().unwrap();
+/// assert_eq!(crystal.len(), 8);
+/// assert!((crystal.lattice.volume() - 5.64_f64.powi(3)).abs() < 1e-9);
+/// let again = tokenise(&crystal, SYMPREC).unwrap();
+/// assert_eq!((again.group, again.sites.len()), (salt.group, 2));
+/// assert!((again.lattice[0] - 2.82).abs() < 1e-9);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tokens {
     /// In the setting of [`SpaceGroup`].
@@ -105,7 +126,11 @@ impl Tokens {
         Ok(Lattice::from_parameters(lengths, angles)?)
     }
 
-    fn positions(&self) -> Result<Vec<&'static WyckoffPosition>, TokenError> {
+    /// The Wyckoff position of each site.
+    ///
+    /// # Errors
+    /// [`TokenError::NoPosition`] for a letter that the group does not have.
+    pub fn positions(&self) -> Result<Vec<&'static WyckoffPosition>, TokenError> {
         let missing = |site, index| TokenError::NoPosition { site, group: self.group, index };
         let numbered = self.sites.iter().map(|site| site.wyckoff).zip(1..);
         numbered.map(|(index, site)| wyckoff_position(self.group, index).ok_or(missing(site, index))).collect()

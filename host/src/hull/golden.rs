@@ -22,6 +22,22 @@ fn rows(path: PathBuf) -> Vec<HashMap<String, String>> {
     csv::Reader::from_path(path).unwrap().deserialize().collect::<Result<_, _>>().unwrap()
 }
 
+/// pymatgen 2026.10.24, on made-up entries: `tests/golden/hull/generate.py`.
+#[test]
+fn energies_above_a_made_up_hull_are_pymatgens() {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/hull"));
+    let hull = open_hull(&folder.join("entries.csv"), &|_, _| ()).unwrap().hull;
+    let golden = rows(folder.join("above.csv"));
+    assert_eq!(golden.len(), 180);
+    for row in &golden {
+        let composition: Composition = row["formula"].parse().unwrap();
+        let above = hull.query(&composition, row["energy_per_atom"].parse().unwrap()).unwrap();
+        let expected: f64 = row["e_above_hull"].parse().unwrap();
+        assert!((above.e_above_hull - expected).abs() < 1e-9, "{}: {} {expected}", row["formula"], above.e_above_hull);
+        assert_eq!(above.decomposition_text(), row["decomposition"], "{}", row["formula"]);
+    }
+}
+
 /// Golden values by pymatgen 2026.10.24: the hull of formation energies of MP-20 and MPTS-52.
 #[test]
 fn energies_above_the_hull_of_mp_20_are_pymatgens() {

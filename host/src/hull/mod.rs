@@ -6,6 +6,19 @@
 //!
 //! It knows no potential and corrects no energy: all energies of one hull must come from one method, whose name the header
 //! carries. An element without a reference energy is an error that names it, never a guess.
+//!
+//! # Example
+//! With the elements at 0 and NaCl at -2 eV/atom, the hull at NaCl3, half of whose atoms are NaCl and half chlorine, is at -1.
+//! ```
+//! use temper::hull::{Entry, Hull, HullHeader};
+//!
+//! let entry = |formula: &str, energy: f64| Entry::new(formula.parse().unwrap(), energy, formula).unwrap();
+//! let entries = vec![entry("Na", 0.0), entry("Cl2", 0.0), entry("NaCl", -2.0)];
+//! let (hull, _) = Hull::build(entries, HullHeader::default(), &|_, _| ()).unwrap();
+//! let distance = hull.query(&"NaCl3".parse().unwrap(), -0.75).unwrap();
+//! assert!((distance.e_above_hull - 0.25).abs() < 1e-12);
+//! assert_eq!(distance.decomposition_text(), "Cl2:0.50000000;NaCl:0.50000000");
+//! ```
 
 mod adjustments;
 mod build;

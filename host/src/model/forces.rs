@@ -12,7 +12,7 @@ use crate::crystal::Structure;
 use crate::graph::{self, Potential};
 use crate::runtime::Runtime;
 
-/// Names of the outputs that are added; a file of another tool hardly has them.
+/// Names of the outputs that are added, chosen so that no exporter uses them.
 const ADDED: [&str; 2] = ["temper/forces", "temper/stress"];
 
 /// A potential with forces and stress.
@@ -58,8 +58,8 @@ impl Response {
 }
 
 impl ForceModel {
-    /// Takes the potential's own forces and stress, or differentiates its energy. What is derived is kept in the folder
-    /// `cache`, if there is one: a file is differentiated once.
+    /// Takes the potential's own forces and stress, or differentiates its energy. A derived graph is stored in the folder
+    /// `cache`, if one is given, so that each file is differentiated only once.
     ///
     /// # Errors
     /// [`ModelError::NoForces`] when the model is no potential or cannot be differentiated, and what loading a model may give.
@@ -361,7 +361,14 @@ mod tests {
     fn what_is_derived_is_kept_and_a_damaged_entry_is_made_anew() {
         let folder = tempfile::tempdir().unwrap();
         let contract = Contract::read(&shipped()).unwrap();
-        let made = derived_graph(&contract, Some(folder.path())).unwrap();
+        let derived = |cache: &Path| {
+            let graph = DerivedGraph::of(&contract, Some(cache)).unwrap();
+            if !graph.from_cache {
+                graph.store(Some(cache));
+            }
+            graph.bytes
+        };
+        let made = derived(folder.path());
         let entries: Vec<_> = std::fs::read_dir(folder.path().join("derived")).unwrap().flatten().collect();
         let [entry] = &entries[..] else { panic!("{entries:?}") };
         let whole = std::fs::read(entry.path()).unwrap();
@@ -369,16 +376,16 @@ mod tests {
         // That the entry is read at all: one with another graph and its checksum is believed.
         let key = cache::Key::new([&std::fs::read(shipped()).unwrap()[..]], &potential(&contract).unwrap());
         cache::store(folder.path(), &key, b"other").unwrap();
-        assert_eq!(derived_graph(&contract, Some(folder.path())).unwrap(), b"other");
+        assert_eq!(derived(folder.path()), b"other");
         let mut flipped = whole.clone();
         flipped[whole.len() / 2] ^= 1;
         for damaged in [&whole[..whole.len() - 1], &flipped, b""] {
             std::fs::write(entry.path(), damaged).unwrap();
-            assert!(derived_graph(&contract, Some(folder.path())).unwrap() == made);
+            assert!(derived(folder.path()) == made);
             assert!(std::fs::read(entry.path()).unwrap() == whole);
         }
         // Nor is a folder that cannot be written a reason to stop.
-        assert!(derived_graph(&contract, Some(Path::new("/dev/null"))).unwrap() == made);
+        assert!(derived(Path::new("/dev/null")) == made);
     }
 
     #[test]

@@ -111,7 +111,7 @@ impl Candidate {
         extra.insert("spacegroup".into(), json!(self.group));
         extra.insert("objective".into(), json!(self.objective));
         extra.extend(self.terms.clone());
-        Record { id: self.id.clone(), line: 0, structure: Ok(self.structure.clone()), extra }
+        Record { id: self.id.clone(), line: 0, structure: Ok(self.structure.clone()), extra, warnings: Vec::new() }
     }
 }
 

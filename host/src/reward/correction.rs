@@ -1,15 +1,14 @@
-//! Corrections that take energies from one scale to another, and what a row says of the calculation behind its energy.
+//! Corrections that take energies from one scale to another.
 
-use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use rayon::prelude::*;
-use serde_json::{Map, Value};
-use temper_mp2020_correction::{Entry, Known, Run, correction, correction_as_crystalformer};
+use temper_mp2020_correction::{Entry, correction, correction_as_crystalformer};
 
-use super::Failure;
-use crate::crystal::{Element, Structure};
+use super::{Calculation, CorrectedEnergy, EnergyScale, Failure};
+use crate::crystal::Structure;
+use crate::hint::Hint;
 use crate::hull::HullHeader;
 use crate::model::Contract;
 use crate::plugin::Evaluator;
@@ -33,7 +32,7 @@ pub enum Correction {
 #[derive(Clone, Debug)]
 pub struct PluginCorrection {
     evaluator: Arc<Evaluator>,
-    scales: [String; 2],
+    scales: [EnergyScale; 2],
 }
 
 /// An energy to correct.
@@ -77,11 +76,11 @@ pub enum CorrectionError {
         /// The correction.
         name: String,
         /// The scale of the energies that it corrects.
-        from: String,
+        from: EnergyScale,
         /// The scale of the corrected energies.
-        to: String,
+        to: EnergyScale,
         /// The potential's energy reference.
-        potential: String,
+        potential: EnergyScale,
     },
     /// Nobody has said on which scale the potential's energies are.
     #[error("{model}: `temper.energy_reference` is missing, and \"{name}\" corrects energies on the scale \"{from}\"")]
@@ -91,7 +90,7 @@ pub enum CorrectionError {
         /// The correction.
         name: String,
         /// The scale of the energies that it corrects.
-        from: String,
+        from: EnergyScale,
         /// The model's sidecar.
         sidecar: String,
     },
@@ -101,12 +100,29 @@ pub enum CorrectionError {
         /// The correction.
         name: String,
         /// The scale of the corrected energies.
-        to: String,
+        to: EnergyScale,
         /// The hull's energy reference.
-        hull: String,
+        hull: EnergyScale,
         /// Where the hull's entries come from.
         source_text: String,
     },
+}
+
+impl Hint for CorrectionError {
+    fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::Unknown { nearest: Some(nearest), .. } => format!("did you mean {nearest}?"),
+            Self::Potential { to, potential, .. } if to == potential => {
+                "they are where it would take them: leave the correction out".to_owned()
+            }
+            Self::NoReference { from, sidecar, .. } => format!(
+                "if the potential was trained on such energies, add `energy_reference = \"{from}\"` to {sidecar}"
+            ),
+            Self::Hull { to, .. } => format!("take a hull on \"{to}\", or no correction"),
+            Self::Unknown { nearest: None, .. } | Self::Potential { .. } | Self::NoScales { .. } => return Vec::new(),
+        };
+        vec![hint]
+    }
 }
 
 impl FromStr for Correction {
@@ -128,8 +144,11 @@ impl Correction {
     /// # Errors
     /// [`CorrectionError::NoScales`].
     pub fn of_plugin(evaluator: Arc<Evaluator>) -> Result<Self, CorrectionError> {
-        match evaluator.properties().scales.clone() {
-            Some(scales) => Ok(Self::Plugin(PluginCorrection { evaluator, scales })),
+        match &evaluator.properties().scales {
+            Some(scales) => {
+                let scales = [0, 1].map(|end| EnergyScale::named(&scales[end]));
+                Ok(Self::Plugin(PluginCorrection { evaluator, scales }))
+            }
             None => Err(CorrectionError::NoScales { name: evaluator.name().to_owned() }),
         }
     }
@@ -144,40 +163,37 @@ impl Correction {
         }
     }
 
-    /// The energy references that it takes energies from and to.
-    pub fn scales(&self) -> Option<(&str, &str)> {
+    /// The scales that it takes energies from and to; `None` leaves them as they are. All that follows in this file about scales
+    /// is derived from here.
+    pub fn scales(&self) -> Option<[EnergyScale; 2]> {
         match self {
             Self::None => None,
-            Self::Mp2020 | Self::Mp2020AsCrystalformer => Some(("PBE", "MP2020")),
-            Self::Plugin(PluginCorrection { scales: [from, to], .. }) => Some((from, to)),
+            Self::Mp2020 | Self::Mp2020AsCrystalformer => Some([EnergyScale::PBE, EnergyScale::MP2020]),
+            Self::Plugin(plugin) => Some(plugin.scales.clone()),
         }
     }
 
-    /// The correction that takes energies from one energy reference to another.
-    pub(super) fn between(from: &str, to: &str) -> Option<Self> {
-        [Self::Mp2020].into_iter().find(|correction| correction.scales() == Some((from, to)))
+    /// The correction that takes energies from one scale to another.
+    pub(super) fn between(from: &EnergyScale, to: &EnergyScale) -> Option<Self> {
+        [Self::Mp2020].into_iter().find(|correction| correction.scale_after(from).as_ref() == Some(to))
     }
 
-    /// The energy reference of corrected energies; `None` where those given are none of its.
-    pub(super) fn scale_after<'a>(&'a self, reference: &'a str) -> Option<&'a str> {
+    /// The scale to which energies on `scale` are taken; `None` if it is not made for them.
+    pub(super) fn scale_after(&self, scale: &EnergyScale) -> Option<EnergyScale> {
         match self.scales() {
-            None => Some(reference),
-            Some((from, to)) => (from == reference).then_some(to),
+            None => Some(scale.clone()),
+            Some([from, to]) => (from == *scale).then_some(to),
         }
     }
 
-    /// The energy reference of a potential's corrected energies, where the potential names its own.
-    ///
-    /// # Errors
-    /// [`CorrectionError::Potential`] or [`CorrectionError::NoReference`] for energies that are none of the correction's.
-    pub fn reference_of(&self, contract: &Contract) -> Result<Option<String>, CorrectionError> {
-        let reference = contract.energy_reference.clone();
-        let Some((from, to)) = self.scales() else { return Ok(reference) };
+    /// The scale of a potential's corrected energies, where the potential names its own.
+    pub(super) fn scale_of(&self, contract: &Contract) -> Result<Option<EnergyScale>, CorrectionError> {
+        let stated = contract.energy_reference.as_deref().map(EnergyScale::named);
+        let Some([from, to]) = self.scales() else { return Ok(stated) };
         let (name, model) = (self.name().to_owned(), contract.path.display().to_string());
-        let (from, to) = (from.to_owned(), to.to_owned());
-        match reference {
-            Some(reference) if reference == from => Ok(Some(to)),
-            Some(potential) => Err(CorrectionError::Potential { model, name, from, to, potential }),
+        match stated.map(|scale| (self.scale_after(&scale), scale)) {
+            Some((Some(after), _)) => Ok(Some(after)),
+            Some((None, potential)) => Err(CorrectionError::Potential { model, name, from, to, potential }),
             None => {
                 let sidecar = contract.path.with_extension("toml").display().to_string();
                 Err(CorrectionError::NoReference { model, name, from, sidecar })
@@ -190,20 +206,28 @@ impl Correction {
     /// # Errors
     /// [`CorrectionError::Hull`].
     pub fn check_hull(&self, header: &HullHeader) -> Result<(), CorrectionError> {
-        match (self.scales(), &header.energy_reference) {
-            (Some((_, to)), Some(hull)) if to != hull => Err(CorrectionError::Hull {
-                name: self.name().to_owned(),
-                to: to.to_owned(),
-                hull: hull.clone(),
-                source_text: header.source.clone(),
-            }),
+        let hull = header.energy_reference.as_deref().map(EnergyScale::named);
+        match (self.scales(), hull) {
+            (Some([_, to]), Some(hull)) if to != hull => {
+                let (name, source_text) = (self.name().to_owned(), header.source.clone());
+                Err(CorrectionError::Hull { name, to, hull, source_text })
+            }
             _ => Ok(()),
         }
     }
 
-    /// What to add to each energy, eV per cell, or [`Failure::Correction`] (a plugin's: [`Failure::Plugin`]) for one that cannot
-    /// be brought to the scale.
-    pub fn of(&self, energies: &[Uncorrected<'_>]) -> Vec<Result<f64, Failure>> {
+    /// The energies with their corrections, in their order. Each fails with [`Failure::Correction`] (of a plugin with
+    /// [`Failure::Plugin`]) if it cannot be brought to the scale.
+    pub fn correct(&self, energies: &[Uncorrected<'_>]) -> Vec<Result<CorrectedEnergy, Failure>> {
+        let corrected = |(correction, asked): (Result<f64, Failure>, &Uncorrected<'_>)| {
+            let (correction, atoms) = (correction?, asked.structure.len());
+            Ok(CorrectedEnergy { uncorrected_per_atom: asked.energy / atoms as f64, correction, atoms })
+        };
+        self.of(energies).into_iter().zip(energies).map(corrected).collect()
+    }
+
+    /// What to add to each energy, eV per cell.
+    fn of(&self, energies: &[Uncorrected<'_>]) -> Vec<Result<f64, Failure>> {
         match self {
             Self::None => energies.iter().map(|_| Ok(0.0)).collect(),
             Self::Mp2020 => energies.par_iter().map(mp2020).collect(),
@@ -227,7 +251,7 @@ fn mp2020(asked: &Uncorrected<'_>) -> Result<f64, Failure> {
     let view = view(asked.structure, &numbers);
     let composition = view.composition();
     let run = asked.calculation.run(&composition);
-    let known = &asked.calculation.known;
+    let known = asked.calculation.known();
     let corrected = correction(&Entry { composition: &composition, structure: Some(view), run: &run, known });
     corrected.map_err(|reason| Failure::Correction(reason.to_string()))
 }
@@ -247,77 +271,12 @@ fn view<'a>(structure: &'a Structure, atomic_numbers: &'a [u8]) -> temper_mp2020
     temper_mp2020_correction::Structure { lattice, atomic_numbers, frac_coords }
 }
 
-/// What is said of the calculation behind an energy. What is not said is what the Materials Project's relaxation set would use.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Calculation {
-    run_type: Option<String>,
-    hubbards: Option<BTreeMap<u8, f64>>,
-    known: Known,
-}
-
-impl Calculation {
-    /// Reads the keys `run_type` (text), `hubbards` (symbols to eV) and `data` (with `oxide_type`, `sulfide_type` and
-    /// `oxidation_states`, symbols to numbers) of a row, as pymatgen's entries have them; in a CSV the objects stand as JSON.
-    ///
-    /// # Errors
-    /// A sentence that names the key with another kind of value.
-    pub fn read(row: &Map<String, Value>) -> Result<Self, String> {
-        let data = object(row, "data")?.unwrap_or_default();
-        let known = Known {
-            oxide_type: text(&data, "oxide_type")?,
-            sulfide_type: text(&data, "sulfide_type")?,
-            oxidation_states: by_element(&data, "oxidation_states")?,
-        };
-        Ok(Self { run_type: text(row, "run_type")?, hubbards: by_element(row, "hubbards")?, known })
-    }
-
-    /// How the energy was computed. A run type without a U says that there was none, unless it is GGA+U.
-    fn run(&self, composition: &[(u8, f64)]) -> Run {
-        let usual = Run::of_relaxation_set(composition);
-        let stated = self.run_type.as_ref().filter(|run_type| *run_type != "GGA+U");
-        let hubbards = match (&self.hubbards, stated) {
-            (Some(hubbards), _) => hubbards.clone(),
-            (None, Some(_)) => BTreeMap::new(),
-            (None, None) => usual.hubbards,
-        };
-        Run { run_type: self.run_type.clone().or(usual.run_type), hubbards }
-    }
-}
-
-/// A value that is there: neither null nor an empty text, as an empty cell of a CSV is.
-fn value<'a>(row: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
-    row.get(key).filter(|value| !value.is_null() && value.as_str() != Some(""))
-}
-
-fn text(row: &Map<String, Value>, key: &str) -> Result<Option<String>, String> {
-    let text = |value: &Value| value.as_str().map(str::to_owned).ok_or_else(|| format!("`{key}` is no text"));
-    value(row, key).map(text).transpose()
-}
-
-fn object(row: &Map<String, Value>, key: &str) -> Result<Option<Map<String, Value>>, String> {
-    let object = |value: &Value| match value {
-        Value::Object(object) => Ok(object.clone()),
-        Value::String(text) => serde_json::from_str(text).map_err(|_| format!("`{key}` is no JSON object")),
-        _ => Err(format!("`{key}` is no object")),
-    };
-    value(row, key).map(object).transpose()
-}
-
-fn by_element(row: &Map<String, Value>, key: &str) -> Result<Option<BTreeMap<u8, f64>>, String> {
-    let entry = |(symbol, value): (&String, &Value)| {
-        let element = Element::from_symbol(symbol).ok_or_else(|| format!("`{symbol}` in `{key}` is no element"))?;
-        let number = value.as_f64().ok_or_else(|| format!("`{key}` of {symbol} is no number"))?;
-        Ok((element.number(), number))
-    };
-    object(row, key)?.map(|object| object.iter().map(entry).collect()).transpose()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crystal::Lattice;
+    use crate::crystal::{Element, Lattice};
     use crate::model::testing::{json_lines, shared, structure};
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     /// pymatgen 2026.10.24, and CrystalFormer's `generate_CSE`.
     #[test]
@@ -362,7 +321,8 @@ mod tests {
     }
 
     fn of(correction: &Correction, structure: &Structure, calculation: &Calculation) -> Result<f64, Failure> {
-        correction.of(&[Uncorrected { structure, energy: 0.0, calculation }]).pop().unwrap()
+        let corrected = correction.correct(&[Uncorrected { structure, energy: 0.0, calculation }]).pop().unwrap();
+        corrected.map(|energy| energy.correction)
     }
 
     fn iron_oxide() -> Structure {
@@ -403,6 +363,30 @@ mod tests {
         }
     }
 
+    /// pymatgen 2026.10.24, of rows that say how they were computed: `tests/golden/mp2020/generate.py`.
+    #[test]
+    fn calculations_are_judged_as_by_pymatgen() {
+        let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/mp2020/calculations.jsonl");
+        let rows = json_lines(golden.as_ref());
+        assert_eq!(rows.len(), 18);
+        for row in rows {
+            let calculation = Calculation::read(row.as_object().unwrap()).unwrap();
+            let found = of(&Correction::Mp2020, &structure(&with_numbers(&row)), &calculation);
+            match row["pymatgen"]["total_correction"].as_f64() {
+                Some(expected) => assert!((found.unwrap() - expected).abs() < 1e-9, "{row}"),
+                None => assert!(matches!(found, Err(Failure::Correction(_))), "{row}: {found:?}"),
+            }
+        }
+        let refused = |row: Value| Calculation::read(row.as_object().unwrap()).unwrap_err();
+        assert_eq!(refused(json!({"parameters": 3})), "`parameters` is no object");
+        assert_eq!(refused(json!({"parameters": {"run_type": 3}})), "`run_type` is no text");
+        assert_eq!(refused(json!({"parameters": {"potcar_symbols": "PBE Fe"}})), "`potcar_symbols` is no list");
+        assert_eq!(
+            refused(json!({"parameters": {"potcar_symbols": ["Fe"]}})),
+            "a pseudopotential has no title such as `PAW_PBE Fe_pv 02Aug2007`"
+        );
+    }
+
     #[test]
     fn names_and_scales() {
         for name in NAMES {
@@ -410,8 +394,12 @@ mod tests {
         }
         let unknown = "mp-2020".parse::<Correction>().unwrap_err();
         assert_eq!(unknown, CorrectionError::Unknown { name: "mp-2020".into(), nearest: Some("mp2020") });
-        assert!(matches!(Correction::between("PBE", "MP2020"), Some(Correction::Mp2020)));
-        assert!(Correction::between("MP2020", "PBE").is_none());
+        let (pbe, mp2020) = (EnergyScale::PBE, EnergyScale::MP2020);
+        assert!(matches!(Correction::between(&pbe, &mp2020), Some(Correction::Mp2020)));
+        assert!(Correction::between(&mp2020, &pbe).is_none());
+        assert_eq!(Correction::Mp2020.scale_after(&EnergyScale::named("PBE")), Some(mp2020));
+        assert_eq!(Correction::Mp2020.scale_after(&EnergyScale::named("r2SCAN")), None);
+        assert_eq!(Correction::None.scale_after(&pbe), Some(pbe));
         let header = |reference: Option<&str>| HullHeader {
             energy_reference: reference.map(String::from),
             ..HullHeader::default()

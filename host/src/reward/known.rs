@@ -18,6 +18,8 @@ pub struct KnownCompositions {
     rows: usize,
     rejected: usize,
     first: Option<String>,
+    /// Whether they come from a built hull.
+    of_hull: bool,
 }
 
 /// Why a file gives no known compositions.
@@ -70,6 +72,7 @@ impl KnownCompositions {
             known.add_lines(path)?;
         } else if stem.ends_with(".hull") || stem.ends_with(".json") {
             let entries = read_entries(path)?;
+            known.of_hull = stem.ends_with(".hull");
             entries.entries.iter().try_for_each(|entry| known.add(path, 0, Ok(entry.composition().clone())))?;
             let unnamed = entries.rejected.count - entries.rejected.first.len();
             entries.rejected.first.iter().for_each(|row| known.reject(row.to_string()));
@@ -98,10 +101,18 @@ impl KnownCompositions {
         self.formulas.contains(reduced_formula)
     }
 
-    /// What a user should know: that rows of the file were left out.
+    /// What a user should know: that rows of the file were left out, or that a built hull does not hold all that is known.
     pub fn warning(&self) -> Option<String> {
-        let first = self.first.as_ref()?;
-        Some(format!("{} of {} rows are no compositions; the first, {first}", self.rejected, self.rows))
+        let rejected = self
+            .first
+            .as_ref()
+            .map(|first| format!("{} of {} rows are no compositions; the first, {first}", self.rejected, self.rows));
+        let of_hull = self.of_hull.then(|| {
+            "a hull holds stable phases only, so known compounds that are unstable count as novel; for novelty name the entries that \
+             it was built from, or a list of known formulas"
+                .to_owned()
+        });
+        rejected.or(of_hull)
     }
 
     fn add(&mut self, path: &Path, line: usize, row: Result<Composition, String>) -> Result<(), KnownError> {
@@ -197,10 +208,24 @@ mod tests {
         let table = read("known.csv", "id,formula\n1,Li2O\n2,LiO0.5\n").unwrap();
         assert!(table.contains("Li2O") && table.warning().is_none());
         let entries = read("known.json", r#"[{"composition": {"Cs": 1, "Cl": 1}, "energy": -6.0}]"#).unwrap();
-        assert!(entries.contains("CsCl"));
+        assert!(entries.contains("CsCl") && entries.warning().is_none());
         let row =
             r#"{"lattice": [[4,0,0],[0,4,0],[0,0,4]], "species": ["Cs","Cl"], "frac_coords": [[0,0,0],[0.5,0.5,0.5]]}"#;
         assert!(read("known.jsonl", row).unwrap().contains("CsCl"));
+    }
+
+    #[test]
+    fn a_built_hull_does_not_hold_what_is_known_and_unstable() {
+        use crate::hull::{Entry, Hull, HullHeader};
+        let entry = |formula: &str, energy| Entry::new(formula.parse().unwrap(), energy, "").unwrap();
+        let entries = vec![entry("Na", 0.0), entry("Cl2", 0.0), entry("NaCl", -2.0), entry("NaCl3", 0.1)];
+        let hull = Hull::build(entries, HullHeader::default(), &|_, _| ()).unwrap().0;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.hull");
+        hull.save(&path).unwrap();
+        let known = KnownCompositions::read(&path).unwrap();
+        assert!(known.contains("NaCl") && !known.contains("NaCl3"));
+        assert!(known.warning().unwrap().starts_with("a hull holds stable phases only"));
     }
 
     #[test]

@@ -3,7 +3,10 @@
 //! A failure is a value of its own kind with a reason, never a number that could pass for a good one: NaN and infinity are
 //! failures, and a failed row never scores above a row that succeeded. Nothing here knows of policies or training.
 
+mod calculation;
+mod corrected_potential;
 mod correction;
+mod energy_scale;
 mod failure;
 mod known;
 mod objective;
@@ -15,7 +18,10 @@ mod schedule;
 mod table;
 mod terms;
 
-pub use correction::{Calculation, Correction, CorrectionError, PluginCorrection, Uncorrected};
+pub use calculation::Calculation;
+pub use corrected_potential::{CorrectedEnergy, CorrectedPotential};
+pub use correction::{Correction, CorrectionError, PluginCorrection, Uncorrected};
+pub use energy_scale::EnergyScale;
 pub use failure::Failure;
 pub use known::{KnownCompositions, KnownError};
 pub use objective::{NotFinite, Objective, ObjectiveError};
@@ -27,4 +33,5 @@ pub use table::{Column, OnFailure, Outcome, RewardTable, Stage, TermStatistics};
 pub use terms::{
     Builtin, BuiltinError, BuiltinTerm, Cost, ForceScale, ForceTerm, HullTerm, HullTermError, Novelty, OnnxTerm,
     PluginTerm, PluginTermError, Stability, Tables, Term, TermBatch, TermKind, Uniqueness, WORST_E_HULL, stabilities,
+    stability,
 };

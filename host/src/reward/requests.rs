@@ -126,11 +126,15 @@ impl Run {
         }
     }
 
+    /// The requests that it answers: numbers, then forces and stress.
+    pub fn ids(&self) -> Vec<RequestId> {
+        self.numbers.iter().map(|(id, _)| *id).chain(self.forces.iter().map(|(id, _)| *id)).collect()
+    }
+
     /// The results of each request for every structure.
     pub fn evaluate(&self, structures: &[&Structure]) -> Vec<Column> {
         let rows = self.rows(structures);
-        let ids: Vec<RequestId> =
-            self.numbers.iter().map(|(id, _)| *id).chain(self.forces.iter().map(|(id, _)| *id)).collect();
+        let ids = self.ids();
         // An output that is not finite must not take the others with it.
         if ids.len() > 1 && rows.iter().any(|row| matches!(row, Err(EvaluationError::NotFinite { .. }))) {
             return self.one_by_one().iter().flat_map(|run| run.evaluate(structures)).collect();

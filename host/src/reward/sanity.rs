@@ -1,10 +1,10 @@
-//! Bounds beyond which a model's number is nonsense: on absurd crystals potentials return energies that would win any prize.
+//! Bounds outside which results are not believed: for unphysical crystals, potentials return energies far below any hull.
 
 use super::Failure;
 use super::terms::density;
 use crate::crystal::{Structure, smallest_distance};
 
-/// What a crystal must satisfy before a model is asked about it, and what its answer must satisfy.
+/// Bounds on a crystal before models are run on it, and on the result.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sanity {
     /// Smallest distance between atoms, angstrom.
@@ -22,7 +22,7 @@ impl Default for Sanity {
 }
 
 impl Sanity {
-    /// Whether a model may be asked about a structure.
+    /// Whether models may be run on a structure.
     ///
     /// # Errors
     /// [`Failure::TooClose`] or [`Failure::Density`].

@@ -84,11 +84,13 @@ mod tests {
         let schedule = Schedule::new(&terms);
         assert_eq!(schedule.request_of, [Some(0), None, Some(1), Some(1), None, Some(2)]);
         assert_eq!(schedule.requests, 3);
-        let stages = schedule
-            .stages
-            .iter()
-            .map(|stage| (stage.filter, stage.in_process.clone(), stage.checks_sanity, stage.runs.len()));
-        let expected = [(Some(4), vec![4], false, 0), (Some(2), vec![2], true, 1), (None, vec![1, 0, 3, 5], false, 1)];
+        let runs = |stage: &Stage| stage.runs.iter().map(Run::ids).collect::<Vec<_>>();
+        let stages = schedule.stages.iter().map(|s| (s.filter, s.in_process.clone(), s.checks_sanity, runs(s)));
+        let expected = [
+            (Some(4), vec![4], false, vec![]),
+            (Some(2), vec![2], true, vec![vec![1]]),
+            (None, vec![1, 0, 3, 5], false, vec![vec![0, 2]]),
+        ];
         assert_eq!(stages.collect::<Vec<_>>(), expected);
     }
 }

@@ -11,7 +11,7 @@ pub enum Outcome {
     Value(f64),
     /// No number, and why.
     Failed(Failure),
-    /// The term has nothing to say of this crystal, which is no failure: an objective that names the term leaves the row out.
+    /// The term abstains from this crystal, which is not a failure: an objective that names the term leaves the row out.
     Abstained,
     /// Not computed, because a filter had rejected the row.
     NotAsked,
@@ -87,7 +87,7 @@ pub struct TermStatistics {
     pub spread: Option<f64>,
     /// Rows that failed, by kind of failure.
     pub failures: BTreeMap<&'static str, usize>,
-    /// Rows of which the term has nothing to say.
+    /// Rows from which the term abstained.
     pub abstained: usize,
     /// Rows that a filter had rejected before.
     pub not_asked: usize,

@@ -12,6 +12,7 @@ mod correction;
 mod elements;
 mod neighbours;
 mod oxidation;
+mod potcar;
 mod rule;
 
 use std::collections::BTreeMap;
@@ -57,6 +58,8 @@ pub struct Run {
     pub run_type: Option<String>,
     /// Hubbard U of each element, eV; 0 where none is given.
     pub hubbards: BTreeMap<u8, f64>,
+    /// Symbols of the pseudopotentials, such as `Fe_pv`, in any order; `None` where nothing is said of them.
+    pub potcar_symbols: Option<Vec<String>>,
 }
 
 impl Run {
@@ -67,9 +70,9 @@ impl Run {
         let hubbards: BTreeMap<u8, f64> =
             composition.iter().map(|(element, _)| (*element, hubbard(*element))).collect();
         if hubbards.values().any(|u| *u > 0.0) {
-            return Self { run_type: Some("GGA+U".to_owned()), hubbards };
+            return Self { run_type: Some("GGA+U".to_owned()), hubbards, potcar_symbols: None };
         }
-        Self { run_type: Some("GGA".to_owned()), hubbards: BTreeMap::new() }
+        Self { run_type: Some("GGA".to_owned()), ..Self::default() }
     }
 }
 
@@ -133,6 +136,14 @@ pub enum Incompatible {
         found: f64,
         /// U of the Materials Project, eV.
         expected: f64,
+    },
+    /// Computed with other pseudopotentials than the Materials Project's.
+    #[error("incompatible: the pseudopotentials are {found}, where the Materials Project takes {expected}")]
+    Potcar {
+        /// Symbols of the run, in alphabetical order.
+        found: String,
+        /// Symbols of the Materials Project's relaxation set.
+        expected: String,
     },
     /// A kind of oxide that the rule does not know.
     #[error("incompatible: the oxide type `{oxide_type}` is not oxide, hydroxide, peroxide, superoxide or ozonide")]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::bonds::{O, S, oxide_type, sulfide_type};
 use crate::elements::{electronegativity, symbol};
 use crate::oxidation::guess;
-use crate::{Adjustment, Entry, Incompatible};
+use crate::{Adjustment, Entry, Incompatible, potcar};
 
 /// Fluorine.
 const F: u8 = 9;
@@ -74,6 +74,9 @@ pub fn adjustments(entry: &Entry<'_>) -> Result<Vec<Adjustment>, Incompatible> {
     let run_type = &entry.run.run_type;
     if !matches!(run_type.as_deref(), Some("GGA" | "GGA+U")) {
         return Err(Incompatible::RunType { run_type: run_type.clone() });
+    }
+    if let Some(symbols) = &entry.run.potcar_symbols {
+        potcar::check(entry.composition, symbols)?;
     }
     let mut found = Vec::new();
     if entry.composition.len() > 1 {

@@ -1,14 +1,14 @@
 //! `temper hull build`: a hull from entries, or from structures and a potential.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 
-use super::from_structures::{self, Potential};
-use super::{Context, Failure};
+use super::{Context, Failure, from_structures};
 use crate::cli::Search;
 use crate::hull::{HullHeader, build_file};
-use crate::reward::Correction;
+use crate::reward::{CorrectedPotential, Correction};
 
 /// Build a hull from entries, or from structures and a potential.
 #[derive(Debug, Args)]
@@ -19,7 +19,7 @@ use crate::reward::Correction;
     correction (eV per cell) and status: ok, or why it is not in the hull. With a correction the hull's energies are corrected \
     ones, and so is its energy reference.")]
 pub struct Build {
-    /// Files of entries: CSV of formula,energy_per_atom (eV/atom), pymatgen JSON, or hulls
+    /// Files of entries: CSV of formula,energy_per_atom (eV/atom), pymatgen JSON or JSON lines, or hulls
     #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "structures", conflicts_with = "structures")]
     entries: Vec<PathBuf>,
     /// Name of the method behind the entries' energies, such as MP2020 or PBE
@@ -48,7 +48,7 @@ impl Build {
             Some(model) => {
                 let correction: Correction = context.correction(&self.correction)?;
                 let search = Search::new(None).find("--model", model)?;
-                let potential = Potential::new(context.open_model(&search)?, correction)?;
+                let potential = CorrectedPotential::new(Arc::new(context.open_model(&search)?), correction)?;
                 from_structures::build(&self.structures, &potential, self.elements_from.as_deref(), &self.out, context)
             }
             None => self.build_entries(context),

@@ -5,81 +5,21 @@ use std::path::{Path, PathBuf};
 
 use super::{Context, Failure};
 use crate::cli::{Progress, Table};
-use crate::crystal::{Composition, Element, ReadError, Record, Structure, TEXTBOOK, TextbookCrystal, read_structures};
+use crate::crystal::{
+    Composition, Element, Record, Structure, TEXTBOOK, TextbookCrystal, for_each_chunk, map_ok, read_structures,
+};
 use crate::hull::{Entry, Hull, HullHeader, ReferenceCrystal, read_entries};
-use crate::model::OnnxModel;
-use crate::reward::{Calculation, Correction, Uncorrected};
-
-/// Rows that are held in memory as structures at a time.
-const CHUNK: usize = 1024;
-
-/// What gives the energies of a hull.
-pub(super) struct Potential {
-    model: OnnxModel,
-    correction: Correction,
-    /// The scale of the corrected energies, where the model names its own.
-    energy_reference: Option<String>,
-}
-
-impl Potential {
-    /// Puts a potential and a correction of its energies together.
-    pub fn new(model: OnnxModel, correction: Correction) -> Result<Self, Failure> {
-        model.quantity(Some("energy"))?;
-        let energy_reference = correction.reference_of(model.contract())?;
-        Ok(Self { model, correction, energy_reference })
-    }
-
-    /// Energies of structures with their corrections.
-    fn energies(&self, structures: &[&Structure]) -> Vec<Result<Energy, String>> {
-        let energies = energies(&self.model, structures);
-        let calculation = &Calculation::default();
-        let known = structures.iter().zip(&energies).filter_map(|(structure, energy)| {
-            Some(Uncorrected { structure, energy: *energy.as_ref().ok()?, calculation })
-        });
-        let mut corrections = self.correction.of(&known.collect::<Vec<_>>()).into_iter();
-        let mut correction = || corrections.next().ok_or_else(|| "not corrected".to_owned());
-        let energy = |(energy, structure): (Result<f64, String>, &&Structure)| {
-            let (energy, atoms) = (energy?, structure.len());
-            let correction = correction()?.map_err(|failure| failure.to_string())?;
-            Ok(Energy { per_atom: energy / atoms as f64, correction, atoms })
-        };
-        energies.into_iter().zip(structures).map(energy).collect()
-    }
-
-    /// Where a hull of these files comes from.
-    fn source(&self, files: &[PathBuf]) -> String {
-        let source = format!("{} with {}", super::file_names(files), self.model.contract().name);
-        match &self.correction {
-            Correction::None => source,
-            correction => format!("{source}, corrected by {}", correction.name()),
-        }
-    }
-}
-
-/// The energy of a structure.
-struct Energy {
-    /// Before its correction, eV/atom.
-    per_atom: f64,
-    /// eV per cell.
-    correction: f64,
-    atoms: usize,
-}
-
-impl Energy {
-    /// eV/atom.
-    fn corrected(&self) -> f64 {
-        self.per_atom + self.correction / self.atoms as f64
-    }
-}
+use crate::reward::{CorrectedEnergy, CorrectedPotential, Correction};
 
 /// Evaluates every structure, and builds and saves the hull of the energies. A table beside it says what became of each row.
 pub(super) fn build(
     files: &[PathBuf],
-    potential: &Potential,
+    potential: &CorrectedPotential,
     elements_from: Option<&Path>,
     out: &Path,
     context: &Context,
 ) -> Result<(), Failure> {
+    let scale = potential.scale()?;
     let status_path = out.with_extension("status.csv");
     let columns = ["file", "row", "id", "formula", "energy_per_atom", "correction", "status"];
     let mut evaluation =
@@ -98,8 +38,8 @@ pub(super) fn build(
         add_elements(&mut entries, path, context)?;
     }
     let header = HullHeader {
-        energy_reference: potential.energy_reference.clone(),
-        source: potential.source(files),
+        energy_reference: scale.map(|scale| scale.to_string()),
+        source: source(potential, files),
         reference_crystals: reference_crystals(potential),
     };
     let (hull, report) = Hull::build(entries, header, &|_, _| ())?;
@@ -108,8 +48,17 @@ pub(super) fn build(
     Ok(())
 }
 
+/// Where a hull of these files comes from.
+fn source(potential: &CorrectedPotential, files: &[PathBuf]) -> String {
+    let source = format!("{} with {}", super::file_names(files), potential.model().contract().name);
+    match potential.correction() {
+        Correction::None => source,
+        correction => format!("{source}, corrected by {}", correction.name()),
+    }
+}
+
 struct Evaluation<'a> {
-    potential: &'a Potential,
+    potential: &'a CorrectedPotential,
     status: Table,
     entries: Vec<Entry>,
     rows: usize,
@@ -117,37 +66,34 @@ struct Evaluation<'a> {
 
 impl Evaluation<'_> {
     fn file(&mut self, file: &Path, progress: &Progress) -> Result<(), Failure> {
-        let mut records = read_structures(file)?;
-        loop {
-            let chunk: Vec<Record> = records.by_ref().take(CHUNK).collect::<Result<_, ReadError>>()?;
-            if chunk.is_empty() {
-                return Ok(());
-            }
-            let structures: Vec<&Structure> =
-                chunk.iter().filter_map(|record| record.structure.as_ref().ok()).collect();
-            let mut energies = self.potential.energies(&structures).into_iter();
-            for record in &chunk {
-                let entry = match &record.structure {
-                    Ok(structure) => {
-                        let energy = energies.next().unwrap_or_else(|| Err("not evaluated".to_owned()));
-                        energy.and_then(|energy| Ok((entry(structure, energy.corrected(), &record.id)?, energy)))
-                    }
-                    Err(reason) => Err(reason.to_string()),
-                };
+        for_each_chunk(read_structures(file)?, |chunk: Vec<Record>| {
+            let rows = chunk.iter().map(|record| record.structure.as_ref().map_err(ToString::to_string)).collect();
+            let energies = map_ok(rows, |structures: Vec<&Structure>| {
+                let energies = self.potential.energies(&structures).into_iter();
+                energies.zip(structures).map(|(row, s)| Ok((s, row.map_err(|e| e.to_string())?))).collect()
+            });
+            for (record, row) in chunk.iter().zip(energies) {
+                let entry = row.and_then(|(s, energy)| Ok((entry(s, energy.per_atom(), &record.id)?, energy)));
                 self.add(file, record, entry)?;
             }
             progress.advance(chunk.len() as u64);
-        }
+            Ok(())
+        })
     }
 
-    fn add(&mut self, file: &Path, record: &Record, found: Result<(Entry, Energy), String>) -> Result<(), Failure> {
+    fn add(
+        &mut self,
+        file: &Path,
+        record: &Record,
+        found: Result<(Entry, CorrectedEnergy), String>,
+    ) -> Result<(), Failure> {
         self.rows += 1;
         let (file, line) = (file.display().to_string(), record.line.to_string());
         let [formula, energy, correction] = found.as_ref().map_or_else(
             |_| Default::default(),
             |(entry, energy)| {
                 let formula = entry.composition().reduced_formula();
-                [formula, energy.per_atom.to_string(), energy.correction.to_string()]
+                [formula, energy.uncorrected_per_atom.to_string(), energy.correction.to_string()]
             },
         );
         let status = found.as_ref().err().map_or("ok", String::as_str);
@@ -155,13 +101,6 @@ impl Evaluation<'_> {
         self.entries.extend(found.ok().map(|(entry, _)| entry));
         Ok(())
     }
-}
-
-/// Energies, eV per cell.
-pub(super) fn energies(model: &OnnxModel, structures: &[&Structure]) -> Vec<Result<f64, String>> {
-    let total = |values: Vec<f64>| values.first().copied().ok_or_else(|| "no energy".to_owned());
-    let rows = model.evaluate(structures, &["energy"]).into_iter();
-    rows.map(|row| row.map_err(|failure| failure.to_string()).and_then(total)).collect()
 }
 
 fn entry(structure: &Structure, energy_per_atom: f64, id: &str) -> Result<Entry, String> {
@@ -189,11 +128,11 @@ fn add_elements(entries: &mut Vec<Entry>, path: &Path, context: &Context) -> Res
 
 /// The textbook's crystals that the potential can evaluate, on the hull's scale: whoever loads the hull can tell by them whether
 /// the potential is the same.
-fn reference_crystals(potential: &Potential) -> Vec<ReferenceCrystal> {
+fn reference_crystals(potential: &CorrectedPotential) -> Vec<ReferenceCrystal> {
     let crystals: Vec<Structure> = TEXTBOOK.iter().filter_map(TextbookCrystal::as_published).collect();
     let energies = potential.energies(&crystals.iter().collect::<Vec<_>>());
-    let known = |(structure, energy): (Structure, Result<Energy, String>)| {
-        Some(ReferenceCrystal { structure, energy_per_atom: energy.ok()?.corrected() })
+    let known = |(structure, energy): (Structure, Result<CorrectedEnergy, _>)| {
+        Some(ReferenceCrystal { structure, energy_per_atom: energy.ok()?.per_atom() })
     };
     crystals.into_iter().zip(energies).filter_map(known).collect()
 }

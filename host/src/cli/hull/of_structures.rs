@@ -2,30 +2,23 @@
 
 use std::path::Path;
 
-use super::{Context, Failure, from_structures};
+use super::{Context, Failure};
 use crate::cli::Table;
-use crate::crystal::{Composition, ReadError, Record, Structure, read_structures};
-use crate::hull::Hull;
+use crate::crystal::{Composition, Record, Structure, for_each_chunk, map_ok, read_structures};
+use crate::hull::{Hull, stated_correction};
 use crate::model::OnnxModel;
-use crate::reward::{Calculation, Correction, Stability, Uncorrected, stabilities};
-
-/// Rows that are held in memory as structures at a time.
-const CHUNK: usize = 1024;
+use crate::reward::{Calculation, CorrectedEnergy, Correction, Stability, Uncorrected, stability};
 
 const COLUMNS: [&str; 7] =
     ["id", "formula", "energy_per_atom", "correction", "e_above_hull", "decomposition", "status"];
 
 /// Measures every structure of a file and writes one row for each.
 pub(super) fn query(question: &Question<'_>, file: &Path, out: &Path, context: &Context) -> Result<(), Failure> {
-    let mut records = read_structures(file)?;
+    let records = read_structures(file)?;
     let mut table = Table::create(out, &COLUMNS)?;
     let progress = context.progress("structures", 0);
     let (mut rows, mut answered, mut first) = (0usize, 0usize, None);
-    loop {
-        let chunk: Vec<Record> = records.by_ref().take(CHUNK).collect::<Result<_, ReadError>>()?;
-        if chunk.is_empty() {
-            break;
-        }
+    for_each_chunk(records, |chunk: Vec<Record>| {
         for (record, answer) in chunk.iter().zip(question.answers(&chunk)) {
             rows += 1;
             match &answer {
@@ -37,7 +30,8 @@ pub(super) fn query(question: &Question<'_>, file: &Path, out: &Path, context: &
             table.row(&cells(record, answer))?;
         }
         progress.advance(chunk.len() as u64);
-    }
+        Ok::<(), Failure>(())
+    })?;
     drop(progress);
     table.finish()?;
     if answered == 0 {
@@ -59,27 +53,31 @@ pub(super) struct Question<'a> {
 
 impl Question<'_> {
     fn answers(&self, records: &[Record]) -> Vec<Result<Stability, String>> {
-        let rows: Vec<Result<Row<'_>, String>> =
-            records.iter().zip(self.energies(records)).map(|(record, energy)| Row::new(record, energy?)).collect();
-        let asked: Vec<Uncorrected<'_>> = rows.iter().flatten().map(Row::uncorrected).collect();
-        let mut answers = stabilities(self.hull, &self.correction, &asked).into_iter();
-        let mut answer = || answers.next().map(|answer| answer.map_err(|failure| failure.to_string()));
-        let missing = || Err("not evaluated".to_owned());
-        rows.iter()
-            .map(|row| row.as_ref().map_err(String::clone).and_then(|_| answer().unwrap_or_else(missing)))
-            .collect()
+        let rows = match self.model {
+            Some(model) => evaluated_rows(records, model),
+            None => records.iter().map(own_row).collect(),
+        };
+        map_ok(rows, |rows| {
+            let energies = self.corrected(&rows).into_iter().zip(&rows);
+            let answers = energies.map(|(energy, row)| stability(self.hull, row.structure, energy?));
+            answers.map(|answer| answer.map_err(|failure| failure.to_string())).collect()
+        })
     }
 
-    /// Energies, eV per cell.
-    fn energies(&self, records: &[Record]) -> Vec<Result<f64, String>> {
-        let Some(model) = self.model else { return records.iter().map(own_energy).collect() };
-        let structures: Vec<&Structure> = records.iter().filter_map(|record| record.structure.as_ref().ok()).collect();
-        let mut energies = from_structures::energies(model, &structures).into_iter();
-        let energy = |record: &Record| match &record.structure {
-            Ok(_) => energies.next().unwrap_or_else(|| Err("not evaluated".to_owned())),
-            Err(reason) => Err(reason.to_string()),
-        };
-        records.iter().map(energy).collect()
+    /// The energies with the correction that is asked for, or else with the one that the rows state. As in pymatgen, a correction
+    /// takes the place of what a row states.
+    fn corrected(&self, rows: &[Row<'_>]) -> Vec<Result<CorrectedEnergy, crate::reward::Failure>> {
+        let asked: Vec<Uncorrected<'_>> = rows.iter().map(Row::uncorrected).collect();
+        let corrected = self.correction.correct(&asked);
+        match self.correction {
+            Correction::None => {
+                let stated = |(energy, row): (Result<CorrectedEnergy, _>, &Row<'_>)| {
+                    Ok(CorrectedEnergy { correction: row.stated_correction, ..energy? })
+                };
+                corrected.into_iter().zip(rows).map(stated).collect()
+            }
+            _ => corrected,
+        }
     }
 }
 
@@ -89,27 +87,45 @@ struct Row<'a> {
     calculation: Calculation,
     /// eV per cell.
     energy: f64,
+    /// What the row says was added to `energy`, eV per cell.
+    stated_correction: f64,
 }
 
-impl<'a> Row<'a> {
-    fn new(record: &'a Record, energy: f64) -> Result<Self, String> {
-        let structure = record.structure.as_ref().map_err(ToString::to_string)?;
-        let calculation = Calculation::read(&record.extra)?;
-        Ok(Self { structure, calculation, energy })
-    }
-
+impl Row<'_> {
     fn uncorrected(&self) -> Uncorrected<'_> {
         Uncorrected { structure: self.structure, energy: self.energy, calculation: &self.calculation }
     }
 }
 
+/// Rows with energies of a model; what a file says of another calculation does not concern them.
+fn evaluated_rows<'a>(records: &'a [Record], model: &OnnxModel) -> Vec<Result<Row<'a>, String>> {
+    let read = |record: &'a Record| {
+        let structure = record.structure.as_ref().map_err(ToString::to_string)?;
+        let calculation = Calculation::of_structure(&record.extra)?;
+        Ok(Row { structure, calculation, energy: 0.0, stated_correction: 0.0 })
+    };
+    map_ok(records.iter().map(read).collect(), |rows| {
+        let structures: Vec<&Structure> = rows.iter().map(|row| row.structure).collect();
+        let energies = model.evaluate(&structures, &["energy"]).into_iter().zip(rows);
+        energies.map(|(found, row)| Ok(Row { energy: found.map_err(|e| e.to_string())?[0], ..row })).collect()
+    })
+}
+
+fn own_row(record: &Record) -> Result<Row<'_>, String> {
+    let structure = record.structure.as_ref().map_err(ToString::to_string)?;
+    Ok(Row {
+        structure,
+        energy: own_energy(record)?,
+        calculation: Calculation::read(&record.extra)?,
+        stated_correction: stated_correction(&record.extra)?,
+    })
+}
+
 /// The row's own `energy`, a number or its text, eV per cell.
 fn own_energy(record: &Record) -> Result<f64, String> {
-    record.structure.as_ref().map_err(ToString::to_string)?;
     let energy = record.extra.get("energy").ok_or("no energy: neither a model nor a key `energy` (eV per cell)")?;
     let number = energy.as_f64().or_else(|| energy.as_str()?.trim().parse().ok());
-    let number = number.ok_or_else(|| format!("`energy` is {energy}, not a number"))?;
-    Ok(number)
+    number.ok_or_else(|| format!("`energy` is {energy}, not a number"))
 }
 
 fn cells(record: &Record, answer: Result<Stability, String>) -> [String; 7] {
@@ -118,8 +134,8 @@ fn cells(record: &Record, answer: Result<Stability, String>) -> [String; 7] {
     let formula = formula.map_or_else(String::new, |composition| composition.reduced_formula());
     let [energy, correction, above, decomposition, status] = match answer {
         Ok(found) => [
-            found.energy_per_atom.to_string(),
-            found.correction.to_string(),
+            found.energy.uncorrected_per_atom.to_string(),
+            found.energy.correction.to_string(),
             found.above.e_above_hull.to_string(),
             found.above.decomposition_text(),
             "ok".to_owned(),

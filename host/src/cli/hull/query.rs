@@ -20,8 +20,9 @@ use crate::reward::{Correction, HullTerm};
     For structures the columns are id, formula, energy_per_atom (eV/atom, uncorrected), correction (eV per cell), \
     e_above_hull (eV/atom), decomposition and status: ok, or why there is no number. Without --model each row must have its own \
     `energy` (eV per cell). The corrections mp2020 and mp2020-as-crystalformer take energies from PBE to MP2020; a row's keys \
-    run_type, hubbards and data, as pymatgen's entries have them, say how its energy was computed, and without them it is \
-    taken to be as the Materials Project computes. mp2020-as-crystalformer leaves GGA energies uncorrected, as CrystalFormer's \
+    parameters (run_type, hubbards, potcar_symbols; the first two also beside it) and data, as pymatgen's entries have them, say \
+    how its own energy was computed, and without them it is taken to be as the Materials Project computes. Without a correction \
+    the sum of a row's energy_adjustments, or else its correction, is added to its own energy. mp2020-as-crystalformer leaves GGA energies uncorrected, as CrystalFormer's \
     own code does, and is for comparison only."
 )]
 pub struct Query {

@@ -2,8 +2,9 @@
 //! carried along; of the columns only species and positions are read.
 
 use super::super::{Element, Lattice, Structure};
-use super::read::{Row, Source};
-use super::record::{MAX_ATOMS, RowError, checked, excerpt, number};
+use super::extxyz_comment::{Field, JSON_MARK, boolean, keys};
+use super::record::{MAX_ATOMS, RawRecord, RowError, checked, excerpt, number};
+use super::source::Source;
 use super::species;
 use serde_json::{Map, Value};
 use std::io::{self, Write};
@@ -11,89 +12,145 @@ use std::io::{self, Write};
 /// Keys of the comment line that describe the structure itself.
 pub(super) const OWN_KEYS: [&str; 4] = ["id", "Lattice", "Properties", "pbc"];
 
-/// Marks a quoted value as JSON; ASE writes and reads it so.
-const JSON_MARK: &str = "_JSON ";
-
-/// The frames of a file. After a line that should count atoms and does not, nothing more can be told apart.
-pub(super) fn rows(mut source: Source) -> impl Iterator<Item = io::Result<Row>> + Send {
-    let mut lost = false;
-    std::iter::from_fn(move || {
-        if lost {
-            return None;
-        }
-        let count = match first_line(&mut source) {
-            Ok(text) => text?,
-            Err(error) => return Some(Err(error)),
-        };
-        let line = source.line();
-        let Ok(count) = count.trim().parse::<usize>() else {
-            lost = true;
-            let what = format!("{} is not a number of atoms; nothing after it is read", excerpt(count.trim()));
-            return Some(Ok(row(line, Err(RowError::syntax(line, what)))));
-        };
-        Some(frame(&mut source, count, line))
-    })
+/// The frames of a file. Where a line that should count atoms does not, what follows up to the next line that does is one
+/// row without a structure.
+pub(super) fn rows(source: Source) -> impl Iterator<Item = io::Result<RawRecord>> + Send {
+    let mut frames = Frames { source, ahead: None };
+    std::iter::from_fn(move || frames.next().transpose())
 }
 
-/// The next line that is not blank, none at the end of the file.
-fn first_line(source: &mut Source) -> io::Result<Option<String>> {
-    loop {
-        source.begin_row();
+/// A file that is read frame by frame, one line ahead.
+struct Frames {
+    source: Source,
+    ahead: Option<Vec<u8>>,
+}
+
+impl Frames {
+    fn next(&mut self) -> io::Result<Option<RawRecord>> {
+        self.source.begin_row();
+        let Some(first) = self.next_filled()? else { return Ok(None) };
+        let line = self.source.line();
+        let first = String::from_utf8_lossy(&first).trim().to_owned();
+        match first.parse::<usize>() {
+            Ok(count) => self.frame(count, line).map(Some),
+            Err(_) => self.skip(&first, line).map(Some),
+        }
+    }
+
+    /// The next line, with its end.
+    fn next_line(&mut self) -> io::Result<Option<Vec<u8>>> {
+        if let Some(line) = self.ahead.take() {
+            return Ok(Some(line));
+        }
         let mut text = Vec::new();
-        if !source.read_line(&mut text)? {
-            return Ok(None);
+        Ok(self.source.read_line(&mut text)?.then_some(text))
+    }
+
+    /// The next line that is not blank.
+    fn next_filled(&mut self) -> io::Result<Option<Vec<u8>>> {
+        while let Some(line) = self.next_line()? {
+            if !line.trim_ascii().is_empty() {
+                return Ok(Some(line));
+            }
+            self.source.begin_row();
         }
-        if !text.trim_ascii().is_empty() {
-            return Ok(Some(String::from_utf8_lossy(&text).into_owned()));
+        Ok(None)
+    }
+
+    /// Passes over lines up to the next that counts atoms.
+    fn skip(&mut self, first: &str, line: usize) -> io::Result<RawRecord> {
+        let mut last = line;
+        while let Some(text) = self.next_line()? {
+            self.source.begin_row();
+            if is_count(&text) {
+                self.ahead = Some(text);
+                break;
+            }
+            last = self.source.line();
         }
+        let what =
+            format!("{} is not a number of atoms; the lines from it to line {last} are not read", excerpt(first));
+        Ok(row(line, Err(RowError::syntax(line, what))))
+    }
+
+    fn frame(&mut self, count: usize, line: usize) -> io::Result<RawRecord> {
+        let comment = self.next_line()?.unwrap_or_default();
+        let mut atoms = Vec::new();
+        for read in 0..count {
+            if count > MAX_ATOMS {
+                atoms.clear();
+                self.source.begin_row();
+            }
+            match self.next_line()? {
+                Some(text) if !is_count(&text) => atoms.extend(text),
+                // No atom is a lone number: the next frame begins.
+                next => {
+                    let what = match next {
+                        Some(_) => format!("the next frame begins after {read} of {count} atoms"),
+                        None => format!("the file ends after {read} of {count} atoms"),
+                    };
+                    self.ahead = next;
+                    return Ok(row(line, Err(RowError::syntax(self.source.line(), what))));
+                }
+            }
+        }
+        if count > MAX_ATOMS {
+            return Ok(row(line, Err(RowError::TooManyAtoms)));
+        }
+        let next = self.next_filled()?;
+        let surplus = next.as_ref().is_some_and(|text| is_like_last(&atoms, text));
+        self.ahead = next;
+        if surplus {
+            let what = format!("more atoms follow than the {count} of line {line}");
+            let found = row(line, Err(RowError::syntax(self.source.line(), what)));
+            self.skip("", line)?;
+            return Ok(found);
+        }
+        Ok(record(&comment, &atoms, line))
     }
 }
 
-fn frame(source: &mut Source, count: usize, line: usize) -> io::Result<Row> {
-    let mut comment = Vec::new();
-    source.read_line(&mut comment)?;
-    let mut atoms = Vec::new();
-    for read in 0..count {
-        if count > MAX_ATOMS {
-            atoms.clear();
-            source.begin_row();
-        }
-        if !source.read_line(&mut atoms)? {
-            let what = format!("the file ends after {read} of {count} atoms");
-            return Ok(row(line, Err(RowError::syntax(source.line(), what))));
-        }
-    }
-    if count > MAX_ATOMS {
-        return Ok(row(line, Err(RowError::TooManyAtoms)));
-    }
-    let (Ok(comment), Ok(atoms)) = (String::from_utf8(comment), String::from_utf8(atoms)) else {
-        return Ok(row(line, Err(RowError::syntax(line, "a frame that is not UTF-8"))));
+/// Whether a line counts atoms.
+fn is_count(line: &[u8]) -> bool {
+    let text = line.trim_ascii();
+    !text.is_empty() && text.iter().all(u8::is_ascii_digit)
+}
+
+/// Whether a line has as many words as the last of the atoms, and the same of them are numbers.
+fn is_like_last(atoms: &[u8], line: &[u8]) -> bool {
+    let kinds = |line: &[u8]| -> Vec<bool> {
+        String::from_utf8_lossy(line).split_whitespace().map(|word| number(word).is_some()).collect()
     };
-    let mut keys = match keys(&comment) {
+    let last = atoms.trim_ascii_end().rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    kinds(last) == kinds(line)
+}
+
+fn record(comment: &[u8], atoms: &[u8], line: usize) -> RawRecord {
+    let (Ok(comment), Ok(atoms)) = (str::from_utf8(comment), str::from_utf8(atoms)) else {
+        return row(line, Err(RowError::syntax(line, "a frame that is not UTF-8")));
+    };
+    let mut keys = match keys(comment) {
         Ok(keys) => keys,
-        Err(what) => return Ok(row(line, Err(RowError::syntax(line + 1, what)))),
+        Err(what) => return row(line, Err(RowError::syntax(line + 1, what))),
     };
     let id = keys.iter().position(|(key, _)| key == "id").map(|at| keys.remove(at).1.text);
-    let structure = structure(&keys, &atoms, line);
+    let structure = structure(&keys, atoms, line);
     let others = keys.into_iter().filter(|(key, _)| !OWN_KEYS.contains(&key.as_str()));
     let extra = others.map(|(key, field)| (key, field.value())).collect();
-    Ok(Row { id, extra, ..row(line, structure) })
+    RawRecord { id, extra, ..row(line, structure) }
 }
 
-fn row(line: usize, structure: Result<Structure, RowError>) -> Row {
-    Row { id: None, line, structure, extra: Map::new() }
+fn row(line: usize, structure: Result<Structure, RowError>) -> RawRecord {
+    RawRecord { id: None, line, structure, extra: Map::new(), warnings: Vec::new() }
 }
 
 fn structure(keys: &[(String, Field)], atoms: &str, line: usize) -> Result<Structure, RowError> {
     let key = |name: &str| keys.iter().find(|(key, _)| key == name).map(|(_, field)| field.text.as_str());
     let text =
         key("Lattice").ok_or_else(|| RowError::missing("Lattice in the comment line: not a periodic structure"))?;
-    let numbers: Option<Vec<f64>> = text.split_whitespace().map(number).collect();
-    let [a0, a1, a2, b0, b1, b2, c0, c1, c2] = numbers
-        .and_then(|numbers| <[f64; 9]>::try_from(numbers).ok())
-        .ok_or_else(|| RowError::value("Lattice", text, "nine numbers"))?;
-    let lattice = Lattice([[a0, a1, a2], [b0, b1, b2], [c0, c1, c2]]);
-    if let Some(pbc) = key("pbc").filter(|pbc| !pbc.split_whitespace().all(|word| boolean(word) == Some(true))) {
+    let lattice = lattice(text)?;
+    let is_true = |word: &str| word == "1" || boolean(word) == Some(true);
+    if let Some(pbc) = key("pbc").filter(|pbc| !parts(pbc).all(is_true)) {
         return Err(RowError::value("pbc", pbc, "T T T: only structures periodic in three directions can be used"));
     }
     let columns = Columns::parse(key("Properties").unwrap_or("species:S:1:pos:R:3"))?;
@@ -106,6 +163,29 @@ fn structure(keys: &[(String, Field)], atoms: &str, line: usize) -> Result<Struc
         frac.push(lattice.fractional(position));
     }
     checked(lattice, species, frac)
+}
+
+/// The words of an array, whatever separates them.
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| c.is_whitespace() || "[],".contains(c)).filter(|part| !part.is_empty())
+}
+
+/// Three vectors, one behind the other. Programs disagree on whether the rows of a two-dimensional array are the vectors, so
+/// it has to be symmetric.
+fn lattice(text: &str) -> Result<Lattice, RowError> {
+    let numbers: Option<Vec<f64>> = parts(text).map(number).collect();
+    let [a0, a1, a2, b0, b1, b2, c0, c1, c2] = numbers
+        .and_then(|numbers| <[f64; 9]>::try_from(numbers).ok())
+        .ok_or_else(|| RowError::value("Lattice", text, "nine numbers"))?;
+    let is_symmetric = a1 == b0 && a2 == c0 && b2 == c1;
+    if text.matches('[').count() > 1 && !is_symmetric {
+        return Err(RowError::value(
+            "Lattice",
+            text,
+            "nine numbers in one row: the order of a two-dimensional array is not certain",
+        ));
+    }
+    Ok(Lattice([[a0, a1, a2], [b0, b1, b2], [c0, c1, c2]]))
 }
 
 /// Where in a line the element and the position stand.
@@ -125,9 +205,9 @@ impl Columns {
             let [name, kind, count] = property else { return Err(error()) };
             let count: u16 = count.parse().map_err(|_| error())?;
             match (*name, *kind, count) {
-                ("species", "S", 1) => element = Some((width, false)),
-                ("Z", "I", 1) => element = element.or(Some((width, true))),
-                ("pos", "R", 3) => position = Some(width),
+                ("species" | "symbols" | "element", "S", 1) => element = Some((width, false)),
+                ("Z" | "numbers" | "atomic_numbers", "I", 1) => element = element.or(Some((width, true))),
+                ("pos" | "positions", "R", 3) => position = Some(width),
                 _ => {}
             }
             width += usize::from(count);
@@ -145,83 +225,6 @@ impl Columns {
         }
         Some((if self.by_number { species::from_number(text) } else { species::from_symbol(text) }, position))
     }
-}
-
-/// The text of a value in the comment line.
-struct Field {
-    text: String,
-    quoted: bool,
-}
-
-impl Field {
-    fn value(self) -> Value {
-        if self.quoted {
-            let json = self.text.strip_prefix(JSON_MARK).and_then(|json| serde_json::from_str(json).ok());
-            return json.unwrap_or(Value::String(self.text));
-        }
-        let json = serde_json::from_str(&self.text).ok().filter(Value::is_number);
-        json.or_else(|| boolean(&self.text).map(Value::Bool))
-            .or_else(|| number(&self.text).map(Value::from))
-            .unwrap_or(Value::String(self.text))
-    }
-}
-
-fn boolean(text: &str) -> Option<bool> {
-    match text {
-        "T" | "True" | "true" | "TRUE" => Some(true),
-        "F" | "False" | "false" | "FALSE" => Some(false),
-        _ => None,
-    }
-}
-
-/// The `key=value` pairs of a comment line; a key alone is true.
-fn keys(comment: &str) -> Result<Vec<(String, Field)>, String> {
-    let mut keys: Vec<(String, Field)> = Vec::new();
-    let mut rest = comment.trim();
-    while !rest.is_empty() {
-        let (key, after) = word(rest, true)?;
-        let after = after.trim_start();
-        let (field, after) = match after.strip_prefix('=') {
-            Some(value) => word(value.trim_start(), false)?,
-            None => (Field { text: "T".into(), quoted: false }, after),
-        };
-        if keys.iter().any(|(other, _)| *other == key.text) {
-            return Err(format!("{} is given twice", excerpt(&key.text)));
-        }
-        keys.push((key.text, field));
-        rest = after.trim_start();
-    }
-    Ok(keys)
-}
-
-/// The word at the start, bare or quoted (with `\` before `"` and `\`), and what follows it.
-fn word(text: &str, is_key: bool) -> Result<(Field, &str), String> {
-    let close = match text.chars().next() {
-        Some('"') => '"',
-        Some('\'') => '\'',
-        Some('{') => '}',
-        _ => {
-            let end = text.find(|c: char| c.is_whitespace() || (is_key && c == '=')).unwrap_or(text.len());
-            return match end {
-                0 => Err(format!("no {} in {}", if is_key { "key" } else { "value" }, excerpt(text))),
-                _ => Ok((Field { text: text[..end].to_owned(), quoted: false }, &text[end..])),
-            };
-        }
-    };
-    let mut word = String::new();
-    let mut chars = text.char_indices().skip(1);
-    while let Some((at, c)) = chars.next() {
-        match c {
-            '\\' => word.push(match chars.next() {
-                Some((_, 'n')) => '\n',
-                Some((_, escaped)) => escaped,
-                None => break,
-            }),
-            c if c == close => return Ok((Field { text: word, quoted: true }, &text[at + c.len_utf8()..])),
-            c => word.push(c),
-        }
-    }
-    Err(format!("quote without an end: {}", excerpt(text)))
 }
 
 /// Writes a frame: positions in angstrom, and `extra` as keys of the comment line. As other programs expect them, `forces`
@@ -288,7 +291,7 @@ fn quoted(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Vec<Row> {
+    fn read(text: &str) -> Vec<RawRecord> {
         let source = Source::new(Box::new(io::Cursor::new(text.as_bytes().to_vec()))).unwrap();
         rows(source).map(Result::unwrap).collect()
     }
@@ -309,6 +312,25 @@ mod tests {
         let second = rows[1].structure.as_ref().unwrap();
         assert_eq!((second.species[0].symbol(), second.frac[0]), ("Cu", [0.25; 3]));
         assert!(rows[2].structure.is_ok());
+    }
+
+    #[test]
+    fn other_spellings_mean_the_same() {
+        let expected = read(FRAME).remove(0).structure.unwrap();
+        for text in [
+            FRAME.replace("\"T T T\"", "\"1 1 1\""),
+            FRAME.replace("\"T T T\"", "[T, T, T]"),
+            FRAME.replace("4 0 0 0 4 0 0 0 4", "4, 0, 0, 0, 4, 0, 0, 0, 4"),
+            FRAME.replace("\"4 0 0 0 4 0 0 0 4\"", "[[4, 0, 0], [0, 4, 0], [0, 0, 4]]"),
+            FRAME.replace("flag", "energy=-3.5 virial=[[1.0, 0], [0, 1.0]]"),
+            FRAME.replace("species:S:1:pos", "numbers:I:1:positions").replace("Cs ", "55 ").replace("Cl ", "17 "),
+            FRAME.replace('\n', "\r\n"),
+            FRAME.replace('\n', "\r"),
+        ] {
+            let rows = read(&text);
+            assert_eq!(rows.len(), 1);
+            assert_eq!(rows[0].structure.as_ref(), Ok(&expected), "{text}");
+        }
     }
 
     #[test]
@@ -347,7 +369,21 @@ mod tests {
             (FRAME.replace("2 2 2\n", "2 2 inf\n"), "line 4: \"Cl 2 2 inf\" is not what Properties says"),
             (FRAME.replace("Cl", "Cx"), "unknown element \"Cx\""),
             (FRAME.replace("'b c'", "'b c"), "line 2: quote without an end: \"'b c flag pbc=\\\"T T T\\\"\""),
-            (FRAME.replace("flag", "a=1"), "line 2: \"a\" is given twice"),
+            (FRAME.replace("2\nL", "3\nL"), "line 5: the next frame begins after 2 of 3 atoms"),
+            (FRAME.replace("2\nL", "1\nL"), "line 4: more atoms follow than the 1 of line 1"),
+            (FRAME.replace("2\nL", "20000\nL"), "line 5: the next frame begins after 2 of 20000 atoms"),
+            (
+                FRAME.replace("2\nL", "two\nL"),
+                "line 1: \"two\" is not a number of atoms; the lines from it to line 4 are not read",
+            ),
+            (
+                FRAME.replace("\"4 0 0 0 4 0 0 0 4\"", "[[4,1,0],[0,4,0],[0,0,4]]"),
+                "Lattice is \"[[4,1,0],[0,4,0],[0,0,4]]\", not nine numbers in one row: the order of a two-dimensional array is not certain",
+            ),
+            (
+                FRAME.replace("\"T T T\"", "\"1 1 0\""),
+                "pbc is \"1 1 0\", not T T T: only structures periodic in three directions can be used",
+            ),
         ] {
             let rows = read(&format!("{bad}{FRAME}"));
             assert_eq!(rows[0].structure.as_ref().unwrap_err().to_string(), reason);
@@ -360,11 +396,16 @@ mod tests {
         let rows = read("3\nLattice=\"4 0 0 0 4 0 0 0 4\"\nCs 0 0 0\n");
         assert_eq!(rows[0].structure.as_ref().unwrap_err().to_string(), "line 3: the file ends after 1 of 3 atoms");
         let rows = read(&format!("18446744073709551615\n\n{FRAME}"));
-        assert!(rows[0].structure.as_ref().unwrap_err().to_string().contains("the file ends"));
-        let rows = read(&format!("{FRAME}two\n{FRAME}"));
-        assert_eq!(rows.len(), 2);
+        let reason = rows[0].structure.as_ref().unwrap_err().to_string();
+        assert_eq!(reason, "line 3: the next frame begins after 0 of 18446744073709551615 atoms");
+        assert!(rows.len() == 2 && rows[1].structure.is_ok());
+        let rows = read(&format!("{FRAME}two\n\nNa 1 2\n{FRAME}{FRAME}three"));
+        assert_eq!(
+            rows.iter().map(|row| (row.line, row.structure.is_ok())).collect::<Vec<_>>(),
+            [(1, true), (5, false), (8, true), (12, true), (16, false)]
+        );
         let reason = rows[1].structure.as_ref().unwrap_err().to_string();
-        assert_eq!(reason, "line 5: \"two\" is not a number of atoms; nothing after it is read");
+        assert_eq!(reason, "line 5: \"two\" is not a number of atoms; the lines from it to line 7 are not read");
         assert!(read(" \n\n").is_empty());
     }
 }

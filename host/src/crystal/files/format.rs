@@ -20,18 +20,18 @@ pub enum Format {
 impl Format {
     /// The names that [`Format::of`] knows, for messages.
     pub const NAMES: &'static str =
-        ".cif, .csv, .jsonl, .extxyz (or .xyz), .vasp, .poscar, POSCAR*, CONTCAR*, each also with .gz";
+        ".cif, .mcif, .csv, .jsonl, .extxyz (or .xyz), .vasp, .poscar, .contcar, POSCAR*, CONTCAR*, each also with .gz";
 
     /// The format that a file's name stands for, case aside; the end `.gz` is looked through.
     pub fn of(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?.to_ascii_lowercase();
         let name = name.strip_suffix(".gz").unwrap_or(&name);
         match name.rsplit_once('.').map(|(_, extension)| extension) {
-            Some("cif") => Some(Self::Cif),
+            Some("cif" | "mcif") => Some(Self::Cif),
             Some("csv") => Some(Self::Csv),
             Some("jsonl" | "ndjson") => Some(Self::JsonLines),
             Some("extxyz" | "xyz") => Some(Self::Extxyz),
-            Some("vasp" | "poscar") => Some(Self::Poscar),
+            Some("vasp" | "poscar" | "contcar") => Some(Self::Poscar),
             _ if name.starts_with("poscar") || name.starts_with("contcar") => Some(Self::Poscar),
             _ => None,
         }
@@ -67,6 +67,8 @@ mod tests {
             ("POSCAR", Some(Format::Poscar)),
             ("POSCAR.mp-1", Some(Format::Poscar)),
             ("CONTCAR.gz", Some(Format::Poscar)),
+            ("x.contcar", Some(Format::Poscar)),
+            ("x.mcif", Some(Format::Cif)),
             ("poscar.cif", Some(Format::Cif)),
             ("x.pdb", None),
             ("cif", None),

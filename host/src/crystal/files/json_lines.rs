@@ -2,8 +2,8 @@
 //! (angstrom), `species` symbols or atomic numbers; other keys are carried along.
 
 use super::super::{Element, Lattice, Structure};
-use super::read::{Row, Source};
-use super::record::{RowError, checked};
+use super::record::{RawRecord, RowError, checked};
+use super::source::Source;
 use super::species;
 use serde_json::{Map, Value, json};
 use std::io::{self, Write};
@@ -12,7 +12,7 @@ use std::io::{self, Write};
 pub(super) const OWN_KEYS: [&str; 4] = ["id", "lattice", "species", "frac_coords"];
 
 /// The lines of a file that are not blank.
-pub(super) fn rows(mut source: Source) -> impl Iterator<Item = io::Result<Row>> + Send {
+pub(super) fn rows(mut source: Source) -> impl Iterator<Item = io::Result<RawRecord>> + Send {
     let mut text = Vec::new();
     std::iter::from_fn(move || {
         loop {
@@ -28,12 +28,12 @@ pub(super) fn rows(mut source: Source) -> impl Iterator<Item = io::Result<Row>> 
     })
 }
 
-fn row(text: &[u8], line: usize) -> Row {
+fn row(text: &[u8], line: usize) -> RawRecord {
     let mut object: Map<String, Value> = match serde_json::from_slice(text) {
         Ok(object) => object,
         Err(error) => {
             let structure = Err(RowError::syntax(line, format!("not a JSON object: {error}")));
-            return Row { id: None, line, structure, extra: Map::new() };
+            return RawRecord { id: None, line, structure, extra: Map::new(), warnings: Vec::new() };
         }
     };
     let [id, lattice, symbols, coordinates] = OWN_KEYS.map(|key| object.shift_remove(key));
@@ -44,7 +44,7 @@ fn row(text: &[u8], line: usize) -> Row {
         None | Some(Value::Null) => (None, structure),
         Some(other) => (None, Err(RowError::value("id", &other.to_string(), "a string or a number"))),
     };
-    Row { id, line, structure, extra: object }
+    RawRecord { id, line, structure, extra: object, warnings: Vec::new() }
 }
 
 fn structure(lattice: Option<Value>, symbols: Option<Value>, frac: Option<Value>) -> Result<Structure, RowError> {

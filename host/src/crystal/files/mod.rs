@@ -4,21 +4,21 @@
 //! symmetry that has to be guessed.
 
 mod cif;
-mod cif_symmetry;
-mod cif_syntax;
 mod csv_table;
 mod extxyz;
+mod extxyz_comment;
 mod format;
 mod json_lines;
 mod poscar;
 mod read;
 mod record;
+mod source;
 mod species;
 mod write;
 
 pub use format::Format;
 pub use read::{ReadError, Records, read_structures};
-pub use record::{MAX_ATOMS, MAX_VECTOR, Record, RowError};
+pub use record::{MAX_ATOMS, MAX_VECTOR, Record, RecordWarning, RowError};
 pub use write::{StructureWriter, WriteError, write_structures};
 
 #[cfg(test)]

@@ -1,24 +1,25 @@
-//! POSCAR and CONTCAR of VASP 5 (VASP wiki, "POSCAR"): one structure. What follows the positions is not read.
+//! POSCAR and CONTCAR of VASP (VASP wiki, "POSCAR"): one structure. What follows the positions is not read.
+//! Files of VASP 4 have no line of elements: these are taken from behind the positions, else from the comment.
 
 use super::super::{Element, Lattice, Structure};
-use super::read::{Row, Source};
-use super::record::{MAX_ATOMS, RowError, checked, excerpt, number};
+use super::record::{MAX_ATOMS, RawRecord, RowError, checked, excerpt, number};
+use super::source::Source;
 use super::species;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 
 /// The one row of a file.
-pub(super) fn rows(mut source: Source) -> impl Iterator<Item = io::Result<Row>> + Send {
+pub(super) fn rows(mut source: Source) -> impl Iterator<Item = io::Result<RawRecord>> + Send {
     std::iter::once_with(move || {
         let mut text = Vec::new();
-        source.read_to_end(&mut text)?;
+        while source.read_line(&mut text)? {}
         let structure = parse(&String::from_utf8_lossy(&text));
-        Ok(Row { id: None, line: 1, structure, extra: serde_json::Map::new() })
+        Ok(RawRecord { id: None, line: 1, structure, extra: serde_json::Map::new(), warnings: Vec::new() })
     })
 }
 
 fn parse(text: &str) -> Result<Structure, RowError> {
     let mut lines = Lines { lines: text.lines(), line: 0 };
-    lines.next("comment")?;
+    let comment = lines.next("comment")?;
     let scale = lines.next("scale factor")?;
     let scale = lines.numbers(scale, "scale factor")?;
     let mut vector = || {
@@ -26,30 +27,51 @@ fn parse(text: &str) -> Result<Structure, RowError> {
         lines.triple(line)
     };
     let (lattice, scale) = scaled(Lattice([vector()?, vector()?, vector()?]), &scale)?;
-    let symbols = lines.next("element symbols")?;
-    if symbols.trim_start().starts_with(|c: char| c.is_ascii_digit()) {
-        let what =
-            "numbers of atoms where VASP 5 has element symbols: a VASP 4 file does not say which elements it has";
-        return Err(RowError::syntax(lines.line, what));
-    }
-    let elements = symbols.split_whitespace().map(element).collect::<Result<Vec<_>, _>>()?;
-    let species = lines.species(&elements)?;
-    let mut kind = lines.next("coordinate kind")?.trim_start();
-    if kind.starts_with(['S', 's']) {
-        kind = lines.next("coordinate kind")?.trim_start();
-    }
-    let cartesian = match kind.bytes().next() {
-        Some(b'D' | b'd') => false,
-        Some(b'C' | b'c' | b'K' | b'k') => true,
-        _ => return Err(RowError::syntax(lines.line, format!("{} is neither Direct nor Cartesian", excerpt(kind)))),
+    let symbols = without_comment(lines.next("element symbols")?);
+    let is_vasp_4 = symbols.trim_start().starts_with(|c: char| c.is_ascii_digit());
+    let elements = match is_vasp_4 {
+        true => None,
+        false => Some(symbols.split_whitespace().map(element).collect::<Result<Vec<_>, _>>()?),
     };
-    let mut frac = Vec::with_capacity(species.len());
-    for _ in &species {
+    let counts = if elements.is_some() { without_comment(lines.next("numbers of atoms")?) } else { symbols };
+    let counts = lines.counts(counts, elements.as_ref().map(Vec::len))?;
+    let atoms: usize = counts.iter().sum();
+    let cartesian = lines.is_cartesian()?;
+    let (mut frac, mut trailing) = (Vec::with_capacity(atoms), Vec::new());
+    for _ in 0..atoms {
         let line = lines.next("positions")?;
         let r = lines.triple(line)?;
         frac.push(if cartesian { lattice.fractional(std::array::from_fn(|k| r[k] * scale[k])) } else { r });
+        trailing.extend(trailing_element(line));
     }
+    let species = match elements.or_else(|| commented(comment, counts.len())) {
+        _ if is_vasp_4 && trailing.len() == atoms => trailing,
+        Some(elements) => {
+            elements.iter().zip(counts).flat_map(|(element, count)| std::iter::repeat_n(*element, count)).collect()
+        }
+        None => {
+            let what = "numbers of atoms where VASP 5 has element symbols, and neither the positions nor the comment name them";
+            return Err(RowError::syntax(6, what));
+        }
+    };
     checked(lattice, species, frac)
+}
+
+/// A line without what follows `!` or `#`.
+fn without_comment(line: &str) -> &str {
+    line.split(['!', '#']).next().unwrap_or_default()
+}
+
+/// The element behind a position: `0 0 0 Na`, or behind the flags of selective dynamics.
+fn trailing_element(line: &str) -> Option<Element> {
+    let mut words = line.split_whitespace().skip(3).skip_while(|word| matches!(*word, "T" | "F"));
+    words.next().and_then(|word| element(word).ok())
+}
+
+/// The elements of a comment that names as many as there are numbers of atoms, and nothing else.
+fn commented(comment: &str, count: usize) -> Option<Vec<Element>> {
+    let elements: Option<Vec<Element>> = comment.split_whitespace().map(|word| element(word).ok()).collect();
+    elements.filter(|elements| elements.len() == count)
 }
 
 /// The lattice times its scale (one factor, one per Cartesian axis, or minus the volume), and the factors.
@@ -96,22 +118,33 @@ impl<'a> Lines<'a> {
         <[f64; 3]>::try_from(numbers).map_err(error)
     }
 
-    /// The element of each atom, from the line of counts.
-    fn species(&mut self, elements: &[Element]) -> Result<Vec<Element>, RowError> {
-        let line = self.next("numbers of atoms")?;
+    /// The numbers of atoms, as many as elements.
+    fn counts(&self, line: &str, elements: Option<usize>) -> Result<Vec<usize>, RowError> {
         let counts: Vec<usize> = line.split_whitespace().map_while(|text| text.parse().ok()).collect();
-        if counts.len() != elements.len() || elements.is_empty() {
-            let what = format!("{} element symbols but {} numbers of atoms", elements.len(), counts.len());
+        if elements.is_some_and(|elements| counts.len() != elements) || counts.is_empty() {
+            let what =
+                format!("{} element symbols but {} numbers of atoms", elements.unwrap_or_default(), counts.len());
             return Err(RowError::syntax(self.line, what));
         }
-        let mut species = Vec::new();
-        for (element, count) in elements.iter().zip(counts) {
-            if count > MAX_ATOMS - species.len() {
-                return Err(RowError::TooManyAtoms);
-            }
-            species.extend(std::iter::repeat_n(*element, count));
+        let total = counts.iter().try_fold(0usize, |total, count| total.checked_add(*count));
+        if total.is_none_or(|total| total > MAX_ATOMS) {
+            return Err(RowError::TooManyAtoms);
         }
-        Ok(species)
+        Ok(counts)
+    }
+
+    /// Whether the line says so, after one for selective dynamics. As in VASP every other word means direct.
+    fn is_cartesian(&mut self) -> Result<bool, RowError> {
+        let mut kind = self.next("coordinate kind")?.trim_start();
+        if kind.starts_with(['S', 's']) {
+            kind = self.next("coordinate kind")?.trim_start();
+        }
+        if kind.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) {
+            let what =
+                format!("{} where a word says whether coordinates are direct or Cartesian", excerpt(kind.trim_end()));
+            return Err(RowError::syntax(self.line, what));
+        }
+        Ok(kind.starts_with(['C', 'c', 'K', 'k']))
     }
 }
 
@@ -154,6 +187,13 @@ mod tests {
             ROCK_SALT.replace("Direct", "Selective dynamics\nDirect").replace(" 0 0 0\n", " 0 0 0 T F T\n"),
             ROCK_SALT.replace("Direct", "Cartesian"),
             ROCK_SALT.replace('\n', "\r\n"),
+            ROCK_SALT.replace("Direct", "Fractional"),
+            ROCK_SALT.replace("Direct", "whatever"),
+            ROCK_SALT.replace("Direct", ""),
+            ROCK_SALT.replace("Na_pv Cl", "Na Cl ! elements").replace("1 1", "1 1 # of each"),
+            // VASP 4: elements behind the positions, or in the comment.
+            ROCK_SALT.replace("Na_pv Cl\n", "").replace(" 0 0 0\n", " 0 0 0 Na\n"),
+            ROCK_SALT.replace("Na_pv Cl\n", "").replace("NaCl primitive", "Na Cl"),
             format!("{ROCK_SALT}\n  0.0 0.0 0.1\n"),
         ] {
             assert!(close(&parse(&text).unwrap(), &expected), "{text}");
@@ -165,13 +205,17 @@ mod tests {
         for (text, reason) in [
             (
                 ROCK_SALT.replace("Na_pv Cl\n", ""),
-                "line 6: numbers of atoms where VASP 5 has element symbols: a VASP 4 file does not say which elements it has",
+                "line 6: numbers of atoms where VASP 5 has element symbols, and neither the positions nor the comment name them",
             ),
             (ROCK_SALT.replace("1 1", "1"), "line 7: 2 element symbols but 1 numbers of atoms"),
             (ROCK_SALT.replace("1 1", "1 4000000000"), "more than 10000 atoms"),
             (ROCK_SALT.replace("1 1", "1 2"), "line 11: the file ends where positions should be"),
             (ROCK_SALT.replace("1 1", "0 0"), "the structure has no atoms"),
-            (ROCK_SALT.replace("Direct", "Xyz"), "line 8: \"Xyz\" is neither Direct nor Cartesian"),
+            (
+                ROCK_SALT.replace("Direct\n", ""),
+                "line 8: \"0 0 0\" where a word says whether coordinates are direct or Cartesian",
+            ),
+            (ROCK_SALT.replace("1 1", "18446744073709551615 1"), "more than 10000 atoms"),
             (ROCK_SALT.replace("Na_pv", "Nn"), "unknown element \"Nn\""),
             (ROCK_SALT.replacen(".5 .5 0", ".5 .5", 1), "line 5: \" .5 .5\" does not begin with three numbers"),
             (

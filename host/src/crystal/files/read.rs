@@ -1,15 +1,12 @@
 //! Opening a file of structures and walking through its rows.
 
-use super::super::Structure;
 use super::format::{Format, is_gzip, stem};
-use super::record::{Record, RowError};
+use super::record::{RawRecord, Record};
+use super::source::Source;
 use super::{cif, csv_table, extxyz, json_lines, poscar};
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
-
-/// Bytes that one row may have.
-const MAX_ROW: usize = 64 << 20;
 
 /// Why a file of structures cannot be read, or not to its end.
 #[derive(Debug, thiserror::Error)]
@@ -42,20 +39,12 @@ pub enum ReadError {
 pub struct Records {
     path: PathBuf,
     stem: String,
-    rows: Option<Rows>,
+    rows: Option<RawRecords>,
     count: usize,
 }
 
-/// Rows of one format, before they are numbered.
-pub(super) type Rows = Box<dyn Iterator<Item = io::Result<Row>> + Send>;
-
-/// A row as its format gives it.
-pub(super) struct Row {
-    pub id: Option<String>,
-    pub line: usize,
-    pub structure: Result<Structure, RowError>,
-    pub extra: serde_json::Map<String, serde_json::Value>,
-}
+/// The rows of one format, before those without a name are numbered.
+pub(super) type RawRecords = Box<dyn Iterator<Item = io::Result<RawRecord>> + Send>;
 
 /// Opens a file of structures; its format follows from its name ([`Format::of`]).
 ///
@@ -79,7 +68,7 @@ pub(super) enum OpenError {
 }
 
 /// The rows of `source` in a format.
-pub(super) fn rows(source: Source, format: Format) -> Result<Rows, OpenError> {
+pub(super) fn rows(source: Source, format: Format) -> Result<RawRecords, OpenError> {
     Ok(match format {
         Format::Cif => Box::new(cif::rows(source)),
         Format::Poscar => Box::new(poscar::rows(source)),
@@ -104,8 +93,9 @@ impl Iterator for Records {
         match self.rows.as_mut()?.next() {
             Some(Ok(row)) => {
                 self.count += 1;
-                let id = row.id.unwrap_or_else(|| format!("{}-{}", self.stem, self.count));
-                Some(Ok(Record { id, line: row.line, structure: row.structure, extra: row.extra }))
+                let id = row.id.clone().unwrap_or_else(|| format!("{}-{}", self.stem, self.count));
+                let RawRecord { line, structure, extra, warnings, .. } = row;
+                Some(Ok(Record { id, line, structure, extra, warnings }))
             }
             Some(Err(source)) => {
                 self.rows = None;
@@ -116,63 +106,5 @@ impl Iterator for Records {
                 None
             }
         }
-    }
-}
-
-/// Text that is read row by row, each row within [`MAX_ROW`], with the number of the line.
-pub(super) struct Source {
-    inner: Box<dyn BufRead + Send>,
-    left: usize,
-    line: usize,
-}
-
-impl Source {
-    /// Skips a byte order mark.
-    pub fn new(mut inner: Box<dyn BufRead + Send>) -> io::Result<Self> {
-        if inner.fill_buf()?.starts_with(b"\xef\xbb\xbf") {
-            inner.consume(3);
-        }
-        Ok(Self { inner, left: MAX_ROW, line: 0 })
-    }
-
-    /// A new row begins.
-    pub fn begin_row(&mut self) {
-        self.left = MAX_ROW;
-    }
-
-    /// Number of the line read last, from 1.
-    pub fn line(&self) -> usize {
-        self.line
-    }
-
-    /// Appends the next line, with its end, to `text`; false at the end of the file.
-    pub fn read_line(&mut self, text: &mut Vec<u8>) -> io::Result<bool> {
-        let read = self.read_until(b'\n', text)?;
-        self.line += usize::from(read > 0);
-        Ok(read > 0)
-    }
-}
-
-impl Read for Source {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let available = self.fill_buf()?;
-        let length = available.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&available[..length]);
-        self.consume(length);
-        Ok(length)
-    }
-}
-
-impl BufRead for Source {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.left == 0 {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a row of more than 64 MiB"));
-        }
-        self.inner.fill_buf()
-    }
-
-    fn consume(&mut self, amount: usize) {
-        self.left = self.left.saturating_sub(amount);
-        self.inner.consume(amount);
     }
 }

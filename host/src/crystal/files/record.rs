@@ -18,6 +18,82 @@ pub struct Record {
     pub structure: Result<Structure, RowError>,
     /// What else the row holds: other columns of a CSV (as text), other keys of JSON lines and of extended XYZ's comments.
     pub extra: serde_json::Map<String, serde_json::Value>,
+    /// What in the row speaks against its structure.
+    pub warnings: Vec<RecordWarning>,
+}
+
+/// A row as its format gives it: a [`Record`] whose name may be missing.
+pub(super) struct RawRecord {
+    pub id: Option<String>,
+    pub line: usize,
+    pub structure: Result<Structure, RowError>,
+    pub extra: serde_json::Map<String, serde_json::Value>,
+    pub warnings: Vec<RecordWarning>,
+}
+
+/// What speaks against a structure that was read.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum RecordWarning {
+    /// A chemical formula that the atoms do not have.
+    #[error("the chemical formula is {listed}, the sites and symmetry operators give {read}")]
+    Formula {
+        /// The formula of the file.
+        listed: String,
+        /// The formula of the cell.
+        read: String,
+    },
+    /// A number of formula units that the cell does not hold.
+    #[error("the cell should hold {listed} of {formula}, the sites and symmetry operators give {read}")]
+    Units {
+        /// Formula units that the file says, or at least one.
+        listed: String,
+        /// The formula of the file.
+        formula: String,
+        /// The formula of the cell.
+        read: String,
+    },
+    /// A site with another number of images than the file says.
+    #[error("site {site} has multiplicity {listed}, the symmetry operators give {read}: {formula} in all")]
+    Multiplicity {
+        /// Label of the site.
+        site: String,
+        /// Multiplicity of the file.
+        listed: f64,
+        /// Number of its images.
+        read: usize,
+        /// The formula of the cell.
+        formula: String,
+    },
+    /// Symmetry operators whose products are not all among them.
+    #[error("the {count} symmetry operators are not a group")]
+    NotAGroup {
+        /// Number of different operators.
+        count: usize,
+    },
+    /// Listed operators that give other atoms than the space group that is named.
+    #[error("the listed symmetry operators give {read}, those of space group {name} would give {named}")]
+    OtherGroup {
+        /// The space group's name.
+        name: String,
+        /// The formula of the cell.
+        read: String,
+        /// The formula of the cell under the operators of the space group.
+        named: String,
+    },
+    /// A name of the space group that stands in no table.
+    #[error("the space group {unknown} is unknown: {taken} is taken")]
+    UnknownGroup {
+        /// The name.
+        unknown: String,
+        /// The setting in its place.
+        taken: String,
+    },
+    /// The oxygen atom of a water molecule whose hydrogen atoms are not there.
+    #[error("site {site} is the oxygen of water, and no hydrogen atoms are listed")]
+    Water {
+        /// Label of the site.
+        site: String,
+    },
 }
 
 /// Why a row has no structure. Lines count from the file's first line, in a CSV from the cell's.
@@ -31,6 +107,9 @@ pub enum RowError {
         /// What is wrong there.
         what: String,
     },
+    /// The file ends inside a quoted cell.
+    #[error("the file ends inside a quoted cell")]
+    Unclosed,
     /// Something that a structure needs is not there.
     #[error("no {what}")]
     Missing {
@@ -52,6 +131,20 @@ pub enum RowError {
     Element {
         /// Its text.
         found: String,
+    },
+    /// A site label that does not tell the element.
+    #[error("no element is certain from the site label {label}: give _atom_site_type_symbol")]
+    Label {
+        /// The label.
+        label: String,
+    },
+    /// A site that stands for several atoms.
+    #[error("site {site} stands for several atoms, {missing} among them without coordinates")]
+    Group {
+        /// Label of the site.
+        site: String,
+        /// What is not there.
+        missing: &'static str,
     },
     /// A site that is not occupied by exactly one atom.
     #[error("site {site} has occupancy {occupancy}: disordered structures cannot be used, order them first")]
@@ -121,6 +214,15 @@ pub(super) fn number(text: &str) -> Option<f64> {
 
 /// A structure whose cell has sane lengths and whose atoms do not overlap.
 pub(super) fn checked(lattice: Lattice, species: Vec<Element>, frac: Vec<[f64; 3]>) -> Result<Structure, RowError> {
+    measured(lattice, species, frac).map(|(structure, _)| structure)
+}
+
+/// A structure as [`checked`], with its smallest distance, angstrom.
+pub(super) fn measured(
+    lattice: Lattice,
+    species: Vec<Element>,
+    frac: Vec<[f64; 3]>,
+) -> Result<(Structure, f64), RowError> {
     if species.len() > MAX_ATOMS {
         return Err(RowError::TooManyAtoms);
     }
@@ -135,5 +237,5 @@ pub(super) fn checked(lattice: Lattice, species: Vec<Element>, frac: Vec<[f64; 3
         let (first, second) = (name(closest.first), name(closest.second));
         return Err(RowError::Overlap { first, second, distance: closest.distance });
     }
-    Ok(structure)
+    Ok((structure, closest.distance))
 }

@@ -6,9 +6,13 @@ use rayon::prelude::*;
 
 use super::{Cost, TermBatch, TermKind};
 use crate::crystal::{Composition, Structure};
+use crate::hint::Hint;
 use crate::hull::{Hull, HullDistance};
 use crate::model::{ModelError, OnnxModel};
-use crate::reward::{Calculation, Correction, Failure, ModelRequest, Outcome, Sanity, Uncorrected};
+use crate::reward::{
+    Calculation, CorrectedEnergy, CorrectedPotential, Correction, EnergyScale, Failure, ModelRequest, Outcome, Sanity,
+    Uncorrected,
+};
 
 /// The documented worst energy above hull, eV/atom, and the largest that a reward sees: the reference implementation of
 /// CrystalFormer's reinforcement fine-tuning clips there too.
@@ -20,18 +24,15 @@ const CHECK_TOLERANCE: f64 = 1e-3;
 /// A potential, the hull against which its energies are measured, and what takes them to the hull's scale.
 #[derive(Clone, Debug)]
 pub struct HullTerm {
-    model: Arc<OnnxModel>,
+    potential: CorrectedPotential,
     hull: Arc<Hull>,
-    correction: Correction,
 }
 
 /// A crystal's energy and its distance from the hull.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stability {
-    /// The energy before its correction, eV/atom.
-    pub energy_per_atom: f64,
-    /// The correction, eV per cell.
-    pub correction: f64,
+    /// The energy with its correction.
+    pub energy: CorrectedEnergy,
     /// Energy above hull and the mixture that the crystal would decompose into.
     pub above: HullDistance,
 }
@@ -43,40 +44,33 @@ pub enum HullTermError {
     #[error(transparent)]
     Model(#[from] ModelError),
     /// Nobody has said on which scale the potential's energies are.
-    #[error(
-        "{model}: `temper.energy_reference` is missing, and the hull's energies are on the scale \"{hull}\"; if the potential \
-         was trained on such energies, add `energy_reference = \"{hull}\"` to {sidecar}"
-    )]
+    #[error("{model}: `temper.energy_reference` is missing, and the hull's energies are on the scale \"{hull}\"")]
     NoReference {
         /// The model's file.
         model: String,
         /// The hull's energy reference.
-        hull: String,
+        hull: EnergyScale,
         /// The model's sidecar.
         sidecar: String,
     },
     /// Energies on different scales.
-    #[error(
-        "{model}: its energies are on the scale \"{potential}\", those of the hull ({source_text}) on \"{hull}\"; {}",
-        bridge(potential, hull)
-    )]
+    #[error("{model}: its energies are on the scale \"{potential}\", those of the hull ({source_text}) on \"{hull}\"")]
     Reference {
         /// The model's file.
         model: String,
         /// The potential's energy reference.
-        potential: String,
+        potential: EnergyScale,
         /// The hull's energy reference.
-        hull: String,
+        hull: EnergyScale,
         /// Where the hull's entries come from.
         source_text: String,
     },
     /// A correction of other energies than the potential's, or to another scale than the hull's.
     #[error(
         "{model}: the correction \"{}\" takes energies {}, but the potential's are on \"{potential}\" and the hull's on \
-         \"{hull}\"; {}",
+         \"{hull}\"",
         correction.name(),
-        correction.scales().map_or_else(String::new, |(from, to)| format!("from the scale {from:?} to {to:?}")),
-        if potential == hull { "set the correction to \"none\"" } else { "take a potential and a hull on these scales" }
+        correction.scales().map_or_else(String::new, |[from, to]| format!("from the scale \"{from}\" to \"{to}\""))
     )]
     Correction {
         /// The model's file.
@@ -84,16 +78,16 @@ pub enum HullTermError {
         /// The correction.
         correction: Box<Correction>,
         /// The potential's energy reference.
-        potential: String,
+        potential: EnergyScale,
         /// The hull's energy reference, or that it states none.
         hull: String,
     },
     /// The hull was built with another potential, or this one does not run as it should.
     #[error(
         "{model}: a crystal stored with the hull has {stored:.4} eV/atom there and {found} here; the hull was built with \
-         another potential: build one with this potential by `temper hull build`"
+         another potential"
     )]
-    Check {
+    ReferenceCrystal {
         /// The model's file.
         model: String,
         /// Energy in the hull's file, eV/atom.
@@ -103,6 +97,29 @@ pub enum HullTermError {
     },
 }
 
+impl Hint for HullTermError {
+    fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::Model(error) => return error.hints(),
+            Self::NoReference { hull, sidecar, .. } => format!(
+                "if the potential was trained on such energies, add `energy_reference = \"{hull}\"` to {sidecar}"
+            ),
+            Self::Reference { potential, hull, .. } => match Correction::between(potential, hull) {
+                Some(correction) => format!("the correction \"{}\" takes one to the other", correction.name()),
+                None => format!(
+                    "take a hull on \"{potential}\", for instance one built with this potential by `temper hull build`"
+                ),
+            },
+            Self::Correction { potential, hull, .. } if potential.to_string() == *hull => {
+                "set the correction to \"none\"".to_owned()
+            }
+            Self::Correction { .. } => "take a potential and a hull on these scales".to_owned(),
+            Self::ReferenceCrystal { .. } => "build a hull with this potential by `temper hull build`".to_owned(),
+        };
+        vec![hint]
+    }
+}
+
 impl HullTerm {
     /// Puts a potential and a hull together, and asks the potential for the energies stored with the hull.
     ///
@@ -110,33 +127,26 @@ impl HullTerm {
     /// Any [`HullTermError`]. A hull that does not say on which scale its energies are is taken as it is: see
     /// [`HullTerm::warning`].
     pub fn new(model: Arc<OnnxModel>, hull: Arc<Hull>, correction: Correction) -> Result<Self, HullTermError> {
-        model.quantity(Some("energy"))?;
-        check_scales(&model, &hull, &correction)?;
-        let term = Self { model, hull, correction };
-        term.check()?;
+        let potential = CorrectedPotential::new(model, correction)?;
+        check_scales(&potential, &hull)?;
+        let term = Self { potential, hull };
+        term.check_reference_crystals()?;
         Ok(term)
     }
 
     /// The stored energies are on the hull's scale, so they are compared with corrected ones.
-    fn check(&self) -> Result<(), HullTermError> {
-        let checks = &self.hull.header().reference_crystals;
-        let structures: Vec<&Structure> = checks.iter().map(|check| &check.structure).collect();
-        let corrected = |(found, structure): (Result<Corrected, Failure>, &&Structure)| {
-            found.map(|Corrected { energy, correction }| (energy + correction) / structure.len() as f64)
-        };
-        let energies: Vec<_> = self.corrected(&structures).into_iter().zip(&structures).map(corrected).collect();
-        for (check, energy) in checks.iter().zip(energies) {
-            let stored = check.energy_per_atom;
-            let found = match energy {
+    fn check_reference_crystals(&self) -> Result<(), HullTermError> {
+        let crystals = &self.hull.header().reference_crystals;
+        let structures: Vec<&Structure> = crystals.iter().map(|crystal| &crystal.structure).collect();
+        for (crystal, energy) in crystals.iter().zip(self.potential.energies(&structures)) {
+            let stored = crystal.energy_per_atom;
+            let found = match energy.map(|energy| energy.per_atom()) {
                 Ok(energy) if (energy - stored).abs() <= CHECK_TOLERANCE => continue,
                 Ok(energy) => format!("{energy:.4}"),
                 Err(failure) => format!("none ({failure})"),
             };
-            return Err(HullTermError::Check {
-                model: self.model.contract().path.display().to_string(),
-                stored,
-                found,
-            });
+            let model = self.potential.model().contract().path.display().to_string();
+            return Err(HullTermError::ReferenceCrystal { model, stored, found });
         }
         Ok(())
     }
@@ -146,33 +156,21 @@ impl HullTerm {
         let header = self.hull.header();
         header.energy_reference.is_none().then(|| {
             let source = &header.source;
-            let assumed =
-                self.correction.scales().map_or_else(|| "the potential's".to_owned(), |(_, to)| format!("{to:?}"));
+            let scales = self.potential.correction().scales();
+            let assumed = scales.map_or_else(|| "the potential's".to_owned(), |[_, to]| format!("\"{to}\""));
             format!("the hull ({source}) does not say which energy reference it has; {assumed} is assumed")
         })
     }
 
-    /// Energies and their corrections, eV per cell.
-    fn corrected(&self, structures: &[&Structure]) -> Vec<Result<Corrected, Failure>> {
-        let energies = self.model.evaluate(structures, &["energy"]).into_iter();
-        let energies: Vec<Result<f64, Failure>> = energies.map(|row| Ok(row?[0])).collect();
-        let calculation = &Calculation::default();
-        let known = structures.iter().zip(&energies).filter_map(|(structure, energy)| {
-            Some(Uncorrected { structure, energy: *energy.as_ref().ok()?, calculation })
-        });
-        let mut corrections = self.correction.of(&known.collect::<Vec<_>>()).into_iter();
-        let missing = || Err(Failure::Correction("it gave no result".into()));
-        let corrected = |energy: Result<f64, Failure>| {
-            let energy = energy?;
-            Ok(Corrected { energy, correction: corrections.next().unwrap_or_else(missing)? })
-        };
-        energies.into_iter().map(corrected).collect()
-    }
-
     /// Energy and distance from the hull of every structure, as they are: neither clipped nor checked for sanity.
     pub fn stabilities(&self, structures: &[&Structure]) -> Vec<Result<Stability, Failure>> {
-        let rows = self.corrected(structures).into_par_iter().zip(structures.par_iter());
-        rows.map(|(corrected, structure)| above(&self.hull, structure, corrected?)).collect()
+        let rows = self.potential.energies(structures).into_par_iter().zip(structures.par_iter());
+        rows.map(|(energy, structure)| stability(&self.hull, structure, energy?)).collect()
+    }
+
+    /// The same for energies that the potential has given already.
+    pub fn stabilities_of(&self, energies: &[Uncorrected<'_>]) -> Vec<Result<Stability, Failure>> {
+        stabilities(&self.hull, self.potential.correction(), energies)
     }
 
     /// The reward term for crystals of these energies (eV per cell): energy above hull, eV/atom, believed within `sanity`'s
@@ -181,14 +179,14 @@ impl HullTerm {
         let calculation = &Calculation::default();
         let asked =
             structures.iter().zip(energies).map(|(structure, &energy)| Uncorrected { structure, energy, calculation });
-        let found = stabilities(&self.hull, &self.correction, &asked.collect::<Vec<_>>()).into_iter();
+        let found = self.stabilities_of(&asked.collect::<Vec<_>>()).into_iter();
         found.map(|row| Ok(sanity.believe(row?.above.e_above_hull)?.min(WORST_E_HULL))).collect()
     }
 }
 
 impl TermKind for HullTerm {
     fn request(&self) -> Option<ModelRequest> {
-        Some(ModelRequest::Number { model: Arc::clone(&self.model), quantity: "energy".into() })
+        Some(ModelRequest::Number { model: Arc::clone(self.potential.model()), quantity: "energy".into() })
     }
 
     fn cost(&self) -> Cost {
@@ -209,64 +207,49 @@ impl TermKind for HullTerm {
     }
 }
 
-/// An energy and its correction, eV per cell.
-struct Corrected {
-    energy: f64,
-    correction: f64,
-}
-
 /// Corrects energies and measures them against a hull. Each fails with [`Failure::Correction`] or [`Failure::Plugin`] if it
 /// cannot be corrected, with [`Failure::Hull`] where the hull has no answer.
 pub fn stabilities(hull: &Hull, correction: &Correction, asked: &[Uncorrected<'_>]) -> Vec<Result<Stability, Failure>> {
-    let rows = correction.of(asked).into_par_iter().zip(asked.par_iter());
-    rows.map(|(correction, asked)| {
-        above(hull, asked.structure, Corrected { energy: asked.energy, correction: correction? })
-    })
-    .collect()
+    let rows = correction.correct(asked).into_par_iter().zip(asked.par_iter());
+    rows.map(|(energy, asked)| stability(hull, asked.structure, energy?)).collect()
 }
 
-fn above(
-    hull: &Hull,
-    structure: &Structure,
-    Corrected { energy, correction }: Corrected,
-) -> Result<Stability, Failure> {
+/// The distance of a corrected energy from a hull.
+///
+/// # Errors
+/// [`Failure::Hull`] where the hull has no answer.
+pub fn stability(hull: &Hull, structure: &Structure, energy: CorrectedEnergy) -> Result<Stability, Failure> {
     let composition = Composition::of_structure(structure).map_err(|e| Failure::Hull(e.to_string()))?;
-    let (energy_per_atom, atoms) = (energy / structure.len() as f64, structure.len() as f64);
-    let above = hull.query(&composition, energy_per_atom + correction / atoms);
-    Ok(Stability { energy_per_atom, correction, above: above.map_err(|e| Failure::Hull(e.to_string()))? })
+    let above = hull.query(&composition, energy.per_atom()).map_err(|e| Failure::Hull(e.to_string()))?;
+    Ok(Stability { energy, above })
 }
 
 /// Refuses a potential and a hull that a correction does not bring to one scale.
-fn check_scales(model: &OnnxModel, hull: &Hull, correction: &Correction) -> Result<(), HullTermError> {
-    let contract = model.contract();
-    let path = || contract.path.display().to_string();
-    let (reference, source_text) = (hull.header().energy_reference.as_ref(), hull.header().source.clone());
-    let Some(potential) = contract.energy_reference.clone() else {
+fn check_scales(potential: &CorrectedPotential, hull: &Hull) -> Result<(), HullTermError> {
+    let (contract, correction) = (potential.model().contract(), potential.correction());
+    let model = contract.path.display().to_string();
+    let (reference, source_text) = (hull.header().energy_reference.as_deref(), hull.header().source.clone());
+    let reference = reference.map(EnergyScale::named);
+    let Some(potential) = potential.uncorrected_scale() else {
         let Some(hull) = reference else { return Ok(()) };
-        let hull = correction.scales().map_or_else(|| hull.clone(), |(from, _)| from.to_owned());
+        let hull = correction.scales().map_or(hull, |[from, _]| from);
         let sidecar = contract.path.with_extension("toml").display().to_string();
-        return Err(HullTermError::NoReference { model: path(), hull, sidecar });
+        return Err(HullTermError::NoReference { model, hull, sidecar });
     };
     let after = correction.scale_after(&potential);
-    if after.is_some_and(|after| reference.is_none_or(|reference| reference == after)) {
+    if after.is_some_and(|after| reference.as_ref().is_none_or(|reference| *reference == after)) {
         return Ok(());
     }
-    let hull = reference.cloned().unwrap_or_else(|| "no stated scale".to_owned());
-    Err(match correction {
-        Correction::None => HullTermError::Reference { model: path(), potential, hull, source_text },
-        correction => {
-            HullTermError::Correction { model: path(), correction: Box::new(correction.clone()), potential, hull }
+    Err(match (correction, reference) {
+        (Correction::None, Some(hull)) => HullTermError::Reference { model, potential, hull, source_text },
+        (correction, hull) => {
+            let hull = hull.map_or_else(|| "no stated scale".to_owned(), |hull| hull.to_string());
+            HullTermError::Correction { model, correction: Box::new(correction.clone()), potential, hull }
         }
     })
 }
 
 /// What to do about a potential and a hull on different scales.
-fn bridge(potential: &str, hull: &str) -> String {
-    if let Some(correction) = Correction::between(potential, hull) {
-        return format!("the correction \"{}\" takes one to the other", correction.name());
-    }
-    format!("take a hull on \"{potential}\", for instance one built with this potential by `temper hull build`")
-}
 
 #[cfg(test)]
 mod tests {
@@ -346,19 +329,20 @@ mod tests {
             for ((plain, corrected), s) in plain.iter().zip(corrected.stabilities(&refs)).zip(&structures) {
                 let (plain, corrected) = (plain.clone().unwrap(), corrected.unwrap());
                 let asked = Uncorrected { structure: s, energy: 0.0, calculation: &Calculation::default() };
-                let expected = Correction::Mp2020.of(&[asked])[0].clone().unwrap();
+                let expected = Correction::Mp2020.correct(&[asked])[0].clone().unwrap().correction;
                 moved += usize::from(expected != 0.0);
-                assert_eq!((corrected.energy_per_atom, corrected.correction), (plain.energy_per_atom, expected));
+                let (plain_energy, energy) = (plain.energy.uncorrected_per_atom, corrected.energy);
+                assert_eq!((energy.uncorrected_per_atom, energy.correction), (plain_energy, expected));
                 let difference = corrected.above.e_above_hull - plain.above.e_above_hull;
                 assert!((difference - expected / s.len() as f64).abs() < 1e-9);
             }
             assert!(moved > 0);
         }
-        let refused = |reference, correction| term(reference, correction).unwrap_err().to_string();
-        let unbridged = refused(Some("MP2020"), Correction::None);
-        assert!(unbridged.ends_with("the correction \"mp2020\" takes one to the other"), "{unbridged}");
-        let needless = refused(Some("PBE"), Correction::Mp2020);
-        assert!(needless.ends_with("set the correction to \"none\""), "{needless}");
+        let hints = |reference, correction| term(reference, correction).unwrap_err().hints();
+        let unbridged = hints(Some("MP2020"), Correction::None);
+        assert_eq!(unbridged, ["the correction \"mp2020\" takes one to the other"]);
+        let needless = hints(Some("PBE"), Correction::Mp2020);
+        assert_eq!(needless, ["set the correction to \"none\""]);
     }
 
     #[test]
@@ -372,10 +356,7 @@ mod tests {
             HullTerm::new(Arc::clone(&model), hull, Correction::None).map(|_| ()).map_err(|e| e.to_string())
         };
         let message = refused(header(Some("PBE"))).unwrap_err();
-        assert!(
-            message.contains("on the scale \"MP2020\", those of the hull (a test) on \"PBE\"; take a hull"),
-            "{message}"
-        );
+        assert!(message.contains("on the scale \"MP2020\", those of the hull (a test) on \"PBE\""), "{message}");
         let check = |energy_per_atom| HullHeader {
             reference_crystals: vec![ReferenceCrystal { structure: structures[0].clone(), energy_per_atom }],
             ..header(Some("MP2020"))

@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub(super) use builtin::density;
 pub use builtin::{Builtin, BuiltinError, BuiltinTerm, Tables};
 pub use force::{ForceScale, ForceTerm};
-pub use hull::{HullTerm, HullTermError, Stability, WORST_E_HULL, stabilities};
+pub use hull::{HullTerm, HullTermError, Stability, WORST_E_HULL, stabilities, stability};
 pub use novelty::Novelty;
 pub use onnx::OnnxTerm;
 pub use plugin::{PluginTerm, PluginTermError};
