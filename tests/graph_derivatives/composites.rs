@@ -119,6 +119,9 @@ fn attention() -> Vec<Case> {
         .single()
         .opset(23)
         .named(detail)
+        .state(0, &[1, 3])
+        .state(1, &[1, 3])
+        .state(2, &[1, 3])
     };
     let mask = |detail: &str, mask: Tensor| {
         Case::new("Attention", &[&[1, 2, 3, 4], &[1, 2, 2, 4], &[1, 2, 2, 4]], |b, v| b.node("Attention", v, plain()))
@@ -126,6 +129,9 @@ fn attention() -> Vec<Case> {
             .opset(23)
             .with(mask)
             .named(detail)
+            .state(0, &[1, 3])
+            .state(1, &[1, 3])
+            .state(2, &[1, 3])
     };
     let flat = Case::new("Attention", &[&[2, 3, 8], &[2, 3, 4], &[2, 3, 4]], |b, v| {
         b.node("Attention", v, plain().int("q_num_heads", 4).int("kv_num_heads", 2))
@@ -140,14 +146,15 @@ fn attention() -> Vec<Case> {
         Case::new("Attention", &[&[1, 2, 3, 4]], |b, v| b.node("Attention", &[v[0], v[0], v[0]], plain()))
             .single()
             .opset(23)
-            .named("self"),
+            .named("self")
+            .state(0, &[1, 3]),
     ]
 }
 
 /// Numbers of a fixed weight, none equal.
 fn weight(shape: &[usize]) -> Tensor {
     let count = shape.iter().product::<usize>();
-    let numbers = (0..count).map(|i| ((i * 7 % count) as f64 + 0.5) / count as f64 - 0.5).collect();
+    let numbers = (0..count).map(|i| ((i * 7 % count) as f32 + 0.5) / count as f32 - 0.5).collect();
     ArrayD::from_shape_vec(shape, numbers).unwrap().into()
 }
 
@@ -174,7 +181,7 @@ fn recurrent() -> Vec<Case> {
                     b.mul(both, outputs[1])
                 };
                 let case = Case::new(op, &[&[2, 4, 3], &[directions, 4, 2]], build);
-                rows.push(case.named(&format!("{direction} {after}")).state(0, &[0, 2]).state(1, &[0, 2]));
+                rows.push(case.single().named(&format!("{direction} {after}")).state(0, &[0, 2]).state(1, &[0, 2]));
             }
         }
     }
@@ -197,7 +204,8 @@ fn windows() -> Vec<Case> {
     let mut rows = vec![
         conv("1d", plain(), &[&[2, 3, 5], &[4, 3, 2], &[4]]).state(2, &[0]),
         conv("padded", plain().ints("pads", &[1, 2]).ints("strides", &[2]), &[&[2, 3, 5], &[4, 3, 3]]),
-        conv("dilated", plain().ints("dilations", &[2]).string("auto_pad", "SAME_UPPER"), &[&[2, 3, 5], &[2, 3, 2]]),
+        conv("dilated", plain().ints("dilations", &[2]), &[&[2, 3, 5], &[2, 3, 2]]),
+        conv("same", plain().string("auto_pad", "SAME_UPPER"), &[&[2, 3, 5], &[2, 3, 2]]),
         conv("groups", plain().int("group", 2), &[&[2, 4, 5], &[6, 2, 2]]),
         conv("2d", plain().ints("pads", &[1, 0, 0, 1]), &[&[2, 2, 3, 4], &[3, 2, 2, 2]]),
     ];
@@ -257,7 +265,7 @@ fn einsums() -> Vec<Case> {
         ("...ij,jk->...ik", &[&[2, 2, 3], &[3, 2]]),
         ("...i,...i->...", &[&[2, 3], &[2, 3]]),
         ("...i,i", &[&[2, 3], &[3]]),
-        ("i...,...->i", &[&[4, 2, 3], &[3]]),
+        ("i...,...->i", &[&[4, 2, 3], &[2, 3]]),
         ("ii->i", &[&[3, 3]]),
         ("ii", &[&[3, 3]]),
         ("bii->b", &[&[2, 3, 3]]),

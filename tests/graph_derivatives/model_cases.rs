@@ -44,6 +44,8 @@ fn energy(model: &OnnxModel, structure: &Structure) -> f64 {
 fn compare(path: &Path, crystals: &[Structure], half: bool) -> Result<(), String> {
     let model = open(path);
     let forces = with_forces(&model).map_err(|error| error.to_string())?;
+    // A table that is read between its points has corners.
+    let width = if path.ends_with("GridS_dyn.onnx") { 1e-4 } else { 0.01 };
     let energy = |structure: &Structure| match half {
         false => energy(&model, structure),
         true => forces.evaluate(&[structure], &["energy"])[0].as_ref().unwrap().0[0],
@@ -55,10 +57,12 @@ fn compare(path: &Path, crystals: &[Structure], half: bool) -> Result<(), String
                 let moved =
                     |h: f64| structure.displaced(atom, std::array::from_fn(|k| if k == axis { h } else { 0.0 }));
                 let slope = |h: f64| (energy(&moved(h)) - energy(&moved(-h))) / (2.0 * h);
-                let expected = -(4.0 * slope(0.01) - slope(0.02)) / 3.0;
+                let expected = -(4.0 * slope(width) - slope(2.0 * width)) / 3.0;
                 let force = found.forces[atom][axis];
-                if (force - expected).abs() > 3e-3 * (1.0 + expected.abs()) {
-                    return Err(format!("force {force} on atom {atom}, differences give {expected}"));
+                let rounding = 1e-6 * energy(structure).abs() / width;
+                if (force - expected).abs() > 3e-3 * expected.abs() + rounding + 1e-4 {
+                    let total = energy(structure);
+                    return Err(format!("force {force} on atom {atom}, differences give {expected} (energy {total})"));
                 }
             }
         }
@@ -147,8 +151,11 @@ fn a_crystal_without_triplets_has_an_energy() {
         let found = energy(&model, structure);
         assert!((found - expected).abs() < 2e-5, "{name}: {found}, not {expected}");
     }
+    let copies = tempfile::tempdir().unwrap();
     for name in ["topk", "zt_sort", "zt_tile", "zt_pad"] {
-        let path = folder.join(format!("{name}.onnx"));
+        // Beside one of them lies a config of its name, which is no sidecar.
+        let path = copies.path().join(format!("{name}.onnx"));
+        std::fs::copy(folder.join(format!("{name}.onnx")), &path).unwrap();
         let crystals = structures(&folder.join("zt.extxyz"));
         compare(&path, &crystals, false).unwrap_or_else(|reason| panic!("{name}: {reason}"));
     }

@@ -121,7 +121,6 @@ impl Builder {
         if let Some(error) = &self.error {
             return Err(error.clone());
         }
-        self.has_rules(seeds, wrt)?;
         self.reverse_from(0, seeds, wrt)
     }
 
@@ -188,19 +187,6 @@ impl Builder {
             }
         }
         active
-    }
-
-    /// Whether every operator on the way has a rule; the first that has none is named, not one that meets its result later.
-    fn has_rules(&self, seeds: &[(Value, Value)], wrt: &[Value]) -> Result<(), GraphError> {
-        let active = self.depends_on(0, wrt);
-        let needed = self.made_from(seeds.iter().map(|(output, _)| *output));
-        for node in self.nodes.iter().filter(|node| !ops::has_derivative(node)) {
-            let is = |v: &Value| active[v.0 as usize] && needed[v.0 as usize];
-            if node.outputs.iter().flatten().any(is) {
-                return Err(GraphError::NoDerivative { node: node.name.clone(), op: node.qualified_op() });
-            }
-        }
-        Ok(())
     }
 
     /// All values that `results` are made from, and themselves.

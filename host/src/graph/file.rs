@@ -10,7 +10,7 @@ use super::onnx::{
     ValueInfoProto, tensor_shape_proto, type_proto,
 };
 use super::shape::Dim;
-use super::{DataType, GraphError, Tensor, proto};
+use super::{GraphError, Tensor, proto};
 
 /// Decodes the bytes of an `.onnx` file.
 ///
@@ -135,10 +135,13 @@ impl Builder {
             .shape
             .as_ref()
             .map(|shape| TensorShapeProto { dim: shape.iter().map(|dim| self.dimension(*dim)).collect() });
-        let tensor = type_proto::Tensor { elem_type: facts.data_type.map(DataType::to_onnx), shape };
+        // ONNX Runtime infers what is not stated, and refuses a type that is stated by half.
+        let tensor = facts.data_type.map(|t| type_proto::Tensor { elem_type: Some(t.to_onnx()), shape });
+        let tensor_type =
+            |tensor| TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..TypeProto::default() };
         ValueInfoProto {
             name: Some(self.name(value).to_owned()),
-            r#type: Some(TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..TypeProto::default() }),
+            r#type: tensor.map(tensor_type),
             ..ValueInfoProto::default()
         }
     }

@@ -315,11 +315,6 @@ pub fn differentiable() -> impl Iterator<Item = &'static str> {
     OPERATORS.iter().filter(move |(_, op)| has(op)).map(|(name, _)| *name)
 }
 
-/// Whether the derivative of a node is written.
-pub(super) fn has_derivative(node: &Node) -> bool {
-    find(node).is_some_and(|op| !matches!(op.derivative, Derivative::Missing))
-}
-
 /// The first opset in which a node means what it says: for the operators that rules and shorthands add.
 pub(super) fn since(node: &Node) -> i64 {
     let given = |i: usize| node.inputs.get(i).copied().flatten().is_some();
