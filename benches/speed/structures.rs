@@ -57,6 +57,7 @@ fn cif_of_drawn_crystals(effort: Effort, folder: &Path) -> PathBuf {
         line: 1,
         structure: Ok(tokens.to_structure().expect("a structure")),
         extra: serde_json::Map::new(),
+        warnings: Vec::new(),
     };
     let records: Vec<Record> = drawn(effort.items(500)).iter().map(record).collect();
     write_structures(&path, &records).expect("a file");

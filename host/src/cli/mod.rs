@@ -26,6 +26,7 @@ mod runtime;
 mod sample;
 mod score;
 mod setup;
+mod structures;
 mod token_rows;
 mod tokenize;
 

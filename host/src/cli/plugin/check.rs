@@ -8,8 +8,9 @@ use serde_json::{Map, Value, json};
 
 use super::{Context, Failure};
 use crate::cli::Exit;
+use crate::cli::structures::Structures;
 use crate::config::{Deadline, Memory};
-use crate::crystal::{Structure, read_structures};
+use crate::crystal::Structure;
 use crate::plugin::{
     OpenError, PluginCheck as Row, PluginReport, PluginToCheck, REWARD, WorkerCommand, check_plugin, is_path,
 };
@@ -170,7 +171,7 @@ fn config(given: &str) -> Result<Map<String, Value>, Failure> {
 /// The first crystals of a file that are small enough.
 fn structures(path: &Path, context: &Context) -> Result<Vec<(String, Structure)>, Failure> {
     let mut structures = Vec::new();
-    for record in read_structures(path)? {
+    for record in Structures::open(context, path, None)? {
         let record = record?;
         if structures.len() == MOST_CRYSTALS {
             context.say(&format!("set aside: {} and what follows: {MOST_CRYSTALS} crystals are enough", record.id));

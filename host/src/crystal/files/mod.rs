@@ -9,6 +9,7 @@ mod extxyz;
 mod extxyz_comment;
 mod format;
 mod json_lines;
+mod paths;
 mod poscar;
 mod read;
 mod record;
@@ -17,7 +18,8 @@ mod species;
 mod write;
 
 pub use format::Format;
-pub use read::{ReadError, Records, read_structures};
+pub use paths::files_at;
+pub use read::{ReadError, Records, read_structures, read_structures_as};
 pub use record::{MAX_ATOMS, MAX_VECTOR, Record, RecordWarning, RowError};
 pub use write::{StructureWriter, WriteError, write_structures};
 

@@ -15,7 +15,7 @@ const AMOUNT_TOLERANCE: f64 = 0.01;
 /// A structure beside the file that it was read from.
 pub(super) struct Agreement<'a> {
     pub block: &'a Block<'a>,
-    pub sites: &'a [Site],
+    pub sites: &'a [Site<'a>],
     pub structure: &'a Structure,
 }
 
@@ -86,7 +86,7 @@ impl Agreement<'_> {
             let agrees = [*read as f64, (order / read) as f64].contains(&listed);
             let formula = || formula_of(&self.structure.species);
             (!agrees).then(|| RecordWarning::Multiplicity {
-                site: site.label.clone(),
+                site: site.label.to_owned(),
                 listed,
                 read: *read,
                 formula: formula(),
