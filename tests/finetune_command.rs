@@ -10,7 +10,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::{accepted, assert_refused, command, json_lines, prepared, temper};
+use support::{accepted, assert_refused, command, json_lines, prepared, small, temper};
+use temper::policy::{ModelToml, Parameters, PolicyDirectory};
 
 const CONFIG: &str = r#"
 objective = "-density"
@@ -117,6 +118,28 @@ fn training_does_what_it_is_rewarded_for() {
     let mean = |lines: &[Value]| lines.iter().map(objective).sum::<f64>() / lines.len() as f64;
     let (first, last) = (mean(&lines[..5]), mean(&lines[35..]));
     assert!(last > first + 3.0, "-log(density) went from {first} to {last}");
+}
+
+/// With next to nothing to gain, what is left is the KL term: in the paper's form and in the reference's it draws a policy to its base.
+#[test]
+fn the_kl_term_draws_a_policy_to_its_base() {
+    let folder = prepared(CONFIG);
+    let at = folder.path();
+    let mut parameters = Parameters::initialise(&small(), 2);
+    parameters.iter_mut().for_each(|(_, mut p)| p.mapv_inplace(|x| 8.0 * x));
+    let model = ModelToml { hyper: small(), spacegroups: None, provenance: None };
+    PolicyDirectory { model, parameters }.save(&at.join("base")).unwrap();
+    let set = ["policy.base=base", "run.steps=20", "sampling.batch=64", "ppo.kl_weight=1.0", "objective=1e-9*density"];
+    for form in ["detached", "reference"] {
+        let form = [format!("ppo.kl_gradient={form}"), format!("run.dir={form}")];
+        let mut arguments = vec!["finetune", "run.toml", "--quiet"];
+        set.iter().copied().chain(form.iter().map(String::as_str)).for_each(|s| arguments.extend(["--set", s]));
+        accepted(at, &arguments);
+        let lines = metrics(&at.join(form[1].trim_start_matches("run.dir=")));
+        let mean = |lines: &[Value]| lines.iter().map(|line| line["kl"].as_f64().unwrap()).sum::<f64>() / 5.0;
+        let (first, last) = (mean(&lines[..5]), mean(&lines[15..]));
+        assert!(first > 0.5 && last < 0.7 * first, "KL to the base went from {first} to {last}, {}", form[0]);
+    }
 }
 
 #[test]

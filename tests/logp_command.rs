@@ -78,7 +78,8 @@ fn what_cannot_be_used_is_named() {
         at,
         &["logp", "-m", "policy", "-i", "bad.jsonl", "-o", "out.csv"],
         2,
-        "error: policy: no params.safetensors in this folder; a policy is a folder with model.toml and params.safetensors",
+        "error: policy: no params.safetensors in this folder\n\
+         hint: a policy is a folder with model.toml and params.safetensors",
     );
 }
 

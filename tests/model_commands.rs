@@ -120,7 +120,7 @@ fn without_pip_and_network_the_advice_is_what_to_do() {
 
 #[test]
 fn an_unknown_device_is_refused_with_the_choices() {
-    let sentence = "error: unknown device `gpu`: use `auto`, `cpu`, `cuda` or `cuda:N`";
+    let sentence = "error: unknown device `gpu`\nhint: use `auto`, `cpu`, `cuda` or `cuda:N`";
     assert_refused(Path::new("."), &["setup", "--device", "gpu"], 2, sentence);
     assert_refused(Path::new("."), &["doctor", "--device", "gpu"], 2, sentence);
 }

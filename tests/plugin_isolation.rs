@@ -10,7 +10,10 @@ use std::time::{Duration, Instant};
 
 use rogue::{config, cubes, discovery, library, library_of, program, refs, shell, started, supervision, workers};
 use serde_json::Map;
-use temper::plugin::{Evaluator, OpenError, PluginError, PluginLibrary, ProbeResult, REWARD, Supervision, probe};
+use temper::hint::Hint;
+use temper::plugin::{
+    Evaluator, OpenError, PluginError, PluginLibrary, ProbeResult, REWARD, Supervision, WorkerCommand, probe,
+};
 
 /// Three crystals of one, two and three atoms: the values that the plugin gives when it behaves.
 const WELL: [Result<Option<f64>, PluginError>; 3] = [Ok(Some(1.0)), Ok(Some(2.0)), Ok(Some(3.0))];
@@ -108,16 +111,47 @@ fn memory_has_a_limit() {
     );
 }
 
-/// The process that was started may be a script, and what it started the one that eats.
+/// The process that was started may be a script, and what it started may take the memory, in a session of its own as well.
 #[cfg(target_os = "linux")]
 #[test]
 fn memory_of_what_a_script_starts_counts_too() {
-    let script = format!("{:?} plugin serve {:?}; true", program(), library());
-    let limit = 256 << 20;
-    let bounded = Supervision { memory: Some(limit), ..supervision() };
-    let evaluator = Evaluator::in_workers("sh", shell(&script), REWARD, &config("memory"), bounded).unwrap();
-    let rows = evaluate(&evaluator);
-    assert!(matches!(rows[0], Err(PluginError::Memory { used, .. }) if used > limit && used < 4 * limit), "{rows:?}");
+    for session in ["", "setsid "] {
+        let script = format!("{session}{:?} plugin serve {:?}; true", program(), library());
+        let limit = 256 << 20;
+        let bounded = Supervision { memory: Some(limit), ..supervision() };
+        let evaluator = Evaluator::in_workers("sh", shell(&script), REWARD, &config("memory"), bounded).unwrap();
+        let rows = evaluate(&evaluator);
+        assert!(
+            matches!(rows[0], Err(PluginError::Memory { used, .. }) if used > limit && used < 4 * limit),
+            "{session}{rows:?}"
+        );
+    }
+}
+
+/// The guard reports the end of what it guards as its own.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_guarded_worker_ends_as_any_other() {
+    let start = |command: WorkerCommand, how: &str| {
+        Evaluator::in_workers("rogue", command.guarded_by(&program()), REWARD, &config(how), supervision())
+    };
+    let ends = [
+        ("segfault", "the worker was killed by signal 11 (segmentation fault) before it answered"),
+        ("abort", "the worker was killed by signal 6 (abort) before it answered"),
+        ("exit", "the worker ended with exit code 7 before it answered"),
+    ];
+    let served = || WorkerCommand {
+        program: program().into(),
+        arguments: vec!["plugin".into(), "serve".into(), library().into()],
+    };
+    for (how, expected) in ends {
+        assert_eq!(reason(&start(served(), how).unwrap()), expected, "{how}");
+    }
+    let well = start(served(), "exit_well_after_one").unwrap();
+    assert!((0..3).all(|_| evaluate(&well) == WELL));
+    let missing = WorkerCommand { program: "no-such-program".into(), arguments: vec![] };
+    let missing = start(missing, "well").unwrap_err().to_string();
+    assert_eq!(missing, "rogue: no-such-program: No such file or directory (os error 2)");
 }
 
 #[test]
@@ -224,7 +258,7 @@ fn libraries_that_are_no_plugins_are_told_why_in_a_line() {
         let error = PluginLibrary::open(&path).err().unwrap();
         let said = error.to_string();
         assert!(said.contains(&expected) && said.lines().count() == 1 && said.len() < 500, "{version}: {said}");
-        assert!(said.starts_with(&path.display().to_string()) && error.advice().is_some());
+        assert!(said.starts_with(&path.display().to_string()) && !error.hints().is_empty());
     }
 }
 
@@ -285,16 +319,21 @@ mod orphans {
         }
     }
 
-    /// The worker that a process has started.
+    /// The worker that a process has started, itself or by a guard.
     fn worker_of(host: u32) -> Option<u32> {
         let processes =
             fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-        processes.into_iter().find(|process: &u32| {
+        let child = processes.into_iter().find(|process: &u32| {
             let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
             let parent = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)?.parse().ok());
-            let command = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
-            parent == Some(host) && String::from_utf8_lossy(&command).contains("serve")
-        })
+            parent == Some(host) && command_line(*process).contains("serve")
+        })?;
+        if command_line(child).contains("guard") { worker_of(child) } else { Some(child) }
+    }
+
+    fn command_line(process: u32) -> String {
+        let line = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).into_owned()
     }
 
     fn signal(process: u32, name: &str) {
@@ -338,23 +377,50 @@ mod orphans {
             let mut check = Command::new(program());
             check.args(["plugin", "check", "--deadline", "10m", "--", "sh", "-c", script]).current_dir(folder.path());
             let mut host = check.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-            let began = Instant::now();
-            let grandchild = loop {
-                assert!(began.elapsed() < Duration::from_secs(60), "nothing was started");
-                if let Ok(text) = fs::read_to_string(folder.path().join("started")) {
-                    break text.trim().parse().unwrap();
-                }
-                std::thread::sleep(Duration::from_millis(20));
-            };
+            let grandchild = started_process(folder.path());
             signal(host.id(), name);
             assert!(!host.wait().unwrap().success());
             assert_gone(grandchild);
         }
     }
 
+    /// Nor does what has left its process group and lost its parent, whatever ends the host.
+    #[test]
+    fn nothing_that_has_left_its_group_outlives_the_host() {
+        for name in ["-KILL", "-QUIT", "-ABRT", "-TERM"] {
+            let folder = tempfile::tempdir().unwrap();
+            // The inner shell ends at once; the outer one never greets, and the host waits for it.
+            let script = "setsid sh -c 'sleep 600 & echo $! > started.tmp; mv started.tmp started'; sleep 600";
+            let config = format!(
+                "objective = \"x\"\n[policy]\nmodel = \"models/crystalformer-small\"\n\
+                 [rewards.x.process]\ncommand = [\"sh\", \"-c\", \"{script}\"]\n"
+            );
+            fs::write(folder.path().join("run.toml"), config).unwrap();
+            let mut run = Command::new(program());
+            run.args(["finetune", "run.toml"]).current_dir(folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
+            let mut host = run.spawn().unwrap();
+            let orphan = started_process(folder.path());
+            signal(host.id(), name);
+            assert!(!host.wait().unwrap().success());
+            assert_gone(orphan);
+        }
+    }
+
+    /// The process whose number a script has written.
+    fn started_process(folder: &Path) -> u32 {
+        let began = Instant::now();
+        loop {
+            assert!(began.elapsed() < Duration::from_secs(60), "nothing was started");
+            if let Ok(text) = fs::read_to_string(folder.join("started")) {
+                return text.trim().parse().unwrap();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// A scheduler signals every process of a run, which wants its batch before it obeys.
     #[test]
-    fn a_worker_is_deaf_to_signals_that_are_for_its_host() {
+    fn a_worker_ignores_signals_that_are_for_its_host() {
         let folder = tempfile::tempdir().unwrap();
         let own = folder.path().join("own.so");
         fs::copy(library(), &own).unwrap();
@@ -370,7 +436,7 @@ mod orphans {
             processes.into_iter().find(serves)
         };
         let before: u32 = worker().unwrap();
-        ["-TERM", "-INT", "-USR1"].iter().for_each(|name| signal(before, name));
+        ["-TERM", "-INT", "-HUP", "-USR1"].iter().for_each(|name| signal(before, name));
         std::thread::sleep(Duration::from_millis(200));
         assert_eq!(evaluate(&evaluator), WELL);
         assert_eq!(worker(), Some(before), "another worker has answered");

@@ -216,29 +216,76 @@ fn corrections_come_from_plugins_as_well() {
     assert!(wrong.status.code() == Some(2) && said.contains("offers reward/1, and no hull-correction/1"), "{said}");
 }
 
-/// In the current folder's `plugins` and in those of `TEMPER_PLUGIN_PATH`, which come first; one of two with a name is hidden.
+/// In --plugin-dir and in the folders of `TEMPER_PLUGIN_PATH`, in this order; one of two with a name is hidden.
 #[test]
-fn plugins_are_found_where_they_lie() {
+fn plugins_are_found_where_they_are_looked_for() {
     let folder = tempfile::tempdir().unwrap();
-    let (here, there) = (folder.path().join("plugins/deep"), folder.path().join("there"));
+    let (here, there) = (folder.path().join("own/deep"), folder.path().join("there"));
     fs::create_dir_all(&here).unwrap();
     fs::create_dir_all(&there).unwrap();
-    fs::copy(library(), here.join("second.so")).unwrap();
+    fs::copy(library(), there.join("second.so")).unwrap();
     let mut other = fs::read(library()).unwrap();
     other.extend(b"other bytes");
-    fs::write(there.join("first.so"), other).unwrap();
-    fs::copy(library_of("rogue_no_root"), there.join("none.so")).unwrap();
-    let mut list = support::command(folder.path(), &["plugin", "list", "--json", "-q"]);
-    let output = list.env("TEMPER_PLUGIN_PATH", &there).output().unwrap();
-    let lines: Vec<Value> =
-        String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let of = |file: &str| {
-        let is = |line: &&Value| line["path"].as_str().is_some_and(|path| path.ends_with(file));
-        lines.iter().find(is).unwrap_or(&Value::Null)
-    };
+    fs::write(here.join("first.so"), other).unwrap();
+    fs::copy(library_of("rogue_no_root"), here.join("none.so")).unwrap();
+    let lines = listed(folder.path(), &["--plugin-dir", "own"], Some(&there));
+    let of = |file: &str| line_of(&lines, file);
     assert_eq!((&of("first.so")["descriptor"]["name"], &of("first.so")["hidden"]), (&"rogue".into(), &false.into()));
     assert_eq!((&of("second.so")["usable"], &of("second.so")["hidden"]), (&true.into(), &true.into()));
     assert_eq!(of("second.so")["sha256"].as_str().unwrap().len(), 64);
     assert!(of("none.so")["reason"].as_str().unwrap().contains("lacks the symbol"), "{lines:?}");
     assert!(lines[0]["path"].is_null() && lines[0]["descriptor"]["name"] == "charge-neutrality", "{lines:?}");
+}
+
+/// Who lists plugins in somebody else's folder must not run what is there: one that aborts at its load would be noticed.
+#[test]
+fn libraries_of_the_current_folder_are_loaded_when_they_are_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let plugins = folder.path().join("plugins");
+    fs::create_dir(&plugins).unwrap();
+    fs::copy(library_of("rogue_aborts_at_load"), plugins.join("aborts.so")).unwrap();
+    fs::copy(library(), plugins.join("well.so")).unwrap();
+    let lines = listed(folder.path(), &[], None);
+    for file in ["aborts.so", "well.so"] {
+        let reason = format!("plugins/{file}: not loaded, because a library in the current folder may be anybody's");
+        assert_eq!(line_of(&lines, file)["reason"], reason.as_str());
+        assert_eq!(line_of(&lines, file)["advice"], "to use it, name it by its path, or give --plugin-dir plugins");
+        assert_eq!(line_of(&lines, file)["crashed"], Value::Null, "its code has run");
+    }
+    let by_name = support::temper(folder.path(), &["plugin", "check", "rogue"]);
+    let said = String::from_utf8(by_name.stderr).unwrap();
+    assert!(by_name.status.code() == Some(2) && said.contains("why 2 libraries there cannot be used"), "{said}");
+    let lines = listed(folder.path(), &["--plugin-dir", "plugins"], None);
+    assert_eq!(line_of(&lines, "well.so")["usable"], true);
+    assert!(line_of(&lines, "aborts.so")["crashed"].is_string(), "{lines:?}");
+}
+
+/// Not even if it is named.
+#[cfg(unix)]
+#[test]
+fn libraries_that_anyone_may_write_are_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(library(), folder.path().join("mine.so")).unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let check = support::temper(folder.path(), &["plugin", "check", "./mine.so"]);
+    let said = String::from_utf8(check.stderr).unwrap();
+    assert_eq!(check.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("mine.so: anyone on this machine may put files into ") && said.contains("chmod o-w"),
+        "{said}"
+    );
+}
+
+/// The lines of `temper plugin list --json`.
+fn listed(folder: &Path, arguments: &[&str], path: Option<&Path>) -> Vec<Value> {
+    let mut list = support::command(folder, &[&["plugin", "list", "--json", "-q"], arguments].concat());
+    list.env_remove("TEMPER_PLUGIN_PATH").envs(path.map(|path| ("TEMPER_PLUGIN_PATH", path)));
+    let output = list.output().unwrap();
+    String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn line_of<'a>(lines: &'a [Value], file: &str) -> &'a Value {
+    let is = |line: &&Value| line["path"].as_str().is_some_and(|path| path.ends_with(file));
+    lines.iter().find(is).unwrap_or(&Value::Null)
 }

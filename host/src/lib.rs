@@ -6,8 +6,8 @@
 pub mod atomic;
 pub mod cli;
 pub mod config;
+pub mod conformance;
 pub mod crystal;
-pub mod evaluate;
 pub mod graph;
 pub mod hint;
 pub mod hull;

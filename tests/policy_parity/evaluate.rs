@@ -19,7 +19,7 @@ pub fn runtime() -> &'static Runtime {
     &RUNTIME
 }
 
-fn resources() -> Resources {
+pub fn resources() -> Resources {
     Resources { device: Device::Cpu, threads: 1, memory: 1 << 30 }
 }
 

@@ -5,10 +5,17 @@ use std::path::{Path, PathBuf};
 use ndarray::ArrayD;
 use safetensors::{Dtype, SafeTensors};
 use temper::crystal::{Tokens, read_tokens};
-use temper::policy::{GradientBatch, Hyperparameters, LogProbability, LossGradient, Parameters};
-use temper::train::{Adam, NegativeLogLikelihood, PpoSurrogate};
+use temper::policy::{
+    GradientBatch, Hyperparameters, LogProbability, LossGradient, Parameters, SpaceGroupDistribution,
+};
+use temper::train::{
+    Adam, FinetuneSettings, FinetuneState, Finetuning, KlGradient, NegativeLogLikelihood, PpoSurrogate, StageTimes,
+    UpdateStatistics,
+};
 
-use crate::evaluate::{distance, gradient, gradient_of, log_probabilities, logp, mean_weight};
+use crate::evaluate::{
+    distance, gradient, gradient_of, log_probabilities, logp, mean_weight, refs, resources, runtime,
+};
 use crate::rounding;
 
 pub const PARTS: [&str; 4] = ["logp_w", "logp_xyz", "logp_a", "logp_l"];
@@ -63,28 +70,65 @@ fn three_optimiser_steps_on_nll() {
     let Some(golden) = Golden::find("tiny") else { return };
     let graph = gradient_of(&golden.hyper);
     let loss = NegativeLogLikelihood::mean(golden.crystals.len());
+    let mut parameters = golden.parameters.clone();
+    let mut adam = Adam::new(&parameters);
+    for _ in 0..3 {
+        let batch = gradient(&graph, &parameters, &golden.crystals, &loss);
+        adam.descend(&mut parameters, &batch.gradient, LEARNING_RATE, 1.0);
+    }
     let tolerance: Vec<_> =
         golden.parameters.iter().map(|(_, p)| ArrayD::from_elem(p.raw_dim(), STEP_TOLERANCE)).collect();
-    check_steps(&golden, "params_adam3_nll_f64.safetensors", &tolerance, |parameters| {
-        gradient(&graph, parameters, &golden.crystals, &loss)
-    });
+    golden.compare_steps(&parameters, "params_adam3_nll_f64.safetensors", &tolerance);
 }
 
-/// The roundings of parameters and gradients are independent. One entry in 14,565, in which the crystals' parts of the gradient
-/// nearly cancel, may be off by more than 5e-3; in float64 (exact.rs) none may.
+/// As fine-tuning takes them. The roundings of parameters and gradients are independent. One entry in 14,565, in which the crystals'
+/// parts of the gradient nearly cancel, may be off by more than 5e-3; in float64 (exact.rs) none may.
 #[test]
 fn three_optimiser_steps_on_ppo() {
     let Some(golden) = Golden::find("tiny") else { return };
-    let graph = gradient_of(&golden.hyper);
+    let mut state = FinetuneState::new(golden.parameters.clone());
+    let update = update(&golden, 3, &mut state);
     let gradients = rounding::of_three_ppo_steps(&golden);
     let tolerance: Vec<_> = gradients.iter().map(|rounding| rounding.mapv(|r| r.hypot(STEP_TOLERANCE))).collect();
     assert!(tolerance.iter().flatten().filter(|tolerance| **tolerance > 5e-3).count() <= 1);
-    check_steps(&golden, "params_adam3_ppo_f64.safetensors", &tolerance, |parameters| {
-        let mut batch = golden.ppo_gradient(&graph, parameters);
-        // The objective is climbed.
-        batch.gradient.iter_mut().for_each(|gradient| gradient.mapv_inplace(|g| -g));
-        batch
-    });
+    golden.compare_steps(&state.parameters, "params_adam3_ppo_f64.safetensors", &tolerance);
+    assert_eq!((update.grad_norms.len(), update.skipped), (3, 0));
+    let norm = golden.meta("grad_ppo_norm").as_f64().unwrap();
+    assert!((update.grad_norms[0] - norm).abs() <= GRADIENT_TOLERANCE * norm, "{} is not {norm}", update.grad_norms[0]);
+}
+
+/// The ratios that the reference's batch was made for.
+#[test]
+fn the_clip_fraction_of_the_references_batch() {
+    let Some(golden) = Golden::find("tiny") else { return };
+    let found = update(&golden, 1, &mut FinetuneState::new(golden.parameters.clone())).clip_fraction;
+    let ratios: Vec<f64> = serde_json::from_value(golden.meta("ratios_target")).unwrap();
+    let outside = ratios.iter().filter(|ratio| !(0.8..=1.2).contains(*ratio)).count();
+    assert_eq!(found, outside as f64 / ratios.len() as f64);
+}
+
+/// Optimiser steps of a fine-tuning on the reference's batch.
+fn update(golden: &Golden, epochs: usize, state: &mut FinetuneState) -> UpdateStatistics {
+    let settings = FinetuneSettings {
+        steps: 1,
+        batch: golden.crystals.len(),
+        epochs,
+        clip: CLIP,
+        learning_rate: LEARNING_RATE,
+        grad_clip: 1.0,
+        kl_weight: BETA,
+        kl_gradient: KlGradient::Reference,
+        kl_stop: None,
+        baseline_decay: 0.95,
+        max_failed: 0.0,
+        groups: SpaceGroupDistribution::uniform(),
+        elements: None,
+        seed: 0,
+        resources: resources(),
+    };
+    let finetuning = Finetuning::new(runtime(), &golden.hyper, golden.parameters.clone(), &settings).unwrap();
+    let (crystals, mut times) = (refs(&golden.crystals), StageTimes::default());
+    finetuning.update(&crystals, &golden.ppo(), &settings, state, &mut times).unwrap()
 }
 
 fn check_log_probabilities(golden: &Golden) {
@@ -110,30 +154,6 @@ fn check_nll_gradient(golden: &Golden) {
 fn check_ppo_gradient(golden: &Golden) {
     let batch = golden.ppo_gradient(&gradient_of(&golden.hyper), &golden.parameters);
     golden.compare_gradient(&batch, "grad_ppo.safetensors");
-}
-
-fn check_steps(
-    golden: &Golden,
-    file: &str,
-    tolerance: &[ArrayD<f64>],
-    gradient: impl Fn(&Parameters) -> GradientBatch,
-) {
-    let mut parameters = golden.parameters.clone();
-    let mut adam = Adam::new(&parameters);
-    for _ in 0..3 {
-        let batch = gradient(&parameters);
-        adam.descend(&mut parameters, &batch.gradient, LEARNING_RATE, 1.0);
-    }
-    let mut worst = (0.0, 0.0, 0.0);
-    for ((name, found), tolerance) in parameters.iter().zip(tolerance) {
-        let expected = golden.float64(file, name);
-        for ((found, expected), tolerance) in found.iter().zip(expected).zip(tolerance) {
-            let apart = (f64::from(*found) - expected).abs() / LEARNING_RATE;
-            worst = if apart / tolerance > worst.0 { (apart / tolerance, apart, *tolerance) } else { worst };
-            assert!(apart <= *tolerance, "{name}: {apart:e} learning rates apart, more than {tolerance:e}");
-        }
-    }
-    println!("{file}: {:.1e} learning rates of {:.1e}", worst.1, worst.2);
 }
 
 /// One configuration of the reference, and its batch of 32 crystals.
@@ -212,6 +232,25 @@ impl Golden {
         let [old_logp, base_logp, advantage] =
             ["old_logp", "pretrain_logp", "advantages"].map(|name| self.float64("batch.safetensors", name));
         PpoSurrogate { row_weight, old_logp, base_logp, advantage, clip: CLIP, beta: BETA }
+    }
+
+    /// An entry of the reference's `meta.json`.
+    fn meta(&self, key: &str) -> serde_json::Value {
+        serde_json::from_slice::<serde_json::Value>(&self.bytes("meta.json")).unwrap()[key].take()
+    }
+
+    /// Demands that parameters be the reference's up to a number of learning rates.
+    fn compare_steps(&self, parameters: &Parameters, file: &str, tolerance: &[ArrayD<f64>]) {
+        let mut worst = (0.0, 0.0, 0.0);
+        for ((name, found), tolerance) in parameters.iter().zip(tolerance) {
+            let expected = self.float64(file, name);
+            for ((found, expected), tolerance) in found.iter().zip(expected).zip(tolerance) {
+                let apart = (f64::from(*found) - expected).abs() / LEARNING_RATE;
+                worst = if apart / tolerance > worst.0 { (apart / tolerance, apart, *tolerance) } else { worst };
+                assert!(apart <= *tolerance, "{name}: {apart:e} learning rates apart, more than {tolerance:e}");
+            }
+        }
+        println!("{file}: {:.1e} learning rates of {:.1e}", worst.1, worst.2);
     }
 
     fn compare_gradient(&self, found: &GradientBatch, file: &str) {

@@ -58,7 +58,7 @@ pub fn supervision() -> Supervision {
 
 pub fn discovery(cache: &Path) -> Discovery {
     let probe = Probe { program: program(), cache: Some(cache.to_owned()), deadline: Duration::from_secs(2) };
-    Discovery { folders: Vec::new(), probe }
+    Discovery { folders: Vec::new(), listed_only: Vec::new(), probe }
 }
 
 /// The plugin in workers.

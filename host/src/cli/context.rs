@@ -70,8 +70,8 @@ impl Context {
         }
     }
 
-    /// Where plugins are looked for: `--plugin-dir`, `TEMPER_PLUGIN_PATH`, Temper's data folder, and `plugins/` beside the program
-    /// and in the current folder.
+    /// Where plugins are looked for: `--plugin-dir`, `TEMPER_PLUGIN_PATH`, Temper's data folder, and `plugins/` beside the program.
+    /// What is in `plugins/` of the current folder is listed only.
     pub fn discovery(&self) -> Discovery {
         let program = std::env::current_exe().unwrap_or_else(|_| "temper".into());
         let mut folders = self.globals.plugin_dirs.clone();
@@ -79,8 +79,11 @@ impl Context {
         let data = directories::ProjectDirs::from("", "", "temper");
         folders.extend(data.map(|dirs| dirs.data_dir().join("plugins")));
         folders.extend(program.parent().map(|beside| beside.join("plugins")));
-        folders.push("plugins".into());
-        Discovery { folders, probe: Probe { program, cache: self.cache(), deadline: FIRST_LOAD } }
+        Discovery {
+            folders,
+            listed_only: vec!["plugins".into()],
+            probe: Probe { program, cache: self.cache(), deadline: FIRST_LOAD },
+        }
     }
 
     /// Shows the progress of `total` pieces of work; 0 where the total is not known.

@@ -2,9 +2,8 @@
 
 use super::{Exit, Failure};
 use crate::crystal::{ReadError, TokenFileError, WriteError};
-use crate::evaluate::GoldenError;
 use crate::hull::HullError;
-use crate::model::{ContractError, ModelError};
+use crate::model::{ContractError, GoldenError, ModelError};
 use crate::plugin::{LoadError, NotFound, OpenError};
 use crate::policy::{ImportError, LikelihoodError, ModelTomlError, ParameterError, PolicyDirectoryError};
 use crate::record::RunError;
@@ -39,11 +38,7 @@ impl From<HullError> for Failure {
 impl From<runtime::Error> for Failure {
     fn from(error: runtime::Error) -> Self {
         let exit = if matches!(error, runtime::Error::Run { .. }) { Exit::Model } else { Exit::Usage };
-        let failure = Self::from_error(exit, &error);
-        match error.advice() {
-            Some(advice) => failure.hint(advice),
-            None => failure,
-        }
+        Self::with_hints(exit, &error)
     }
 }
 
@@ -67,16 +62,15 @@ impl From<KnownError> for Failure {
 
 impl From<ContractError> for Failure {
     fn from(error: ContractError) -> Self {
-        Self::from_error(Exit::Usage, &error)
+        Self::with_hints(Exit::Usage, &error)
     }
 }
 
 impl From<ModelError> for Failure {
     fn from(error: ModelError) -> Self {
         match error {
-            ModelError::Contract(error) => error.into(),
             ModelError::Runtime(error) => error.into(),
-            error => Self::from_error(Exit::Usage, &error),
+            error => Self::with_hints(Exit::Usage, &error),
         }
     }
 }
@@ -85,61 +79,32 @@ impl From<HullTermError> for Failure {
     fn from(error: HullTermError) -> Self {
         match error {
             HullTermError::Model(error) => error.into(),
-            error => Self::from_error(Exit::Usage, &error),
+            error => Self::with_hints(Exit::Usage, &error),
         }
     }
 }
 
 impl From<CorrectionError> for Failure {
     fn from(error: CorrectionError) -> Self {
-        let failure = Self::from_error(Exit::Usage, &error);
-        match error {
-            CorrectionError::Unknown { nearest: Some(nearest), .. } => failure.hint(format!("did you mean {nearest}?")),
-            CorrectionError::Unknown { nearest: None, .. } => failure,
-            CorrectionError::Potential { to, potential, .. } if to == potential => {
-                failure.hint("they are where it would take them: leave the correction out")
-            }
-            CorrectionError::Potential { .. } | CorrectionError::NoScales { .. } => failure,
-            CorrectionError::NoReference { from, sidecar, .. } => failure.hint(format!(
-                "if the potential was trained on such energies, add `energy_reference = \"{from}\"` to {sidecar}"
-            )),
-            CorrectionError::Hull { to, .. } => failure.hint(format!("take a hull on \"{to}\", or no correction")),
-        }
+        Self::with_hints(Exit::Usage, &error)
     }
 }
 
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
-        let failure = Self::from_error(Exit::Usage, &error);
-        match error {
-            OpenError::Load(error) => error.advice().into_iter().fold(failure, Self::hint),
-            OpenError::Refused { advice, .. } => advice.into_iter().fold(failure, Self::hint),
-            OpenError::Start { .. } | OpenError::Interface { .. } => failure,
-        }
+        Self::with_hints(Exit::Usage, &error)
     }
 }
 
 impl From<LoadError> for Failure {
     fn from(error: LoadError) -> Self {
-        OpenError::from(error).into()
+        Self::with_hints(Exit::Usage, &error)
     }
 }
 
 impl From<NotFound> for Failure {
     fn from(error: NotFound) -> Self {
-        let failure = Self::from_error(Exit::Usage, &error);
-        match error {
-            NotFound::Name { searched, unusable, .. } => {
-                let searched: Vec<String> = searched.iter().map(|folder| folder.display().to_string()).collect();
-                let advice = format!("looked in {}; --plugin-dir names another folder", searched.join(", "));
-                failure.hint(match unusable {
-                    0 => advice,
-                    n => format!("{advice}; `temper plugin list` says why {n} libraries there cannot be used"),
-                })
-            }
-            NotFound::Unusable { advice, .. } => advice.into_iter().fold(failure, Self::hint),
-            NotFound::File { .. } => failure,
-        }
+        Self::with_hints(Exit::Usage, &error)
     }
 }
 
@@ -151,7 +116,7 @@ impl From<PluginTermError> for Failure {
 
 impl From<ModelTomlError> for Failure {
     fn from(error: ModelTomlError) -> Self {
-        Self::from_error(Exit::Usage, &error)
+        Self::with_hints(Exit::Usage, &error)
     }
 }
 
@@ -163,7 +128,7 @@ impl From<ParameterError> for Failure {
 
 impl From<PolicyDirectoryError> for Failure {
     fn from(error: PolicyDirectoryError) -> Self {
-        Self::from_error(Exit::Usage, &error)
+        Self::with_hints(Exit::Usage, &error)
     }
 }
 

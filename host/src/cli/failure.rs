@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
-use crate::config::{ConfigError, Place};
+use crate::config::{ConfigError, Location};
 use crate::hint::Hint;
 
 /// The program's exit codes.
@@ -111,7 +111,7 @@ fn is_disk_full(error: &(dyn std::error::Error + 'static)) -> bool {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         let mut failure = Self::with_hints(Exit::Usage, &error);
-        if let ConfigError::Mistake { place: Place::File { line, column, text, .. }, .. } = error {
+        if let ConfigError::Mistake { place: Location::File { line, column, text, .. }, .. } = error {
             let margin = line.to_string();
             let (blank, indent) = (" ".repeat(margin.len()), " ".repeat(column - 1));
             failure.excerpt = Some(format!("  {margin} | {text}\n  {blank} | {indent}^"));

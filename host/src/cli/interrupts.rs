@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Context, Failure};
-use crate::plugin::{end_all_workers, leave_signals_to_the_caller};
+use crate::plugin::{end_all_workers, hangup_is_ignored, leave_signals_to_the_caller};
 
 /// Whether the process was asked to end.
 #[derive(Clone, Debug, Default)]
@@ -51,14 +51,23 @@ impl Context {
     }
 }
 
+/// Waits for a signal that asks for the end. The end of the terminal is one, unless the program was started to outlive it.
 #[cfg(unix)]
 async fn next_signal() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut term, mut user) = (signal(SignalKind::terminate())?, signal(SignalKind::user_defined1())?);
+    let mut hangup = if hangup_is_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
+    let hung_up = async {
+        match &mut hangup {
+            Some(hangup) => hangup.recv().await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         outcome = tokio::signal::ctrl_c() => outcome,
         _ = term.recv() => Ok(()),
         _ = user.recv() => Ok(()),
+        _ = hung_up => Ok(()),
     }
 }
 

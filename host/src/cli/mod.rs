@@ -4,6 +4,7 @@
 
 mod arguments;
 mod completions;
+mod conformance;
 mod context;
 mod doctor;
 mod elements;

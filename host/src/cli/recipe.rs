@@ -27,7 +27,8 @@ impl Recipe {
         }
         let names: Vec<&str> = RECIPES.iter().map(|recipe| recipe.name).collect();
         let nearest = names.iter().min_by_key(|known| strsim::damerau_levenshtein(name, known)).copied();
-        Err(Failure::user(format!("no recipe `{name}`; the nearest is `{}`", nearest.unwrap_or_default()))
+        Err(Failure::user(format!("no recipe `{name}`"))
+            .hint(format!("did you mean `{}`?", nearest.unwrap_or_default()))
             .hint(format!("recipes: {}", names.join(", "))))
     }
 }
@@ -47,7 +48,8 @@ mod tests {
     #[test]
     fn a_misspelt_recipe_is_answered_with_the_nearest() {
         let failure = Recipe::named("stabilty").unwrap_err();
-        let expected = "error: no recipe `stabilty`; the nearest is `stability`\nhint: recipes: stability, dielectric";
+        let expected =
+            "error: no recipe `stabilty`\nhint: did you mean `stability`?\nhint: recipes: stability, dielectric";
         assert_eq!(failure.to_string(), expected);
     }
 }

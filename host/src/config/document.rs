@@ -6,7 +6,7 @@ use std::str::FromStr;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Config, ConfigError, Place, Problem};
+use super::{Config, ConfigError, Location, Problem};
 
 /// One `--set key=value`: `key` is a dotted path, `value` TOML, or plain text where it is not TOML.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,12 +77,15 @@ impl Document {
 
     /// The error for a problem that was found in this document's values, here or later by whoever gives them meaning.
     pub fn locate(&self, problem: Problem) -> ConfigError {
-        ConfigError::Mistake { place: self.place(&problem.key), message: problem.message, hint: problem.hint }
+        ConfigError::Mistake { place: self.place(&problem.key), message: problem.message, hints: problem.hints }
     }
 
     fn apply<'a>(&self, assignment: &'a Override, root: &mut DeTable<'a>) -> Result<(), ConfigError> {
-        let mistake =
-            |message| ConfigError::Mistake { place: Place::CommandLine(assignment.to_string()), message, hint: None };
+        let mistake = |message| ConfigError::Mistake {
+            place: Location::CommandLine(assignment.to_string()),
+            message,
+            hints: Vec::new(),
+        };
         let Some((last, tables)) = assignment.key.split_last() else { return Ok(()) };
         let mut table = root;
         for (depth, name) in tables.iter().enumerate() {
@@ -102,7 +105,7 @@ impl Document {
     /// Text that is not TOML.
     fn broken(&self, error: &toml::de::Error) -> ConfigError {
         let offset = error.span().map_or(self.text.len(), |span| span.start);
-        ConfigError::Mistake { place: self.at(offset), message: error.message().to_owned(), hint: None }
+        ConfigError::Mistake { place: self.at(offset), message: error.message().to_owned(), hints: Vec::new() }
     }
 
     /// TOML that is not a config.
@@ -117,12 +120,12 @@ impl Document {
                 Segment::Enum { .. } | Segment::Unknown => None,
             })
             .collect();
-        let (message, hint) = describe(&key, error.inner().message());
-        ConfigError::Mistake { place: self.place(&key), message, hint }
+        let (message, hints) = describe(&key, error.inner().message());
+        ConfigError::Mistake { place: self.place(&key), message, hints }
     }
 
     /// Where `key` was last given: by an override, else in the file, else where its table was made.
-    fn place(&self, key: &[String]) -> Place {
+    fn place(&self, key: &[String]) -> Location {
         let given_by = |o: &&Override| key.starts_with(&o.key);
         let made_by = |o: &&Override| o.key.starts_with(key);
         let root = DeTable::parse(&self.text).unwrap_or_else(|_| Spanned::new(0..0, DeTable::new()));
@@ -130,16 +133,16 @@ impl Document {
         let latest_first = || self.overrides.iter().rev();
         let overriding = latest_first().find(given_by).or_else(|| latest_first().find(made_by).filter(|_| !found));
         match overriding {
-            Some(assignment) => Place::CommandLine(assignment.to_string()),
+            Some(assignment) => Location::CommandLine(assignment.to_string()),
             None => self.at(offset),
         }
     }
 
     /// The line and column of a byte offset.
-    fn at(&self, offset: usize) -> Place {
+    fn at(&self, offset: usize) -> Location {
         let before = self.text.get(..offset).unwrap_or(&self.text);
         let start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        Place::File {
+        Location::File {
             file: self.name.clone(),
             line: before.matches('\n').count() + 1,
             column: before[start..].chars().count() + 1,
@@ -175,8 +178,8 @@ fn offset_of(root: &DeTable<'_>, key: &[String]) -> (usize, bool) {
     (offset, !key.is_empty())
 }
 
-/// The sentence and the advice for what serde said about `key`.
-fn describe(key: &[String], said: &str) -> (String, Option<String>) {
+/// The sentence and the hints for what serde said about `key`.
+fn describe(key: &[String], said: &str) -> (String, Vec<String>) {
     let dotted = key.join(".");
     let (table, last) = match key.split_last() {
         Some((last, table)) => (table.join("."), last.as_str()),
@@ -188,22 +191,21 @@ fn describe(key: &[String], said: &str) -> (String, Option<String>) {
         let what = if said.starts_with("unknown field") { "key" } else { "value" };
         let (given, valid) = quoted.split_first().map_or((last, &[][..]), |(given, valid)| (*given, valid));
         let prefix = if what == "key" && !table.is_empty() { format!("{table}.") } else { String::new() };
-        let nearest =
-            nearest(given, valid.iter().copied()).map(|n| format!("; the nearest valid {what} is `{prefix}{n}`"));
+        let nearest = nearest(given, valid.iter().copied()).map(|nearest| format!("did you mean `{prefix}{nearest}`?"));
         let of = if what == "value" { format!("`{dotted}`: ") } else { String::new() };
-        let message = format!("{of}unknown {what} `{}{given}`{}", prefix, nearest.unwrap_or_default());
-        return (message, Some(format!("valid here: {}", valid.join(", "))));
+        let valid = format!("valid here: {}", valid.join(", "));
+        return (format!("{of}unknown {what} `{prefix}{given}`"), nearest.into_iter().chain([valid]).collect());
     }
     if let (true, Some(field)) = (said.starts_with("missing field"), quoted.first()) {
         let full = if dotted.is_empty() { (*field).to_owned() } else { format!("{dotted}.{field}") };
-        return (format!("the key `{full}` is missing"), None);
+        return (format!("the key `{full}` is missing"), Vec::new());
     }
     let plain = said
         .replace("expected u64", "expected a whole number of at least 0")
         .replace("expected usize", "expected a whole number of at least 0")
         .replace("expected u32", "expected a whole number of at least 0")
         .replace("expected f64", "expected a number");
-    (format!("`{dotted}`: {plain}"), None)
+    (format!("`{dotted}`: {plain}"), Vec::new())
 }
 
 /// The candidate that is spelled most like `given`.
@@ -214,7 +216,7 @@ pub(super) fn nearest<'a>(given: &str, candidates: impl Iterator<Item = &'a str>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Finetune, Reward, SpaceGroups};
+    use crate::config::{Finetune, RewardKind, SpaceGroups};
 
     const RUN: &str = "objective = \"-e_hull\"\n\n[policy]\nmodel = \"m\"\n\n[rewards.e_hull.hull]\npotential = \"p\"\nreference = \"h\"\n";
 
@@ -233,15 +235,15 @@ mod tests {
         assert_eq!((config.run.steps, config.ppo.clip, config.sampling.batch), (100, 0.2, 200));
         assert_eq!(config.sampling.spacegroups, SpaceGroups::Training);
         assert!(
-            matches!(&config.rewards["e_hull"], Reward::Hull(term) if term.correction == crate::config::Correction::default())
+            matches!(&config.rewards["e_hull"].kind, RewardKind::Hull(term) if term.correction == crate::config::Correction::default())
         );
     }
 
     #[test]
     fn mistakes_in_the_file_name_line_column_and_what_is_right() {
         let cases = [
-            ("[run]\nstepz = 3\n", "run.toml:10:1: unknown key `run.stepz`; the nearest valid key is `run.steps`"),
-            ("[rum]\nsteps = 3\n", "run.toml:9:2: unknown key `rum`; the nearest valid key is `run`"),
+            ("[run]\nstepz = 3\n", "run.toml:10:1: unknown key `run.stepz`"),
+            ("[rum]\nsteps = 3\n", "run.toml:9:2: unknown key `rum`"),
             (
                 "[run]\nsteps = \"x\"\n",
                 "run.toml:10:1: `run.steps`: invalid type: string \"x\", expected a whole number of at least 0",
@@ -258,10 +260,7 @@ mod tests {
             ),
             ("[ppo]\nclip = 1.5\n", "run.toml:10:1: `ppo.clip` = 1.5: must be between 0 and 1"),
             ("[ppo]\nclip = nan\n", "run.toml:10:1: `ppo.clip` = NaN: must be between 0 and 1"),
-            (
-                "[ppo]\nkl_gradient = \"detach\"\n",
-                "run.toml:10:1: `ppo.kl_gradient`: unknown value `detach`; the nearest valid value is `detached`",
-            ),
+            ("[ppo]\nkl_gradient = \"detach\"\n", "run.toml:10:1: `ppo.kl_gradient`: unknown value `detach`"),
             (
                 "[sampling]\nspacegroups = [225, 231]\n",
                 "run.toml:10:1: `sampling.spacegroups`: 231 is no space group; they run from 1 to 230",
@@ -270,20 +269,14 @@ mod tests {
                 "[sampling]\nspacegroups = { 231 = 1.0 }\n",
                 "run.toml:10:1: `sampling.spacegroups`: 231 is no space group; they run from 1 to 230",
             ),
-            (
-                "[sampling]\nelements = { excludes = [] }\n",
-                "run.toml:10:14: unknown key `sampling.elements.excludes`; the nearest valid key is `sampling.elements.exclude`",
-            ),
+            ("[sampling]\nelements = { excludes = [] }\n", "run.toml:10:14: unknown key `sampling.elements.excludes`"),
             (
                 "[sampling]\nelements = {}\n",
                 "run.toml:10:1: `sampling.elements`: give either `exclude` or `only`, a list of elements",
             ),
             ("[sampling]\ntop_p = 0.0\n", "run.toml:10:1: `sampling.top_p` = 0: must be more than 0 and at most 1"),
             ("[sampling]\ntemperature = inf\n", "run.toml:10:1: `sampling.temperature` = inf: must be more than 0"),
-            (
-                "[rewards.gap.onxn]\nmodel = \"x\"\n",
-                "run.toml:9:14: unknown key `rewards.gap.onxn`; the nearest valid key is `rewards.gap.onnx`",
-            ),
+            ("[rewards.gap.onxn]\nmodel = \"x\"\n", "run.toml:9:14: unknown key `rewards.gap.onxn`"),
             ("[rewards.gap.onnx]\noutput = \"x\"\n", "run.toml:9:14: the key `rewards.gap.onnx.model` is missing"),
             (
                 "[rewards.gap.plugin]\nlibrary = \"x\"\ndeadline = \"soon\"\n",
@@ -301,6 +294,34 @@ mod tests {
                 "[rewards.n.builtin]\nterm = \"x\"\nbound = 1\n",
                 "run.toml:11:1: `rewards.n.builtin.bound` = 1: only a term with role = \"filter\" has a bound",
             ),
+            (
+                "[rewards.n.builtin]\nterm = \"x\"\non_failur = \"drop\"\n",
+                "run.toml:11:1: unknown key `rewards.n.builtin.on_failur`",
+            ),
+            (
+                "[rewards.n.process]\ncommand = [\"x\"]\nwokers = 2\n",
+                "run.toml:11:1: unknown key `rewards.n.process.wokers`",
+            ),
+            (
+                "[rewards.n.plugin]\nlibrary = \"x\"\nworkers = -1\n",
+                "run.toml:11:1: `rewards.n.plugin.workers`: invalid value: integer `-1`, expected a whole number of at least 0",
+            ),
+            (
+                "[rewards.n.onnx]\nmodel = \"x\"\nbound = \"y\"\n",
+                "run.toml:11:1: `rewards.n.onnx.bound`: expected a number, the least that passes, or { min = ..., max = ... }",
+            ),
+            (
+                "[rewards.n.plugin]\nlibrary = \"x\"\nconfig = { a = { b = [1, nan] } }\n",
+                "run.toml:11:26: `rewards.n.plugin.config.a.b.1` is NaN or infinite; give a finite number, or text",
+            ),
+            (
+                "[rewards.n.process]\ncommand = [\"x\"]\n[rewards.n.process.config]\nday = 2026-01-01\n",
+                "run.toml:12:1: `rewards.n.process.config.day` is a date; write it in quotes, as text",
+            ),
+            (
+                "[judge.hull]\npotential = \"x\"\ncorrection = { plugin = \"x\", config = { a = inf } }\n",
+                "run.toml:11:41: `judge.hull.correction.config.a` is NaN or infinite; give a finite number, or text",
+            ),
         ];
         for (added, expected) in cases {
             assert_eq!(sentence(&format!("{RUN}{added}"), &[]), expected, "{added}");
@@ -308,11 +329,37 @@ mod tests {
         assert_eq!(sentence("objective = \"x\"", &[]), "run.toml:1:1: the key `policy` is missing");
     }
 
+    /// The text is hashed into the lock of a run, which later versions must resume.
     #[test]
-    fn advice_lists_what_is_valid() {
-        let Err(ConfigError::Mistake { hint, place, .. }) = read(&format!("{RUN}[policy2]\n"), &[]) else { panic!() };
-        assert_eq!(hint.as_deref(), Some("valid here: objective, policy, run, sampling, ppo, rewards, pareto, judge"));
-        assert_eq!(place, Place::File { file: "run.toml".into(), line: 9, column: 2, text: "[policy2]".into() });
+    fn terms_are_written_with_all_keys_in_order() {
+        let terms = "[rewards.a.plugin]\nlibrary = \"x\"\nbound = { max = 1.5 }\nrole = \"filter\"\nmax_restarts = 2\n\
+            config = { k = 1 }\nisolation = \"none\"\nmemory = \"1 GiB\"\n\
+            [rewards.b.process]\ncommand = [\"x\"]\non_failure = { value = -2.0 }\n";
+        let text = "correction = { command = [\"x\"], workers = 3 }\n".to_owned() + terms;
+        let config = read(&format!("{RUN}{text}"), &[]).unwrap();
+        let written = toml::to_string(&config.rewards).unwrap();
+        let expected = "[a.plugin]\nlibrary = \"x\"\nisolation = \"none\"\ndeadline = \"30s\"\nworkers = 1\nmemory = \"1 GiB\"\n\
+            max_restarts = 2\non_failure = \"worst\"\nrole = \"filter\"\n\n[a.plugin.config]\nk = 1\n\n[a.plugin.bound]\nmax = 1.5\n\n\
+            [b.process]\ncommand = [\"x\"]\ndeadline = \"30s\"\nworkers = 1\nmax_restarts = 5\nrole = \"reward\"\n\n\
+            [b.process.on_failure]\nvalue = -2.0\n\n\
+            [e_hull.hull]\npotential = \"p\"\nreference = \"h\"\non_failure = \"worst\"\nrole = \"reward\"\n\n\
+            [e_hull.hull.correction]\ncommand = [\"x\"]\ndeadline = \"30s\"\nworkers = 3\nmax_restarts = 5\n";
+        assert_eq!(written, expected);
+        assert_eq!(toml::from_str::<std::collections::BTreeMap<_, _>>(&written), Ok(config.rewards));
+    }
+
+    #[test]
+    fn hints_name_the_nearest_and_list_what_is_valid() {
+        let Err(ConfigError::Mistake { hints, place, .. }) = read(&format!("{RUN}[policy2]\n"), &[]) else { panic!() };
+        let valid = "valid here: objective, policy, run, sampling, ppo, rewards, pareto, judge";
+        assert_eq!(hints, ["did you mean `policy`?", valid]);
+        assert_eq!(place, Location::File { file: "run.toml".into(), line: 9, column: 2, text: "[policy2]".into() });
+        // Keys that terms share are among the valid ones.
+        let added = "[rewards.n.process]\ncommand = [\"x\"]\nwokers = 2\n";
+        let Err(ConfigError::Mistake { hints, .. }) = read(&format!("{RUN}{added}"), &[]) else { panic!() };
+        let valid =
+            "valid here: command, potential, config, deadline, workers, memory, max_restarts, on_failure, role, bound";
+        assert_eq!(hints, ["did you mean `rewards.n.process.workers`?", valid]);
     }
 
     #[test]
@@ -329,7 +376,7 @@ mod tests {
     #[test]
     fn mistakes_in_overrides_name_the_argument() {
         for (set, expected) in [
-            ("run.stepz=3", "--set run.stepz=3: unknown key `run.stepz`; the nearest valid key is `run.steps`"),
+            ("run.stepz=3", "--set run.stepz=3: unknown key `run.stepz`"),
             (
                 "run.steps=x",
                 "--set run.steps=x: `run.steps`: invalid type: string \"x\", expected a whole number of at least 0",

@@ -6,7 +6,7 @@ use crate::hint::Hint;
 
 /// Where a mistake stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Location {
     /// In the file `file`; `line` and `column` count from 1, columns in characters; `text` is the line.
     File {
         /// The file's name as the user gave it.
@@ -22,7 +22,7 @@ pub enum Place {
     CommandLine(String),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { file, line, column, .. } => write!(f, "{file}:{line}:{column}"),
@@ -46,11 +46,11 @@ pub enum ConfigError {
     #[error("{place}: {message}")]
     Mistake {
         /// Where.
-        place: Place,
+        place: Location,
         /// What is wrong, values named.
         message: String,
         /// What would be right.
-        hint: Option<String>,
+        hints: Vec<String>,
     },
     /// An argument of `--set` is not `key=value`.
     #[error("--set {0}: expected KEY=VALUE")]
@@ -60,7 +60,7 @@ pub enum ConfigError {
 impl Hint for ConfigError {
     fn hints(&self) -> Vec<String> {
         match self {
-            Self::Mistake { hint, .. } => hint.iter().cloned().collect(),
+            Self::Mistake { hints, .. } => hints.clone(),
             Self::NotAnAssignment(_) => vec!["give a key and its value, such as run.steps=3".to_owned()],
             Self::Unreadable { .. } => Vec::new(),
         }
@@ -75,18 +75,19 @@ pub struct Problem {
     /// What is wrong with it.
     pub message: String,
     /// What would be right.
-    pub hint: Option<String>,
+    pub hints: Vec<String>,
 }
 
 impl Problem {
     /// A problem of the key `dotted`, such as `ppo.clip`.
     pub fn new(dotted: &str, message: impl Into<String>) -> Self {
-        Self { key: dotted.split('.').map(str::to_owned).collect(), message: message.into(), hint: None }
+        Self { key: dotted.split('.').map(str::to_owned).collect(), message: message.into(), hints: Vec::new() }
     }
 
     /// Adds what would be right.
-    pub fn hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
     }
 
     /// `Err` unless `fine`; the message reads "`ppo.clip` = 1.5: must be between 0 and 1".

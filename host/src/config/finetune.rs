@@ -168,9 +168,9 @@ impl Pareto {
         for name in self.terms.keys() {
             if !rewards.contains_key(name) {
                 let nearest = nearest(name, rewards.keys().map(String::as_str));
-                let nearest = nearest.map_or_else(String::new, |n| format!("; the nearest is `{n}`"));
-                let message = format!("`pareto.terms.{name}`: no reward term is called `{name}`{nearest}");
-                return Err(Problem::new(&format!("pareto.terms.{name}"), message));
+                let message = format!("`pareto.terms.{name}`: no reward term is called `{name}`");
+                let problem = Problem::new(&format!("pareto.terms.{name}"), message);
+                return Err(nearest.map(|n| format!("did you mean `{n}`?")).into_iter().fold(problem, Problem::hint));
             }
         }
         let terms = self.terms.len();
@@ -232,13 +232,14 @@ impl Config for Finetune {
             if !is_identifier(name) {
                 let message =
                     format!("`rewards.{name}`: a term's name is letters, digits and _, and begins with a letter");
-                return Err(Problem { key: vec!["rewards".to_owned(), name.clone()], message, hint: None });
+                return Err(Problem { key: vec!["rewards".to_owned(), name.clone()], message, hints: Vec::new() });
             }
             reward.check(name)?;
         }
         self.pareto.as_ref().map_or(Ok(()), |pareto| pareto.check(&self.rewards))?;
-        let every = self.judge.as_ref().map_or(1, |judge| judge.hull.every);
-        Problem::unless(every >= 1, "judge.hull.every", every, "must be at least 1")
+        let Some(Judge { hull }) = &self.judge else { return Ok(()) };
+        hull.correction.check("judge.hull.correction")?;
+        Problem::unless(hull.every >= 1, "judge.hull.every", hull.every, "must be at least 1")
     }
 }
 

@@ -9,21 +9,26 @@ mod document;
 mod error;
 mod finetune;
 mod memory;
+mod plugin_config;
 mod pretrain;
 mod reward;
 mod sampling;
+mod shared_keys;
+mod supervision;
 
 pub use deadline::Deadline;
 pub use document::{Document, Override};
-pub use error::{ConfigError, Place, Problem};
+pub use error::{ConfigError, Location, Problem};
 pub use finetune::{Direction, Finetune, Judge, JudgeHull, KlGradient, Pareto, PolicySource, Ppo, Run};
 pub use memory::Memory;
+pub use plugin_config::check_plugin_config;
 pub use pretrain::{CrystalFormerShape, Data, Pretrain, PretrainPolicy, PretrainRun, Schedule, Train};
 pub use reward::{
-    Bound, BuiltinTerm, Correction, CorrectionPlugin, CorrectionProcess, Ends, ForceTerm, HullTerm, Isolation,
-    OnFailure, OnnxTerm, PluginTerm, ProcessTerm, Reward, Role,
+    Bound, BuiltinTerm, Correction, CorrectionPlugin, CorrectionProcess, Ends, ForceTerm, Gate, HullTerm, OnFailure,
+    OnnxTerm, PluginTerm, ProcessTerm, Reward, RewardKind, Role,
 };
 pub use sampling::{Elements, Sampling, SpaceGroups};
+pub use supervision::{Isolation, Supervision};
 
 /// A kind of config file.
 pub trait Config: serde::de::DeserializeOwned + serde::Serialize {

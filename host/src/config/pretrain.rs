@@ -297,14 +297,8 @@ mod tests {
     fn mistakes_are_named() {
         for (rest, expected) in [
             ("", "p.toml:1:1: the key `policy` is missing"),
-            (
-                "[policy]\nmodle = \"x\"\n",
-                "p.toml:4:1: unknown key `policy.modle`; the nearest valid key is `policy.model`",
-            ),
-            (
-                "[policy.crystalformer]\nkx = 3\n",
-                "p.toml:4:1: unknown key `policy.crystalformer.kx`; the nearest valid key is `policy.crystalformer.Kx`",
-            ),
+            ("[policy]\nmodle = \"x\"\n", "p.toml:4:1: unknown key `policy.modle`"),
+            ("[policy.crystalformer]\nkx = 3\n", "p.toml:4:1: unknown key `policy.crystalformer.kx`"),
             ("[policy]\nmodel = \"x\"\n[train]\nbatch = 0\n", "p.toml:6:1: `train.batch` = 0: must be at least 1"),
         ] {
             assert_eq!(read(rest).unwrap_err().to_string(), expected);

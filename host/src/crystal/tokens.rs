@@ -126,7 +126,11 @@ impl Tokens {
         Ok(Lattice::from_parameters(lengths, angles)?)
     }
 
-    fn positions(&self) -> Result<Vec<&'static WyckoffPosition>, TokenError> {
+    /// The Wyckoff position of each site.
+    ///
+    /// # Errors
+    /// [`TokenError::NoPosition`] for a letter that the group does not have.
+    pub fn positions(&self) -> Result<Vec<&'static WyckoffPosition>, TokenError> {
         let missing = |site, index| TokenError::NoPosition { site, group: self.group, index };
         let numbered = self.sites.iter().map(|site| site.wyckoff).zip(1..);
         numbered.map(|(index, site)| wyckoff_position(self.group, index).ok_or(missing(site, index))).collect()

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::ContractError;
 use crate::crystal::Element;
+use crate::hint::Hint;
 use crate::runtime;
 
 /// Why a model cannot be used.
@@ -42,13 +43,24 @@ pub enum ModelError {
         reason: String,
     },
     /// The model has several outputs and none was chosen.
-    #[error("{model}: say which output is meant by `output = \"...\"`: {known}")]
+    #[error("{model}: several outputs give one number per crystal: {known}")]
     Ambiguous {
         /// The model's file.
         model: String,
         /// What there is.
         known: String,
     },
+}
+
+impl Hint for ModelError {
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Contract(error) => error.hints(),
+            Self::Runtime(error) => error.hints(),
+            Self::Ambiguous { .. } => vec!["say which is meant by `output = \"...\"`".to_owned()],
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// Why a model gives no result for a crystal.

@@ -4,6 +4,7 @@
 //! of rewards or of hulls.
 
 mod cache;
+mod check;
 mod contract;
 mod engine;
 mod error;
@@ -16,6 +17,7 @@ mod single_batch;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use check::{Golden, GoldenError, GoldenRow, ModelReport, check_model, textbook_crystals};
 pub use contract::{
     Contract, ContractError, InputKind, Inspection, ModelInput, ModelOutput, Operators, OutputKind, Port, SidecarLine,
     locate_model,

@@ -7,14 +7,17 @@ use serde_json::{Map, Value};
 
 use super::{
     Descriptor, Evaluator, OpenError, PluginLibrary, Probe, ProbeResult, Supervision, builtin_plugin, builtin_plugins,
-    probe,
+    probe, sha256,
 };
+use crate::hint::Hint;
 
 /// Where plugins are looked for.
 #[derive(Clone, Debug)]
 pub struct Discovery {
     /// Folders; of two plugins with one name the first counts.
     pub folders: Vec<PathBuf>,
+    /// Folders whose libraries are listed and not loaded: loading runs their code, and the user has not asked for them.
+    pub listed_only: Vec<PathBuf>,
     /// Loads what is found.
     pub probe: Probe,
 }
@@ -76,6 +79,23 @@ pub enum NotFound {
     },
 }
 
+impl Hint for NotFound {
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Name { searched, unusable, .. } => {
+                let searched: Vec<String> = searched.iter().map(|folder| folder.display().to_string()).collect();
+                let mut hints = vec![format!("looked in {}; --plugin-dir names another folder", searched.join(", "))];
+                if *unusable > 0 {
+                    hints.push(format!("`temper plugin list` says why {unusable} libraries there cannot be used"));
+                }
+                hints
+            }
+            Self::Unusable { advice, .. } => advice.iter().cloned().collect(),
+            Self::File { .. } => Vec::new(),
+        }
+    }
+}
+
 impl Discovery {
     /// Everything that there is, the program's own first. `again`: past crashes are tried again.
     pub fn list(&self, again: bool) -> Vec<Discovered> {
@@ -85,8 +105,9 @@ impl Discovery {
         });
         let mut found: Vec<Discovered> = carried.collect();
         let mut seen = BTreeSet::new();
-        let libraries = self.libraries();
-        let looked_at = libraries.iter().map(|path| self.look_at(path, again));
+        let (loaded, listed) = (libraries(&self.folders), libraries(&self.listed_only));
+        let listed = listed.iter().filter(|library| !is_among(library, &loaded)).map(|library| not_loaded(library));
+        let looked_at = loaded.iter().map(|library| self.look_at(library, again)).chain(listed);
         // `cargo build` leaves each library under two names.
         found.extend(looked_at.filter(|plugin| plugin.hash.as_ref().is_none_or(|hash| seen.insert(hash.clone()))));
         let mut names = BTreeSet::new();
@@ -120,7 +141,12 @@ impl Discovery {
             };
             let known: Vec<String> = all.iter().filter_map(named).collect();
             let unusable = all.len() - known.len();
-            NotFound::Name { name: name.to_owned(), known, unusable, searched: self.folders.clone() }
+            NotFound::Name {
+                name: name.to_owned(),
+                known,
+                unusable,
+                searched: self.folders.iter().chain(&self.listed_only).cloned().collect(),
+            }
         })
     }
 
@@ -156,7 +182,7 @@ impl Discovery {
         match (supervision, &plugin.path) {
             (Some(supervision), path) => {
                 let named = path.as_deref().unwrap_or(Path::new(name));
-                let command = self.probe.command(named, plugin.hash.as_deref());
+                let command = self.probe.command(named, plugin.hash.as_deref()).guarded_by(&self.probe.program);
                 Evaluator::in_workers(name, command, interface, config, supervision)
             }
             (None, Some(path)) => Evaluator::in_process(&PluginLibrary::open(path)?, interface, config),
@@ -177,17 +203,32 @@ impl Discovery {
         let (hash, result) = seen.unwrap_or_else(unreadable);
         Discovered { path: Some(path.to_owned()), hash, result, hidden: false }
     }
+}
 
-    /// Libraries in the folders, and one level below them, where `cargo build` and unpacked archives leave them.
-    fn libraries(&self) -> Vec<PathBuf> {
-        let mut seen = BTreeSet::new();
-        let folders = self.folders.iter().flat_map(|folder| {
-            let below = entries(folder).into_iter().filter(|entry| entry.is_dir());
-            std::iter::once(folder.clone()).chain(below)
-        });
-        let files = folders.flat_map(|folder| entries(&folder)).filter(|file| is_library(file) && file.is_file());
-        files.filter(|file| seen.insert(file.canonicalize().unwrap_or_else(|_| file.clone()))).collect()
-    }
+/// Libraries in the folders, and one level below them, where `cargo build` and unpacked archives leave them.
+fn libraries(folders: &[PathBuf]) -> Vec<PathBuf> {
+    let mut seen = BTreeSet::new();
+    let folders = folders.iter().flat_map(|folder| {
+        let below = entries(folder).into_iter().filter(|entry| entry.is_dir());
+        std::iter::once(folder.clone()).chain(below)
+    });
+    let files = folders.flat_map(|folder| entries(&folder)).filter(|file| is_library(file) && file.is_file());
+    files.filter(|file| seen.insert(file.canonicalize().unwrap_or_else(|_| file.clone()))).collect()
+}
+
+fn is_among(library: &Path, others: &[PathBuf]) -> bool {
+    let real = library.canonicalize();
+    real.is_ok_and(|real| others.iter().any(|other| other.canonicalize().is_ok_and(|other| other == real)))
+}
+
+/// A library that nobody has asked for.
+fn not_loaded(library: &Path) -> Discovered {
+    let (path, folder) = (library.display(), library.parent().unwrap_or(library).display());
+    let result = ProbeResult::Refused {
+        reason: format!("{path}: not loaded, because a library in the current folder may be anybody's"),
+        advice: Some(format!("to use it, name it by its path, or give --plugin-dir {folder}")),
+    };
+    Discovered { path: Some(library.to_owned()), hash: sha256(library).ok(), result, hidden: false }
 }
 
 /// Whether a plugin is named by its file.

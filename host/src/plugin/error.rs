@@ -96,16 +96,16 @@ impl PluginError {
 
     /// What a worker sent is not the protocol, for a reason that may quote it.
     pub(super) fn protocol(reason: String) -> Self {
-        Self::Protocol(shortened(reason))
+        Self::Protocol(quotable(&reason))
     }
 }
 
-/// A plugin's text, as long as a table of results can bear: a reason is kept for each row that it fails.
-pub(super) fn shortened(text: String) -> String {
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{} ... ({} bytes)", &text[..end], text.len()),
-        None => text,
-    }
+/// A plugin's text as a message may quote it: no control characters, which could steer a terminal, on one line, and of bounded
+/// length, since a table of results keeps a reason for each row.
+pub(super) fn quotable(text: &str) -> String {
+    let spaced = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c });
+    let kept: String = spaced.filter(|c| !c.is_control()).take(LONGEST).collect();
+    if text.chars().nth(LONGEST).is_some() { format!("{kept} ... ({} bytes)", text.len()) } else { kept }
 }
 
 fn stderr_suffix(stderr: &str) -> String {
@@ -117,9 +117,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reasons_are_as_long_as_a_table_can_bear() {
-        assert_eq!(shortened("too hot".into()), "too hot");
-        let long = shortened("\u{e4}".repeat(1 << 20));
+    fn a_plugins_text_is_bounded_and_harmless() {
+        assert_eq!(quotable("too hot"), "too hot");
+        assert_eq!(quotable("\u{1b}[2Jtoo\r\nhot\u{7}\u{9b}"), "[2Jtoo  hot");
+        let long = quotable(&"\u{e4}".repeat(1 << 20));
         assert_eq!(long, "\u{e4}".repeat(1000) + " ... (2097152 bytes)");
     }
 }

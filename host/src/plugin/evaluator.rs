@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use rayon::prelude::*;
 use serde_json::{Map, Value};
 
-use super::error::shortened;
+use super::error::quotable;
 use super::library::{EvaluateError, PluginInstance};
 use super::message::{Answer, Hello};
 use super::worker::{StartError, WorkerPool};
@@ -14,6 +14,7 @@ use super::{
     WorkerCommand, columns,
 };
 use crate::crystal::{SYMPREC, Structure, symmetry};
+use crate::hint::Hint;
 
 /// Most crystals of one batch in a worker: a bound on memory, and on what one failure takes with it.
 const LARGEST_BATCH: usize = 4096;
@@ -75,6 +76,16 @@ pub enum OpenError {
     },
 }
 
+impl Hint for OpenError {
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Load(error) => error.hints(),
+            Self::Refused { advice, .. } => advice.iter().cloned().collect(),
+            Self::Start { .. } | Self::Interface { .. } => Vec::new(),
+        }
+    }
+}
+
 impl Evaluator {
     /// An instance in this process.
     ///
@@ -111,9 +122,7 @@ impl Evaluator {
     ) -> Result<Self, OpenError> {
         let hello = Hello { interface: interface.to_owned(), config: config.clone() };
         let (pool, descriptor) = WorkerPool::start(command, hello, supervision).map_err(|error| match error {
-            StartError::Refused(reason, advice) => {
-                OpenError::Refused { name: name.to_owned(), reason: shortened(reason), advice: advice.map(shortened) }
-            }
+            StartError::Refused(reason, advice) => OpenError::Refused { name: name.to_owned(), reason, advice },
             error => OpenError::Start { name: name.to_owned(), reason: error.to_string() },
         })?;
         let interface = offered(&descriptor, interface)?;
@@ -203,7 +212,7 @@ impl Evaluator {
                     let _turn = one_at_a_time.then(|| TURN.lock().unwrap_or_else(PoisonError::into_inner));
                     let batch = crystals.batch();
                     instance.evaluate(&batch).map_err(|refusal| match refusal {
-                        EvaluateError::Plugin(reason) => PluginError::Batch(shortened(reason), batch.len()),
+                        EvaluateError::Plugin(reason) => PluginError::Batch(quotable(&reason), batch.len()),
                         EvaluateError::Invalid(reason) => PluginError::Outcomes(reason),
                     })
                 };
@@ -213,7 +222,7 @@ impl Evaluator {
                 let sizes: Vec<usize> = batches.iter().map(|crystals| crystals.batch().len()).collect();
                 let outcomes = |(answer, size): (Result<Answer, PluginError>, usize)| match answer? {
                     Answer::Outcomes(outcomes) => Ok(outcomes),
-                    Answer::Failed(reason) => Err(PluginError::Batch(shortened(reason), size)),
+                    Answer::Failed(reason) => Err(PluginError::Batch(quotable(&reason), size)),
                 };
                 pool.evaluate(batches).into_iter().zip(sizes).map(outcomes).collect()
             }
@@ -261,6 +270,6 @@ fn value(outcome: Outcome, [least, greatest]: [f64; 2]) -> Result<Option<f64>, P
         }
         Outcome::Value(value) => Ok(Some(value)),
         Outcome::Abstain => Ok(None),
-        Outcome::Failed(reason) => Err(PluginError::Crystal(shortened(reason))),
+        Outcome::Failed(reason) => Err(PluginError::Crystal(quotable(&reason))),
     }
 }

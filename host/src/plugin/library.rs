@@ -11,6 +11,8 @@ use temper_plugin_api::abi::{
 };
 use temper_plugin_api::{Batch, Descriptor, Outcome, Plugin, Properties};
 
+use crate::hint::Hint;
+
 /// A plugin in this process: a library's, or one that the binary carries.
 pub struct PluginLibrary {
     descriptor: Descriptor,
@@ -86,19 +88,19 @@ pub enum LoadError {
     },
 }
 
-impl LoadError {
-    /// What the user can do.
-    pub fn advice(&self) -> Option<&'static str> {
-        match self {
-            Self::NotALibrary { .. } => Some("build it for this machine, with every library that it needs in reach"),
-            Self::NoRoot { .. } => Some("a plugin calls temper_plugin_api::export!(plugin) and has crate-type cdylib"),
-            Self::AbiStable { .. } | Self::Version { .. } => Some(
-                "build it again with the temper-plugin-api of this Temper, or take a Temper of the same major version",
-            ),
-            Self::Layout { .. } => Some("build it again with an unchanged temper-plugin-api from its registry"),
-            Self::Changed { .. } => Some("put the old one back, or start another run"),
-            Self::Refused { .. } | Self::Descriptor { .. } => Some("ask its author"),
-        }
+impl Hint for LoadError {
+    fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::NotALibrary { .. } => "build it for this machine, with every library that it needs in reach",
+            Self::NoRoot { .. } => "a plugin calls temper_plugin_api::export!(plugin) and has crate-type cdylib",
+            Self::AbiStable { .. } | Self::Version { .. } => {
+                "build it again with the temper-plugin-api of this Temper, or take a Temper of the same major version"
+            }
+            Self::Layout { .. } => "build it again with an unchanged temper-plugin-api from its registry",
+            Self::Changed { .. } => "put the old one back, or start another run",
+            Self::Refused { .. } | Self::Descriptor { .. } => "ask its author",
+        };
+        vec![hint.to_owned()]
     }
 }
 

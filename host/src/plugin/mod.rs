@@ -12,12 +12,13 @@ mod evaluator;
 mod frame;
 mod library;
 mod message;
+mod permissions;
 mod probe;
 mod serve;
 mod worker;
 
 pub use builtin::{builtin_plugin, builtin_plugins};
-pub use check::{CheckStatus, PluginCheck, PluginReport, PluginToCheck, check_plugin};
+pub use check::{PluginReport, PluginToCheck, check_plugin};
 pub use discover::{Discovered, Discovery, NotFound, Usable, is_path};
 pub use error::PluginError;
 pub use evaluator::{Evaluator, OpenError};
@@ -26,7 +27,11 @@ pub use probe::{Probe, ProbeResult, probe, sha256};
 pub use serve::{WorkerError, serve};
 pub use temper_plugin_api::abi::{API_VERSION, HULL_CORRECTION, REWARD};
 pub use temper_plugin_api::{Batch, Crystals, Descriptor, InterfaceDescriptor, Outcome, Properties};
-pub use worker::{MEMORY_IS_MEASURED, Supervision, WorkerCommand, end_all_workers, leave_signals_to_the_caller};
+#[cfg(target_os = "linux")]
+pub use worker::{GuardedExit, guard};
+pub use worker::{
+    MEMORY_IS_MEASURED, Supervision, WorkerCommand, end_all_workers, hangup_is_ignored, leave_signals_to_the_caller,
+};
 
 use crate::crystal::Structure;
 

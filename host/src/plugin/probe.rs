@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use temper_plugin_api::Descriptor;
 
+use super::permissions::writable_by_others;
 use super::worker::{StartError, Worker, run};
 use super::{PluginError, WorkerCommand, serve};
 use crate::atomic::write_atomically;
@@ -71,13 +72,17 @@ impl Probe {
     }
 }
 
-/// The SHA-256 of a library and the result on it: the one that is remembered for these bytes, unless it is asked for `again`. What was
-/// refused is tried each time.
+/// The SHA-256 of a library and what became of its first load: the result that is kept for these bytes, unless a new one is asked for
+/// by `again`. What was refused is tried each time, and what anyone may write is never loaded.
 ///
 /// # Errors
 /// When the file cannot be read.
 pub fn probe(probe: &Probe, library: &Path, again: bool) -> std::io::Result<(String, ProbeResult)> {
     let hash = sha256(library)?;
+    if let Some(reason) = writable_by_others(library) {
+        let advice = Some("allow only its owner to write the library and its folder: chmod o-w".to_owned());
+        return Ok((hash, ProbeResult::Refused { reason, advice }));
+    }
     let program = format!("{} {}", env!("CARGO_PKG_VERSION"), super::API_VERSION);
     let kept_at = probe.kept_at(&hash);
     let read = |path: &PathBuf| serde_json::from_slice::<CacheEntry>(&std::fs::read(path).ok()?).ok();
@@ -85,7 +90,7 @@ pub fn probe(probe: &Probe, library: &Path, again: bool) -> std::io::Result<(Str
     if let Some(kept) = kept {
         return Ok((hash, kept.result));
     }
-    let result = load(probe.command(library, None), probe.deadline);
+    let result = load(probe.command(library, None).guarded_by(&probe.program), probe.deadline);
     // Why a library is refused may lie in the machine, which changes without it.
     if let Some(path) = kept_at.filter(|_| !matches!(result, ProbeResult::Refused { .. })) {
         let kept = serde_json::to_vec(&CacheEntry { program, result: result.clone() });

@@ -11,6 +11,7 @@ use super::frame::{Frame, FrameError};
 use super::library::{EvaluateError, PluginInstance};
 use super::message::{Hello, error, failed, outcomes, read_batch, ready};
 use super::{LoadError, PluginLibrary};
+use crate::hint::Hint;
 
 /// The interface of a [`Hello`] that asks only what the plugin is.
 pub(super) const DESCRIBE: &str = "describe";
@@ -43,7 +44,7 @@ pub fn serve(open: impl FnOnce() -> Result<PluginLibrary, LoadError>, threads: u
         Err(error) => return Err(WorkerError::Protocol(error.to_string())),
     };
     let plugin = hello.map_err(|message| (message, None)).and_then(|hello| {
-        let advised = |error: LoadError| (error.to_string(), error.advice());
+        let advised = |error: LoadError| (error.to_string(), error.hints().into_iter().next());
         let library = open().map_err(advised)?;
         if hello.interface == DESCRIBE {
             return Ok((library, None));
@@ -128,7 +129,7 @@ fn ignore_signals() -> std::io::Result<impl Drop> {
     use tokio::signal::unix::{SignalKind, signal};
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let inside = runtime.enter();
-    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::user_defined1()] {
+    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), SignalKind::user_defined1()] {
         // The handler stays, whether anybody listens or not.
         drop(signal(kind)?);
     }

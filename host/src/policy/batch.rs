@@ -3,7 +3,8 @@
 use ndarray::{Array1, Array2, Array3};
 
 use super::Hyperparameters;
-use crate::crystal::{SpaceGroup, TokenError, Tokens, wyckoff_position, wyckoff_positions};
+use super::letters::letter_may_follow;
+use crate::crystal::{TokenError, Tokens};
 use crate::graph::Tensor;
 
 /// Added to logits that are out of the question; far from float32's end.
@@ -51,12 +52,12 @@ impl Features {
     /// [`BatchError`] for the first crystal that the policy cannot take.
     pub fn new(crystals: &[&Tokens], hyper: &Hyperparameters) -> Result<Self, BatchError> {
         let sites = crystals.iter().map(|c| c.sites.len()).max().unwrap_or(0).max(1);
-        let mut rows = Rows::new(crystals.len(), sites, hyper);
+        let mut arrays = Arrays::new(crystals.len(), sites, hyper);
         for (row, crystal) in crystals.iter().enumerate() {
             check_crystal(crystal, hyper)?;
-            rows.fill(row, crystal, hyper)?;
+            arrays.fill(row, crystal, hyper)?;
         }
-        let mut inputs = rows.into_inputs();
+        let mut inputs = arrays.into_inputs();
         inputs.push(("a_mask", element_mask(None, hyper)));
         Ok(Self { inputs, crystals: crystals.len(), sites })
     }
@@ -113,7 +114,8 @@ pub fn check_crystal(crystal: &Tokens, hyper: &Hyperparameters) -> Result<(), Ba
     Ok(())
 }
 
-struct Rows {
+/// The inputs as arrays, one row per crystal.
+struct Arrays {
     group: Array1<i64>,
     letters: Array2<i64>,
     atoms: Array2<i64>,
@@ -128,7 +130,7 @@ struct Rows {
     lattice_slot: Array2<f32>,
 }
 
-impl Rows {
+impl Arrays {
     fn new(b: usize, s: usize, hyper: &Hyperparameters) -> Self {
         Self {
             group: Array1::zeros(b),
@@ -149,14 +151,13 @@ impl Rows {
     fn fill(&mut self, row: usize, crystal: &Tokens, hyper: &Hyperparameters) -> Result<(), BatchError> {
         let (group, count) = (crystal.group, crystal.sites.len());
         self.group[row] = i64::from(group.number());
-        for (i, (site, multiplicity)) in crystal.sites.iter().zip(crystal.multiplicities()?).enumerate() {
+        for (i, (site, position)) in crystal.sites.iter().zip(crystal.positions()?).enumerate() {
             self.letters[[row, i]] = i64::from(site.wyckoff);
             self.atoms[[row, i]] = i64::from(site.species.number());
-            self.multiplicities[[row, i]] = multiplicity as f32;
+            self.multiplicities[[row, i]] = position.multiplicity() as f32;
             self.atom_weight[[row, i]] = 1.0;
             self.letter_weight[[row, i]] = 1.0;
-            let free = wyckoff_position(group, site.wyckoff).map(|p| p.fc_mask).unwrap_or_default();
-            for (axis, (x, free)) in site.coord.into_iter().zip(free).enumerate() {
+            for (axis, (x, free)) in site.coord.into_iter().zip(position.fc_mask).enumerate() {
                 self.coordinates[[row, i, axis]] = x;
                 self.coordinate_weight[[row, i, axis]] = f32::from(u8::from(free));
             }
@@ -173,7 +174,7 @@ impl Rows {
         let mut previous = None;
         for i in 0..=count {
             for letter in 0..hyper.wyck_types {
-                if !letter_allowed(group, previous, letter) {
+                if !letter_may_follow(group, previous, letter) {
                     self.letter_mask[[row, i, letter]] = FORBIDDEN;
                 }
             }
@@ -197,21 +198,5 @@ impl Rows {
             ("l_weight", self.lattice_weight.into()),
             ("l_slot", self.lattice_slot.into()),
         ]
-    }
-}
-
-/// Whether a letter (0 is the stop) may follow: letters do not descend, those without a free coordinate do not repeat, and the
-/// first slot is never a stop.
-fn letter_allowed(group: SpaceGroup, previous: Option<u8>, letter: usize) -> bool {
-    let positions = wyckoff_positions(group);
-    match (letter, previous) {
-        (0, previous) => previous.is_some(),
-        (letter, _) if letter > positions.len() => false,
-        (_, None) => true,
-        (letter, Some(previous)) => {
-            let previous = usize::from(previous);
-            let single = positions.get(previous.wrapping_sub(1)).is_none_or(|p| p.dof0);
-            letter > previous || (letter == previous && !single)
-        }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{ModelToml, ModelTomlError, ParameterError, Parameters};
+use crate::hint::Hint;
 
 /// The file of the hyper-parameters and their kin.
 pub const MODEL: &str = "model.toml";
@@ -22,13 +23,13 @@ pub struct PolicyDirectory {
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyDirectoryError {
     /// Not a directory at all.
-    #[error("{}: not a folder; a policy is a folder with {MODEL} and {PARAMETERS}", path.display())]
+    #[error("{}: not a folder", path.display())]
     NoDirectory {
         /// What is there, or nothing.
         path: PathBuf,
     },
     /// One of the files is not there.
-    #[error("{}: no {file} in this folder; a policy is a folder with {MODEL} and {PARAMETERS}", directory.display())]
+    #[error("{}: no {file} in this folder", directory.display())]
     Missing {
         /// The directory.
         directory: PathBuf,
@@ -49,6 +50,18 @@ pub enum PolicyDirectoryError {
     /// `params.safetensors` cannot be used, or does not fit.
     #[error(transparent)]
     Parameters(#[from] ParameterError),
+}
+
+impl Hint for PolicyDirectoryError {
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::NoDirectory { .. } | Self::Missing { .. } => {
+                vec![format!("a policy is a folder with {MODEL} and {PARAMETERS}")]
+            }
+            Self::Model(error) => error.hints(),
+            Self::Create { .. } | Self::Parameters(_) => Vec::new(),
+        }
+    }
 }
 
 impl PolicyDirectory {
@@ -89,7 +102,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
         let refusal = || PolicyDirectory::open(path).unwrap_err().to_string();
-        let expected = |file| format!("{}: no {file} in this folder; a policy is a folder with", path.display());
+        let expected = |file| format!("{}: no {file} in this folder", path.display());
         assert!(refusal().starts_with(&expected("model.toml")), "{}", refusal());
         let model = ModelToml { hyper: tiny(), spacegroups: None, provenance: None };
         model.write(&path.join("model.toml")).unwrap();

@@ -4,18 +4,11 @@
 //! are normalised in float64 over the allowed classes; a forbidden class has minus infinity.
 
 use super::hyper::Hyperparameters;
+use super::letters::letter_may_follow;
+use crate::crystal::{SpaceGroup, wyckoff_positions};
 
 /// Added to the widths of the lattice Gaussians, so that none is narrower.
 pub(super) const SIGMA_MIN: f64 = 1e-3;
-
-/// What the masks need to know of a space group.
-#[derive(Clone, Copy, Debug)]
-pub struct WyckoffRules<'a> {
-    /// Number of Wyckoff positions of the group: letters are 1..=wmax.
-    pub wmax: u8,
-    /// Whether letter w has no free coordinate and so can hold one site only, for w = 0..=wmax; entry 0 is not read.
-    pub dof0: &'a [bool],
-}
 
 /// A mixture of von Mises distributions of a coordinate as an angle, 2 pi (x - 1/2).
 #[derive(Clone, Debug, PartialEq)]
@@ -59,20 +52,14 @@ pub enum HeadError {
         value: f32,
     },
     /// A letter that the group does not have.
-    #[error("Wyckoff letter {letter} does not exist in a space group with {wmax} positions")]
+    #[error("space group {group} has {positions} Wyckoff positions, but the letter drawn is number {letter}")]
     Letter {
         /// The letter as a number.
         letter: u8,
-        /// Number of positions.
-        wmax: u8,
-    },
-    /// Rules that do not cover all letters of the group.
-    #[error("{found} flags for free coordinates given for {wmax} Wyckoff positions and padding")]
-    Rules {
-        /// Flags given.
-        found: usize,
-        /// Number of positions.
-        wmax: u8,
+        /// Number of the space group.
+        group: u8,
+        /// Wyckoff positions of the group.
+        positions: usize,
     },
     /// A mask of elements of the wrong length.
     #[error("the mask of allowed elements has {found} entries, but the model has {expected} atom classes")]
@@ -87,39 +74,23 @@ pub enum HeadError {
     NoElement,
 }
 
-/// Log-probabilities of the first site's letter; `logits` has (at least) `wyck_types` columns. Padding is impossible here.
+/// Log-probabilities of the letter after `previous` ([`letter_may_follow`]): from the logits of the first letter where that is `None`,
+/// else from the row of the previous site's Z token.
 ///
 /// # Errors
-/// [`HeadError::Width`], [`HeadError::NotFinite`], and [`HeadError::Letter`] when the group has no positions.
-pub fn first_wyckoff(logits: &[f32], rules: WyckoffRules<'_>, hyper: &Hyperparameters) -> Result<Vec<f64>, HeadError> {
-    let logits = columns(logits, 0, hyper.wyck_types)?;
-    if rules.wmax == 0 {
-        return Err(HeadError::Letter { letter: 1, wmax: 0 });
-    }
-    Ok(log_softmax(&logits, |w| w >= 1 && w <= usize::from(rules.wmax)))
-}
-
-/// Log-probabilities of the letter after `previous`, from the row of that site's Z token. Letters do not descend, those without
-/// a free coordinate do not repeat, and after padding comes padding.
-///
-/// # Errors
-/// Any [`HeadError`] but `Mask` and `NoElement`.
-pub fn next_wyckoff(
+/// [`HeadError::Width`], [`HeadError::NotFinite`], [`HeadError::Letter`].
+pub fn letters(
     row: &[f32],
-    previous: u8,
-    rules: WyckoffRules<'_>,
+    group: SpaceGroup,
+    previous: Option<u8>,
     hyper: &Hyperparameters,
 ) -> Result<Vec<f64>, HeadError> {
     let logits = columns(row, 0, hyper.wyck_types)?;
-    if previous > rules.wmax {
-        return Err(HeadError::Letter { letter: previous, wmax: rules.wmax });
+    let positions = wyckoff_positions(group).len();
+    if let Some(letter) = previous.filter(|letter| usize::from(*letter) > positions) {
+        return Err(HeadError::Letter { letter, group: group.number(), positions });
     }
-    let Some(single) = rules.dof0.get(usize::from(previous)).copied() else {
-        return Err(HeadError::Rules { found: rules.dof0.len(), wmax: rules.wmax });
-    };
-    let lowest = usize::from(previous) + usize::from(single);
-    let letters = lowest..=usize::from(rules.wmax);
-    Ok(log_softmax(&logits, |w| w == 0 || previous > 0 && letters.contains(&w)))
+    Ok(log_softmax(&logits, |letter| letter_may_follow(group, previous, letter)))
 }
 
 /// Log-probabilities of the element at letter `wyckoff`, from the row of its W token: padding exactly if the letter is.
@@ -226,22 +197,22 @@ mod tests {
         }
     }
 
+    fn group(number: i64) -> SpaceGroup {
+        SpaceGroup::new(number).unwrap()
+    }
+
+    /// Pnma has the fixed points a and b, the planes c and the general position d.
     #[test]
-    fn letters_rise_and_fixed_points_do_not_repeat() {
+    fn letters_do_not_descend_and_fixed_points_do_not_repeat() {
         let (hyper, row) = (tiny(), counting_row(145));
-        let rules = WyckoffRules { wmax: 4, dof0: &[true, true, false, true, false] };
-        assert_probabilities(
-            &first_wyckoff(&row[..28], rules, &hyper).unwrap(),
-            &[(1, 2.0 / 14.0), (2, 3.0 / 14.0), (3, 4.0 / 14.0), (4, 5.0 / 14.0)],
-        );
-        let next = |previous| next_wyckoff(&row, previous, rules, &hyper).unwrap();
-        assert_probabilities(&next(1), &[(0, 1.0 / 13.0), (2, 3.0 / 13.0), (3, 4.0 / 13.0), (4, 5.0 / 13.0)]);
-        assert_probabilities(&next(2), &[(0, 1.0 / 13.0), (2, 3.0 / 13.0), (3, 4.0 / 13.0), (4, 5.0 / 13.0)]);
-        assert_probabilities(&next(3), &[(0, 1.0 / 6.0), (4, 5.0 / 6.0)]);
-        assert_probabilities(&next(4), &[(0, 1.0 / 6.0), (4, 5.0 / 6.0)]);
-        assert_probabilities(&next(0), &[(0, 1.0)]);
-        let filled = WyckoffRules { wmax: 1, dof0: &[true, true] };
-        assert_probabilities(&next_wyckoff(&row, 1, filled, &hyper).unwrap(), &[(0, 1.0)]);
+        let after = |previous| letters(&row[..28], group(62), previous, &hyper).unwrap();
+        assert_probabilities(&after(None), &[(1, 2.0 / 14.0), (2, 3.0 / 14.0), (3, 4.0 / 14.0), (4, 5.0 / 14.0)]);
+        assert_probabilities(&after(Some(1)), &[(0, 1.0 / 13.0), (2, 3.0 / 13.0), (3, 4.0 / 13.0), (4, 5.0 / 13.0)]);
+        for previous in [2, 3] {
+            assert_probabilities(&after(Some(previous)), &[(0, 0.1), (3, 0.4), (4, 0.5)]);
+        }
+        assert_probabilities(&after(Some(4)), &[(0, 1.0 / 6.0), (4, 5.0 / 6.0)]);
+        assert_probabilities(&after(Some(0)), &[(0, 1.0)]);
     }
 
     #[test]
@@ -276,15 +247,15 @@ mod tests {
     }
 
     #[test]
-    fn broken_rows_and_rules_are_refused() {
+    fn broken_rows_and_letters_are_refused() {
         let (hyper, mut row) = (tiny(), counting_row(145));
-        let rules = WyckoffRules { wmax: 4, dof0: &[true, true] };
-        assert_eq!(next_wyckoff(&row, 5, rules, &hyper), Err(HeadError::Letter { letter: 5, wmax: 4 }));
-        assert_eq!(next_wyckoff(&row, 2, rules, &hyper), Err(HeadError::Rules { found: 2, wmax: 4 }));
+        let refused = letters(&row, group(62), Some(5), &hyper);
+        assert_eq!(refused, Err(HeadError::Letter { letter: 5, group: 62, positions: 4 }));
         assert_eq!(coordinate(&row[..11], &hyper), Err(HeadError::Width { found: 11, expected: 12 }));
         assert_eq!(atoms(&row, 1, Some(&[true; 5]), &hyper), Err(HeadError::Mask { found: 5, expected: 119 }));
         row[3] = f32::NAN;
-        assert!(matches!(first_wyckoff(&row, rules, &hyper), Err(HeadError::NotFinite { column: 3, .. })));
+        let refused = letters(&row, group(62), None, &hyper);
+        assert!(matches!(refused, Err(HeadError::NotFinite { column: 3, .. })));
         assert!(matches!(atoms(&row, 1, None, &hyper), Err(HeadError::NotFinite { column: 3, .. })));
         assert!(lattice(&row, &hyper).is_ok());
         row[130] = f32::INFINITY;
@@ -304,14 +275,12 @@ mod tests {
                 flat.chunks(width).map(<[f64]>::to_vec).collect::<Vec<_>>()
             };
             let (raw, cooked, first) = (rows("linear_11"), rows("h"), rows("linear_1"));
-            let letters: Vec<u8> =
+            let site_letters: Vec<u8> =
                 numbers(&batch, "W").index_axis(ndarray::Axis(0), index).iter().map(|w| *w as u8).collect();
-            let group = numbers(&batch, "G")[[index]] as usize;
-            let (wmax, dof0) = wyckoff_of(group);
-            let rules = WyckoffRules { wmax, dof0: &dof0 };
+            let group = group(numbers(&batch, "G")[[index]] as i64);
             let single = |row: &[f64]| row.iter().map(|x| *x as f32).collect::<Vec<f32>>();
-            assert_close(&first_wyckoff(&single(&first[0]), rules, &hyper).unwrap(), &cooked[0]);
-            for (site, letter) in letters.into_iter().enumerate() {
+            assert_close(&letters(&single(&first[0]), group, None, &hyper).unwrap(), &cooked[0]);
+            for (site, letter) in site_letters.into_iter().enumerate() {
                 let row = |token: usize| single(&raw[5 * site + token]);
                 let target = |token: usize| &cooked[5 * site + token + 1];
                 assert_close(&atoms(&row(0), letter, None, &hyper).unwrap(), target(0));
@@ -322,17 +291,8 @@ mod tests {
                     let x = coordinate(&row(token), &hyper).unwrap();
                     assert_close(&[x.log_weights, x.loc, x.kappa].concat(), target(token));
                 }
-                assert_close(&next_wyckoff(&row(4), letter, rules, &hyper).unwrap(), target(4));
+                assert_close(&letters(&row(4), group, Some(letter), &hyper).unwrap(), target(4));
             }
-        }
-    }
-
-    /// From the International Tables: Pmm2 (25) has no fixed points; those of Pnma (62) are a and b.
-    fn wyckoff_of(group: usize) -> (u8, Vec<bool>) {
-        match group {
-            25 => (9, [vec![true], vec![false; 9]].concat()),
-            62 => (4, vec![true, true, true, false, false]),
-            other => panic!("no rules for group {other}"),
         }
     }
 

@@ -5,18 +5,19 @@
 
 mod batch;
 mod directory;
-mod draft;
 #[cfg(test)]
 mod golden;
 mod gradient;
 mod head;
 mod hyper;
 mod import;
+mod letters;
 mod likelihood;
 mod loss;
 mod model_toml;
 mod network;
 mod parameters;
+mod partial_crystal;
 mod pickle;
 mod random;
 mod resources;
@@ -26,11 +27,8 @@ mod workers;
 
 pub use batch::{BatchError, Features, check_crystal};
 pub use directory::{MODEL, PARAMETERS, PolicyDirectory, PolicyDirectoryError};
-pub use draft::{Refusal, SampleSettings};
 pub use gradient::{GradientBatch, LossGradient, MakeMasks};
-pub use head::{
-    CoordinateMixture, HeadError, LatticeMixture, WyckoffRules, atoms, coordinate, first_wyckoff, lattice, next_wyckoff,
-};
+pub use head::HeadError;
 #[cfg(test)]
 pub use hyper::tests::tiny as tiny_hyperparameters;
 pub use hyper::{HyperparameterError, Hyperparameters};
@@ -40,6 +38,7 @@ pub use loss::{DropoutMasks, Loss, row_input, scalar_input};
 pub use model_toml::{ModelToml, ModelTomlError};
 pub use network::{compact_graph, decode_graph, logp_graph, loss_gradient_graph};
 pub use parameters::{ParameterError, ParameterSpec, Parameters, parameter_specs};
+pub use partial_crystal::{Refusal, SampleSettings};
 pub use pickle::PickleError;
 pub use random::{DrawError, SampleStream, keyed_stream, probabilities};
 pub use resources::Resources;

@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::hyper::{HyperparameterError, Hyperparameters, SPACE_GROUPS};
 use crate::atomic::write_atomically;
+use crate::hint::Hint;
 
 const ARCHITECTURE: &str = "crystalformer";
 const TOP_KEYS: [&str; 4] = ["architecture", "crystalformer", "spacegroups", "provenance"];
@@ -60,7 +61,7 @@ pub enum ModelTomlError {
         source: Box<toml::de::Error>,
     },
     /// A key that has no meaning here.
-    #[error("{} line {line}: unknown key `{key}`{}", file.display(), did_you_mean(*nearest))]
+    #[error("{} line {line}: unknown key `{key}`", file.display())]
     UnknownKey {
         /// The file.
         file: PathBuf,
@@ -113,6 +114,15 @@ pub enum ModelTomlError {
         /// The encoder's reason.
         source: toml::ser::Error,
     },
+}
+
+impl Hint for ModelTomlError {
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::UnknownKey { nearest: Some(nearest), .. } => vec![format!("did you mean `{nearest}`?")],
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// The file as TOML has it: keys are text.
@@ -241,10 +251,6 @@ fn line<T>(text: &str, key: &Spanned<T>) -> usize {
     1 + text.as_bytes()[..start].iter().filter(|byte| **byte == b'\n').count()
 }
 
-fn did_you_mean(nearest: Option<&str>) -> String {
-    nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -286,14 +292,11 @@ mod tests {
     #[test]
     fn mistakes_are_named_with_line_and_remedy() {
         let text = paper_text();
-        assert_eq!(
-            refusal(&text.replace("n_max", "nmax")),
-            "model.toml line 7: unknown key `nmax`; did you mean `n_max`?"
-        );
-        assert_eq!(refusal(&text.replace("Nf =", "nf =")), "model.toml line 4: unknown key `nf`; did you mean `Nf`?");
+        assert_eq!(refusal(&text.replace("n_max", "nmax")), "model.toml line 7: unknown key `nmax`");
+        assert_eq!(refusal(&text.replace("Nf =", "nf =")), "model.toml line 4: unknown key `nf`");
         assert_eq!(
             refusal(&text.replace("architecture", "architectur")),
-            "model.toml line 1: unknown key `architectur`; did you mean `architecture`?"
+            "model.toml line 1: unknown key `architectur`"
         );
         assert_eq!(
             refusal(&text.replace("\"crystalformer\"", "\"mattergen\"")),

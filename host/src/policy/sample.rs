@@ -1,16 +1,16 @@
 //! Sampling: one token at a time with a key/value cache (spec section 7, the equivalent cheap algorithm).
 //!
-//! All crystals of a chunk stand at the same token, because each writes W, A, X, Y, Z in turn from position 0. One that is finished is
-//! carried along until a quarter of the chunk is, then the caches are compacted. Numbers come from each sample's own stream, and
-//! chunks are the same for any number of threads. Where the caches of long crystals would outgrow the memory, half of a chunk waits.
+//! All crystals of a chunk are at the same token, because each is written as W, A, X, Y, Z in turn from position 0. Finished crystals
+//! stay in the caches until they are a quarter of the chunk, then the caches are compacted. Each sample has a random stream of its
+//! own, and the chunks do not depend on the number of threads. Where the caches of long crystals would need more memory than there
+//! is, half of a chunk waits.
 
 use std::sync::{Mutex, PoisonError};
 
-use ndarray::{Array1, Array2, ArrayD, IxDyn};
+use ndarray::{Array1, Array2, ArrayD, ArrayView1, Axis, IxDyn};
 
-use super::draft::{Draft, Refusal, SampleSettings};
 use super::likelihood::LikelihoodError;
-use super::random::DrawError;
+use super::partial_crystal::{PartialCrystal, Refusal, SampleSettings};
 use super::resources::Split;
 use super::workers::in_order;
 use super::{Hyperparameters, Parameters, Resources, SampleStream, compact_graph, decode_graph};
@@ -129,17 +129,17 @@ impl Sampler {
     }
 }
 
-/// Crystals that are written together.
+/// Crystals that are decoded side by side.
 struct Chunk<'a> {
     sampler: &'a Sampler,
     settings: &'a SampleSettings,
-    drafts: Vec<Draft>,
-    part: Part,
+    crystals: Vec<PartialCrystal>,
+    section: Section,
 }
 
 /// The crystals of a chunk that stand at the same token.
-struct Part {
-    /// Draft of each row of the caches.
+struct Section {
+    /// Crystal of each row of the caches.
     rows: Vec<usize>,
     caches: Vec<OrtTensor>,
     /// Tokens so far.
@@ -157,82 +157,84 @@ struct Token {
 impl<'a> Chunk<'a> {
     fn new(sampler: &'a Sampler, settings: &'a SampleSettings, groups: &[SpaceGroup], draws: Draws) -> Self {
         let wanted = |index: usize| sampler.sites.as_ref().and_then(|sites| sites.get(index)).copied();
-        let draft = |(i, group): (usize, &SpaceGroup)| {
+        let begun = |(i, group): (usize, &SpaceGroup)| {
             let index = draws.first + i as u32;
-            Draft::new(*group, SampleStream::new(draws.seed, draws.step, index), wanted(index as usize))
+            PartialCrystal::new(*group, SampleStream::new(draws.seed, draws.step, index), wanted(index as usize))
         };
-        let part = Part { rows: (0..groups.len()).collect(), caches: Vec::new(), position: 0 };
-        Self { sampler, settings, drafts: groups.iter().enumerate().map(draft).collect(), part }
+        let section = Section { rows: (0..groups.len()).collect(), caches: Vec::new(), position: 0 };
+        Self { sampler, settings, crystals: groups.iter().enumerate().map(begun).collect(), section }
     }
 
     fn decode(mut self, worker: &mut Worker) -> Result<Vec<Result<Tokens, Refusal>>, LikelihoodError> {
         let hyper = &self.sampler.hyper;
         let first = self.first_letters(worker)?;
-        self.each_row(|draft, row| draft.first_letters(&first[row], hyper));
+        self.each_row(|crystal, row| crystal.first_letters(&first[row], hyper));
         let mut waiting = Vec::new();
         loop {
-            while !self.part.rows.is_empty() && self.part.position < 5 * hyper.n_max {
+            while !self.section.rows.is_empty() && self.section.position < 5 * hyper.n_max {
                 self.halve(worker, &mut waiting)?;
                 self.site(worker)?;
             }
             match waiting.pop() {
-                Some(part) => self.part = part,
+                Some(section) => self.section = section,
                 None => break,
             }
         }
-        let unfinished = Refusal::Draw(DrawError::NothingAllowed { classes: 0 });
-        Ok(self.drafts.into_iter().map(|d| d.outcome.unwrap_or(Err(unfinished.clone()))).collect())
+        let unfinished = || Err(Refusal::Unfinished { tokens: 5 * hyper.n_max });
+        Ok(self.crystals.into_iter().map(|crystal| crystal.outcome.unwrap_or_else(unfinished)).collect())
     }
 
     /// Writes one site of every crystal, or its end.
     fn site(&mut self, worker: &mut Worker) -> Result<(), LikelihoodError> {
         let (hyper, settings) = (&self.sampler.hyper, self.settings);
-        let slot = self.part.position / 5;
+        let slot = self.section.position / 5;
         let raw = self.letter_token(worker)?;
-        self.each_row(|draft, row| draft.element(&raw[row], slot, settings, hyper));
+        self.each_row(|crystal, row| crystal.element(&raw[row], slot, settings, hyper));
         self.compact(worker)?;
-        if self.part.rows.is_empty() {
+        if self.section.rows.is_empty() {
             return Ok(());
         }
         let mut raw = self.step(worker, &self.element_token())?;
         for axis in 0..3 {
-            self.each_row(|draft, row| draft.coordinate(&raw[row], axis, settings, hyper));
+            self.each_row(|crystal, row| crystal.coordinate(&raw[row], axis, settings, hyper));
             raw = self.step(worker, &self.coordinate_token(axis))?;
         }
         let last = slot + 1 == hyper.n_max;
-        self.each_row(|draft, row| if last { draft.finish(settings) } else { draft.next_letters(&raw[row], hyper) });
+        self.each_row(
+            |crystal, row| if last { crystal.finish(settings) } else { crystal.next_letters(&raw[row], hyper) },
+        );
         Ok(())
     }
 
     /// Sets half of the crystals aside for as long as the caches, old and new, could outgrow the memory within a site.
-    fn halve(&mut self, worker: &mut Worker, waiting: &mut Vec<Part>) -> Result<(), LikelihoodError> {
+    fn halve(&mut self, worker: &mut Worker, waiting: &mut Vec<Section>) -> Result<(), LikelihoodError> {
         let h = &self.sampler.hyper;
         let token_bytes = 2 * 4 * h.num_layers * (h.num_heads * h.key_size + h.model_size);
         let fits = |rows: usize, tokens: usize| (rows * tokens * token_bytes) as u64 <= self.sampler.split.bytes / 2;
-        while self.part.rows.len() > 1 && !fits(self.part.rows.len(), self.part.position + 5) {
-            let all: Vec<usize> = (0..self.part.rows.len()).collect();
+        while self.section.rows.len() > 1 && !fits(self.section.rows.len(), self.section.position + 5) {
+            let all: Vec<usize> = (0..self.section.rows.len()).collect();
             let (here, aside) = all.split_at(all.len() / 2);
             waiting.push(self.keep(worker, aside)?);
-            self.part = self.keep(worker, here)?;
+            self.section = self.keep(worker, here)?;
         }
         Ok(())
     }
 
     /// Applies a rule to the crystals that are not finished; one that fails is finished by its failure.
-    fn each_row(&mut self, rule: impl Fn(&mut Draft, usize) -> Result<(), Refusal>) {
-        for (row, index) in self.part.rows.iter().enumerate() {
-            let draft = &mut self.drafts[*index];
-            if draft.outcome.is_none()
-                && let Err(refusal) = rule(draft, row)
+    fn each_row(&mut self, rule: impl Fn(&mut PartialCrystal, usize) -> Result<(), Refusal>) {
+        for (row, index) in self.section.rows.iter().enumerate() {
+            let crystal = &mut self.crystals[*index];
+            if crystal.outcome.is_none()
+                && let Err(refusal) = rule(crystal, row)
             {
-                draft.outcome = Some(Err(refusal));
+                crystal.outcome = Some(Err(refusal));
             }
         }
     }
 
     /// Logits of the first letter, which depend on the group alone: a token is fed for them and forgotten.
     fn first_letters(&mut self, worker: &mut Worker) -> Result<Vec<Vec<f32>>, LikelihoodError> {
-        let n = self.part.rows.len();
+        let n = self.section.rows.len();
         let token = Token { kind: 0, class: vec![0; n], multiplicity: vec![0.0; n], coordinate: vec![0.0; n] };
         let first = self.run(worker, &token, &["first"])?.remove(0);
         split_rows(first.to_tensor()?)
@@ -241,34 +243,34 @@ impl<'a> Chunk<'a> {
     /// Draws the letters and feeds them.
     fn letter_token(&mut self, worker: &mut Worker) -> Result<Vec<Vec<f32>>, LikelihoodError> {
         let settings = self.settings;
-        self.each_row(|draft, _| draft.draw_letter(settings));
+        self.each_row(|crystal, _| crystal.draw_letter(settings));
         let mut token = self.token(0);
-        for (row, index) in self.part.rows.iter().enumerate() {
-            let draft = &self.drafts[*index];
-            token.class[row] = i64::from(draft.letter);
-            token.multiplicity[row] = draft.position().map_or(0.0, |p| p.multiplicity() as f32);
+        for (row, index) in self.section.rows.iter().enumerate() {
+            let crystal = &self.crystals[*index];
+            token.class[row] = i64::from(crystal.letter);
+            token.multiplicity[row] = crystal.position().map_or(0.0, |p| p.multiplicity() as f32);
         }
         self.step(worker, &token)
     }
 
     fn element_token(&self) -> Token {
         let mut token = self.token(1);
-        for (class, index) in token.class.iter_mut().zip(&self.part.rows) {
-            *class = self.drafts[*index].sites.last().map_or(0, |site| i64::from(site.species.number()));
+        for (class, index) in token.class.iter_mut().zip(&self.section.rows) {
+            *class = self.crystals[*index].sites.last().map_or(0, |site| i64::from(site.species.number()));
         }
         token
     }
 
     fn coordinate_token(&self, axis: usize) -> Token {
         let mut token = self.token(2 + axis as i64);
-        for (x, index) in token.coordinate.iter_mut().zip(&self.part.rows) {
-            *x = self.drafts[*index].sites.last().map_or(0.0, |site| site.coord[axis]);
+        for (x, index) in token.coordinate.iter_mut().zip(&self.section.rows) {
+            *x = self.crystals[*index].sites.last().map_or(0.0, |site| site.coord[axis]);
         }
         token
     }
 
     fn token(&self, kind: i64) -> Token {
-        let n = self.part.rows.len();
+        let n = self.section.rows.len();
         Token { kind, class: vec![0; n], multiplicity: vec![0.0; n], coordinate: vec![0.0; n] }
     }
 
@@ -279,24 +281,22 @@ impl<'a> Chunk<'a> {
         outputs.extend(names.iter().map(String::as_str));
         let mut results = self.run(worker, token, &outputs)?;
         let raw = results.remove(0);
-        self.part.caches = results;
-        self.part.position += 1;
+        self.section.caches = results;
+        self.section.position += 1;
         split_rows(raw.to_tensor()?)
     }
 
     fn run(&self, worker: &mut Worker, token: &Token, outputs: &[&str]) -> Result<Vec<OrtTensor>, LikelihoodError> {
         let h = &self.sampler.hyper;
-        let n = self.part.rows.len();
-        let column = |values: Vec<f64>| Array2::from_shape_vec((n, 1), values).unwrap_or_default();
-        let groups = self.part.rows.iter().map(|i| i64::from(self.drafts[*i].group.number())).collect();
-        let multiplicity = Array2::from_shape_vec((n, 1), token.multiplicity.clone()).unwrap_or_default();
+        let n = self.section.rows.len();
+        let groups = self.section.rows.iter().map(|i| i64::from(self.crystals[*i].group.number())).collect();
         let fed: [(&str, Tensor); 6] = [
             ("G", Array1::from_vec(groups).into()),
             ("kind", ndarray::arr0(token.kind).into()),
-            ("position", ndarray::arr0(self.part.position as f32).into()),
+            ("position", ndarray::arr0(self.section.position as f32).into()),
             ("type", Array1::from_vec(token.class.clone()).into()),
-            ("M", multiplicity.into()),
-            ("x", column(token.coordinate.clone()).into()),
+            ("M", column(&token.multiplicity).into()),
+            ("x", column(&token.coordinate).into()),
         ];
         let empty = [&[n, h.num_heads, 0, h.key_size][..], &[n, 0, h.model_size]];
         let empty = empty.map(|shape| Tensor::F32(ArrayD::zeros(IxDyn(shape))));
@@ -304,44 +304,50 @@ impl<'a> Chunk<'a> {
         let mut inputs: Vec<(&str, Input<'_>)> =
             fed.iter().map(|(name, tensor)| (*name, Input::Tensor(tensor))).collect();
         for (i, name) in names.iter().enumerate() {
-            inputs.push((name, self.part.caches.get(i).map_or(Input::Tensor(&empty[i % 2]), Input::OrtTensor)));
+            inputs.push((name, self.section.caches.get(i).map_or(Input::Tensor(&empty[i % 2]), Input::OrtTensor)));
         }
         Ok(worker.decode.run_values(&inputs, outputs)?)
     }
 
     /// Drops finished rows from the caches once they are a quarter of all, or all.
     fn compact(&mut self, worker: &mut Worker) -> Result<(), LikelihoodError> {
-        let alive = |index: &usize| self.drafts[*index].outcome.is_none();
-        let rows = &self.part.rows;
+        let alive = |index: &usize| self.crystals[*index].outcome.is_none();
+        let rows = &self.section.rows;
         let keep: Vec<usize> = (0..rows.len()).filter(|row| alive(&rows[*row])).collect();
         if keep.is_empty() {
-            self.part.rows.clear();
-            self.part.caches.clear();
+            self.section.rows.clear();
+            self.section.caches.clear();
         } else if 4 * keep.len() <= 3 * rows.len() {
-            self.part = self.keep(worker, &keep)?;
+            self.section = self.keep(worker, &keep)?;
         }
         Ok(())
     }
 
-    /// Some rows of the part at hand.
-    fn keep(&self, worker: &mut Worker, keep: &[usize]) -> Result<Part, LikelihoodError> {
-        let rows = keep.iter().map(|row| self.part.rows[*row]).collect();
-        let position = self.part.position;
-        if self.part.caches.is_empty() {
-            return Ok(Part { rows, caches: Vec::new(), position });
+    /// Some rows of the section at hand.
+    fn keep(&self, worker: &mut Worker, keep: &[usize]) -> Result<Section, LikelihoodError> {
+        let rows = keep.iter().map(|row| self.section.rows[*row]).collect();
+        let position = self.section.position;
+        if self.section.caches.is_empty() {
+            return Ok(Section { rows, caches: Vec::new(), position });
         }
         let indices: Tensor = Array1::from_iter(keep.iter().map(|row| *row as i64)).into();
         let (names, outputs) = (self.cache_names(""), self.cache_names("_out"));
         let mut inputs = vec![("keep", Input::Tensor(&indices))];
-        inputs
-            .extend(names.iter().zip(&self.part.caches).map(|(name, cache)| (name.as_str(), Input::OrtTensor(cache))));
+        inputs.extend(
+            names.iter().zip(&self.section.caches).map(|(name, cache)| (name.as_str(), Input::OrtTensor(cache))),
+        );
         let outputs: Vec<&str> = outputs.iter().map(String::as_str).collect();
-        Ok(Part { rows, caches: worker.compact.run_values(&inputs, &outputs)?, position })
+        Ok(Section { rows, caches: worker.compact.run_values(&inputs, &outputs)?, position })
     }
 
     fn cache_names(&self, suffix: &str) -> Vec<String> {
         (0..self.sampler.hyper.num_layers).flat_map(|i| ["k", "x"].map(|c| format!("{c}{suffix}_{i}"))).collect()
     }
+}
+
+/// Numbers as (n, 1).
+fn column<T: Clone>(values: &[T]) -> Array2<T> {
+    ArrayView1::from(values).insert_axis(Axis(1)).to_owned()
 }
 
 /// A float32 matrix as its rows.

@@ -8,6 +8,7 @@ use temper_mp2020_correction::{Entry, correction, correction_as_crystalformer};
 
 use super::{Calculation, CorrectedEnergy, EnergyScale, Failure};
 use crate::crystal::Structure;
+use crate::hint::Hint;
 use crate::hull::HullHeader;
 use crate::model::Contract;
 use crate::plugin::Evaluator;
@@ -105,6 +106,23 @@ pub enum CorrectionError {
         /// Where the hull's entries come from.
         source_text: String,
     },
+}
+
+impl Hint for CorrectionError {
+    fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::Unknown { nearest: Some(nearest), .. } => format!("did you mean {nearest}?"),
+            Self::Potential { to, potential, .. } if to == potential => {
+                "they are where it would take them: leave the correction out".to_owned()
+            }
+            Self::NoReference { from, sidecar, .. } => format!(
+                "if the potential was trained on such energies, add `energy_reference = \"{from}\"` to {sidecar}"
+            ),
+            Self::Hull { to, .. } => format!("take a hull on \"{to}\", or no correction"),
+            Self::Unknown { nearest: None, .. } | Self::Potential { .. } | Self::NoScales { .. } => return Vec::new(),
+        };
+        vec![hint]
+    }
 }
 
 impl FromStr for Correction {

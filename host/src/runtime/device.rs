@@ -71,7 +71,7 @@ mod tests {
     fn anything_else_is_refused_with_the_choices() {
         for text in ["", "gpu", "CPU", "cuda:", "cuda:-1", "cuda:+1", "cuda:1.0", "cuda:4294967296", "cuda 0"] {
             let error = text.parse::<Device>().unwrap_err().to_string();
-            assert_eq!(error, format!("unknown device `{text}`: use `auto`, `cpu`, `cuda` or `cuda:N`"));
+            assert_eq!(error, format!("unknown device `{text}`"));
         }
     }
 }

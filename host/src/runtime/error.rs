@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Device, LocateError};
+use crate::hint::Hint;
 
 /// An error of the runtime. Where ONNX Runtime gave a reason, it is quoted as it came.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +21,7 @@ pub enum Error {
         reason: String,
     },
     /// The text names no device.
-    #[error("unknown device `{given}`: use `auto`, `cpu`, `cuda` or `cuda:N`")]
+    #[error("unknown device `{given}`")]
     UnknownDevice {
         /// What was given.
         given: String,
@@ -88,21 +89,20 @@ pub enum Error {
     },
 }
 
-impl Error {
-    /// What the user can do about it, where there is something to say beyond the message.
-    pub fn advice(&self) -> Option<String> {
-        match self {
-            Self::Locate(error) => Some(error.advice()),
-            Self::Load { .. } => Some(
+impl Hint for Error {
+    fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::Locate(error) => return error.hints(),
+            Self::Load { .. } => {
                 "set ORT_DYLIB_PATH to an ONNX Runtime library of version 1.24 or newer, or unset it to have one fetched"
-                    .into(),
-            ),
-            Self::Device { device: Device::Cuda(_), .. } => Some(
+            }
+            Self::Device { device: Device::Cuda(_), .. } => {
                 "run `temper setup --device cuda`, make the CUDA 13 libraries visible (LD_LIBRARY_PATH), or use `--device cpu`"
-                    .into(),
-            ),
-            _ => None,
-        }
+            }
+            Self::UnknownDevice { .. } => "use `auto`, `cpu`, `cuda` or `cuda:N`",
+            _ => return Vec::new(),
+        };
+        vec![hint.to_owned()]
     }
 }
 

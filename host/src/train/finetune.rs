@@ -166,10 +166,10 @@ impl Finetuning {
         let (step, start) = (state.step + 1, Instant::now());
         let mut times = StageTimes::default();
         let mut batch = self.collect(step, objectives, settings, &state.parameters, &mut times)?;
-        let learnt = self.learn(&batch.crystals(), &batch.rewards(), settings, state, &mut times)?;
+        let statistics = self.learn(&batch.crystals(), &batch.rewards(), settings, state, &mut times)?;
         let objective_mean = mean(&batch.rewards());
-        state.finish(step, learnt.baseline, objective_mean);
-        for (row, logp) in batch.trainable.iter().zip(&learnt.logp) {
+        state.finish(step, statistics.baseline, objective_mean);
+        for (row, logp) in batch.trainable.iter().zip(&statistics.logp) {
             batch.samples[*row].logp = Some(*logp);
         }
         times.step = start.elapsed().as_secs_f64();
@@ -177,13 +177,13 @@ impl Finetuning {
             step,
             objective_mean,
             objective_std: standard_deviation(&batch.rewards()),
-            baseline: learnt.baseline,
-            kl: mean(&learnt.log_ratio_to_base),
-            entropy: -mean(&learnt.logp),
+            baseline: statistics.baseline,
+            kl: statistics.kl,
+            entropy: statistics.entropy,
             stable_fraction: objectives.hull_term.map(|term| stable_fraction(&batch.table, term)),
             unique_formulas: unique_formulas(&batch.samples),
             failed_fraction: batch.failed as f64 / batch.samples.len() as f64,
-            update: learnt.update,
+            update: statistics.update,
             table: batch.table,
             monitor: batch.monitor,
             samples: batch.samples,
@@ -245,7 +245,7 @@ impl Finetuning {
         settings: &FinetuneSettings,
         state: &mut FinetuneState,
         times: &mut StageTimes,
-    ) -> Result<Learnt, LikelihoodError> {
+    ) -> Result<BatchStatistics, LikelihoodError> {
         let (logp, base_logp) = timed(&mut times.likelihood, || {
             let logp = self.log_probabilities(&state.parameters, crystals)?;
             Ok::<_, LikelihoodError>((logp, self.log_probabilities(&self.base, crystals)?))
@@ -264,7 +264,8 @@ impl Finetuning {
             },
         };
         let update = self.update(crystals, &loss, settings, state, times)?;
-        Ok(Learnt { logp: loss.old_logp, log_ratio_to_base, baseline, update })
+        let (kl, entropy) = (mean(&log_ratio_to_base), -mean(&loss.old_logp));
+        Ok(BatchStatistics { logp: loss.old_logp, kl, entropy, baseline, update })
     }
 
     fn log_probabilities(&self, parameters: &Parameters, crystals: &[&Tokens]) -> Result<Vec<f64>, LikelihoodError> {
@@ -272,8 +273,11 @@ impl Finetuning {
         Ok(values.iter().map(LogProbability::total).collect())
     }
 
-    /// A few steps up the clipped objective.
-    fn update(
+    /// A few optimiser steps up the clipped objective of a batch.
+    ///
+    /// # Errors
+    /// [`LikelihoodError`].
+    pub fn update(
         &self,
         crystals: &[&Tokens],
         loss: &PpoSurrogate,
@@ -302,12 +306,13 @@ impl Finetuning {
     }
 }
 
-/// What a batch was learnt from, and how.
-struct Learnt {
-    /// Of the crystals, under the policy that drew them.
+/// What is reported of learning from a batch.
+struct BatchStatistics {
+    /// log p of the crystals under the policy that drew them.
     logp: Vec<f64>,
-    /// ln p(policy) - ln p(base) of the crystals, before the optimiser steps.
-    log_ratio_to_base: Vec<f64>,
+    /// Estimates of KL(policy || base) and of the policy's entropy before the optimiser steps, nats.
+    kl: f64,
+    entropy: f64,
     baseline: f64,
     update: UpdateStatistics,
 }
@@ -337,3 +342,6 @@ fn timed<T>(seconds: &mut f64, work: impl FnOnce() -> T) -> T {
     *seconds += Duration::as_secs_f64(&start.elapsed());
     result
 }
+
+#[cfg(test)]
+mod tests;

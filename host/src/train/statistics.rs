@@ -47,3 +47,30 @@ pub fn unique_formulas(samples: &[Sample]) -> f64 {
 fn mean_of(values: &[f64], of: impl Fn(f64) -> f64) -> f64 {
     values.iter().map(|x| of(*x)).sum::<f64>() / values.len().max(1) as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn means_and_deviations() {
+        assert_eq!(mean(&[1.0, 2.0, 6.0]), 3.0);
+        // Squares of -2, -1 and 3 over three.
+        assert!((standard_deviation(&[1.0, 2.0, 6.0]) - (14.0_f64 / 3.0).sqrt()).abs() < 1e-12);
+        assert_eq!(mean(&[]), 0.0);
+    }
+
+    #[test]
+    fn ratios_on_either_side_are_clipped() {
+        let log_ratios = [1.0_f64, 1.19, 1.21, 0.81, 0.79].map(f64::ln);
+        assert!((clip_fraction(&log_ratios, 0.2) - 0.4).abs() < 1e-12);
+        assert!((clip_fraction(&log_ratios, 0.195) - 0.4).abs() < 1e-12);
+        assert!((clip_fraction(&log_ratios, 0.15) - 0.8).abs() < 1e-12);
+    }
+
+    /// r - 1 - ln r is 1 - ln 2 at 2, ln 2 - 1/2 at 1/2, 0 at 1.
+    #[test]
+    fn the_estimator_of_kl() {
+        assert!((kl_k3(&[2.0_f64.ln(), 0.5_f64.ln(), 0.0]) - 0.5 / 3.0).abs() < 1e-12);
+    }
+}

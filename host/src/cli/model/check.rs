@@ -7,9 +7,10 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{Context, Failure};
+use crate::cli::conformance::check_as_json;
 use crate::cli::{Exit, Search};
-use crate::evaluate::{Check as Row, Crystals, Golden, ModelReport, check_model};
-use crate::model::{ForceModel, OnnxModel};
+use crate::conformance::CheckCrystals;
+use crate::model::{ForceModel, Golden, ModelReport, OnnxModel, check_model, textbook_crystals};
 
 /// Run physics on a potential or property model: what must not change, what must add up, what must be finite.
 #[derive(Debug, Args)]
@@ -43,8 +44,8 @@ impl Check {
         let forces = ForceModel::new(&runtime, Arc::clone(&model), context.cache().as_deref());
         let forces = forces.map_err(|error| error.to_string());
         let crystals = match &self.structures {
-            Some(file) => Crystals::read(file)?,
-            None => Crystals::textbook(model.contract()),
+            Some(file) => CheckCrystals::read(file)?,
+            None => textbook_crystals(model.contract()),
         };
         let golden = self.golden.as_ref().map(|file| Golden::read(file, model.contract())).transpose()?;
         let report = check_model(&model, forces.as_ref().map_err(String::as_str), crystals, golden.as_ref());
@@ -67,7 +68,7 @@ impl Check {
 }
 
 fn verdict(model: &OnnxModel, report: &ModelReport) -> Result<(), Failure> {
-    let mut failed: Vec<&str> = report.failed().map(|check| check.name.as_str()).collect();
+    let mut failed: Vec<&str> = report.failed().map(|check| check.name).collect();
     failed.dedup();
     if failed.is_empty() {
         return Ok(());
@@ -79,45 +80,14 @@ fn verdict(model: &OnnxModel, report: &ModelReport) -> Result<(), Failure> {
 
 fn table(report: &ModelReport, context: &Context) -> Result<(), Failure> {
     report.set_aside.iter().for_each(|line| context.say(&format!("set aside: {line}")));
-    let title = |row: &Row| format!("{} {}", row.name, row.output).trim_end().to_owned();
-    let width = report.checks.iter().map(|row| title(row).chars().count()).max().unwrap_or(0);
-    let line = |title: &str, status: &str, number: &str, tolerance: &str, rest: &str| {
-        let text = format!("{title:<width$}  {status:<7}  {number:>9}  {tolerance:>9}  {rest}");
-        context.print(text.trim_end())
-    };
-    line("check", "", "number", "tolerance", "")?;
-    for row in &report.checks {
-        let note = if row.note.is_empty() { String::new() } else { format!("({})", row.note) };
-        let rest = format!("{} {note}", row.unit);
-        line(&title(row), row.status.name(), &shown(row.number), &shown(row.tolerance), rest.trim())?;
-    }
-    let counted = |name: &str| report.checks.iter().filter(|row| row.status.name() == name).count();
-    let (pass, fail, skipped) = (counted("pass"), counted("fail"), counted("skipped"));
-    context.print(&format!("{pass} pass, {fail} fail, {skipped} skipped, on {} crystals", report.crystals))
-}
-
-/// Whole numbers as they are, others with two digits.
-fn shown(number: Option<f64>) -> String {
-    match number {
-        None => "-".into(),
-        Some(x) if !x.is_finite() => "none".into(),
-        Some(x) if x >= 10.0 => format!("{x:.0}"),
-        Some(x) if x.fract() == 0.0 => format!("{x}"),
-        Some(x) => format!("{x:.1e}"),
-    }
+    context.print_checks(&report.checks, report.crystals)
 }
 
 fn as_json(model: &OnnxModel, report: &ModelReport) -> Value {
     let contract = model.contract();
-    let check = |row: &Row| {
-        json!({
-            "check": row.name, "output": row.output, "status": row.status.name(), "number": row.number,
-            "tolerance": row.tolerance, "unit": row.unit, "note": row.note,
-        })
-    };
     json!({
         "model": contract.path.display().to_string(), "name": contract.name, "passed": report.passed(),
         "crystals": report.crystals, "set_aside": report.set_aside, "advice": report.advice,
-        "checks": report.checks.iter().map(check).collect::<Vec<_>>(),
+        "checks": report.checks.iter().map(check_as_json).collect::<Vec<_>>(),
     })
 }

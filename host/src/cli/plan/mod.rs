@@ -13,6 +13,7 @@ use std::sync::Arc;
 use self::models::ModelKey;
 use super::{Context, Failure, Search};
 use crate::config::{Config, Document, Finetune, Problem};
+use crate::hint::Hint;
 use crate::hull::Hull;
 use crate::model::{Executor, ForceModel, OnnxModel};
 use crate::policy::{ModelToml, Parameters, Resources};
@@ -99,6 +100,11 @@ impl Plan {
 impl Planner<'_> {
     fn mistake(&self, key: &str, message: impl Into<String>) -> Failure {
         self.document.locate(Problem::new(key, message)).into()
+    }
+
+    /// What a key names cannot be used.
+    fn refused(&self, key: &str, error: &impl Hint) -> Failure {
+        error.hints().into_iter().fold(self.mistake(key, format!("`{key}`: {error}")), Failure::hint)
     }
 
     fn find(&self, key: &str, path: &Path) -> Result<PathBuf, Failure> {

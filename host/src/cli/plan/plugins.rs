@@ -9,9 +9,9 @@ use serde_json::{Map, Value};
 use super::Planner;
 use super::models::ModelRef;
 use crate::cli::Failure;
-use crate::config::{self, Deadline, Isolation, Memory, PluginTerm as PluginConfig, ProcessTerm};
+use crate::config::{self, Isolation, Memory, PluginTerm as PluginConfig, ProcessTerm};
 use crate::plugin::{
-    Evaluator, HULL_CORRECTION, MEMORY_IS_MEASURED, OpenError, REWARD, Supervision, Usable, WorkerCommand, is_path,
+    Evaluator, HULL_CORRECTION, MEMORY_IS_MEASURED, REWARD, Supervision, Usable, WorkerCommand, is_path,
 };
 use crate::reward::{Correction, PluginTerm};
 
@@ -28,7 +28,7 @@ impl Planner<'_> {
         if let Some(path) = &found.path {
             self.lock(&format!("{key}.library"), path)?;
         }
-        let supervision = self.supervision(&key, term.deadline, term.workers, term.memory, term.max_restarts)?;
+        let supervision = self.supervision(&key, &term.supervision)?;
         let supervision = Some(supervision).filter(|_| is_apart(term.isolation, &found));
         let evaluator = self.start(&key, &found, REWARD, &term.config, supervision)?;
         self.plugin_term(&key, evaluator, term.potential.as_deref())
@@ -37,7 +37,7 @@ impl Planner<'_> {
     /// A reward of a program of the user's.
     pub(super) fn process(&mut self, name: &str, term: &ProcessTerm) -> Result<PluginTerm, Failure> {
         let key = format!("rewards.{name}.process");
-        let supervision = self.supervision(&key, term.deadline, term.workers, term.memory, term.max_restarts)?;
+        let supervision = self.supervision(&key, &term.supervision)?;
         let evaluator = self.start_program(&key, (&term.command, &term.config), REWARD, supervision)?;
         self.plugin_term(&key, evaluator, term.potential.as_deref())
     }
@@ -75,14 +75,8 @@ impl Planner<'_> {
         term.map_err(|error| self.mistake(&key, format!("`{key}`: {error}")))
     }
 
-    fn supervision(
-        &self,
-        key: &str,
-        deadline: Deadline,
-        workers: usize,
-        memory: Option<Memory>,
-        max_restarts: u32,
-    ) -> Result<Supervision, Failure> {
+    fn supervision(&self, key: &str, given: &config::Supervision) -> Result<Supervision, Failure> {
+        let config::Supervision { deadline, workers, memory, max_restarts } = *given;
         let refused =
             |last: &str, text: String| self.mistake(&format!("{key}.{last}"), format!("`{key}.{last}` {text}"));
         if !(1..=MOST_WORKERS).contains(&workers) {
@@ -110,7 +104,7 @@ impl Planner<'_> {
             config::Correction::Named(name) => match name.parse::<Correction>() {
                 Ok(correction) => return Ok(correction),
                 Err(unknown) => {
-                    let unknown = self.mistake(key, format!("`{key}`: {unknown}"));
+                    let unknown = self.refused(key, &unknown);
                     self.correction_plugin(key, &config::CorrectionPlugin::usual(name), unknown)?
                 }
             },
@@ -119,11 +113,11 @@ impl Planner<'_> {
                 self.correction_plugin(key, plugin, unknown)?
             }
             config::Correction::Process(term) => {
-                let supervision = self.supervision(key, term.deadline, term.workers, term.memory, term.max_restarts)?;
+                let supervision = self.supervision(key, &term.supervision)?;
                 self.start_program(key, (&term.command, &term.config), HULL_CORRECTION, supervision)?
             }
         };
-        Correction::of_plugin(Arc::new(evaluator)).map_err(|error| self.mistake(key, format!("`{key}`: {error}")))
+        Correction::of_plugin(Arc::new(evaluator)).map_err(|error| self.refused(key, &error))
     }
 
     fn correction_plugin(
@@ -136,7 +130,7 @@ impl Planner<'_> {
         if let Some(path) = &found.path {
             self.lock(key, path)?;
         }
-        let supervision = self.supervision(key, plugin.deadline, plugin.workers, plugin.memory, plugin.max_restarts)?;
+        let supervision = self.supervision(key, &plugin.supervision)?;
         let supervision = Some(supervision).filter(|_| is_apart(plugin.isolation, &found));
         self.start(key, &found, HULL_CORRECTION, &plugin.config, supervision)
     }
@@ -150,7 +144,7 @@ impl Planner<'_> {
         supervision: Option<Supervision>,
     ) -> Result<Evaluator, Failure> {
         let started = self.context.discovery().start(found, interface, config, supervision);
-        started.map_err(|error| self.unusable(key, error))
+        started.map_err(|error| self.refused(key, &error))
     }
 
     /// Starts a program of the user's.
@@ -161,20 +155,10 @@ impl Planner<'_> {
         interface: &str,
         supervision: Supervision,
     ) -> Result<Evaluator, Failure> {
-        let command = self.command(key, words)?;
+        let command = self.command(key, words)?.guarded_by(&self.context.discovery().probe.program);
         let name = words.first().map_or("", String::as_str);
         let started = Evaluator::in_workers(name, command, interface, config, supervision);
-        started.map_err(|error| self.unusable(key, error))
-    }
-
-    fn unusable(&self, key: &str, error: OpenError) -> Failure {
-        let message = format!("`{key}`: {error}");
-        let advice = match error {
-            OpenError::Load(error) => error.advice().map(str::to_owned),
-            OpenError::Refused { advice, .. } => advice,
-            _ => None,
-        };
-        advice.into_iter().fold(self.mistake(key, message), Failure::hint)
+        started.map_err(|error| self.refused(key, &error))
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Planner;
 use super::models::ModelRef;
 use crate::cli::Failure;
-use crate::config::{self, Finetune, Reward, Role};
+use crate::config::{self, Finetune, Reward, RewardKind, Role};
 use crate::reward::{
     BuiltinTerm, ForceScale, ForceTerm, HullTerm, KnownCompositions, Novelty, Objective, OnFailure, OnnxTerm, Rewards,
     Sanity, Term, TermKind, Uniqueness, WORST_E_HULL,
@@ -19,7 +19,7 @@ impl Planner<'_> {
         for (name, reward) in &config.rewards {
             terms.push(self.term(name, reward)?);
         }
-        let hull_term = config.rewards.values().position(|reward| matches!(reward, Reward::Hull(_)));
+        let hull_term = config.rewards.values().position(|reward| matches!(reward.kind, RewardKind::Hull(_)));
         let monitor = match &config.judge {
             None => None,
             Some(judge) => Some(self.monitor(config, &judge.hull)?),
@@ -31,7 +31,7 @@ impl Planner<'_> {
 
     fn objective(&self, text: &str, terms: &[Term]) -> Result<Objective, Failure> {
         let names: Vec<&str> = terms.iter().map(|term| term.name.as_str()).collect();
-        let refused = |e| self.mistake("objective", format!("`objective`: {e}"));
+        let refused = |error| self.refused("objective", &error);
         let objective = Objective::parse(text, &names).map_err(refused)?;
         let range = |name: &String| terms.iter().find(|term| term.name == *name).map(|term| term.kind.range());
         let ranges: Vec<[f64; 2]> = objective.terms().iter().filter_map(range).collect();
@@ -40,10 +40,13 @@ impl Planner<'_> {
     }
 
     fn monitor(&mut self, config: &Finetune, judge: &config::JudgeHull) -> Result<Monitor, Failure> {
-        let own = config.rewards.values().find_map(|r| if let Reward::Hull(t) = r { Some(&t.reference) } else { None });
+        let own = config.rewards.values().find_map(|reward| match &reward.kind {
+            RewardKind::Hull(term) => Some(&term.reference),
+            _ => None,
+        });
         let reference = judge.reference.as_ref().or(own);
-        let reference =
-            reference.ok_or_else(|| self.mistake("judge.hull", "`judge.hull.reference` is missing: name a hull"))?;
+        let reference = reference
+            .ok_or_else(|| self.mistake("judge.hull", "`judge.hull.reference` is missing").hint("name a hull"))?;
         let potential = ModelRef::new(&judge.potential, judge.deadline);
         let kind = Arc::new(self.hull_term("judge.hull", potential, reference, &judge.correction)?);
         let term = Term { name: "e_hull".into(), kind, on_failure: OnFailure::Value(WORST_E_HULL), bound: None };
@@ -52,21 +55,13 @@ impl Planner<'_> {
     }
 
     fn term(&mut self, name: &str, reward: &Reward) -> Result<Term, Failure> {
-        let kind = self.term_kind(name, reward)?;
-        let (on_failure, role, bound) = match reward {
-            Reward::Hull(term) => (term.on_failure, term.role, term.bound),
-            Reward::Force(term) => (term.on_failure, term.role, term.bound),
-            Reward::Onnx(term) => (term.on_failure, term.role, term.bound),
-            Reward::Builtin(term) => (term.on_failure, term.role, term.bound),
-            Reward::Plugin(term) => (term.on_failure, term.role, term.bound),
-            Reward::Process(term) => (term.on_failure, term.role, term.bound),
-        };
-        let on_failure = match on_failure {
+        let kind = self.term_kind(name, &reward.kind)?;
+        let on_failure = match reward.gate.on_failure {
             config::OnFailure::Worst => OnFailure::Worst,
             config::OnFailure::Drop => OnFailure::Drop,
             config::OnFailure::Value(value) => OnFailure::Value(value),
         };
-        let bound = bound.filter(|_| role == Role::Filter);
+        let bound = reward.gate.bound.filter(|_| reward.gate.role == Role::Filter);
         let [least, most] = kind.range();
         if let Some(bound) = bound.filter(|bound| bound.ends()[0] > most || bound.ends()[1] < least) {
             let message =
@@ -77,14 +72,14 @@ impl Planner<'_> {
         Ok(Term { name: name.to_owned(), kind, on_failure, bound })
     }
 
-    fn term_kind(&mut self, name: &str, reward: &Reward) -> Result<Arc<dyn TermKind>, Failure> {
-        Ok(match reward {
-            Reward::Hull(term) => {
+    fn term_kind(&mut self, name: &str, kind: &RewardKind) -> Result<Arc<dyn TermKind>, Failure> {
+        Ok(match kind {
+            RewardKind::Hull(term) => {
                 let potential = ModelRef::new(&term.potential, term.deadline);
                 let key = format!("rewards.{name}.hull");
                 Arc::new(self.hull_term(&key, potential, &term.reference, &term.correction)?)
             }
-            Reward::Force(term) => {
+            RewardKind::Force(term) => {
                 let potential = ModelRef::new(&term.potential, term.deadline);
                 let model = self.force_model(&format!("rewards.{name}.force.potential"), potential)?;
                 let scale = ForceScale {
@@ -94,24 +89,23 @@ impl Planner<'_> {
                 };
                 Arc::new(ForceTerm::new(model, scale))
             }
-            Reward::Onnx(term) => Arc::new(self.onnx(&format!("rewards.{name}.onnx"), term)?),
-            Reward::Builtin(term) => self.builtin(&format!("rewards.{name}.builtin"), term)?,
-            Reward::Plugin(term) => Arc::new(self.plugin(name, term)?),
-            Reward::Process(term) => Arc::new(self.process(name, term)?),
+            RewardKind::Onnx(term) => Arc::new(self.onnx(&format!("rewards.{name}.onnx"), term)?),
+            RewardKind::Builtin(term) => self.builtin(&format!("rewards.{name}.builtin"), term)?,
+            RewardKind::Plugin(term) => Arc::new(self.plugin(name, term)?),
+            RewardKind::Process(term) => Arc::new(self.process(name, term)?),
         })
     }
 
     fn builtin(&mut self, key: &str, term: &config::BuiltinTerm) -> Result<Arc<dyn TermKind>, Failure> {
-        let refused = |e| self.mistake(&format!("{key}.term"), format!("`{key}.term`: {e}"));
-        let builtin: BuiltinTerm = term.term.parse().map_err(refused)?;
+        let builtin: BuiltinTerm = term.term.parse().map_err(|error| self.refused(&format!("{key}.term"), &error))?;
         let key = format!("{key}.reference");
         match (builtin, &term.reference) {
             (BuiltinTerm::OfStructure(builtin), None) => Ok(Arc::new(builtin)),
             (BuiltinTerm::Uniqueness, None) => Ok(Arc::new(Uniqueness)),
             (BuiltinTerm::Novelty, Some(path)) => Ok(Arc::new(Novelty::new(self.known(&key, path)?))),
-            (BuiltinTerm::Novelty, None) => {
-                Err(self.mistake(&key, format!("`{key}` is missing: name a file of formulas or structures, or a hull")))
-            }
+            (BuiltinTerm::Novelty, None) => Err(self
+                .mistake(&key, format!("`{key}` is missing"))
+                .hint("name a file of formulas or structures, or a hull")),
             (_, Some(_)) => Err(self.mistake(&key, format!("`{key}`: only `novelty` has a reference"))),
         }
     }

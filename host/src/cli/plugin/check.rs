@@ -8,18 +8,13 @@ use serde_json::{Map, Value, json};
 
 use super::{Context, Failure};
 use crate::cli::Exit;
-use crate::cli::structures::Structures;
-use crate::config::{Deadline, Memory};
-use crate::crystal::Structure;
-use crate::plugin::{
-    OpenError, PluginCheck as Row, PluginReport, PluginToCheck, REWARD, WorkerCommand, check_plugin, is_path,
-};
+use crate::cli::conformance::check_as_json;
+use crate::config::{Deadline, Memory, check_plugin_config};
+use crate::conformance::{CheckCrystals, NamedCrystal};
+use crate::plugin::{OpenError, PluginReport, PluginToCheck, REWARD, WorkerCommand, check_plugin, is_path};
 
 /// Threads that ask a library at once.
 const THREADS: u8 = 4;
-/// Crystals of --structures at most, and the most atoms of one.
-const MOST_CRYSTALS: usize = 32;
-const MOST_ATOMS: usize = 200;
 
 /// Try a plugin on all that can come: are its claims true, and what does it make of crystals that make no sense?
 #[derive(Debug, Args)]
@@ -138,6 +133,7 @@ fn unset(command: WorkerCommand) -> PluginToCheck {
     PluginToCheck {
         name: String::new(),
         command,
+        guard: std::env::current_exe().ok(),
         in_threads: None,
         interface: REWARD.to_owned(),
         config: Map::new(),
@@ -161,34 +157,23 @@ fn config(given: &str) -> Result<Map<String, Value>, Failure> {
     let inline = text.trim_start().starts_with('{');
     let document = if inline { format!("config = {text}") } else { text };
     let mut table: Map<String, Value> = toml::from_str(&document).map_err(|error| wrong(&error.message()))?;
-    match table.remove("config") {
-        Some(Value::Object(config)) if inline => Ok(config),
-        Some(value) => Ok(std::iter::once(("config".to_owned(), value)).chain(table).collect()),
-        None => Ok(table),
-    }
+    let config = match table.remove("config") {
+        Some(Value::Object(config)) if inline => config,
+        Some(value) => std::iter::once(("config".to_owned(), value)).chain(table).collect(),
+        None => table,
+    };
+    check_plugin_config(&config, "config").map_err(|problem| wrong(&problem.message))?;
+    Ok(config)
 }
 
-/// The first crystals of a file that are small enough.
-fn structures(path: &Path, context: &Context) -> Result<Vec<(String, Structure)>, Failure> {
-    let mut structures = Vec::new();
-    for record in Structures::open(context, path, None)? {
-        let record = record?;
-        if structures.len() == MOST_CRYSTALS {
-            context.say(&format!("set aside: {} and what follows: {MOST_CRYSTALS} crystals are enough", record.id));
-            break;
-        }
-        match record.structure {
-            Ok(structure) if structure.len() <= MOST_ATOMS => structures.push((record.id, structure)),
-            Ok(structure) => {
-                context.say(&format!("set aside: {}: {} atoms, more than {MOST_ATOMS}", record.id, structure.len()));
-            }
-            Err(error) => context.say(&format!("set aside: {} (line {}): {error}", record.id, record.line)),
-        }
-    }
-    if structures.is_empty() {
+/// The crystals of a file; those that are set aside are said.
+fn structures(path: &Path, context: &Context) -> Result<Vec<NamedCrystal>, Failure> {
+    let CheckCrystals { named, set_aside } = CheckCrystals::read(path)?;
+    set_aside.iter().for_each(|line| context.say(&format!("set aside: {line}")));
+    if named.is_empty() {
         return Err(Failure::user(format!("{}: no crystal that a plugin can be checked on", path.display())));
     }
-    Ok(structures)
+    Ok(named)
 }
 
 fn verdict(name: &str, report: &PluginReport) -> Result<(), Failure> {
@@ -200,48 +185,18 @@ fn verdict(name: &str, report: &PluginReport) -> Result<(), Failure> {
 }
 
 fn table(report: &PluginReport, context: &Context) -> Result<(), Failure> {
-    let width = report.checks.iter().map(|row| row.name.len()).max().unwrap_or(0);
-    let line = |title: &str, status: &str, number: &str, tolerance: &str, rest: &str| {
-        let text = format!("{title:<width$}  {status:<7}  {number:>9}  {tolerance:>9}  {rest}");
-        context.print(text.trim_end())
-    };
     if let Some(descriptor) = &report.descriptor {
         let (name, version, interface) = (&descriptor.name, &descriptor.version, &report.interface);
         context.print(&format!("{name} {version}, {interface}"))?;
     }
-    line("check", "", "number", "tolerance", "")?;
-    for row in &report.checks {
-        let note = if row.note.is_empty() { String::new() } else { format!("({})", row.note) };
-        let rest = format!("{} {note}", row.unit);
-        line(row.name, row.status.name(), &shown(row.number), &shown(row.tolerance), rest.trim())?;
-    }
-    let counted = |name: &str| report.checks.iter().filter(|row| row.status.name() == name).count();
-    let (pass, fail, skipped) = (counted("pass"), counted("fail"), counted("skipped"));
-    context.print(&format!("{pass} pass, {fail} fail, {skipped} skipped, on {} crystals", report.crystals))
-}
-
-/// Whole numbers as they are, others with two digits.
-fn shown(number: Option<f64>) -> String {
-    match number {
-        None => "-".into(),
-        Some(x) if !x.is_finite() => "none".into(),
-        Some(x) if x.fract() == 0.0 => format!("{x}"),
-        Some(x) if (0.1..1e4).contains(&x) => format!("{x:.1}"),
-        Some(x) => format!("{x:.1e}"),
-    }
+    context.print_checks(&report.checks, report.crystals)
 }
 
 fn as_json(name: &str, report: &PluginReport) -> Value {
-    let check = |row: &Row| {
-        json!({
-            "check": row.name, "status": row.status.name(), "number": row.number, "tolerance": row.tolerance,
-            "unit": row.unit, "note": row.note,
-        })
-    };
     json!({
         "plugin": name, "descriptor": report.descriptor, "interface": report.interface, "passed": report.passed(),
         "crystals": report.crystals, "seed": report.seed,
-        "checks": report.checks.iter().map(check).collect::<Vec<_>>(),
+        "checks": report.checks.iter().map(check_as_json).collect::<Vec<_>>(),
     })
 }
 
@@ -257,7 +212,7 @@ mod tests {
         }
         assert!(config("").unwrap().is_empty());
         assert_eq!(config("config = 3").unwrap(), json!({"config": 3}).as_object().unwrap().clone());
-        for text in ["how", "{", "no-such-file.toml"] {
+        for text in ["how", "{", "no-such-file.toml", "x = nan", "{ x = [1.0, -inf] }", "x = 2026-01-01"] {
             assert!(config(text).unwrap_err().to_string().starts_with(&format!("error: --config {text}: ")), "{text}");
         }
     }

@@ -10,8 +10,9 @@ use crate::plugin::{Discovered, ProbeResult};
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  temper plugin list --plugin-dir target/release\n\n\
     Looked for in: --plugin-dir, the folders of TEMPER_PLUGIN_PATH, plugins/ in Temper's data folder, plugins/ beside the \
-    program, plugins/ in the current folder, each with the folders in it. A library is loaded in a process of its own first; \
-    what became of that is remembered until the file changes, so one that crashed is not loaded again.")]
+    program, each with the folders in it. Libraries in plugins/ of the current folder are listed, and loaded only when they are \
+    named by their path or the folder by --plugin-dir. One that anyone may write is not loaded. A library is loaded in a process \
+    of its own first; what became of that is remembered until the file changes, so one that crashed is not loaded again.")]
 pub struct List {
     /// Try libraries again that have been seen before, those that crashed as well
     #[arg(long)]
@@ -26,12 +27,18 @@ impl List {
         let discovery = context.discovery();
         let found = discovery.list(self.again);
         for plugin in &found {
-            context.print(&if self.json { as_json(plugin).to_string() } else { as_text(plugin) })?;
+            context.print(&if self.json { as_json(plugin).to_string() } else { printable(&as_text(plugin)) })?;
         }
-        let folders: Vec<String> = discovery.folders.iter().map(|folder| folder.display().to_string()).collect();
+        let folders = discovery.folders.iter().chain(&discovery.listed_only);
+        let folders: Vec<String> = folders.map(|folder| folder.display().to_string()).collect();
         context.say(&format!("looked in {}", folders.join(", ")));
         Ok(())
     }
+}
+
+/// Without what could steer a terminal.
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
 }
 
 fn as_text(plugin: &Discovered) -> String {

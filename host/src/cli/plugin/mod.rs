@@ -2,6 +2,8 @@
 
 mod check;
 mod correction;
+#[cfg(target_os = "linux")]
+mod guard;
 mod list;
 mod new;
 mod serve;
@@ -22,6 +24,10 @@ pub enum Plugin {
     /// Serve a plugin by the worker protocol; for Temper itself
     #[command(hide = true)]
     Serve(serve::Serve),
+    /// Run a worker and end what it leaves behind; for Temper itself
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    Guard(guard::Guard),
 }
 
 impl Plugin {
@@ -31,6 +37,8 @@ impl Plugin {
             Self::New(arguments) => arguments.run(context),
             Self::Check(arguments) => arguments.run(context),
             Self::Serve(arguments) => arguments.run(),
+            #[cfg(target_os = "linux")]
+            Self::Guard(arguments) => arguments.run(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::ports;
+use crate::hint::Hint;
 
 /// Why a file cannot be used as a model.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +41,7 @@ pub enum ContractError {
         reason: String,
     },
     /// A key that does not exist, or that names an output that the model does not have.
-    #[error("{}: unknown key `{key}`{}", path.display(), did_you_mean(.nearest.as_deref()))]
+    #[error("{}: unknown key `{key}`", path.display())]
     UnknownKey {
         /// The file with the key.
         path: PathBuf,
@@ -50,7 +51,7 @@ pub enum ContractError {
         nearest: Option<String>,
     },
     /// A key that must be there and is not.
-    #[error("{}: `temper.{key}` is missing: {why}; add `{key} = ...` to {}", path.display(), sidecar.display())]
+    #[error("{}: `temper.{key}` is missing: {why}", path.display())]
     Missing {
         /// The model.
         path: PathBuf,
@@ -86,7 +87,7 @@ pub enum ContractError {
         known: Vec<String>,
     },
     /// A file for operators older than ONNX Runtime runs.
-    #[error("{}: it is written for opset {found} of ONNX, and {oldest} is the oldest that runs; export it anew for opset 18", path.display())]
+    #[error("{}: it is written for opset {found} of ONNX, and {oldest} is the oldest that runs", path.display())]
     Opset {
         /// The model.
         path: PathBuf,
@@ -96,7 +97,7 @@ pub enum ContractError {
         oldest: i64,
     },
     /// An operator that is neither ONNX's nor ONNX Runtime's own.
-    #[error("{}: node `{node}` needs the custom operator {operator}; export the model with ONNX's own operators", path.display())]
+    #[error("{}: node `{node}` needs the custom operator {operator}", path.display())]
     CustomOperator {
         /// The model.
         path: PathBuf,
@@ -107,8 +108,7 @@ pub enum ContractError {
     },
     /// An input of a name that the contract does not have.
     #[error(
-        "{}: input `{name}` is none of {}; say which it is by `[inputs] {name} = \"...\"`, or pin it by `[constants] {name} = ...` \
-         (a sidecar would be {})", sidecar.with_extension("onnx").display(), ports::input_names().join(", "), sidecar.display()
+        "{}: input `{name}` is none of {}", sidecar.with_extension("onnx").display(), ports::input_names().join(", ")
     )]
     UnknownInput {
         /// Where a sidecar is sought.
@@ -117,7 +117,7 @@ pub enum ContractError {
         name: String,
     },
     /// An input that the host cannot feed.
-    #[error("{}: input `{name}` {problem} (a sidecar would be {})", sidecar.with_extension("onnx").display(), sidecar.display())]
+    #[error("{}: input `{name}` {problem}", sidecar.with_extension("onnx").display())]
     Input {
         /// Where a sidecar is sought.
         sidecar: PathBuf,
@@ -146,6 +146,20 @@ pub enum ContractError {
     },
 }
 
-fn did_you_mean(nearest: Option<&str>) -> String {
-    nearest.map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
+impl Hint for ContractError {
+    fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::UnknownKey { nearest: Some(nearest), .. } => format!("did you mean `{nearest}`?"),
+            Self::Missing { key, sidecar, .. } => format!("add `{key} = ...` to {}", sidecar.display()),
+            Self::Opset { .. } => "export it again for opset 18".to_owned(),
+            Self::CustomOperator { .. } => "export the model with ONNX's own operators".to_owned(),
+            Self::UnknownInput { sidecar, name } => format!(
+                "in {}, say which it is by `[inputs] {name} = \"...\"`, or pin it by `[constants] {name} = ...`",
+                sidecar.display()
+            ),
+            Self::Input { sidecar, .. } => format!("{} may rename inputs and pin them", sidecar.display()),
+            _ => return Vec::new(),
+        };
+        vec![hint]
+    }
 }

@@ -1,7 +1,7 @@
 //! How far outcomes are from those that are expected.
 
 use super::super::{Outcome, PluginError};
-use super::PluginCheck;
+use crate::conformance::CheckResult;
 
 /// Deviation that float32 allows, of 1 + |value|: as for property models.
 pub(super) const TOLERANCE: f64 = 2e-4;
@@ -50,11 +50,11 @@ impl Comparison {
         self.number
     }
 
-    pub fn check(self, name: &'static str, tolerance: f64) -> PluginCheck {
+    pub fn check(self, name: &'static str, tolerance: f64) -> CheckResult {
         if self.compared == 0 {
-            return PluginCheck::skipped(name, "nothing to compare");
+            return CheckResult::skipped(name, "nothing to compare");
         }
-        PluginCheck { note: self.note, ..PluginCheck::measured(name, self.number, tolerance, UNIT) }
+        CheckResult { note: self.note, ..CheckResult::measured(name, self.number, tolerance, UNIT) }
     }
 }
 

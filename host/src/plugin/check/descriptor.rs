@@ -1,11 +1,11 @@
 //! Whether what a plugin says of itself can be.
 
 use super::super::{Descriptor, HULL_CORRECTION, InterfaceDescriptor, Properties, REWARD};
-use super::PluginCheck;
+use crate::conformance::CheckResult;
 
 pub(super) const NAME: &str = "descriptor";
 
-pub(super) fn check(descriptor: &Descriptor) -> PluginCheck {
+pub(super) fn check(descriptor: &Descriptor) -> CheckResult {
     let mut wrong = identity(descriptor);
     for (place, interface) in descriptor.interfaces.iter().enumerate() {
         let said = complaints(interface);
@@ -14,10 +14,10 @@ pub(super) fn check(descriptor: &Descriptor) -> PluginCheck {
             wrong.push(format!("{} is offered twice", interface.id));
         }
     }
-    let check = PluginCheck::count(NAME, &wrong, "complaints");
+    let check = CheckResult::count(NAME, &wrong, "complaints");
     // A user's own program needs none.
     if wrong.is_empty() && descriptor.licence.is_empty() {
-        return PluginCheck { note: "no licence is stated".to_owned(), ..check };
+        return CheckResult { note: "no licence is stated".to_owned(), ..check };
     }
     check
 }
@@ -118,8 +118,8 @@ fn scales(properties: &Properties) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::CheckStatus;
     use super::*;
+    use crate::conformance::CheckStatus;
 
     #[test]
     fn licences_are_expressions() {

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::CheckSession;
 use super::sample::Sample;
-use super::{Kit, PluginCheck};
+use crate::conformance::CheckResult;
 
 pub(super) const NAMES: [&str; 3] = ["deadline", "memory", "end"];
 
@@ -19,21 +20,21 @@ const MIB: f64 = 1_048_576.0;
 /// The calls together may take so many deadlines.
 const DEADLINES: u32 = 6;
 
-pub(super) fn checks(kit: &mut Kit<'_>) -> Vec<PluginCheck> {
-    vec![deadline(kit), memory(kit), end(kit)]
+pub(super) fn checks(session: &mut CheckSession<'_>) -> Vec<CheckResult> {
+    vec![deadline(session), memory(session), end(session)]
 }
 
-fn deadline(kit: &mut Kit<'_>) -> PluginCheck {
-    let batch: Vec<Sample> = kit.samples.iter().cycle().take(TIMED).cloned().collect();
-    let allowed = kit.subject.deadline();
+fn deadline(session: &mut CheckSession<'_>) -> CheckResult {
+    let batch: Vec<Sample> = session.samples.iter().cycle().take(TIMED).cloned().collect();
+    let allowed = session.plugin.deadline();
     // The worker may have to be started first, which is not the batch's time.
-    let began = kit.subject.ask(&kit.samples[..1]).map(|_| Instant::now());
-    match began.and_then(|began| kit.subject.ask(&batch).map(|_| began.elapsed())) {
-        Ok(took) => PluginCheck {
+    let began = session.plugin.ask(&session.samples[..1]).map(|_| Instant::now());
+    match began.and_then(|began| session.plugin.ask(&batch).map(|_| began.elapsed())) {
+        Ok(took) => CheckResult {
             note: format!("a batch of {TIMED}"),
-            ..PluginCheck::measured(NAMES[0], per_crystal(took), per_crystal(allowed), "us/crystal")
+            ..CheckResult::measured(NAMES[0], per_crystal(took), per_crystal(allowed), "us/crystal")
         },
-        Err(error) => PluginCheck::broken(NAMES[0], format!("a batch of {TIMED}: {error}")),
+        Err(error) => CheckResult::broken(NAMES[0], format!("a batch of {TIMED}: {error}")),
     }
 }
 
@@ -41,42 +42,43 @@ fn per_crystal(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e6 / TIMED as f64
 }
 
-fn memory(kit: &mut Kit<'_>) -> PluginCheck {
+fn memory(session: &mut CheckSession<'_>) -> CheckResult {
     let name = NAMES[1];
-    let (calls, warm) = (kit.asked.calls, WARM.min(kit.asked.calls / 2));
-    let (began, allowed) = (Instant::now(), DEADLINES * kit.subject.deadline());
+    let (calls, warm) = (session.asked.calls, WARM.min(session.asked.calls / 2));
+    let (began, allowed) = (Instant::now(), DEADLINES * session.plugin.deadline());
     let mut before = None;
     let mut done = 0;
     while done < calls && began.elapsed() < allowed {
-        if let Err(error) = kit.subject.ask(&kit.samples) {
-            return PluginCheck::broken(name, format!("call {}: {error}", done + 1));
+        if let Err(error) = session.plugin.ask(&session.samples) {
+            return CheckResult::broken(name, format!("call {}: {error}", done + 1));
         }
         done += 1;
         if done == warm {
-            before = kit.subject.resident();
+            before = session.plugin.resident();
         }
     }
-    let (Some(before), Some(after)) = (before, kit.subject.resident()) else {
-        return PluginCheck::skipped(name, &format!("not measured, after {done} calls"));
+    let (Some(before), Some(after)) = (before, session.plugin.resident()) else {
+        return CheckResult::skipped(name, &format!("not measured, after {done} calls"));
     };
     let counted = done.saturating_sub(warm);
     let allowed = (NOISE + PER_CALL * counted as f64).min(MOST);
     let grown = (after as f64 - before as f64).max(0.0);
-    PluginCheck {
+    CheckResult {
         note: format!("in {counted} calls after the first {warm}"),
-        ..PluginCheck::measured(name, grown / MIB, allowed / MIB, "MiB")
+        ..CheckResult::measured(name, grown / MIB, allowed / MIB, "MiB")
     }
 }
 
-fn end(kit: &mut Kit<'_>) -> PluginCheck {
+fn end(session: &mut CheckSession<'_>) -> CheckResult {
     let name = NAMES[2];
     // One that has something to end.
-    let ending = kit.subject.ask(&kit.samples[..1]).and_then(|_| kit.subject.end());
+    let mut plugin = session.plugin.unguarded();
+    let ending = plugin.ask(&session.samples[..1]).and_then(|_| plugin.end());
     match ending {
-        Err(error) => PluginCheck::broken(name, error),
-        Ok(ending) if !ending.in_time => PluginCheck::broken(name, "it goes on when its input is closed"),
-        Ok(ending) if !ending.well => PluginCheck::broken(name, format!("it {} when its input is closed", ending.how)),
-        Ok(ending) if ending.leaves_others => PluginCheck::broken(name, "it leaves processes of its own behind"),
-        Ok(_) => PluginCheck::passed(name, ""),
+        Err(error) => CheckResult::broken(name, error),
+        Ok(ending) if !ending.in_time => CheckResult::broken(name, "it goes on when its input is closed"),
+        Ok(ending) if !ending.well => CheckResult::broken(name, format!("it {} when its input is closed", ending.how)),
+        Ok(ending) if ending.leaves_others => CheckResult::broken(name, "it leaves processes of its own behind"),
+        Ok(_) => CheckResult::passed(name, ""),
     }
 }

@@ -6,8 +6,9 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::super::{Outcome, PluginError};
+use super::CheckSession;
 use super::sample::{Sample, known_elements};
-use super::{Kit, PluginCheck};
+use crate::conformance::CheckResult;
 
 pub(super) const NAMES: [&str; 1] = ["fuzz"];
 
@@ -21,37 +22,37 @@ const DEADLINES: u32 = 6;
 /// What the stream of random numbers is for.
 const PURPOSE: [u8; 24] = *b"temper plugin check v1  ";
 
-pub(super) fn checks(kit: &mut Kit<'_>) -> Vec<PluginCheck> {
-    let seed = kit.asked.seed;
-    let elements: Vec<u8> = known_elements(&kit.subject.properties).iter().map(|element| element.number()).collect();
+pub(super) fn checks(session: &mut CheckSession<'_>) -> Vec<CheckResult> {
+    let seed = session.asked.seed;
+    let elements: Vec<u8> = known_elements(&session.plugin.properties).iter().map(|element| element.number()).collect();
     let light: Vec<u8> = elements.iter().copied().filter(|number| *number <= HEAVIEST).collect();
     let elements = if light.is_empty() { elements } else { light };
-    let (began, allowed) = (Instant::now(), DEADLINES * kit.subject.deadline());
+    let (began, allowed) = (Instant::now(), DEADLINES * session.plugin.deadline());
     let (mut wrong, mut done) = (Vec::new(), 0);
     while done < CRYSTALS && wrong.is_empty() && began.elapsed() < allowed {
         let batch: Vec<Sample> = (done..done + AT_ONCE).map(|index| random(seed, index, &elements)).collect();
-        wrong = tried(kit, &batch);
+        wrong = tried(session, &batch);
         done += AT_ONCE;
     }
-    let check = PluginCheck::count(NAMES[0], &wrong, "crystals");
+    let check = CheckResult::count(NAMES[0], &wrong, "crystals");
     let found = if wrong.is_empty() { String::new() } else { format!("; {}", check.note) };
-    vec![PluginCheck { note: format!("{done} crystals, seed {seed}{found}"), ..check }]
+    vec![CheckResult { note: format!("{done} crystals, seed {seed}{found}"), ..check }]
 }
 
 /// What is wrong with the answer to a batch, by crystal.
-fn tried(kit: &mut Kit<'_>, batch: &[Sample]) -> Vec<String> {
-    match kit.subject.ask(batch) {
+fn tried(session: &mut CheckSession<'_>, batch: &[Sample]) -> Vec<String> {
+    match session.plugin.ask(batch) {
         Ok(outcomes) => {
-            batch.iter().zip(&outcomes).filter_map(|(sample, outcome)| beyond(kit, sample, outcome)).collect()
+            batch.iter().zip(&outcomes).filter_map(|(sample, outcome)| beyond(session, sample, outcome)).collect()
         }
-        Err(error) => culprits(kit, batch, &error),
+        Err(error) => culprits(session, batch, &error),
     }
 }
 
 /// The crystals that the plugin cannot be asked about alone, or the batch if there is none.
-fn culprits(kit: &mut Kit<'_>, batch: &[Sample], error: &PluginError) -> Vec<String> {
+fn culprits(session: &mut CheckSession<'_>, batch: &[Sample], error: &PluginError) -> Vec<String> {
     let alone = batch.iter().filter_map(|sample| {
-        let error = kit.subject.ask_alone(sample).err()?;
+        let error = session.plugin.ask_alone(sample).err()?;
         Some(format!("{}: {error}", sample.name))
     });
     let found: Vec<String> = alone.take(3).collect();
@@ -61,8 +62,8 @@ fn culprits(kit: &mut Kit<'_>, batch: &[Sample], error: &PluginError) -> Vec<Str
 }
 
 /// A value outside of the range that is claimed.
-fn beyond(kit: &Kit<'_>, sample: &Sample, outcome: &Outcome) -> Option<String> {
-    let ([least, greatest], Outcome::Value(value)) = (kit.subject.properties.range, outcome) else { return None };
+fn beyond(session: &CheckSession<'_>, sample: &Sample, outcome: &Outcome) -> Option<String> {
+    let ([least, greatest], Outcome::Value(value)) = (session.plugin.properties.range, outcome) else { return None };
     let outside = least.is_some_and(|x| *value < x) || greatest.is_some_and(|x| *value > x);
     outside.then(|| format!("{}: {value} is outside of the range that is claimed", sample.name))
 }

@@ -1,9 +1,10 @@
 //! What a value does not depend on: the description of its crystal, as far as claimed, and the others in its batch.
 
 use super::super::{Outcome, Properties};
+use super::CheckSession;
 use super::compare::{Comparison, TOLERANCE};
 use super::sample::Sample;
-use super::{Kit, PluginCheck};
+use crate::conformance::CheckResult;
 
 pub(super) const NAMES: [&str; 5] = ["translation", "rotation", "permutation", "batch order", "batch split"];
 
@@ -16,44 +17,44 @@ const CLAIMS: [Claim; 3] = [
     (|claimed| claimed.permutation_invariant, Sample::reversed),
 ];
 
-pub(super) fn checks(kit: &mut Kit<'_>) -> Vec<PluginCheck> {
-    if kit.unsteady.is_some() {
-        return kit.skip(&NAMES);
+pub(super) fn checks(session: &mut CheckSession<'_>) -> Vec<CheckResult> {
+    if session.unsteady.is_some() {
+        return session.skip(&NAMES);
     }
     let claims = NAMES.iter().zip(CLAIMS);
-    let mut checks: Vec<PluginCheck> = claims.map(|(name, claim)| described_otherwise(kit, name, claim)).collect();
-    checks.extend([order(kit), split(kit)]);
+    let mut checks: Vec<CheckResult> = claims.map(|(name, claim)| described_otherwise(session, name, claim)).collect();
+    checks.extend([order(session), split(session)]);
     checks
 }
 
-fn described_otherwise(kit: &mut Kit<'_>, name: &'static str, (claimed, change): Claim) -> PluginCheck {
-    if !claimed(&kit.subject.properties) {
-        return PluginCheck::skipped(name, "it is not claimed");
+fn described_otherwise(session: &mut CheckSession<'_>, name: &'static str, (claimed, change): Claim) -> CheckResult {
+    if !claimed(&session.plugin.properties) {
+        return CheckResult::skipped(name, "it is not claimed");
     }
-    let changed: Vec<Sample> = kit.samples.iter().map(change).collect();
-    let found = kit.subject.ask(&changed);
+    let changed: Vec<Sample> = session.samples.iter().map(change).collect();
+    let found = session.plugin.ask(&changed);
     let mut comparison = Comparison::default();
-    comparison.batch(&kit.outcomes.iter().collect::<Vec<_>>(), &found, &kit.names());
+    comparison.batch(&session.outcomes.iter().collect::<Vec<_>>(), &found, &session.names());
     comparison.check(name, TOLERANCE)
 }
 
 /// The batch from its end.
-fn order(kit: &mut Kit<'_>) -> PluginCheck {
-    let reversed: Vec<Sample> = kit.samples.iter().rev().cloned().collect();
-    let found = kit.subject.ask(&reversed);
-    let mut names = kit.names();
+fn order(session: &mut CheckSession<'_>) -> CheckResult {
+    let reversed: Vec<Sample> = session.samples.iter().rev().cloned().collect();
+    let found = session.plugin.ask(&reversed);
+    let mut names = session.names();
     names.reverse();
-    let expected: Vec<&Outcome> = kit.outcomes.iter().rev().collect();
+    let expected: Vec<&Outcome> = session.outcomes.iter().rev().collect();
     let mut comparison = Comparison::default();
     comparison.batch(&expected, &found, &names);
     comparison.check(NAMES[3], TOLERANCE)
 }
 
 /// Each crystal alone.
-fn split(kit: &mut Kit<'_>) -> PluginCheck {
+fn split(session: &mut CheckSession<'_>) -> CheckResult {
     let mut comparison = Comparison::default();
-    for (sample, expected) in kit.samples.iter().zip(&kit.outcomes) {
-        match kit.subject.ask_alone(sample) {
+    for (sample, expected) in session.samples.iter().zip(&session.outcomes) {
+        match session.plugin.ask_alone(sample) {
             Ok(found) => comparison.row(expected, &found, &sample.name),
             Err(error) => {
                 comparison.fail(&error, &sample.name);

@@ -16,6 +16,7 @@ mod report;
 mod sample;
 mod values;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -23,9 +24,9 @@ use serde_json::{Map, Value};
 use super::message::Hello;
 use super::worker::{StartError, Worker};
 use super::{Descriptor, HULL_CORRECTION, OpenError, Outcome, WorkerCommand, evaluator};
-use crate::crystal::Structure;
+use crate::conformance::{CheckResult, NamedCrystal};
 use plugin_under_test::{PluginUnderTest, Start};
-pub use report::{CheckStatus, PluginCheck, PluginReport};
+pub use report::PluginReport;
 use sample::{Sample, samples};
 
 /// What to check, and how.
@@ -35,6 +36,8 @@ pub struct PluginToCheck {
     pub name: String,
     /// Serves it.
     pub command: WorkerCommand,
+    /// This program, which guards the plugin's workers; `None`: nobody does.
+    pub guard: Option<PathBuf>,
     /// Serves it from several threads at once; `None`: it cannot be.
     pub in_threads: Option<WorkerCommand>,
     /// Such as `reward/1`.
@@ -42,7 +45,7 @@ pub struct PluginToCheck {
     /// Its config.
     pub config: Map<String, Value>,
     /// Crystals with their names; none: those of the textbooks.
-    pub structures: Vec<(String, Structure)>,
+    pub structures: Vec<NamedCrystal>,
     /// How long a batch may take.
     pub deadline: Duration,
     /// How many bytes of memory a worker may hold.
@@ -54,9 +57,9 @@ pub struct PluginToCheck {
 }
 
 /// The plugin and what is known of it so far.
-struct Kit<'a> {
+struct CheckSession<'a> {
     asked: &'a PluginToCheck,
-    subject: PluginUnderTest,
+    plugin: PluginUnderTest,
     /// Crystals with their outcomes.
     samples: Vec<Sample>,
     outcomes: Vec<Outcome>,
@@ -65,7 +68,7 @@ struct Kit<'a> {
 }
 
 /// Checks that belong together, by the names of their rows.
-type Stage = (&'static [&'static str], fn(&mut Kit<'_>) -> Vec<PluginCheck>);
+type Stage = (&'static [&'static str], fn(&mut CheckSession<'_>) -> Vec<CheckResult>);
 
 /// All need the values, which come first; whether outcomes can be compared is known from the repetitions, which come next.
 const STAGES: [Stage; 6] = [
@@ -84,7 +87,13 @@ const START: &str = "start";
 /// [`OpenError`], when it refuses the config, lacks the interface, or is not there.
 pub fn check_plugin(asked: &PluginToCheck) -> Result<PluginReport, OpenError> {
     let hello = Hello { interface: asked.interface.clone(), config: asked.config.clone() };
-    let start = Start { command: asked.command.clone(), hello, deadline: asked.deadline, memory: asked.memory };
+    let start = Start {
+        command: asked.command.clone(),
+        guard: asked.guard.clone(),
+        hello,
+        deadline: asked.deadline,
+        memory: asked.memory,
+    };
     let mut report = PluginReport {
         descriptor: None,
         interface: asked.interface.clone(),
@@ -101,7 +110,7 @@ pub fn check_plugin(asked: &PluginToCheck) -> Result<PluginReport, OpenError> {
             return Err(OpenError::Start { name: asked.name.clone(), reason: error.to_string() });
         }
         Err(error) => {
-            report.checks.push(PluginCheck::broken(START, error));
+            report.checks.push(CheckResult::broken(START, error));
             skip_all(&mut report, "it does not start");
         }
     }
@@ -116,37 +125,37 @@ fn started(
     report: &mut PluginReport,
 ) -> Result<(), OpenError> {
     let interface = evaluator::offered(&descriptor, &asked.interface)?;
-    report.checks.push(PluginCheck::passed(START, ""));
+    report.checks.push(CheckResult::passed(START, ""));
     report.checks.push(descriptor::check(&descriptor));
     report.checks.extend(config::checks(start, &interface));
     report.descriptor = Some(descriptor);
     let samples = samples(&asked.structures, &interface.properties);
-    let subject = PluginUnderTest::new(start.clone(), interface.properties, Some(worker));
-    let mut kit = Kit { asked, subject, samples, outcomes: Vec::new(), unsteady: None };
-    if kit.samples.is_empty() {
+    let plugin = PluginUnderTest::new(start.clone(), interface.properties, Some(worker));
+    let mut session = CheckSession { asked, plugin, samples, outcomes: Vec::new(), unsteady: None };
+    if session.samples.is_empty() {
         skip_stages(report, 0, "no crystal is in elements that it knows");
         return Ok(());
     }
     for (place, (_, checks)) in STAGES.into_iter().enumerate() {
-        report.checks.extend(checks(&mut kit));
-        if kit.outcomes.is_empty() {
+        report.checks.extend(checks(&mut session));
+        if session.outcomes.is_empty() {
             skip_stages(report, place + 1, "it has no outcome for any crystal");
             break;
         }
     }
-    report.crystals = kit.samples.len();
+    report.crystals = session.samples.len();
     Ok(())
 }
 
 fn skip_all(report: &mut PluginReport, why: &str) {
     let names = [descriptor::NAME].into_iter().chain(config::NAMES);
-    report.checks.extend(names.map(|name| PluginCheck::skipped(name, why)));
+    report.checks.extend(names.map(|name| CheckResult::skipped(name, why)));
     skip_stages(report, 0, why);
 }
 
 fn skip_stages(report: &mut PluginReport, from: usize, why: &str) {
     let names = STAGES[from..].iter().flat_map(|(names, _)| names.iter());
-    report.checks.extend(names.map(|name| PluginCheck::skipped(name, why)));
+    report.checks.extend(names.map(|name| CheckResult::skipped(name, why)));
 }
 
 /// Whether the reason for a refusal is a panic, which no config may lead to.
@@ -154,18 +163,18 @@ fn has_panicked(reason: &str) -> bool {
     reason.starts_with("it panicked: ")
 }
 
-impl Kit<'_> {
+impl CheckSession<'_> {
     fn names(&self) -> Vec<&str> {
         self.samples.iter().map(|sample| sample.name.as_str()).collect()
     }
 
     fn is_sent_energies(&self) -> bool {
-        self.subject.properties.energies || self.asked.interface == HULL_CORRECTION
+        self.plugin.properties.energies || self.asked.interface == HULL_CORRECTION
     }
 
     /// Checks that cannot be made on outcomes that differ from call to call.
-    fn skip(&self, names: &[&'static str]) -> Vec<PluginCheck> {
+    fn skip(&self, names: &[&'static str]) -> Vec<CheckResult> {
         let why = self.unsteady.unwrap_or_default();
-        names.iter().map(|name| PluginCheck::skipped(name, why)).collect()
+        names.iter().map(|name| CheckResult::skipped(name, why)).collect()
     }
 }

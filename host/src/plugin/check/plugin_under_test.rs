@@ -1,9 +1,11 @@
 //! The plugin under check in a worker that is started again whenever it has ended.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::super::error::quotable;
 use super::super::frame::Limits;
 use super::super::message::{Answer, Hello, batch, read_answer};
 use super::super::worker::{Ending, StartError, Worker, run};
@@ -17,6 +19,8 @@ const START: Duration = Duration::from_secs(120);
 #[derive(Clone)]
 pub(super) struct Start {
     pub command: WorkerCommand,
+    /// The program that guards the worker.
+    pub guard: Option<PathBuf>,
     pub hello: Hello,
     /// How long a batch may take.
     pub deadline: Duration,
@@ -35,7 +39,11 @@ pub(super) struct PluginUnderTest {
 impl Start {
     /// Starts a worker.
     pub fn worker(&self) -> Result<(Worker, Descriptor), StartError> {
-        let Self { command, hello, memory, .. } = self.clone();
+        let Self { command, guard, hello, memory, .. } = self.clone();
+        let command = match guard {
+            Some(guard) => command.guarded_by(&guard),
+            None => command,
+        };
         run(async move { Worker::start(&command, &hello, START, Some(memory)).await })?
     }
 
@@ -88,7 +96,7 @@ impl PluginUnderTest {
         }
         match answer? {
             Answer::Outcomes(outcomes) => Ok(outcomes),
-            Answer::Failed(reason) => Err(PluginError::Batch(reason, samples.len())),
+            Answer::Failed(reason) => Err(PluginError::Batch(quotable(&reason), samples.len())),
         }
     }
 
@@ -101,6 +109,11 @@ impl PluginUnderTest {
     /// Bytes of the worker in memory, where there is one and the system tells.
     pub fn resident(&self) -> Option<u64> {
         self.worker.as_ref()?.resident()
+    }
+
+    /// Another one, whose worker is not guarded: what it leaves behind is seen.
+    pub fn unguarded(&self) -> Self {
+        Self::new(Start { guard: None, ..self.start.clone() }, self.properties.clone(), None)
     }
 
     /// Closes the input of the worker and watches it end.

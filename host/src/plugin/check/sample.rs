@@ -2,13 +2,8 @@
 
 use super::super::evaluator::letters;
 use super::super::{Crystals, Properties};
+use crate::conformance::{self, Matrix, rattling};
 use crate::crystal::{Element, Structure, TEXTBOOK};
-
-type Matrix = [[f64; 3]; 3];
-
-/// A rotation, as rows: orthogonal, of determinant 1, about none of the axes.
-const ROTATION: Matrix =
-    [[2.0 / 3.0, -1.0 / 3.0, 2.0 / 3.0], [2.0 / 3.0, 2.0 / 3.0, -1.0 / 3.0], [-1.0 / 3.0, 2.0 / 3.0, 2.0 / 3.0]];
 
 /// A crystal as columns. Unlike a structure it may be senseless.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,15 +38,12 @@ impl Sample {
 
     /// Every atom moved by the same vector, which is no lattice vector.
     pub fn translated(&self) -> Self {
-        let shift = [0.371, -1.618, 0.732];
-        let moved = |r: &[f64; 3]| std::array::from_fn(|k| r[k] + shift[k]);
-        Self { fractional: self.fractional.iter().map(moved).collect(), ..self.clone() }
+        Self { fractional: conformance::translated(&self.fractional), ..self.clone() }
     }
 
     /// The whole crystal turned.
     pub fn rotated(&self) -> Self {
-        let turned = |v: [f64; 3]| std::array::from_fn(|k| (0..3).map(|i| v[i] * ROTATION[i][k]).sum());
-        Self { lattice: self.lattice.map(turned), ..self.clone() }
+        Self { lattice: conformance::rotated(&self.lattice), ..self.clone() }
     }
 
     /// Atoms in reverse.
@@ -72,7 +64,8 @@ impl Sample {
     pub fn rattled(&self, amplitude: f64) -> Self {
         let mut sample = self.clone();
         for (atom, r) in sample.fractional.iter_mut().enumerate() {
-            (0..3).for_each(|k| r[k] += amplitude * (1.0 + 2.3 * atom as f64 + 1.7 * k as f64).sin());
+            let step = rattling(atom);
+            (0..3).for_each(|k| r[k] += amplitude * step[k]);
         }
         sample
     }

@@ -1,42 +1,45 @@
 //! What a plugin says of crystals of the textbooks: the outcomes that all later ones are held against.
 
 use super::super::Outcome;
+use super::CheckSession;
 use super::sample::Sample;
-use super::{Kit, PluginCheck};
+use crate::conformance::CheckResult;
 
 pub(super) const NAMES: [&str; 2] = ["values", "range"];
 
 /// So many crystals in a row without an outcome are enough.
 const ENOUGH: usize = 3;
 
-pub(super) fn checks(kit: &mut Kit<'_>) -> Vec<PluginCheck> {
+pub(super) fn checks(session: &mut CheckSession<'_>) -> Vec<CheckResult> {
     let mut wrong = Vec::new();
-    match kit.subject.ask(&kit.samples) {
-        Ok(outcomes) => kit.outcomes = outcomes,
+    match session.plugin.ask(&session.samples) {
+        Ok(outcomes) => session.outcomes = outcomes,
         Err(error) => {
             wrong.push(format!("all at once: {error}"));
-            one_by_one(kit, &mut wrong);
+            one_by_one(session, &mut wrong);
         }
     }
-    wrong.extend(kit.samples.iter().zip(&kit.outcomes).filter_map(|(sample, outcome)| complaint(sample, outcome)));
-    let mut check = PluginCheck::count(NAMES[0], &wrong, "failures");
-    if !kit.outcomes.is_empty() && kit.outcomes.iter().all(|outcome| *outcome == Outcome::Abstain) {
+    wrong.extend(
+        session.samples.iter().zip(&session.outcomes).filter_map(|(sample, outcome)| complaint(sample, outcome)),
+    );
+    let mut check = CheckResult::count(NAMES[0], &wrong, "failures");
+    if !session.outcomes.is_empty() && session.outcomes.iter().all(|outcome| *outcome == Outcome::Abstain) {
         "it abstains from all of them".clone_into(&mut check.note);
     }
-    vec![check, range(kit)]
+    vec![check, range(session)]
 }
 
 /// Keeps the crystals that it can be asked about alone.
-fn one_by_one(kit: &mut Kit<'_>, wrong: &mut Vec<String>) {
+fn one_by_one(session: &mut CheckSession<'_>, wrong: &mut Vec<String>) {
     let mut failures = 0;
-    for sample in std::mem::take(&mut kit.samples) {
-        if failures == ENOUGH && kit.samples.is_empty() {
+    for sample in std::mem::take(&mut session.samples) {
+        if failures == ENOUGH && session.samples.is_empty() {
             break;
         }
-        match kit.subject.ask_alone(&sample) {
+        match session.plugin.ask_alone(&sample) {
             Ok(outcome) => {
-                kit.outcomes.push(outcome);
-                kit.samples.push(sample);
+                session.outcomes.push(outcome);
+                session.samples.push(sample);
             }
             Err(error) => {
                 failures += 1;
@@ -56,10 +59,10 @@ fn complaint(sample: &Sample, outcome: &Outcome) -> Option<String> {
     }
 }
 
-fn range(kit: &Kit<'_>) -> PluginCheck {
-    let [least, greatest] = kit.subject.properties.range;
+fn range(session: &CheckSession<'_>) -> CheckResult {
+    let [least, greatest] = session.plugin.properties.range;
     if least.or(greatest).is_none() {
-        return PluginCheck::skipped(NAMES[1], "none is claimed");
+        return CheckResult::skipped(NAMES[1], "none is claimed");
     }
     let outside = |(sample, outcome): (&Sample, &Outcome)| match outcome {
         Outcome::Value(value) if least.is_some_and(|x| *value < x) || greatest.is_some_and(|x| *value > x) => {
@@ -67,6 +70,6 @@ fn range(kit: &Kit<'_>) -> PluginCheck {
         }
         _ => None,
     };
-    let wrong: Vec<String> = kit.samples.iter().zip(&kit.outcomes).filter_map(outside).collect();
-    PluginCheck::count(NAMES[1], &wrong, "values outside")
+    let wrong: Vec<String> = session.samples.iter().zip(&session.outcomes).filter_map(outside).collect();
+    CheckResult::count(NAMES[1], &wrong, "values outside")
 }

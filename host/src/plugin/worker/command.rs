@@ -1,6 +1,7 @@
 //! Which program a worker is, and how it is supervised.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::time::Duration;
 
 /// A program that speaks the worker protocol.
@@ -10,6 +11,21 @@ pub struct WorkerCommand {
     pub program: OsString,
     /// Its arguments.
     pub arguments: Vec<OsString>,
+}
+
+impl WorkerCommand {
+    /// The same, started by `guard`, this program, as `temper plugin guard`: a process that ends whatever the command has started when
+    /// the command or Temper ends, even if Temper is killed. Only Linux lets it; elsewhere the command is as it was.
+    #[must_use]
+    pub fn guarded_by(self, guard: &Path) -> Self {
+        if cfg!(not(target_os = "linux")) {
+            return self;
+        }
+        let mut arguments: Vec<OsString> = ["plugin", "guard", "--"].map(OsString::from).into();
+        arguments.push(self.program);
+        arguments.extend(self.arguments);
+        Self { program: guard.into(), arguments }
+    }
 }
 
 /// How workers are supervised.

@@ -9,6 +9,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::{sleep, timeout};
 
 use super::super::PluginError;
+use super::super::error::quotable;
 use super::super::frame::{Frame, FrameError, Lengths, Limits, PREFIX};
 use super::super::message::{Hello, greeting};
 use super::command::WorkerCommand;
@@ -71,8 +72,8 @@ impl Worker {
         let frame = worker.ask(&hello.to_frame().encode(), Limits::GREETING, deadline, memory).await?;
         match greeting(&frame) {
             Ok(Ok(descriptor)) => Ok((worker, descriptor)),
-            Ok(Err(message)) => Err(StartError::Refused(message, frame.text("advice").map(str::to_owned))),
-            Err(reason) => Err(PluginError::Protocol(reason).into()),
+            Ok(Err(message)) => Err(StartError::Refused(quotable(&message), frame.text("advice").map(quotable))),
+            Err(reason) => Err(PluginError::protocol(reason).into()),
         }
     }
 
@@ -83,7 +84,7 @@ impl Worker {
         #[cfg(unix)]
         child.process_group(0);
         #[cfg(target_os = "linux")]
-        die_with_the_host(&mut child);
+        die_with_the_parent(child.as_std_mut());
         let mut child = child.kill_on_drop(true).spawn()?;
         let gone = || std::io::Error::from(std::io::ErrorKind::BrokenPipe);
         let group = child.id().ok_or_else(gone)?;
@@ -220,9 +221,11 @@ async fn read_frame(output: &mut ChildStdout, most: Limits) -> Result<Frame, Fra
     if rest.len() < lengths.rest() { Err(FrameError::Closed) } else { Frame::decode(lengths, &rest) }
 }
 
-/// If the host is killed, the system kills the worker.
+/// If the parent is killed, the system kills the process.
 #[cfg(target_os = "linux")]
-fn die_with_the_host(command: &mut Command) {
+pub(super) fn die_with_the_parent(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+
     use rustix::process::{Signal, set_parent_process_death_signal};
     #[allow(unsafe_code, reason = "code between fork and exec")]
     // SAFETY: the closure makes one system call, which is safe after a fork, and touches no memory of the parent.

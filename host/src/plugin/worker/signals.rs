@@ -11,18 +11,36 @@ pub fn leave_signals_to_the_caller() {
     HANDLED_BY_THE_CALLER.store(true, Ordering::Relaxed);
 }
 
+/// Whether this program was started so that the end of its terminal means nothing to it, as by `nohup`. To be asked before anybody
+/// listens for the signal.
+pub fn hangup_is_ignored() -> bool {
+    // Linux: a mask of the signals that are ignored, as hexadecimal digits; SIGHUP is the lowest.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+}
+
 /// Ends the program and its workers at SIGINT, SIGTERM or SIGHUP, unless the caller handles them. The system would end the program
 /// alone, and leave what its workers have started.
 #[cfg(unix)]
 pub(super) async fn end_workers_at_a_signal() {
     use tokio::signal::unix::{SignalKind, signal};
-    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = kinds.map(signal) else { return };
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return;
+    };
+    let mut hangup = if hangup_is_ignored() { None } else { signal(SignalKind::hangup()).ok() };
     loop {
+        let hung_up = async {
+            match &mut hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         let number = tokio::select! {
             _ = interrupt.recv() => 2,
             _ = terminate.recv() => 15,
-            _ = hangup.recv() => 1,
+            _ = hung_up => 1,
         };
         if !HANDLED_BY_THE_CALLER.load(Ordering::Relaxed) {
             super::end_all_workers();

@@ -11,9 +11,9 @@ use ndarray::{Array1, Array3, arr1};
 use super::layers::Network;
 use crate::graph::{Attributes, Builder, DataType, Dim, Value};
 
-/// Heads that are worked on together: what four of them make of a group of crystals is small enough for a core's cache, and the
+/// Heads that are computed at a time: what four of them make of a group of crystals is small enough for a core's cache, and the
 /// sum over all heads of their parts of a vector is taken part by part, which rounds less.
-const HEADS_TOGETHER: usize = 4;
+const HEADS_PER_GROUP: usize = 4;
 
 /// What all layers share: the rotation, the mask, and the run-time extents of the layouts.
 pub(super) struct Causal {
@@ -149,7 +149,7 @@ impl Attention<'_> {
         n.b.assume_shape(vectors, &[crystals, tokens, Dim::Known(width)]);
         let mask = self.dropout.map(|mask| for_each_head(n, mask));
         let (mut parts, mut sums) = (Vec::new(), Vec::new());
-        for heads in together(n.hyper.num_heads) {
+        for heads in head_groups(n.hyper.num_heads) {
             let mut weights = self.probabilities(n, x, &heads);
             if let Some(mask) = mask {
                 weights = self.dropped(&mut n.b, weights, mask, &heads);
@@ -225,9 +225,9 @@ impl Attention<'_> {
     }
 }
 
-/// The heads, as many at a time as are worked on together.
-fn together(heads: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..heads).step_by(HEADS_TOGETHER).map(move |first| first..heads.min(first + HEADS_TOGETHER))
+/// The heads in groups that are computed at a time.
+fn head_groups(heads: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..heads).step_by(HEADS_PER_GROUP).map(move |first| first..heads.min(first + HEADS_PER_GROUP))
 }
 
 /// A mask with as many heads as the network, where it may have one for all.

@@ -118,3 +118,20 @@ fn average_of(b: &mut Builder, width: usize, like: Value) -> Value {
     };
     b.find(name).unwrap_or_else(|| b.initializer(name, tensor))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::tiny_hyperparameters;
+
+    #[test]
+    fn a_parameter_that_does_not_exist_is_an_error() {
+        let hyper = tiny_hyperparameters();
+        let mut network = Network::new(&hyper);
+        let first = network.parameters[0].1;
+        let sum = network.linear("linear_99", first);
+        network.b.output("sum", sum);
+        let error = network.finish("wrong").unwrap_err();
+        assert_eq!(error.to_string(), "the graph has no value `linear_99/w`");
+    }
+}

@@ -18,6 +18,8 @@ mod range;
 
 use function::Function;
 
+use crate::hint::Hint;
+
 /// Longest expression accepted, in characters.
 const MAX_LENGTH: usize = 4096;
 /// Deepest nesting of parentheses, signs and powers accepted.
@@ -80,7 +82,7 @@ pub struct Objective {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ObjectiveError {
     /// Nothing but white space.
-    #[error("the objective is empty: write an expression over the reward terms, such as \"-e_hull\"")]
+    #[error("the objective is empty")]
     Empty,
     /// More than 4096 characters.
     #[error("the objective has {length} characters, more than {MAX_LENGTH}")]
@@ -105,7 +107,7 @@ pub enum ObjectiveError {
         found: String,
     },
     /// A name that is no reward term, or a call of what is no function.
-    #[error("objective, column {column}: no {kind} is called `{name}`{}", suggestion(.nearest.as_deref(), .known))]
+    #[error("objective, column {column}: no {kind} is called `{name}`")]
     Unknown {
         /// Where.
         column: usize,
@@ -160,11 +162,15 @@ pub enum ObjectiveError {
     },
 }
 
-fn suggestion(nearest: Option<&str>, known: &[String]) -> String {
-    match nearest {
-        Some(name) => format!("; did you mean `{name}`?"),
-        None if known.is_empty() => "; no reward term is defined".into(),
-        None => format!("; known: {}", known.join(", ")),
+impl Hint for ObjectiveError {
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Empty => vec!["write an expression over the reward terms, such as \"-e_hull\"".to_owned()],
+            Self::Unknown { nearest: Some(nearest), .. } => vec![format!("did you mean `{nearest}`?")],
+            Self::Unknown { known, .. } if known.is_empty() => vec!["no reward term is defined".to_owned()],
+            Self::Unknown { known, .. } => vec![format!("known: {}", known.join(", "))],
+            _ => Vec::new(),
+        }
     }
 }
 
@@ -286,8 +292,8 @@ mod tests {
     #[test]
     fn mistakes_are_sentences_with_a_column() {
         let message = |s: &str| Objective::parse(s, &TERMS).unwrap_err().to_string();
-        assert_eq!(message("-e_hul"), "objective, column 2: no reward term is called `e_hul`; did you mean `e_hull`?");
-        assert_eq!(message("1 + sqr(gap)"), "objective, column 5: no function is called `sqr`; did you mean `sqrt`?");
+        assert_eq!(message("-e_hul"), "objective, column 2: no reward term is called `e_hul`");
+        assert_eq!(message("1 + sqr(gap)"), "objective, column 5: no function is called `sqr`");
         assert_eq!(message("clamp(gap, 1)"), "objective, column 1: clamp(x, low, high) was given 2 argument(s)");
         assert_eq!(
             message("gap +"),

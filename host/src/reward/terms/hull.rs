@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::{Cost, TermBatch, TermKind};
 use crate::crystal::{Composition, Structure};
+use crate::hint::Hint;
 use crate::hull::{Hull, HullDistance};
 use crate::model::{ModelError, OnnxModel};
 use crate::reward::{
@@ -43,10 +44,7 @@ pub enum HullTermError {
     #[error(transparent)]
     Model(#[from] ModelError),
     /// Nobody has said on which scale the potential's energies are.
-    #[error(
-        "{model}: `temper.energy_reference` is missing, and the hull's energies are on the scale \"{hull}\"; if the potential \
-         was trained on such energies, add `energy_reference = \"{hull}\"` to {sidecar}"
-    )]
+    #[error("{model}: `temper.energy_reference` is missing, and the hull's energies are on the scale \"{hull}\"")]
     NoReference {
         /// The model's file.
         model: String,
@@ -56,10 +54,7 @@ pub enum HullTermError {
         sidecar: String,
     },
     /// Energies on different scales.
-    #[error(
-        "{model}: its energies are on the scale \"{potential}\", those of the hull ({source_text}) on \"{hull}\"; {}",
-        bridge(potential, hull)
-    )]
+    #[error("{model}: its energies are on the scale \"{potential}\", those of the hull ({source_text}) on \"{hull}\"")]
     Reference {
         /// The model's file.
         model: String,
@@ -73,10 +68,9 @@ pub enum HullTermError {
     /// A correction of other energies than the potential's, or to another scale than the hull's.
     #[error(
         "{model}: the correction \"{}\" takes energies {}, but the potential's are on \"{potential}\" and the hull's on \
-         \"{hull}\"; {}",
+         \"{hull}\"",
         correction.name(),
-        correction.scales().map_or_else(String::new, |[from, to]| format!("from the scale \"{from}\" to \"{to}\"")),
-        if potential.to_string() == *hull { "set the correction to \"none\"" } else { "take a potential and a hull on these scales" }
+        correction.scales().map_or_else(String::new, |[from, to]| format!("from the scale \"{from}\" to \"{to}\""))
     )]
     Correction {
         /// The model's file.
@@ -91,7 +85,7 @@ pub enum HullTermError {
     /// The hull was built with another potential, or this one does not run as it should.
     #[error(
         "{model}: a crystal stored with the hull has {stored:.4} eV/atom there and {found} here; the hull was built with \
-         another potential: build one with this potential by `temper hull build`"
+         another potential"
     )]
     ReferenceCrystal {
         /// The model's file.
@@ -101,6 +95,29 @@ pub enum HullTermError {
         /// The energy now, or why there is none.
         found: String,
     },
+}
+
+impl Hint for HullTermError {
+    fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::Model(error) => return error.hints(),
+            Self::NoReference { hull, sidecar, .. } => format!(
+                "if the potential was trained on such energies, add `energy_reference = \"{hull}\"` to {sidecar}"
+            ),
+            Self::Reference { potential, hull, .. } => match Correction::between(potential, hull) {
+                Some(correction) => format!("the correction \"{}\" takes one to the other", correction.name()),
+                None => format!(
+                    "take a hull on \"{potential}\", for instance one built with this potential by `temper hull build`"
+                ),
+            },
+            Self::Correction { potential, hull, .. } if potential.to_string() == *hull => {
+                "set the correction to \"none\"".to_owned()
+            }
+            Self::Correction { .. } => "take a potential and a hull on these scales".to_owned(),
+            Self::ReferenceCrystal { .. } => "build a hull with this potential by `temper hull build`".to_owned(),
+        };
+        vec![hint]
+    }
 }
 
 impl HullTerm {
@@ -233,12 +250,6 @@ fn check_scales(potential: &CorrectedPotential, hull: &Hull) -> Result<(), HullT
 }
 
 /// What to do about a potential and a hull on different scales.
-fn bridge(potential: &EnergyScale, hull: &EnergyScale) -> String {
-    if let Some(correction) = Correction::between(potential, hull) {
-        return format!("the correction \"{}\" takes one to the other", correction.name());
-    }
-    format!("take a hull on \"{potential}\", for instance one built with this potential by `temper hull build`")
-}
 
 #[cfg(test)]
 mod tests {
@@ -327,11 +338,11 @@ mod tests {
             }
             assert!(moved > 0);
         }
-        let refused = |reference, correction| term(reference, correction).unwrap_err().to_string();
-        let unbridged = refused(Some("MP2020"), Correction::None);
-        assert!(unbridged.ends_with("the correction \"mp2020\" takes one to the other"), "{unbridged}");
-        let needless = refused(Some("PBE"), Correction::Mp2020);
-        assert!(needless.ends_with("set the correction to \"none\""), "{needless}");
+        let hints = |reference, correction| term(reference, correction).unwrap_err().hints();
+        let unbridged = hints(Some("MP2020"), Correction::None);
+        assert_eq!(unbridged, ["the correction \"mp2020\" takes one to the other"]);
+        let needless = hints(Some("PBE"), Correction::Mp2020);
+        assert_eq!(needless, ["set the correction to \"none\""]);
     }
 
     #[test]
@@ -345,10 +356,7 @@ mod tests {
             HullTerm::new(Arc::clone(&model), hull, Correction::None).map(|_| ()).map_err(|e| e.to_string())
         };
         let message = refused(header(Some("PBE"))).unwrap_err();
-        assert!(
-            message.contains("on the scale \"MP2020\", those of the hull (a test) on \"PBE\"; take a hull"),
-            "{message}"
-        );
+        assert!(message.contains("on the scale \"MP2020\", those of the hull (a test) on \"PBE\""), "{message}");
         let check = |energy_per_atom| HullHeader {
             reference_crystals: vec![ReferenceCrystal { structure: structures[0].clone(), energy_per_atom }],
             ..header(Some("MP2020"))

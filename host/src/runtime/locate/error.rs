@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::wheel::VERSION;
+use crate::hint::Hint;
 
 /// No ONNX Runtime could be found or fetched.
 #[derive(Debug, thiserror::Error)]
@@ -66,11 +67,10 @@ pub enum LocateError {
     },
 }
 
-impl LocateError {
-    /// What the user can do about it.
-    pub fn advice(&self) -> String {
+impl Hint for LocateError {
+    fn hints(&self) -> Vec<String> {
         let elsewhere = "set ORT_DYLIB_PATH to an ONNX Runtime library of version 1.24 or newer";
-        match self {
+        let hint = match self {
             Self::Variable { .. } => format!("{elsewhere}, or unset it to have version {VERSION} fetched"),
             Self::Platform { .. } => elsewhere.to_owned(),
             Self::NoCache => format!("set TEMPER_CACHE_DIR to a directory that can be written, or {elsewhere}"),
@@ -81,6 +81,7 @@ impl LocateError {
             ),
             Self::Fetch { .. } => format!("make `pip download onnxruntime=={VERSION}` work, or {elsewhere}"),
             Self::Hash { .. } => format!("check which package index pip is set to use, or {elsewhere}"),
-        }
+        };
+        vec![hint]
     }
 }

@@ -107,7 +107,7 @@ impl<'a> Locator<'a> {
     /// A library that suits `device`, fetched if need be.
     ///
     /// # Errors
-    /// [`LocateError`]; each case has its own advice.
+    /// [`LocateError`]; each case has its own hint.
     pub fn locate(&self, device: Device) -> Result<Library, LocateError> {
         match self.find(device)? {
             Some(library) => Ok(library),
@@ -139,7 +139,7 @@ impl<'a> Locator<'a> {
     /// Fetches ahead of time what `device` needs into the cache, whatever else is installed.
     ///
     /// # Errors
-    /// [`LocateError`]; each case has its own advice.
+    /// [`LocateError`]; each case has its own hint.
     pub fn setup(&self, device: Device) -> Result<Setup, LocateError> {
         let build = build_for(device);
         match self.cached(build) {

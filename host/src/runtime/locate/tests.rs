@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use super::wheel::{Member, VERSION};
 use super::*;
+use crate::hint::Hint;
 
 /// A folder with programs, a wheel that holds one member, and a cache.
 struct Machine {
@@ -140,7 +141,7 @@ fn another_wheel_than_the_pinned_one_is_refused() {
         error.to_string(),
         format!("`fake.whl` as fetched is not the pinned file: its SHA-256 is {right}, expected {}", "0".repeat(64))
     );
-    assert!(error.advice().contains("package index"));
+    assert!(error.hints()[0].contains("package index"));
     assert_eq!(machine.calls(), 1, "uv would be given the same wheel");
     machine.sha256 = right;
     machine.member_sha256 = "0".repeat(64);
@@ -156,7 +157,7 @@ fn without_pip_and_uv_the_advice_names_them() {
         }
         let error = machine.install(&silent).unwrap_err();
         assert!(matches!(error, LocateError::NoInstaller), "{error}");
-        assert!(error.advice().starts_with("install pip (`python3 -m ensurepip`) or uv, or set ORT_DYLIB_PATH"));
+        assert!(error.hints()[0].starts_with("install pip (`python3 -m ensurepip`) or uv, or set ORT_DYLIB_PATH"));
     }
 }
 
@@ -175,7 +176,7 @@ fn without_a_network_the_advice_is_another() {
          WARNING: Retrying (Retry(total=0)) after connection broken by \
          'NewConnectionError: Failed to establish a new connection'"
     );
-    assert!(error.advice().starts_with("run `temper setup` where there is a network"));
+    assert!(error.hints()[0].starts_with("run `temper setup` where there is a network"));
     let index = "echo 'ERROR: No matching distribution found for onnxruntime==1.28.0' >&2; exit 1";
     machine.program("python3", index);
     let error = machine.install(&silent).unwrap_err();

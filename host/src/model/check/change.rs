@@ -1,10 +1,8 @@
 //! Other descriptions of a crystal, and crystals made of it, with what becomes of the model's outputs.
 
+use crate::conformance::{self, Matrix, rattling, rotation, times};
 use crate::crystal::{Lattice, Structure};
 use crate::model::OutputKind;
-
-/// A matrix; vectors are rows and multiply from the left.
-type Matrix = [[f64; 3]; 3];
 
 /// A crystal made from another.
 pub(super) struct Change {
@@ -49,16 +47,14 @@ impl Change {
 
 /// Every atom moved by the same vector, which is no lattice vector.
 pub(super) fn translated(structure: &Structure) -> Vec<Change> {
-    let shift = [0.371, -1.618, 0.732];
-    let frac = structure.frac.iter().map(|r| std::array::from_fn(|k| r[k] + shift[k])).collect();
+    let frac = conformance::translated(&structure.frac);
     vec![Change::of(Structure { frac, ..structure.clone() })]
 }
 
 /// Turned about an axis that is none of the crystal's.
 pub(super) fn rotated(structure: &Structure) -> Vec<Change> {
-    let r = rotation([0.36, 0.48, 0.8], 1.1);
-    let lattice = Lattice(structure.lattice.0.map(|v| times(v, &r)));
-    vec![Change { rotation: Some(r), ..Change::of(Structure { lattice, ..structure.clone() }) }]
+    let lattice = Lattice(conformance::rotated(&structure.lattice.0));
+    vec![Change { rotation: Some(rotation()), ..Change::of(Structure { lattice, ..structure.clone() }) }]
 }
 
 /// Atoms in reverse, and in another order.
@@ -107,26 +103,10 @@ pub(super) fn redescribed(structure: &Structure) -> Vec<Change> {
 pub(super) fn rattled(structure: &Structure, amplitude: f64) -> Structure {
     let mut moved = structure.clone();
     for (atom, r) in moved.frac.iter_mut().enumerate() {
-        let step = std::array::from_fn(|k| amplitude * (1.0 + 2.3 * atom as f64 + 1.7 * k as f64).sin());
-        let step = structure.lattice.fractional(step);
+        let step = structure.lattice.fractional(rattling(atom).map(|x| amplitude * x));
         (0..3).for_each(|k| r[k] += step[k]);
     }
     moved
-}
-
-/// Rotation by `angle` (radians) about a unit vector (Rodrigues), for rows from the left.
-fn rotation([x, y, z]: [f64; 3], angle: f64) -> Matrix {
-    let (s, c) = angle.sin_cos();
-    let t = 1.0 - c;
-    [
-        [t * x * x + c, t * x * y + s * z, t * x * z - s * y],
-        [t * x * y - s * z, t * y * y + c, t * y * z + s * x],
-        [t * x * z + s * y, t * y * z - s * x, t * z * z + c],
-    ]
-}
-
-fn times(v: [f64; 3], m: &Matrix) -> [f64; 3] {
-    std::array::from_fn(|k| (0..3).map(|i| v[i] * m[i][k]).sum())
 }
 
 fn transposed(m: &Matrix) -> Matrix {

@@ -1,9 +1,9 @@
 //! A crystal being written: what is drawn from the network's rows, token by token (spec section 7).
 
-use super::head::{self, CoordinateMixture, HeadError, LatticeMixture, WyckoffRules};
+use super::head::{self, CoordinateMixture, HeadError, LatticeMixture};
 use super::random::DrawError;
 use super::{Hyperparameters, SampleStream};
-use crate::crystal::{Element, Site, SpaceGroup, Tokens, WyckoffPosition, wyckoff_position, wyckoff_positions};
+use crate::crystal::{Element, Site, SpaceGroup, Tokens, WyckoffPosition, wyckoff_position};
 
 /// The distribution that is drawn from.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,10 +25,22 @@ pub enum Refusal {
     /// A distribution that nothing can be drawn from.
     #[error("nothing can be drawn: {0}")]
     Draw(#[from] DrawError),
+    /// An atom class that no element has.
+    #[error("the policy drew atom class {class}, which is no element")]
+    NotAnElement {
+        /// The class.
+        class: usize,
+    },
+    /// A crystal that all tokens were drawn for without coming to an end.
+    #[error("the crystal was not finished within {tokens} tokens")]
+    Unfinished {
+        /// Tokens drawn.
+        tokens: usize,
+    },
 }
 
 /// One crystal being written.
-pub(super) struct Draft {
+pub(super) struct PartialCrystal {
     pub group: SpaceGroup,
     stream: SampleStream,
     pub sites: Vec<Site>,
@@ -42,7 +54,7 @@ pub(super) struct Draft {
     pub outcome: Option<Result<Tokens, Refusal>>,
 }
 
-impl Draft {
+impl PartialCrystal {
     /// Nothing but a group.
     pub fn new(group: SpaceGroup, stream: SampleStream, wanted: Option<usize>) -> Self {
         let (sites, letters) = (Vec::new(), Vec::new());
@@ -51,14 +63,14 @@ impl Draft {
 
     /// From the logits of the first letter.
     pub fn first_letters(&mut self, row: &[f32], hyper: &Hyperparameters) -> Result<(), Refusal> {
-        self.letters = head::first_wyckoff(row, rules(self.group).borrow(), hyper)?;
+        self.letters = head::letters(row, self.group, None, hyper)?;
         self.keep_to_sites();
         Ok(())
     }
 
     /// From the row of a Z token: what the next letter may be.
     pub fn next_letters(&mut self, row: &[f32], hyper: &Hyperparameters) -> Result<(), Refusal> {
-        self.letters = head::next_wyckoff(row, self.letter, rules(self.group).borrow(), hyper)?;
+        self.letters = head::letters(row, self.group, Some(self.letter), hyper)?;
         self.keep_to_sites();
         Ok(())
     }
@@ -101,7 +113,7 @@ impl Draft {
         let classes = head::atoms(row, self.letter, settings.elements.as_deref(), hyper)?;
         let class = draw(&mut self.stream, &classes, settings)?;
         let species = u8::try_from(class).ok().and_then(Element::from_number);
-        let species = species.ok_or(Refusal::Draw(DrawError::NothingAllowed { classes: classes.len() }))?;
+        let species = species.ok_or(Refusal::NotAnElement { class })?;
         self.sites.push(Site { wyckoff: self.letter, species, coord: [0.0; 3] });
         Ok(())
     }
@@ -170,22 +182,4 @@ fn draw_coordinate(
     };
     let x = angle / std::f64::consts::TAU + 0.5;
     Ok(x - x.floor())
-}
-
-/// What the next letter may be in a group, as owned data.
-struct Rules {
-    wmax: u8,
-    dof0: Vec<bool>,
-}
-
-impl Rules {
-    fn borrow(&self) -> WyckoffRules<'_> {
-        WyckoffRules { wmax: self.wmax, dof0: &self.dof0 }
-    }
-}
-
-fn rules(group: SpaceGroup) -> Rules {
-    let positions = wyckoff_positions(group);
-    let dof0 = std::iter::once(true).chain(positions.iter().map(|p| p.dof0)).collect();
-    Rules { wmax: positions.len() as u8, dof0 }
 }

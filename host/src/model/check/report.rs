@@ -1,53 +1,13 @@
 //! What a check found, in numbers.
 
+use crate::conformance::{CheckResult, failed};
 use crate::model::{EvaluationError, ModelOutput, OnnxModel, OutputKind};
-
-/// How a check ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// As it must be.
-    Pass,
-    /// Not as it must be.
-    Fail,
-    /// It could not be asked.
-    Skipped,
-}
-
-impl Status {
-    /// `pass`, `fail` or `skipped`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Pass => "pass",
-            Self::Fail => "fail",
-            Self::Skipped => "skipped",
-        }
-    }
-}
-
-/// One check of one output.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Check {
-    /// What was checked.
-    pub name: String,
-    /// The output, or nothing where all are meant.
-    pub output: String,
-    /// How it ended.
-    pub status: Status,
-    /// What was measured: the largest deviation, a count, a rate. Infinite where there was no number.
-    pub number: Option<f64>,
-    /// The largest `number` that passes; a rate has none.
-    pub tolerance: Option<f64>,
-    /// Unit of both.
-    pub unit: &'static str,
-    /// Where the number comes from, or why there is none.
-    pub note: String,
-}
 
 /// Everything that was found.
 #[derive(Clone, Debug)]
 pub struct ModelReport {
     /// The checks in order.
-    pub checks: Vec<Check>,
+    pub checks: Vec<CheckResult>,
     /// Crystals that were used.
     pub crystals: usize,
     /// Crystals that the model cannot be asked about, and why.
@@ -64,8 +24,8 @@ impl ModelReport {
     }
 
     /// The checks that failed.
-    pub fn failed(&self) -> impl Iterator<Item = &Check> {
-        self.checks.iter().filter(|check| check.status == Status::Fail)
+    pub fn failed(&self) -> impl Iterator<Item = &CheckResult> {
+        failed(&self.checks)
     }
 
     /// Whether nothing failed.
@@ -87,35 +47,15 @@ impl ModelReport {
     }
 }
 
-impl Check {
-    pub(super) fn skipped(name: &str, output: &str, note: &str) -> Self {
-        let (name, output, note) = (name.into(), output.into(), note.into());
-        Self { name, output, status: Status::Skipped, number: None, tolerance: None, unit: "", note }
-    }
-
-    /// A check that failed without a number.
-    pub(super) fn broken(name: &str, output: &str, note: String) -> Self {
-        Self { status: Status::Fail, number: Some(f64::INFINITY), note, ..Self::skipped(name, output, "") }
-    }
-
-    /// A check that nothing is wrong: `wrong` lists what is.
-    pub(super) fn count(name: &str, wrong: Vec<String>, unit: &'static str) -> Self {
-        let status = if wrong.is_empty() { Status::Pass } else { Status::Fail };
-        let number = Some(wrong.len() as f64);
-        let note = wrong.iter().take(3).cloned().collect::<Vec<_>>().join("; ");
-        Self { status, number, tolerance: Some(0.0), unit, note, ..Self::skipped(name, "", "") }
-    }
-}
-
 /// The largest deviation of an output in a check.
-pub(super) struct Worst<'a> {
+pub(super) struct LargestDeviation<'a> {
     output: &'a ModelOutput,
     number: f64,
     compared: usize,
     note: String,
 }
 
-impl<'a> Worst<'a> {
+impl<'a> LargestDeviation<'a> {
     pub fn new(output: &'a ModelOutput) -> Self {
         Self { output, number: 0.0, compared: 0, note: String::new() }
     }
@@ -144,20 +84,18 @@ impl<'a> Worst<'a> {
     }
 
     /// The check, with the tolerance that float32 allows.
-    pub fn check(self, name: &str) -> Check {
+    pub fn check(self, name: &'static str) -> CheckResult {
         let (tolerance, unit) = tolerance(self.output.kind);
         self.check_within(name, tolerance, unit)
     }
 
     /// The check with another tolerance.
-    pub fn check_within(self, name: &str, tolerance: f64, unit: &'static str) -> Check {
-        let output = &self.output.quantity;
-        if self.compared == 0 {
-            return Check::skipped(name, output, "nothing to compare");
-        }
-        let status = if self.number <= tolerance { Status::Pass } else { Status::Fail };
-        let (number, tolerance) = (Some(self.number), Some(tolerance));
-        Check { status, number, tolerance, unit, note: self.note, ..Check::skipped(name, output, "") }
+    pub fn check_within(self, name: &'static str, tolerance: f64, unit: &'static str) -> CheckResult {
+        let check = match self.compared {
+            0 => CheckResult::skipped(name, "nothing to compare"),
+            _ => CheckResult::measured(name, self.number, tolerance, unit).noting(self.note),
+        };
+        check.of(&self.output.quantity)
     }
 }
 

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::{Check, Worst, alone};
+use super::{LargestDeviation, alone};
+use crate::conformance::CheckResult;
 use crate::crystal::{ReadError, Structure, read_structures};
 use crate::model::{Contract, ModelOutput, OnnxModel, OutputKind};
 
@@ -137,21 +138,21 @@ fn flatten(value: &Value, depth: usize, numbers: &mut Vec<f64>) -> Option<()> {
 }
 
 /// The model's outputs against the known values. A crystal that the model has no value for is a failure.
-pub(super) fn checks(model: &OnnxModel, golden: &Golden) -> Vec<Check> {
-    let mut worst = Worst::of(&model.contract().outputs);
+pub(super) fn checks(model: &OnnxModel, golden: &Golden) -> Vec<CheckResult> {
+    let mut largest = LargestDeviation::of(&model.contract().outputs);
     for row in &golden.rows {
         let found = alone(model, &row.structure);
-        for (index, (worst, known)) in worst.iter_mut().zip(&row.values).enumerate() {
+        for (index, (largest, known)) in largest.iter_mut().zip(&row.values).enumerate() {
             match (known, &found) {
-                (Some(known), Ok(found)) => worst.compare(known, &found[index], row.structure.len(), &row.id),
-                (Some(_), Err(failure)) => worst.fail(failure, &row.id),
+                (Some(known), Ok(found)) => largest.compare(known, &found[index], row.structure.len(), &row.id),
+                (Some(_), Err(failure)) => largest.fail(failure, &row.id),
                 (None, _) => {}
             }
         }
     }
-    let mut checks: Vec<Check> = worst.into_iter().map(|worst| worst.check("golden")).collect();
+    let mut checks: Vec<CheckResult> = largest.into_iter().map(|largest| largest.check("golden")).collect();
     if !golden.unusable.is_empty() {
-        checks.push(Check::count("golden rows", golden.unusable.clone(), "rows not usable"));
+        checks.push(CheckResult::count("golden rows", &golden.unusable, "rows not usable"));
     }
     checks
 }

@@ -11,22 +11,20 @@ mod invariance;
 mod limits;
 mod report;
 
+use crate::conformance::{CheckCrystals, CheckResult, NamedCrystal};
 use crate::crystal::Structure;
 use crate::model::{CrystalOutputs, EvaluationError, ForceModel, ModelOutput, OnnxModel};
 
-pub use crystals::Crystals;
+pub use crystals::textbook_crystals;
 pub use golden::{Golden, GoldenError, GoldenRow};
-use report::Worst;
-pub use report::{Check, ModelReport, Status};
-
-/// A crystal and what it is called.
-pub type Named = (String, Structure);
+use report::LargestDeviation;
+pub use report::ModelReport;
 
 /// A model under check.
-struct Subject<'a> {
+struct ModelUnderTest<'a> {
     model: &'a OnnxModel,
     /// The crystals that the model can be asked about.
-    crystals: Vec<Named>,
+    crystals: Vec<NamedCrystal>,
     /// Their outputs, each evaluated alone.
     outputs: Vec<CrystalOutputs>,
 }
@@ -38,44 +36,44 @@ struct Subject<'a> {
 pub fn check_model(
     model: &OnnxModel,
     forces: Result<&ForceModel, &str>,
-    crystals: Crystals,
+    crystals: CheckCrystals,
     golden: Option<&Golden>,
 ) -> ModelReport {
     let mut report = ModelReport::new(model);
-    let subject = Subject::new(model, crystals, &mut report);
-    if subject.crystals.is_empty() {
-        report.checks.push(Check::skipped("invariance", "", "no crystal is left to check on"));
+    let tested = ModelUnderTest::new(model, crystals, &mut report);
+    if tested.crystals.is_empty() {
+        report.checks.push(CheckResult::skipped("invariance", "no crystal is left to check on"));
     } else {
-        report.checks.extend(invariance::checks(&subject));
-        report.checks.extend(batches::checks(&subject));
+        report.checks.extend(invariance::checks(&tested));
+        report.checks.extend(batches::checks(&tested));
     }
-    report.checks.extend(limits::checks(&subject));
-    report.checks.extend(derivatives::checks(&subject, forces));
+    report.checks.extend(limits::checks(&tested));
+    report.checks.extend(derivatives::checks(&tested, forces));
     report.checks.extend(golden.into_iter().flat_map(|golden| golden::checks(model, golden)));
     report.set_aside.extend(golden.into_iter().flat_map(|golden| golden.set_aside.clone()));
     report.explain();
     report
 }
 
-impl<'a> Subject<'a> {
-    fn new(model: &'a OnnxModel, crystals: Crystals, report: &mut ModelReport) -> Self {
+impl<'a> ModelUnderTest<'a> {
+    fn new(model: &'a OnnxModel, crystals: CheckCrystals, report: &mut ModelReport) -> Self {
         report.set_aside = crystals.set_aside;
-        let mut subject = Self { model, crystals: Vec::new(), outputs: Vec::new() };
+        let mut tested = Self { model, crystals: Vec::new(), outputs: Vec::new() };
         let mut broken: Vec<String> = Vec::new();
         for (name, structure) in crystals.named {
             match alone(model, &structure) {
                 Ok(outputs) if outputs.iter().flatten().all(|x| x.is_finite()) => {
-                    subject.crystals.push((name, structure));
-                    subject.outputs.push(outputs);
+                    tested.crystals.push((name, structure));
+                    tested.outputs.push(outputs);
                 }
                 Ok(_) => broken.push(format!("{name}: not finite")),
                 Err(failure @ EvaluationError::Failed(_)) => broken.push(format!("{name}: {failure}")),
                 Err(failure) => report.set_aside.push(format!("{name}: {failure}")),
             }
         }
-        report.crystals = subject.crystals.len();
-        report.checks.push(Check::count("runs, and is finite", broken, "crystals"));
-        subject
+        report.crystals = tested.crystals.len();
+        report.checks.push(CheckResult::count("runs, and is finite", &broken, "crystals"));
+        tested
     }
 
     /// The outputs of the contract.

@@ -1,7 +1,8 @@
 //! Forces and stress, the file's own or derived from its energy, against central differences of the energy.
 
 use super::change::rattled;
-use super::{Check, Named, Subject, Worst, alone};
+use super::{LargestDeviation, ModelUnderTest, alone};
+use crate::conformance::{CheckResult, NamedCrystal};
 use crate::crystal::Structure;
 use crate::model::{EvaluationError, ForceModel, ModelOutput, OutputKind};
 
@@ -18,23 +19,23 @@ const STRAINS: [f64; 2] = [0.005, 0.002];
 const FORCE_TOLERANCE: f64 = 5e-3;
 const STRESS_TOLERANCE: f64 = 1e-3;
 
-pub(super) fn checks(subject: &Subject<'_>, forces: Result<&ForceModel, &str>) -> Vec<Check> {
-    let index = |wanted: &[OutputKind]| subject.ports().iter().position(|port| wanted.contains(&port.kind));
+pub(super) fn checks(tested: &ModelUnderTest<'_>, forces: Result<&ForceModel, &str>) -> Vec<CheckResult> {
+    let index = |wanted: &[OutputKind]| tested.ports().iter().position(|port| wanted.contains(&port.kind));
     let kinds = [("forces", OutputKind::Forces), ("stress", OutputKind::Stress)];
     let Some(energy) = index(&[OutputKind::Energy, OutputKind::EnergyPerAtom]) else {
-        return kinds.map(|(name, _)| Check::skipped("differences", name, "the model gives no energy")).into();
+        return kinds.map(|(name, _)| CheckResult::skipped("differences", "the model gives no energy").of(name)).into();
     };
-    let crystals = chosen(subject);
-    let check = |(name, kind): (&str, OutputKind)| match (index(&[kind]), forces) {
+    let crystals = chosen(tested);
+    let check = |(name, kind): (&'static str, OutputKind)| match (index(&[kind]), forces) {
         (Some(place), _) => {
-            let given = |structure: &Structure| Ok(alone(subject.model, structure)?[place].clone());
-            check("differences", subject, &subject.ports()[place], &given, energy, &crystals)
+            let given = |structure: &Structure| Ok(alone(tested.model, structure)?[place].clone());
+            check("differences", tested, &tested.ports()[place], &given, energy, &crystals)
         }
         (None, Ok(forces)) => {
             let port = forces.outputs()[usize::from(kind == OutputKind::Stress)];
-            check("derived", subject, port, &|structure| derived(forces, kind, structure), energy, &crystals)
+            check("derived", tested, port, &|structure| derived(forces, kind, structure), energy, &crystals)
         }
-        (None, Err(reason)) => Check::skipped("derived", name, reason),
+        (None, Err(reason)) => CheckResult::skipped("derived", reason).of(name),
     };
     kinds.map(check).into()
 }
@@ -49,38 +50,38 @@ fn derived(forces: &ForceModel, kind: OutputKind, structure: &Structure) -> Resu
 }
 
 /// Small crystals, without the symmetry that makes forces vanish.
-fn chosen(subject: &Subject<'_>) -> Vec<Named> {
-    let small = subject.crystals.iter().filter(|(_, structure)| (2..=MOST_ATOMS).contains(&structure.len()));
-    let mut small: Vec<&Named> = small.collect();
+fn chosen(tested: &ModelUnderTest<'_>) -> Vec<NamedCrystal> {
+    let small = tested.crystals.iter().filter(|(_, structure)| (2..=MOST_ATOMS).contains(&structure.len()));
+    let mut small: Vec<&NamedCrystal> = small.collect();
     // Those with the most atoms first.
     small.sort_by_key(|(_, structure)| std::cmp::Reverse(structure.len()));
-    let displaced = |(name, structure): &&Named| (format!("{name}, displaced"), rattled(structure, 0.06));
+    let displaced = |(name, structure): &&NamedCrystal| (format!("{name}, displaced"), rattled(structure, 0.06));
     small.iter().take(MOST_CRYSTALS).map(displaced).collect()
 }
 
 fn check(
-    name: &str,
-    subject: &Subject<'_>,
+    name: &'static str,
+    tested: &ModelUnderTest<'_>,
     port: &ModelOutput,
     given: &dyn Fn(&Structure) -> Result<Vec<f64>, EvaluationError>,
     energy: usize,
-    crystals: &[Named],
-) -> Check {
-    let mut worst = Worst::new(port);
+    crystals: &[NamedCrystal],
+) -> CheckResult {
+    let mut largest = LargestDeviation::new(port);
     for (title, structure) in crystals {
-        let of = |changed: &Structure| alone(subject.model, changed).map(|outputs| outputs[energy][0]);
+        let of = |changed: &Structure| alone(tested.model, changed).map(|outputs| outputs[energy][0]);
         let pair = given(structure).and_then(|given| match port.kind {
             OutputKind::Forces => forces(structure, &given, &of),
             _ => stress(structure, &given, &of).map(|differences| (given, differences)),
         });
         match pair {
-            Ok((given, differences)) => worst.compare(&differences, &given, structure.len(), title),
-            Err(failure) => worst.fail(&failure, title),
+            Ok((given, differences)) => largest.compare(&differences, &given, structure.len(), title),
+            Err(failure) => largest.fail(&failure, title),
         }
     }
     match port.kind {
-        OutputKind::Forces => worst.check_within(name, FORCE_TOLERANCE, "eV/A / (1 + max)"),
-        _ => worst.check_within(name, STRESS_TOLERANCE, "eV/A^3"),
+        OutputKind::Forces => largest.check_within(name, FORCE_TOLERANCE, "eV/A / (1 + max)"),
+        _ => largest.check_within(name, STRESS_TOLERANCE, "eV/A^3"),
     }
 }
 

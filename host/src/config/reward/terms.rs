@@ -1,0 +1,142 @@
+//! The table of a term, by kind, without the keys that all kinds have.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::Correction;
+use crate::config::{Deadline, Isolation, Problem, Supervision, check_plugin_config};
+
+/// `[rewards.NAME.hull]`: energy of a potential above a convex hull.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HullTerm {
+    /// The potential: an ONNX file or a model directory.
+    pub potential: PathBuf,
+    /// The hull of reference entries.
+    pub reference: PathBuf,
+    /// What takes the energies to the hull's scale.
+    #[serde(default)]
+    pub correction: Correction,
+    /// How long the potential may take for one crystal; absent: as long as it takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Deadline>,
+}
+
+/// `[rewards.NAME.force]`: how far a crystal is from rest, `ln(mean |F| + stress_weight * mean |stress|)` of a potential's
+/// forces and stress, clipped before the means are taken. To be lowered: the objective is `-NAME`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForceTerm {
+    /// The potential: an ONNX file or a model directory. Where it gives only energies, these are differentiated.
+    pub potential: PathBuf,
+    /// What the mean stress is multiplied with, A^2.
+    #[serde(default = "one")]
+    pub stress_weight: f64,
+    /// Lower and upper end of the force on an atom, eV/A.
+    #[serde(default = "reference_clip")]
+    pub force_clip: [f64; 2],
+    /// Lower and upper end of a component of the stress, eV/A^3.
+    #[serde(default = "reference_clip")]
+    pub stress_clip: [f64; 2],
+    /// How long the potential may take for one crystal; absent: as long as it takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Deadline>,
+}
+
+/// `[rewards.NAME.onnx]`: one property of an ONNX model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OnnxTerm {
+    /// The model: an ONNX file or a model directory.
+    pub model: PathBuf,
+    /// Which output; needed when the model has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// Fidelity or head, for models that declare `state`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<i64>,
+    /// How long the model may take for one crystal; absent: as long as it takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Deadline>,
+}
+
+/// `[rewards.NAME.builtin]`: a term that Temper computes itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BuiltinTerm {
+    /// Its name.
+    pub term: String,
+    /// For `novelty`: what is known already, a file of formulas or structures or a hull.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<PathBuf>,
+}
+
+/// `[rewards.NAME.plugin]`: a reward of a plugin.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PluginTerm {
+    /// A name, as `temper plugin list` shows it, or the path of a shared library.
+    pub library: String,
+    /// Where it runs; absent: in workers, unless it ships with Temper.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<Isolation>,
+    /// How its workers are supervised.
+    #[serde(flatten, skip_deserializing)]
+    pub supervision: Supervision,
+    /// A potential for the energies, if the plugin asks for them: an ONNX file or a model directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub potential: Option<PathBuf>,
+    /// What the plugin calls its config.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub config: Map<String, Value>,
+}
+
+/// `[rewards.NAME.process]`: a program that speaks the worker protocol.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProcessTerm {
+    /// The program and its arguments. Of those that are relative paths, the ones that exist beside the config are meant.
+    pub command: Vec<String>,
+    /// How its workers are supervised.
+    #[serde(flatten, skip_deserializing)]
+    pub supervision: Supervision,
+    /// A potential for the energies, if the program asks for them: an ONNX file or a model directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub potential: Option<PathBuf>,
+    /// What the program calls its config.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub config: Map<String, Value>,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+/// The reference code of CrystalFormer clips forces and stress alike.
+fn reference_clip() -> [f64; 2] {
+    [0.01, 100.0]
+}
+
+impl ForceTerm {
+    pub(super) fn check(&self, key: impl Fn(&str) -> String) -> Result<(), Problem> {
+        let weight = self.stress_weight;
+        let sane = weight >= 0.0 && weight.is_finite();
+        Problem::unless(sane, &key("stress_weight"), weight, "must be at least 0")?;
+        for (name, [low, high]) in [("force_clip", self.force_clip), ("stress_clip", self.stress_clip)] {
+            let sane = low > 0.0 && low < high && high.is_finite();
+            let what = format!("[{low}, {high}]");
+            Problem::unless(sane, &key(name), what, "must be two numbers above 0, the lower first")?;
+        }
+        Ok(())
+    }
+}
+
+impl ProcessTerm {
+    pub(super) fn check(&self, key: impl Fn(&str) -> String) -> Result<(), Problem> {
+        let given = self.command.first().is_some_and(|program| !program.is_empty());
+        Problem::unless(given, &key("command"), "[]", "must name a program")?;
+        check_plugin_config(&self.config, &key("config"))
+    }
+}

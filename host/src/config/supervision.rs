@@ -1,0 +1,53 @@
+//! How plugins and programs run: where, and within which limits.
+
+use serde::de::MapAccess;
+use serde::{Deserialize, Serialize};
+
+use super::shared_keys::SharedKeys;
+use super::{Deadline, Memory};
+
+/// Where a plugin runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Isolation {
+    /// In workers: whatever it does wrong is a recorded failure.
+    Process,
+    /// In Temper's own process: whatever it does wrong may end the run.
+    None,
+}
+
+/// How worker processes are supervised: the keys `deadline`, `workers`, `memory` and `max_restarts`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Supervision {
+    /// How long a batch may take.
+    pub deadline: Deadline,
+    /// Processes that share a batch.
+    pub workers: usize,
+    /// Memory that each may take; absent: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Memory>,
+    /// Restarts in a row that may fail.
+    pub max_restarts: u32,
+}
+
+impl Default for Supervision {
+    fn default() -> Self {
+        Self { deadline: Deadline::seconds(30), workers: 1, memory: None, max_restarts: 5 }
+    }
+}
+
+impl SharedKeys for Supervision {
+    fn names() -> Vec<&'static str> {
+        vec!["deadline", "workers", "memory", "max_restarts"]
+    }
+
+    fn read<'de, A: MapAccess<'de>>(&mut self, name: &str, table: &mut A) -> Result<(), A::Error> {
+        match name {
+            "deadline" => self.deadline = table.next_value()?,
+            "workers" => self.workers = table.next_value()?,
+            "memory" => self.memory = Some(table.next_value()?),
+            _ => self.max_restarts = table.next_value()?,
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,232 @@
+//! The formulas of a step (arXiv 2504.02367, appendix C; spec sections 8 and 12) against numbers worked out by hand.
+
+use std::sync::Arc;
+
+use ndarray::ArrayD;
+
+use super::*;
+use crate::crystal::{Element, Site, SpaceGroup};
+use crate::policy::{Resources, SpaceGroupDistribution, tiny_hyperparameters};
+use crate::runtime::{Device, Locator};
+use crate::train::NegativeLogLikelihood;
+
+fn settings(kl_gradient: KlGradient) -> FinetuneSettings {
+    FinetuneSettings {
+        steps: 1,
+        batch: 4,
+        epochs: 1,
+        clip: 0.2,
+        learning_rate: 1e-3,
+        grad_clip: 1.0,
+        kl_weight: 0.1,
+        kl_gradient,
+        kl_stop: None,
+        baseline_decay: 0.95,
+        max_failed: 1.0,
+        groups: SpaceGroupDistribution::uniform(),
+        elements: None,
+        seed: 3,
+        resources: Resources { device: Device::Cpu, threads: 1, memory: 1 << 30 },
+    }
+}
+
+fn assert_near(found: &[f64], expected: &[f64]) {
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(expected) {
+        assert!((found - expected).abs() < 1e-12, "{found}, not {expected}");
+    }
+}
+
+/// R = r - 0.1 log ratio is 0.95, 2.1, 5.8 with mean 2.95; then 2.9, 5.1 with mean 4, and b = 0.95 * 2.95 + 0.05 * 4 = 3.0025.
+#[test]
+fn detached_advantages_of_two_batches() {
+    let settings = settings(KlGradient::Detached);
+    let (advantage, baseline) = advantages(&[1.0, 2.0, 6.0], &[0.5, -1.0, 2.0], None, &settings);
+    assert_near(&[baseline], &[2.95]);
+    assert_near(&advantage, &[-2.0, -0.85, 2.85]);
+    let (advantage, baseline) = advantages(&[3.0, 5.0], &[1.0, -1.0], Some(baseline), &settings);
+    assert_near(&[baseline], &[3.0025]);
+    assert_near(&advantage, &[-0.1025, 2.0975]);
+}
+
+/// R = r, with mean 3, then 4: b = 0.95 * 3 + 0.05 * 4 = 3.05.
+#[test]
+fn advantages_of_two_batches_as_in_the_reference() {
+    let settings = settings(KlGradient::Reference);
+    let (advantage, baseline) = advantages(&[1.0, 2.0, 6.0], &[0.5, -1.0, 2.0], None, &settings);
+    assert_near(&[baseline], &[3.0]);
+    assert_near(&advantage, &[-2.0, -1.0, 3.0]);
+    let (advantage, baseline) = advantages(&[3.0, 5.0], &[1.0, -1.0], Some(baseline), &settings);
+    assert_near(&[baseline], &[3.05]);
+    assert_near(&advantage, &[-0.05, 1.95]);
+}
+
+/// A policy that is not its base, and four crystals with rewards of both signs.
+struct Bench {
+    runtime: Arc<Runtime>,
+    start: Parameters,
+    base: Parameters,
+    crystals: Vec<Tokens>,
+}
+
+const REWARDS: [[f64; 4]; 2] = [[1.0, -2.0, 0.5, 3.0], [-1.0, 0.0, 2.0, 1.5]];
+
+impl Bench {
+    fn new() -> Self {
+        let runtime = Runtime::open(&Locator::from_env(&|line| println!("{line}")), Device::Cpu).unwrap();
+        let hyper = tiny_hyperparameters();
+        let crystal = |group, sites: &[(u8, u8, [f64; 3])]| {
+            let site = |(wyckoff, number, coord): &(u8, u8, [f64; 3])| Site {
+                wyckoff: *wyckoff,
+                species: Element::from_number(*number).unwrap(),
+                coord: *coord,
+            };
+            let sites = sites.iter().map(site).collect();
+            Tokens { group: SpaceGroup::new(group).unwrap(), lattice: [2.1, 2.4, 3.0, 1.4, 1.6, 1.8], sites }
+        };
+        let crystals = vec![
+            crystal(225, &[(1, 11, [0.0; 3]), (2, 17, [0.5; 3])]),
+            crystal(1, &[(1, 3, [0.1, 0.2, 0.3]), (1, 8, [0.7, 0.55, 0.9])]),
+            crystal(221, &[(5, 26, [0.27, 0.0, 0.0])]),
+            crystal(62, &[(3, 22, [0.12, 0.25, 0.6]), (3, 8, [0.4, 0.25, 0.8]), (4, 8, [0.1, 0.02, 0.3])]),
+        ];
+        let large = |seed| {
+            let mut parameters = Parameters::initialise(&hyper, seed);
+            parameters.iter_mut().for_each(|(_, mut p)| p.mapv_inplace(|x| 2.0 * x));
+            parameters
+        };
+        Self { runtime, start: large(1), base: large(2), crystals }
+    }
+
+    fn crystals(&self) -> Vec<&Tokens> {
+        self.crystals.iter().collect()
+    }
+
+    fn finetuning(&self, settings: &FinetuneSettings) -> Finetuning {
+        Finetuning::new(&self.runtime, &tiny_hyperparameters(), self.base.clone(), settings).unwrap()
+    }
+
+    fn logp(&self, parameters: &Parameters) -> Vec<f64> {
+        let resources = settings(KlGradient::Detached).resources;
+        let graph = Likelihood::load(&self.runtime, &tiny_hyperparameters(), resources).unwrap();
+        graph.log_probabilities(parameters, &self.crystals()).unwrap().iter().map(LogProbability::total).collect()
+    }
+
+    /// Derivative of `sum(slope * log p)`.
+    fn weighted(&self, parameters: &Parameters, slope: &[f64]) -> Vec<ArrayD<f32>> {
+        let resources = settings(KlGradient::Detached).resources;
+        let graph = LossGradient::load(&self.runtime, &tiny_hyperparameters(), resources).unwrap();
+        let loss = NegativeLogLikelihood { row_weight: slope.iter().map(|x| -x).collect() };
+        graph.gradient(parameters, &self.crystals(), &loss).unwrap().gradient
+    }
+
+    /// `learn` on a batch with some rewards.
+    fn learn(&self, rewards: &[f64], settings: &FinetuneSettings, state: &mut FinetuneState) -> BatchStatistics {
+        let finetuning = self.finetuning(settings);
+        let statistics =
+            finetuning.learn(&self.crystals(), rewards, settings, state, &mut StageTimes::default()).unwrap();
+        state.finish(state.step + 1, statistics.baseline, mean(rewards));
+        statistics
+    }
+}
+
+/// At the policy that drew the batch the ratio is 1 and nothing is clipped, so that the objective's derivative by log p of crystal i
+/// is `slope(A_i, log ratio_i) / 4`. Two batches, because the second has a baseline of the first.
+fn check_first_steps(kl_gradient: KlGradient, reward: fn(f64, f64) -> f64, slope: fn(f64, f64) -> f64) {
+    let (bench, settings) = (Bench::new(), settings(kl_gradient));
+    let mut state = FinetuneState::new(bench.start.clone());
+    let (mut parameters, mut adam) = (bench.start.clone(), Adam::new(&bench.start));
+    let (mut baseline, base_logp) = (None, bench.logp(&bench.base));
+    for rewards in REWARDS {
+        let logp = bench.logp(&parameters);
+        let log_ratio: Vec<f64> = logp.iter().zip(&base_logp).map(|(logp, base)| logp - base).collect();
+        assert!(log_ratio.iter().all(|x| x.abs() > 1e-3), "a KL term that is seen: {log_ratio:?}");
+        let r: Vec<f64> = rewards.iter().zip(&log_ratio).map(|(r, log_ratio)| reward(*r, *log_ratio)).collect();
+        let mean_r = r.iter().sum::<f64>() / 4.0;
+        let b = baseline.map_or(mean_r, |b: f64| 0.95 * b + 0.05 * mean_r);
+        baseline = Some(b);
+        let slopes: Vec<f64> = r.iter().zip(&log_ratio).map(|(r, log_ratio)| slope(r - b, *log_ratio) / 4.0).collect();
+        let downhill: Vec<_> = bench.weighted(&parameters, &slopes).into_iter().map(|g| -g).collect();
+        adam.descend(&mut parameters, &downhill, settings.learning_rate, settings.grad_clip);
+
+        let statistics = bench.learn(&rewards, &settings, &mut state);
+        assert_near(&[statistics.baseline, state.baseline.unwrap()], &[b, b]);
+        assert_near(&[statistics.kl], &[log_ratio.iter().sum::<f64>() / 4.0]);
+        assert_near(&[statistics.entropy], &[-logp.iter().sum::<f64>() / 4.0]);
+        assert_eq!((statistics.update.clip_fraction, statistics.update.grad_norms.len()), (0.0, 1));
+        let moved = |(found, expected): (&f32, &f32)| f64::from(found - expected).abs() / settings.learning_rate;
+        for ((name, found), (_, expected)) in state.parameters.iter().zip(parameters.iter()) {
+            let apart = found.iter().zip(expected).map(moved).fold(0.0, f64::max);
+            assert!(apart < 1e-2, "{name}: {apart} learning rates apart");
+        }
+        // What is next does not inherit the rounding.
+        parameters = state.parameters.clone();
+        adam = state.adam.clone();
+    }
+}
+
+/// R = r - tau (log p - log p_base) is a constant of the batch, and A = R - b the slope.
+#[test]
+fn two_steps_of_the_detached_form() {
+    check_first_steps(KlGradient::Detached, |r, log_ratio| r - 0.1 * log_ratio, |advantage, _| advantage);
+}
+
+/// A' = A - tau (log p - log p_base) is differentiated with the ratio: the slope is A' - tau.
+#[test]
+fn two_steps_of_the_form_of_the_reference() {
+    let slope = |advantage: f64, log_ratio: f64| advantage - 0.1 * log_ratio - 0.1;
+    check_first_steps(KlGradient::Reference, |r, _| r, slope);
+}
+
+/// A large first step moves ratios out of the clip range and the policy away from the one that drew the batch; where it stands is
+/// measured at the second gradient, and `kl_stop` decides there whether to go on.
+#[test]
+fn clip_fraction_and_kl_stop() {
+    let bench = Bench::new();
+    let settings = FinetuneSettings { learning_rate: 3e-4, ..settings(KlGradient::Detached) };
+    let mut once = FinetuneState::new(bench.start.clone());
+    bench.learn(&REWARDS[0], &settings, &mut once);
+    let (old, new) = (bench.logp(&bench.start), bench.logp(&once.parameters));
+    let log_ratio: Vec<f64> = new.iter().zip(&old).map(|(new, old)| new - old).collect();
+    let outside = log_ratio.iter().filter(|x| !(0.8..=1.2).contains(&x.exp())).count();
+    assert!((1..4).contains(&outside), "some ratios must be clipped, and some not: {log_ratio:?}");
+    let kl = log_ratio.iter().map(|x| x.exp() - 1.0 - x).sum::<f64>() / 4.0;
+
+    let two = |kl_stop| {
+        let mut state = FinetuneState::new(bench.start.clone());
+        let statistics =
+            bench.learn(&REWARDS[0], &FinetuneSettings { epochs: 2, kl_stop, ..settings.clone() }, &mut state);
+        (statistics.update, state.parameters)
+    };
+    let (stopped, parameters) = two(Some(0.99 * kl));
+    assert_eq!((stopped.clip_fraction, stopped.grad_norms.len()), (outside as f64 / 4.0, 1));
+    assert_eq!(parameters, once.parameters);
+    for kl_stop in [Some(1.01 * kl), None] {
+        let (through, parameters) = two(kl_stop);
+        assert_eq!((through.clip_fraction, through.grad_norms.len()), (outside as f64 / 4.0, 2));
+        assert_ne!(parameters, once.parameters);
+    }
+}
+
+/// What several processes need to share a run: rows that do not depend on who draws them, and gradients that add up.
+#[test]
+fn a_batch_may_be_drawn_and_differentiated_in_shares() {
+    let bench = Bench::new();
+    let settings = FinetuneSettings { batch: 6, ..settings(KlGradient::Detached) };
+    let finetuning = bench.finetuning(&settings);
+    let draw = |rows| {
+        let samples = finetuning.sample(&bench.start, 2, rows, &settings).unwrap();
+        let kinds = |t: Tokens| (t.group, t.sites.iter().map(|site| (site.wyckoff, site.species)).collect::<Vec<_>>());
+        samples.into_iter().map(|sample| kinds(sample.tokens.unwrap())).collect::<Vec<_>>()
+    };
+    assert_eq!([draw(0..2), draw(2..6)].concat(), draw(0..6));
+
+    let slopes = [0.3, -0.1, 0.2, -0.4];
+    let whole = bench.weighted(&bench.start, &slopes);
+    let (first, second) = ([0.3, -0.1, 0.0, 0.0], [0.0, 0.0, 0.2, -0.4]);
+    let (first, second) = (bench.weighted(&bench.start, &first), bench.weighted(&bench.start, &second));
+    for ((whole, first), second) in whole.iter().zip(&first).zip(&second) {
+        let largest = whole.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+        assert!((whole - &(first + second)).iter().all(|x| x.abs() <= 1e-4 * largest + 1e-6));
+    }
+}
