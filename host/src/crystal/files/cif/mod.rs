@@ -80,13 +80,12 @@ pub(super) fn parse(text: &str, warnings: &mut Vec<RecordWarning>) -> Result<Str
 fn structure(block: &Block, warnings: &mut Vec<RecordWarning>) -> Result<Structure, RowError> {
     let lattice = cell(block)?;
     let sites = sites::sites(block, &lattice, warnings)?;
-    let group = group_name(block);
     let listed = listed_operators(block)?;
     let is_listed = listed.is_some();
     let symmetry = match listed.map(Distinct::new) {
         Some(listed) => Symmetry { is_group: listed.is_group(), operators: listed.into_operators() },
         None => {
-            let operators = operators_of_group(&group, &lattice, warnings).map_err(RowError::Symmetry)?;
+            let operators = operators_of_group(&group_name(block), &lattice, warnings).map_err(RowError::Symmetry)?;
             Symmetry { operators, is_group: true }
         }
     };
@@ -95,7 +94,7 @@ fn structure(block: &Block, warnings: &mut Vec<RecordWarning>) -> Result<Structu
     }
     let (structure, multiplicities) = atoms(&sites, &symmetry, lattice)?;
     let agreement = Agreement { block, sites: &sites, structure: &structure };
-    agreement.check(&symmetry, &multiplicities, is_listed.then_some(&group), warnings);
+    agreement.check(&symmetry, &multiplicities, is_listed.then_some(group_name), warnings);
     Ok(structure)
 }
 
