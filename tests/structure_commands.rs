@@ -75,8 +75,8 @@ fn files_that_cannot_be_read_are_named() {
         ("none.cif", "error: none.cif: No such file or directory (os error 2)"),
         (
             "x.pdb",
-            "error: x.pdb: unknown file format; the known formats are .cif, .csv, .jsonl, .extxyz (or .xyz), .vasp, .poscar, POSCAR*, \
-             CONTCAR*, each also with .gz",
+            "error: x.pdb: unknown file format; the known formats are .cif, .mcif, .csv, .jsonl, .extxyz (or .xyz), .vasp, .poscar, .contcar, \
+             POSCAR*, CONTCAR*, each also with .gz",
         ),
         ("nocif.csv", "error: nocif.csv: no column \"cif\"; the header has [\"id\", \"formula\"]"),
     ] {
@@ -91,6 +91,134 @@ fn files_that_cannot_be_read_are_named() {
         2,
         "error: --symprec 0: must be more than 0 A",
     );
+}
+
+/// Rock salt by its space group and two sites; `symmetry` may say more.
+fn salt_cif(symmetry: &str) -> String {
+    format!(
+        "data_salt\n_cell_length_a 5.64\n_cell_length_b 5.64\n_cell_length_c 5.64\n_space_group_name_H-M_alt 'F m -3 m'\n\
+         {symmetry}\nloop_\n_atom_site_label\n_atom_site_fract_x\n_atom_site_fract_y\n_atom_site_fract_z\n\
+         Na1 0 0 0\nCl1 .5 .5 .5\n"
+    )
+}
+
+#[test]
+fn a_file_that_contradicts_itself_is_read_with_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::write(at.join("a.cif"), salt_cif("_chemical_formula_sum 'Cl Na H2 O'\n_cell_formula_units_Z 4")).unwrap();
+    let (_, said) = accepted(at, &["tokenize", "a.cif", "-o", "t.safetensors"]);
+    assert_eq!(
+        said,
+        "warning: a.cif: salt (row 1): the chemical formula is Cl Na H2 O, the sites and symmetry operators give Na4 Cl4\n\
+         1 of 1 structures: t.safetensors\n"
+    );
+    fs::write(at.join("many.cif"), salt_cif("_cell_formula_units_Z 1\n_chemical_formula_sum NaCl").repeat(7)).unwrap();
+    let (_, said) = accepted(at, &["tokenize", "many.cif", "-o", "t.safetensors"]);
+    let warnings: Vec<&str> = said.lines().filter(|line| line.starts_with("warning: ")).collect();
+    assert_eq!((warnings.len(), warnings[5]), (6, "warning: 2 more structures contradict their files"), "{said}");
+    // Implied atoms are a reason to leave a row out.
+    fs::write(at.join("oh.cif"), salt_cif("").replace("Cl1", "OH1")).unwrap();
+    accepted(at, &["tokenize", "oh.cif", "a.cif", "-o", "t.safetensors"]);
+    let reason = "site \"OH1\" stands for several atoms, hydrogen among them without coordinates";
+    assert_eq!(statuses(&at.join("t.status.csv")), [reason, "ok"]);
+}
+
+#[test]
+fn folders_and_patterns_stand_for_their_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::create_dir_all(at.join("runs/b")).unwrap();
+    for name in ["runs/2.cif", "runs/1.cif", "runs/b/3.cif"] {
+        fs::write(at.join(name), salt_cif("").replace("data_salt", "data_")).unwrap();
+    }
+    fs::write(at.join("runs/notes.txt"), "no structure").unwrap();
+    fs::write(at.join("runs/scores.csv"), "id,energy\n1,2\n").unwrap();
+    let ids = |file: &str| {
+        accepted(at, &["tokenize", file, "-o", "t.safetensors"]);
+        column(&at.join("t.status.csv"), "id")
+    };
+    assert_eq!(ids("runs"), ["1-1", "2-1"]);
+    assert_eq!(ids("runs/?.cif"), ["1-1", "2-1"]);
+    assert_eq!(ids("runs/*/*.cif"), ["3-1"]);
+    for name in ["none*.cif", "empty"] {
+        fs::create_dir_all(at.join("empty")).unwrap();
+        let refused = format!("error: {name}: no files of structures; known are .cif");
+        let output = temper(at, &["tokenize", name, "-o", "t.safetensors"]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && said.starts_with(&refused), "{said}");
+    }
+    // A folder of token files is read as such.
+    fs::create_dir_all(at.join("tokens")).unwrap();
+    accepted(at, &["tokenize", "runs", "-o", "tokens/a.safetensors"]);
+    fs::remove_file(at.join("tokens/a.status.csv")).unwrap();
+    assert_eq!(ids("tokens"), ["1-1", "2-1"]);
+}
+
+#[test]
+fn structures_come_from_standard_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let arguments = ["tokenize", "-", "--format", "cif", "-o", "t.safetensors"];
+    let output = support::command(at, &arguments).write_stdin(salt_cif("")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(column(&at.join("t.status.csv"), "id"), ["salt"]);
+    assert_refused(
+        at,
+        &["tokenize", "-", "-o", "t.safetensors"],
+        2,
+        "error: the format of standard input is not known: one of cif, csv, jsonl, extxyz and poscar is needed",
+    );
+    let output = temper(at, &["tokenize", "-", "--format", "pdb", "-o", "t.safetensors"]);
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_written_to_and_links_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    write(at, "s.jsonl", &[SALT]);
+    std::os::unix::fs::symlink("/dev/null", at.join("null")).unwrap();
+    std::os::unix::fs::symlink("there.safetensors", at.join("link")).unwrap();
+    accepted(at, &["tokenize", "s.jsonl", "-o", "null"]);
+    accepted(at, &["tokenize", "s.jsonl", "-o", "link"]);
+    let is_link = |name: &str| fs::symlink_metadata(at.join(name)).unwrap().is_symlink();
+    assert!(is_link("null") && is_link("link") && at.join("there.safetensors").is_file());
+}
+
+#[test]
+fn sizes_of_options_are_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    write(at, "s.jsonl", &[SALT]);
+    for slots in ["0", "99999999999", "18446744073709551615"] {
+        let refused = format!("error: --slots {slots}: a number from 1 to 10000 is needed");
+        assert_refused(at, &["tokenize", "s.jsonl", "-o", "t.safetensors", "--slots", slots], 2, &refused);
+    }
+}
+
+#[test]
+fn no_frame_is_lost_behind_a_bad_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let frame = "2\nLattice=\"4.1 0 0 0 4.1 0 0 0 4.1\"\nCs 0 0 0\nCl 2.05 2.05 2.05\n";
+    fs::write(at.join("a.extxyz"), format!("{frame}{}{}", frame.replacen('2', "two", 1), frame.repeat(997))).unwrap();
+    let (_, said) = accepted(at, &["tokenize", "a.extxyz", "-o", "t.safetensors"]);
+    assert!(said.starts_with("998 of 999 structures"), "{said}");
+    let statuses = statuses(&at.join("t.status.csv"));
+    assert!(statuses[1].contains("the lines from it to line 8 are not read"), "{}", statuses[1]);
+}
+
+#[test]
+fn a_table_that_is_cut_inside_a_cell_has_no_last_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let cif = salt_cif("_cell_angle_gamma 90");
+    let text = format!("id,cif\na,\"{cif}\"\nb,\"{cif}");
+    fs::write(at.join("a.csv"), &text[..text.len() - "Cl1 .5 .5 .5\n".len()]).unwrap();
+    accepted(at, &["tokenize", "a.csv", "-o", "t.safetensors"]);
+    assert_eq!(statuses(&at.join("t.status.csv")), ["ok", "the file ends inside a quoted cell"]);
 }
 
 #[test]

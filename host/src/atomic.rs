@@ -17,20 +17,48 @@ pub struct WholeFile {
 
 #[derive(Debug)]
 enum Out {
-    Plain(BufWriter<NamedTempFile>),
-    Gzip(Box<GzEncoder<BufWriter<NamedTempFile>>>),
+    Plain(BufWriter<Target>),
+    Gzip(Box<GzEncoder<BufWriter<Target>>>),
+}
+
+#[derive(Debug)]
+enum Target {
+    /// To be renamed.
+    Aside(NamedTempFile),
+    /// What is there and is no regular file: a device, a pipe, a socket.
+    Through(File),
+}
+
+impl Write for Target {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Aside(file) => file.write(bytes),
+            Self::Through(file) => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Aside(file) => file.flush(),
+            Self::Through(file) => file.flush(),
+        }
+    }
 }
 
 impl WholeFile {
-    /// Begins a file that will stand at `path`, replacing what stands there.
+    /// Begins a file that will stand at `path`, replacing what stands there. A link stays one: what it points to is replaced.
+    /// Devices and pipes are not replaced but written to, at once.
     ///
     /// # Errors
     /// The system's reason, when its folder does not exist or cannot be written to, or when it is a folder itself.
     pub fn create(path: &Path) -> io::Result<Self> {
-        if path.is_dir() {
-            return Err(io::Error::from(io::ErrorKind::IsADirectory));
-        }
-        let file = BufWriter::new(temporary(0o666).tempfile_in(folder_of(path))?);
+        let path = &followed(path)?;
+        let target = match fs::metadata(path) {
+            Ok(there) if there.is_dir() => return Err(io::Error::from(io::ErrorKind::IsADirectory)),
+            Ok(there) if !there.is_file() => Target::Through(File::options().write(true).open(path)?),
+            _ => Target::Aside(temporary(0o666).tempfile_in(folder_of(path))?),
+        };
+        let file = BufWriter::new(target);
         let zipped = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
         let out =
             if zipped { Out::Gzip(GzEncoder::new(file, Compression::default()).into()) } else { Out::Plain(file) };
@@ -46,10 +74,14 @@ impl WholeFile {
             Out::Plain(file) => file,
             Out::Gzip(gzip) => gzip.finish()?,
         };
-        let file = buffered.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.as_file().sync_all()?;
-        file.persist(&self.path).map_err(|e| e.error)?;
-        sync_folder(folder_of(&self.path))
+        match buffered.into_inner().map_err(io::IntoInnerError::into_error)? {
+            Target::Through(mut file) => file.flush(),
+            Target::Aside(file) => {
+                file.as_file().sync_all()?;
+                file.persist(&self.path).map_err(|e| e.error)?;
+                sync_folder(folder_of(&self.path))
+            }
+        }
     }
 }
 
@@ -101,6 +133,20 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { fs::metadata(folder).map(drop) }
 }
 
+/// Where a chain of symbolic links ends, whether there is anything or not.
+fn followed(path: &Path) -> io::Result<PathBuf> {
+    /// As many as Linux follows.
+    const LINKS: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..LINKS {
+        match fs::read_link(&path) {
+            Ok(target) => path = folder_of(&path).join(target),
+            Err(_) => return Ok(path),
+        }
+    }
+    Err(io::Error::other("too many symbolic links"))
+}
+
 fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
@@ -132,6 +178,37 @@ mod tests {
         let mut text = String::new();
         flate2::read::GzDecoder::new(File::open(&path).unwrap()).read_to_string(&mut text).unwrap();
         assert_eq!(text, "whole");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_stay_and_what_is_no_file_is_written_through() {
+        use std::os::unix::fs::{FileTypeExt, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("deep")).unwrap();
+        symlink("deep/file", at("link")).unwrap();
+        symlink("link", at("second")).unwrap();
+        for text in ["one", "two"] {
+            write_atomically(&at("second"), text.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(at("deep/file")).unwrap(), text);
+        }
+        assert!(fs::symlink_metadata(at("link")).unwrap().is_symlink());
+        symlink("round", at("round")).unwrap();
+        assert!(write_atomically(&at("round"), b"x").is_err());
+        // A device, through a link: if it were replaced, only the link would be.
+        symlink("/dev/null", at("null")).unwrap();
+        write_atomically(&at("null"), b"x").unwrap();
+        assert!(fs::metadata(at("null")).unwrap().file_type().is_char_device());
+        let pipe = at("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || fs::read(pipe).unwrap()
+        });
+        write_atomically(&pipe, b"through").unwrap();
+        assert_eq!(reader.join().unwrap(), b"through");
+        assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
     }
 
     #[test]

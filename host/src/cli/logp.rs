@@ -76,7 +76,7 @@ impl Logp {
         let progress = context.progress("crystals", 0);
         let tokenising = Tokenising { max_atoms: MAX_ATOMS, symprec: self.symprec };
         let mut rows = Vec::new();
-        tokenising.each_row(&self.input, &progress, &mut |mut row| {
+        tokenising.each_row(context, (&self.input, None), &progress, &mut |mut row| {
             let refusal = row.tokens.as_ref().map_or(Ok(()), |crystal| check_crystal(crystal, &policy.model.hyper));
             if let Err(reason) = refusal {
                 row.tokens = Err(reason.to_string());

@@ -29,6 +29,7 @@ mod runtime;
 mod sample;
 mod score;
 mod setup;
+mod structures;
 mod token_rows;
 mod tokenize;
 

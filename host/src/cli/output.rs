@@ -10,17 +10,27 @@ use crate::atomic::WholeFile;
 #[derive(Debug)]
 pub struct Output {
     path: PathBuf,
-    file: WholeFile,
+    target: Target,
+}
+
+#[derive(Debug)]
+enum Target {
+    File(WholeFile),
+    /// Of the path `-`.
+    Standard(io::Stdout),
 }
 
 impl Output {
-    /// Begins a file that will stand at `path`, replacing what stands there.
+    /// Begins a file that will stand at `path`, replacing what stands there; `-` is standard output.
     ///
     /// # Errors
     /// When its folder does not exist or cannot be written to.
     pub fn create(path: &Path) -> Result<Self, Failure> {
-        let file = WholeFile::create(path).map_err(|error| uncreatable(path, &error))?;
-        Ok(Self { path: path.to_owned(), file })
+        let target = match path == Path::new("-") {
+            true => Target::Standard(io::stdout()),
+            false => Target::File(WholeFile::create(path).map_err(|error| uncreatable(path, &error))?),
+        };
+        Ok(Self { path: path.to_owned(), target })
     }
 
     /// Puts the file in its place.
@@ -28,7 +38,11 @@ impl Output {
     /// # Errors
     /// When the disk is full, or the place cannot be written to.
     pub fn finish(self) -> Result<(), Failure> {
-        self.file.finish().map_err(|error| unwritable(&self.path, &error))
+        let finished = match self.target {
+            Target::File(file) => file.finish(),
+            Target::Standard(mut stdout) => stdout.flush(),
+        };
+        finished.map_err(|error| unwritable(&self.path, &error))
     }
 
     /// The failure of a write to this file.
@@ -39,11 +53,17 @@ impl Output {
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        match &mut self.target {
+            Target::File(file) => file.write(bytes),
+            Target::Standard(stdout) => stdout.write(bytes),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        match &mut self.target {
+            Target::File(file) => file.flush(),
+            Target::Standard(stdout) => stdout.flush(),
+        }
     }
 }
 

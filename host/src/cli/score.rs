@@ -7,10 +7,9 @@ use clap::Args;
 
 use serde_json::{Map, Value, json};
 
+use super::structures::{Structures, format_named};
 use super::{Context, Failure, Search, Table, hull};
-use crate::crystal::{
-    Composition, Format, Record, Structure, StructureWriter, for_each_chunk, map_ok, read_structures,
-};
+use crate::crystal::{Composition, Format, Record, Structure, StructureWriter, for_each_chunk, map_ok};
 use crate::model::{EvaluationError, ForceModel, OnnxModel, Response};
 use crate::reward::{Calculation, Correction, HullTerm, Uncorrected};
 
@@ -22,9 +21,13 @@ use crate::reward::{Calculation, Correction, HullTerm, Uncorrected};
     f_max (length of the largest force, eV/A), pressure and stress_xx to stress_xy (eV/A^3, signs as in ASE: a crystal under \
     pressure has negative stress) with --forces, and status: ok, or why there is no number.")]
 pub struct Score {
-    /// Structures: .cif, .csv with a cif column, .jsonl, .extxyz, POSCAR, each also with .gz
+    /// Structures: .cif, .csv with a cif column, .jsonl, .extxyz, POSCAR, each also with .gz; a folder of them, a pattern in
+    /// quotes, or - for standard input
     #[arg(value_name = "FILE")]
     structures: PathBuf,
+    /// Format of the structures, whatever their names: cif, csv, jsonl, extxyz, poscar
+    #[arg(long, value_name = "FORMAT", value_parser = format_named)]
+    format: Option<Format>,
     /// The model: an ONNX file or its folder
     #[arg(long, value_name = "MODEL")]
     model: PathBuf,
@@ -41,14 +44,14 @@ pub struct Score {
     /// Correction that takes the model's energies to the scale of the hull: none, mp2020, mp2020-as-crystalformer or a plugin
     #[arg(long, value_name = "NAME", requires = "hull", default_value = "none")]
     correction: String,
-    /// File that receives one row per structure
+    /// File that receives one row per structure; - for standard output
     #[arg(long, short, value_name = "CSV")]
     out: PathBuf,
 }
 
 impl Score {
     pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
-        let records = read_structures(&self.structures)?;
+        let records = Structures::open(context, &self.structures, self.format)?;
         let correction: Correction = context.correction(&self.correction)?;
         let search = Search::new(None);
         let model = Arc::new(context.open_model(&search.find("--model", &self.model)?)?);

@@ -1,12 +1,13 @@
 //! Crystals as tokens, from a file of structures (which are tokenised) or of tokens; and the table of what became of
 //! each row.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::{Failure, Progress, Table};
-use crate::crystal::{Record, TokenRecord, Tokens, for_each_chunk, read_structures, read_tokens, tokenise};
+use super::structures::Structures;
+use super::{Context, Failure, Progress, Table};
+use crate::crystal::{Format, Record, TokenRecord, Tokens, files_at, for_each_chunk, read_tokens, tokenise};
 
 /// One crystal of a file.
 pub(super) struct TokenRow {
@@ -28,27 +29,39 @@ pub(super) struct Tokenising {
 }
 
 impl Tokenising {
-    /// Hands on the rows of a token file (.safetensors) or of a file of structures, in the file's order.
+    /// Hands on the rows of a token file (.safetensors) or of a file of structures, in the file's order; of a folder with token
+    /// files these, else its structures.
     ///
     /// # Errors
     /// When the file as a whole is unusable, or `take` fails.
     pub(super) fn each_row(
         self,
-        file: &Path,
+        context: &Context,
+        (path, format): (&Path, Option<Format>),
         progress: &Progress,
         take: &mut dyn FnMut(TokenRow) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        if file.extension().is_some_and(|extension| extension == "safetensors") {
+        let is_tokens = |file: &Path| file.extension().is_some_and(|extension| extension == "safetensors");
+        let (tokens, structures): (Vec<PathBuf>, Vec<PathBuf>) = match path.to_str() {
+            Some("-") => (Vec::new(), vec![path.to_owned()]),
+            _ if path.is_dir() && files_at(path, is_tokens).is_err() => (Vec::new(), vec![path.to_owned()]),
+            _ => files_at(path, is_tokens)?.into_iter().partition(|file| is_tokens(file)),
+        };
+        for file in tokens {
             let row =
                 |(TokenRecord { id, tokens }, row)| TokenRow { id, row, tokens: tokens.map_err(|e| e.to_string()) };
-            return read_tokens(file)?.into_iter().zip(1..).map(row).try_for_each(take);
+            read_tokens(&file)?.into_iter().zip(1..).map(row).try_for_each(&mut *take)?;
         }
-        for_each_chunk(read_structures(file)?, |chunk: Vec<Record>| {
-            progress.advance(chunk.len() as u64);
-            let tokens: Vec<_> = chunk.par_iter().map(|record| self.tokens(record)).collect();
-            let rows = chunk.into_iter().zip(tokens);
-            rows.map(|(record, tokens)| TokenRow { id: record.id, row: record.line, tokens }).try_for_each(&mut *take)
-        })
+        for file in structures {
+            for_each_chunk(Structures::open(context, &file, format)?, |chunk: Vec<Record>| {
+                progress.advance(chunk.len() as u64);
+                let tokens: Vec<_> = chunk.par_iter().map(|record| self.tokens(record)).collect();
+                let rows = chunk.into_iter().zip(tokens);
+                rows.map(|(record, tokens)| TokenRow { id: record.id, row: record.line, tokens })
+                    .try_for_each(&mut *take)
+            })?;
+        }
+        Ok(())
     }
 
     fn tokens(self, record: &Record) -> Result<Tokens, String> {

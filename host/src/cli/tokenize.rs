@@ -5,18 +5,23 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::structures::format_named;
 use super::token_rows::{StatusTable, TokenRow, Tokenising};
 use super::{Context, Failure, Output};
-use crate::crystal::{MAX_ATOMS, SYMPREC, encode_tokens};
+use crate::crystal::{Format, MAX_ATOMS, SYMPREC, encode_tokens};
 
 /// Turn structures into tokens: space group, lattice, Wyckoff sites.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  temper tokenize train.csv.gz val.csv.gz -o tokens.safetensors\n\n\
     tokens.status.csv, beside tokens.safetensors, says for every row whether it was taken, and why not.")]
 pub struct Tokenize {
-    /// Files of structures: .cif, .csv with a cif column, .jsonl, .extxyz, POSCAR, each also with .gz
+    /// Files of structures: .cif, .csv with a cif column, .jsonl, .extxyz, POSCAR, each also with .gz; folders of them, patterns,
+    /// or - for standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Format of the files, whatever their names: cif, csv, jsonl, extxyz, poscar
+    #[arg(long, value_name = "FORMAT", value_parser = format_named)]
+    format: Option<Format>,
     /// File that receives the tokens
     #[arg(long, short, value_name = "SAFETENSORS")]
     out: PathBuf,
@@ -33,6 +38,9 @@ impl Tokenize {
         if !(self.symprec.is_finite() && self.symprec > 0.0) {
             return Err(Failure::user(format!("--symprec {}: must be more than 0 A", self.symprec)));
         }
+        if !(1..=MAX_ATOMS).contains(&self.slots) {
+            return Err(Failure::user(format!("--slots {}: a number from 1 to {MAX_ATOMS} is needed", self.slots)));
+        }
         let mut output = Output::create(&self.out)?;
         let status_path = self.out.with_extension("status.csv");
         let mut status = StatusTable::create(&status_path)?;
@@ -40,7 +48,7 @@ impl Tokenize {
         let (mut crystals, mut rows, mut first) = (Vec::new(), 0, None);
         let progress = context.progress("rows", 0);
         for file in &self.files {
-            tokenising.each_row(file, &progress, &mut |row| {
+            tokenising.each_row(context, (file, self.format), &progress, &mut |row| {
                 let row = self.fitting(row);
                 rows += 1;
                 status.add(file, &row)?;

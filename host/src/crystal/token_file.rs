@@ -11,6 +11,9 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::{Element, Site, SpaceGroup, SpaceGroupError, Tokens};
 
+/// Slots that a file may have in all, of 40 bytes each.
+const MAX_SLOTS: usize = 200_000_000;
+
 /// Metadata key of the identifiers.
 const IDS: &str = "ids";
 
@@ -103,6 +106,14 @@ pub enum TokenFileError {
         /// Number of crystals.
         rows: usize,
     },
+    /// More slots than a file is written with.
+    #[error("{rows} crystals of {slots} slots: a token file has at most {MAX_SLOTS} slots in all")]
+    Large {
+        /// Crystals.
+        rows: usize,
+        /// Slots of a row.
+        slots: usize,
+    },
     /// A crystal with more sites than there are slots.
     #[error("{id} has {sites} sites, more than the {slots} slots")]
     Slots {
@@ -151,6 +162,9 @@ pub fn encode_tokens(path: &Path, crystals: &[(String, Tokens)], slots: usize) -
         return Err(TokenFileError::Slots { id: id.clone(), sites: tokens.sites.len(), slots });
     }
     let rows = crystals.len();
+    if rows.checked_mul(slots).is_none_or(|filled| filled > MAX_SLOTS) {
+        return Err(TokenFileError::Large { rows, slots });
+    }
     let sites = || crystals.iter().map(|(_, tokens)| &tokens.sites);
     let padded = |of: fn(&Site) -> i64| {
         let pad = move |sites: &Vec<Site>| (0..slots).map(|i| sites.get(i).map_or(0, of)).collect::<Vec<_>>();
@@ -307,6 +321,10 @@ mod tests {
         assert_eq!(read, expected);
         let error = encode_tokens(&path, &[("a".into(), salt(4))], 3).unwrap_err();
         assert_eq!(error.to_string(), "a has 4 sites, more than the 3 slots");
+        for slots in [99_999_999_999, usize::MAX] {
+            let error = encode_tokens(&path, &[("a".into(), salt(4)), ("b".into(), salt(1))], slots).unwrap_err();
+            assert!(error.to_string().starts_with("2 crystals of "), "{error}");
+        }
     }
 
     /// A file of one crystal with two slots.

@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::{Context, Failure};
+use crate::cli::structures::Structures;
 use crate::cli::{Progress, Table};
-use crate::crystal::{
-    Composition, Element, Record, Structure, TEXTBOOK, TextbookCrystal, for_each_chunk, map_ok, read_structures,
-};
+use crate::crystal::{Composition, Element, Record, Structure, TEXTBOOK, TextbookCrystal, for_each_chunk, map_ok};
 use crate::hull::{Entry, Hull, HullHeader, ReferenceCrystal, read_entries};
 use crate::reward::{CorrectedEnergy, CorrectedPotential, Correction};
 
@@ -25,7 +24,7 @@ pub(super) fn build(
     let mut evaluation =
         Evaluation { potential, status: Table::create(&status_path, &columns)?, entries: Vec::new(), rows: 0 };
     let progress = context.progress("structures", 0);
-    files.iter().try_for_each(|file| evaluation.file(file, &progress))?;
+    files.iter().try_for_each(|file| evaluation.file(file, context, &progress))?;
     drop(progress);
     let Evaluation { status, mut entries, rows, .. } = evaluation;
     status.finish()?;
@@ -65,8 +64,8 @@ struct Evaluation<'a> {
 }
 
 impl Evaluation<'_> {
-    fn file(&mut self, file: &Path, progress: &Progress) -> Result<(), Failure> {
-        for_each_chunk(read_structures(file)?, |chunk: Vec<Record>| {
+    fn file(&mut self, file: &Path, context: &Context, progress: &Progress) -> Result<(), Failure> {
+        for_each_chunk(Structures::open(context, file, None)?, |chunk: Vec<Record>| {
             let rows = chunk.iter().map(|record| record.structure.as_ref().map_err(ToString::to_string)).collect();
             let energies = map_ok(rows, |structures: Vec<&Structure>| {
                 let energies = self.potential.energies(&structures).into_iter();

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::{Context, Failure};
 use crate::cli::Table;
-use crate::crystal::{Composition, Record, Structure, for_each_chunk, map_ok, read_structures};
+use crate::cli::structures::Structures;
+use crate::crystal::{Composition, Record, Structure, for_each_chunk, map_ok};
 use crate::hull::{Hull, stated_correction};
 use crate::model::OnnxModel;
 use crate::reward::{Calculation, CorrectedEnergy, Correction, Stability, Uncorrected, stability};
@@ -14,7 +15,7 @@ const COLUMNS: [&str; 7] =
 
 /// Measures every structure of a file and writes one row for each.
 pub(super) fn query(question: &Question<'_>, file: &Path, out: &Path, context: &Context) -> Result<(), Failure> {
-    let records = read_structures(file)?;
+    let records = Structures::open(context, file, None)?;
     let mut table = Table::create(out, &COLUMNS)?;
     let progress = context.progress("structures", 0);
     let (mut rows, mut answered, mut first) = (0usize, 0usize, None);

@@ -22,7 +22,7 @@ pub(super) fn read_data(
     let (mut data, mut rows) = (PretrainData::default(), 0);
     let mut table = StatusTable::create(status)?;
     for file in &limits.files {
-        tokenising.each_row(file, &progress, &mut |row| {
+        tokenising.each_row(context, (file, None), &progress, &mut |row| {
             rows += 1;
             let row = filter.pass(row);
             table.add(file, &row)?;

@@ -68,7 +68,18 @@ impl Read for QuoteWatch {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = self.source.read(buffer)?;
         self.is_at_end = length == 0;
-        self.state = buffer[..length].iter().fold(self.state, |state, byte| state.after(*byte));
+        let mut rest = &buffer[..length];
+        while let Some(byte) = rest.first() {
+            // A quoted cell is passed over at once.
+            let skipped = match self.state {
+                Quoting::Quoted => rest.iter().position(|byte| *byte == b'"').unwrap_or(rest.len()),
+                _ => 0,
+            };
+            if skipped == 0 {
+                self.state = self.state.after(*byte);
+            }
+            rest = &rest[skipped.max(1)..];
+        }
         Ok(length)
     }
 }

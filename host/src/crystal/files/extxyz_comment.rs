@@ -123,6 +123,7 @@ fn word(text: &str, is_key: bool) -> Result<(Field, &str), String> {
         match c {
             '\\' => word.push(match chars.next() {
                 Some((_, 'n')) => '\n',
+                Some((_, 'r')) => '\r',
                 Some((_, escaped)) => escaped,
                 None => break,
             }),

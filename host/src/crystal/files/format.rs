@@ -22,6 +22,14 @@ impl Format {
     pub const NAMES: &'static str =
         ".cif, .mcif, .csv, .jsonl, .extxyz (or .xyz), .vasp, .poscar, .contcar, POSCAR*, CONTCAR*, each also with .gz";
 
+    /// The names that [`Format::named`] knows, for messages.
+    pub const SHORT_NAMES: &'static str = "cif, csv, jsonl, extxyz and poscar";
+
+    /// The format of a short name such as `extxyz`, which is also the end of its files' names.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::of(Path::new(&format!("x.{name}"))).filter(|_| !name.contains('.'))
+    }
+
     /// The format that a file's name stands for, case aside; the end `.gz` is looked through.
     pub fn of(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?.to_ascii_lowercase();
@@ -53,6 +61,13 @@ pub(super) fn stem(path: &Path) -> String {
     }
 }
 
+/// As [`stem`], where several files are read: a `POSCAR` is known by its folder.
+pub(super) fn stem_among_others(path: &Path) -> String {
+    let own = stem(path);
+    let folder = path.parent().and_then(Path::file_name).filter(|_| matches!(own.as_str(), "POSCAR" | "CONTCAR"));
+    folder.map_or(own, |folder| folder.to_string_lossy().into_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,5 +93,9 @@ mod tests {
         }
         assert_eq!(stem(Path::new("/d/val.part.csv.gz")), "val.part");
         assert_eq!(stem(Path::new("POSCAR")), "POSCAR");
+        assert_eq!(stem_among_others(Path::new("runs/mp-1/CONTCAR.gz")), "mp-1");
+        assert_eq!(stem_among_others(Path::new("runs/a.cif")), "a");
+        assert_eq!(Format::named("poscar"), Some(Format::Poscar));
+        assert_eq!((Format::named("pdb"), Format::named("a.cif"), Format::named("gz")), (None, None, None));
     }
 }

@@ -10,6 +10,7 @@ mod extxyz_comment;
 mod format;
 mod json_lines;
 mod pairs;
+mod paths;
 mod poscar;
 mod read;
 mod record;
@@ -19,7 +20,8 @@ mod write;
 
 pub use format::Format;
 pub use pairs::{PairError, PairRecord, read_pairs};
-pub use read::{ReadError, Records, read_structures};
+pub use paths::files_at;
+pub use read::{ReadError, Records, read_structures, read_structures_as};
 pub use record::{MAX_ATOMS, MAX_VECTOR, Record, RecordWarning, RowError};
 pub use write::{StructureWriter, WriteError, write_structures};
 

@@ -9,7 +9,7 @@ use super::write::{keys, write_record};
 use super::{Format, ReadError, Record, read_structures, write_structures};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const FORMATS: [Format; 5] = [Format::Cif, Format::Poscar, Format::Extxyz, Format::Csv, Format::JsonLines];
 
@@ -378,5 +378,107 @@ fn neighbour_counts_are_those_of_other_programs() {
             let list = super::super::neighbours(&structure, 5.0, None, 10_000_000).unwrap();
             assert_eq!(json!(list.len()), megnet["n_edges_5A"], "{id}");
         }
+    }
+}
+
+/// Formula, in order of appearance, and warnings of a file's one row, or why there is none.
+fn outcome(path: &Path) -> Result<(String, Vec<String>), String> {
+    let mut records = read_structures(path).unwrap();
+    let record = records.next().unwrap().unwrap();
+    let structure = record.structure.map_err(|error| error.to_string())?;
+    let warnings = record.warnings.iter().map(ToString::to_string).collect();
+    let composition = super::super::Composition::of_structure(&structure).unwrap();
+    let amounts = composition.amounts().iter().map(|(element, amount)| format!("{element}{amount}"));
+    Ok((amounts.collect::<Vec<_>>().join(" "), warnings))
+}
+
+/// Files as people have them, with the atoms that other programs read (ascending in atomic number) and a word of the
+/// warning or of the reason, if there is one.
+#[test]
+fn files_from_real_use() {
+    let Some(folder) = shared().map(|shared| shared.join("cases/structures")).filter(|folder| folder.is_dir()) else {
+        return;
+    };
+    for (name, formula, word) in [
+        ("c_wat_label.cif", "C4 O6 Ca2", "water"),
+        ("c_033_067.cif", "Mg2", ""),
+        ("c_listed_in_full_2digit.cif", "Mg2", ""),
+        ("c_h_missing.cif", "C2 O2", "C2 H4 O2"),
+        ("c_crystallm_raw.cif", "Na1 Cl1", "Na4 Cl4"),
+        ("c_T_label.cif", "", "\"T1\": give _atom_site_type_symbol"),
+        ("c_OH_label.cif", "", "hydrogen"),
+        ("d_wrong_screw_ops.cif", "Se6 In6", "not a group"),
+        ("d_cmca_blackP.cif", "P8", ""),
+        ("d_Pm3m.cif", "Cl1 Cs1", ""),
+        ("c_old_hm_Fm3m_noops.cif", "Na4 Cl4", ""),
+        ("c_old_hm_Pm3n_number_noops.cif", "Si2 Cr6", ""),
+        ("d_hall_prime.cif", "O18 Al12", ""),
+        ("c_hall_unknown_hm_known.cif", "Fe4", ""),
+        ("d_R-3mH.cif", "Bi6", ""),
+        ("c_R-3cH_compact_noops.cif", "O18 Al12", ""),
+        ("c_calcite_R_noSuffix_number.cif", "C2 O6 Ca2", ""),
+        ("c_shelx_P21c.cif", "Fe4", ""),
+        ("c_findsym_origin_choice.cif", "Al2 Fe2", ""),
+        ("c_coordinate_system_code.cif", "Si8", ""),
+        ("c_empty_loop.cif", "Na4 Cl4", ""),
+        ("c_dup_tag_same.cif", "Na4 Cl4", ""),
+        ("c_cartn.cif", "Na1 Cl1", ""),
+        ("c_occ_0.cif", "Na4 Cl4", ""),
+        ("c_mixed_valence.cif", "O32 Fe24", ""),
+        ("c_cr_only.cif", "Na4 Cl4", ""),
+        ("c_cif2_triple.cif", "Na4 Cl4", ""),
+        ("c_type_charge_paren.cif", "O1 Fe1", ""),
+        ("c_type_Cval.cif", "C8", ""),
+        ("p_fractional.vasp", "O1 Mg1", ""),
+        ("x_pbc_111.extxyz", "Cl1 Cs1", ""),
+        ("x_pbc_bracket.extxyz", "Cl1 Cs1", ""),
+        ("x_virial_bracket2d.extxyz", "Cl1 Cs1", ""),
+        ("x_numbers_I.extxyz", "Cl1 Cs1", ""),
+        ("x_dup_key.extxyz", "Cl1 Cs1", ""),
+        ("x_lattice_comma.extxyz", "Cl1 Cs1", ""),
+        ("v_dupcol.csv", "Na4 Cl4", ""),
+        ("mag1.mcif", "Na4 Cl4", ""),
+        ("x1.contcar", "Cl1 Cs1", ""),
+    ] {
+        let (found, said) = match outcome(&folder.join(name)) {
+            Ok((found, warnings)) => (found, warnings.join("; ")),
+            Err(reason) => (String::new(), reason),
+        };
+        assert_eq!((found.as_str(), said.is_empty()), (formula, word.is_empty()), "{name}: {said}");
+        assert!(said.contains(word), "{name}: {said}");
+    }
+}
+
+/// One general position in each of 564 settings, by either symbol, and 66 spellings: as many atoms as the group has
+/// operations, by gemmi's tables.
+#[test]
+fn settings_from_real_use() {
+    let Some(folder) = shared().map(|shared| shared.join("cases/structures")).filter(|folder| folder.is_dir()) else {
+        return;
+    };
+    let orders: Vec<Option<usize>> = include_str!("cif/settings.tsv")
+        .lines()
+        .skip(1)
+        .map(|row| row.split('\t').nth(3).and_then(|order| order.parse().ok()))
+        .collect();
+    const SPELLINGS: [usize; 66] = [
+        192, 8, 16, 4, 4, 4, 4, 8, 8, 8, 8, 4, 8, 8, 16, 16, 16, 16, 16, 8, 8, 16, 16, 0, 16, 16, 16, 16, 192, 192, 0,
+        192, 32, 32, 36, 36, 36, 36, 12, 12, 12, 18, 36, 24, 24, 24, 4, 4, 6, 12, 48, 48, 96, 24, 48, 48, 32, 32, 24,
+        0, 12, 4, 4, 2, 1, 2,
+    ];
+    // 0: two origins are possible.
+    let spellings = SPELLINGS.iter().map(|order| Some(*order).filter(|order| *order > 0)).collect();
+    for (name, expected) in
+        [("s_settings_xhm.cif", orders.clone()), ("s_settings_hall.cif", orders), ("s_hm_variants.cif", spellings)]
+    {
+        let found = read_structures(&folder.join(name)).unwrap().map(Result::unwrap);
+        for (record, expected) in found.zip(&expected) {
+            let atoms = record.structure.as_ref().map(Structure::len);
+            match expected {
+                Some(order) => assert_eq!(atoms, Ok(*order), "{name}: {}", record.id),
+                None => assert!(atoms.unwrap_err().to_string().contains("several origins"), "{name}: {}", record.id),
+            }
+        }
+        assert_eq!(read_structures(&folder.join(name)).unwrap().count(), expected.len());
     }
 }

@@ -6,8 +6,8 @@ use super::sites::Site;
 use super::symmetry::{GroupName, operators_of_group};
 use super::syntax::Block;
 use super::with_uncertainty;
-use crate::crystal::files::record::RecordWarning;
-use crate::crystal::{Composition, Element, Structure};
+use crate::crystal::files::record::{RecordWarning, number};
+use crate::crystal::{Element, Structure};
 
 /// Amounts in formulas are often rounded.
 const AMOUNT_TOLERANCE: f64 = 0.01;
@@ -15,7 +15,7 @@ const AMOUNT_TOLERANCE: f64 = 0.01;
 /// A structure beside the file that it was read from.
 pub(super) struct Agreement<'a> {
     pub block: &'a Block<'a>,
-    pub sites: &'a [Site],
+    pub sites: &'a [Site<'a>],
     pub structure: &'a Structure,
 }
 
@@ -26,14 +26,14 @@ enum Verdict {
     Silent,
 }
 
-impl Agreement<'_> {
+impl<'a> Agreement<'a> {
     /// Compares the atoms with the chemical formula, the number of formula units, the sites' multiplicities and, where
     /// operators are listed, with the space group's name `beside` them. A formula that agrees settles it.
     pub fn check(
         &self,
         symmetry: &Symmetry,
         multiplicities: &[usize],
-        beside: Option<&GroupName>,
+        beside: Option<fn(&Block<'a>) -> GroupName<'a>>,
         warnings: &mut Vec<RecordWarning>,
     ) {
         let formula = self.formula();
@@ -47,34 +47,28 @@ impl Agreement<'_> {
         });
         warnings.extend(self.multiplicity(symmetry, multiplicities));
         if warnings.len() == before {
-            warnings.extend(beside.and_then(|group| self.other_group(group, symmetry)));
+            warnings.extend(beside.and_then(|group_name| self.other_group(&group_name(self.block), symmetry)));
         }
     }
 
     fn formula(&self) -> Verdict {
         let Some(text) = self.block.value("_chemical_formula_sum") else { return Verdict::Silent };
-        let Some(listed) = composition(text) else { return Verdict::Silent };
-        let Ok(read) = Composition::of_structure(self.structure) else { return Verdict::Silent };
-        let (listed, read) = (listed.amounts(), read.amounts());
-        let same_elements = listed.iter().map(|(element, _)| element).eq(read.iter().map(|(element, _)| element));
-        let units: Vec<f64> = read.iter().zip(listed).map(|((_, read), (_, listed))| read / listed).collect();
-        let close = |one: f64, other: f64| (one - other).abs() <= AMOUNT_TOLERANCE * other;
-        if !same_elements || !units.iter().all(|ratio| close(*ratio, units[0])) {
-            let read = formula_of(&self.structure.species);
-            return Verdict::Denied(RecordWarning::Formula { listed: text.to_owned(), read });
-        }
+        let Some(listed) = Amounts::of_formula(text) else { return Verdict::Silent };
+        let read = || formula_of(&self.structure.species);
+        let Some(units) = Amounts::of_atoms(&self.structure.species).ratio(&listed) else {
+            return Verdict::Denied(RecordWarning::Formula { listed: text.to_owned(), read: read() });
+        };
         // Programs write the formula of the unit or of the whole cell.
         let z = self.block.value("_cell_formula_units_z").and_then(with_uncertainty);
         let agrees = match z {
-            Some(z) => close(units[0], z) || close(units[0], 1.0),
-            None => units[0] >= 1.0 - AMOUNT_TOLERANCE,
+            Some(z) => close(units, z) || close(units, 1.0),
+            None => units >= 1.0 - AMOUNT_TOLERANCE,
         };
         if agrees {
             return Verdict::Confirmed;
         }
         let listed = z.map_or_else(|| "at least one unit".to_owned(), |z| format!("{z} units"));
-        let read = formula_of(&self.structure.species);
-        Verdict::Denied(RecordWarning::Units { listed, formula: text.to_owned(), read })
+        Verdict::Denied(RecordWarning::Units { listed, formula: text.to_owned(), read: read() })
     }
 
     /// The first site with another number of images than is written. What is written may be the order of its site
@@ -86,7 +80,7 @@ impl Agreement<'_> {
             let agrees = [*read as f64, (order / read) as f64].contains(&listed);
             let formula = || formula_of(&self.structure.species);
             (!agrees).then(|| RecordWarning::Multiplicity {
-                site: site.label.clone(),
+                site: site.label.to_owned(),
                 listed,
                 read: *read,
                 formula: formula(),
@@ -111,13 +105,46 @@ impl Agreement<'_> {
     }
 }
 
-/// `C2 H4 O2`, with deuterium as hydrogen.
-fn composition(text: &str) -> Option<Composition> {
-    let word = |word: &str| match word.strip_prefix('D') {
-        Some(count) if count.bytes().all(|c| c.is_ascii_digit() || c == b'.') => format!("H{count}"),
-        _ => word.to_owned(),
-    };
-    text.split_whitespace().map(word).collect::<String>().parse().ok()
+/// How much there is of each element, by atomic number.
+struct Amounts([f64; 119]);
+
+impl Amounts {
+    fn of_atoms(species: &[Element]) -> Self {
+        let mut amounts = [0.0; 119];
+        species.iter().for_each(|element| amounts[usize::from(element.number())] += 1.0);
+        Self(amounts)
+    }
+
+    /// Of `C2 H4 O2`, with deuterium as hydrogen; none for other texts, such as formulas with charges.
+    fn of_formula(text: &str) -> Option<Self> {
+        let mut amounts = [0.0; 119];
+        let mut rest = text;
+        while let Some(first) = rest.chars().next() {
+            if first.is_whitespace() {
+                rest = rest.trim_start();
+                continue;
+            }
+            let letters = 1 + rest.bytes().skip(1).take_while(u8::is_ascii_lowercase).count();
+            let (symbol, after) = rest.split_at_checked(letters)?;
+            let element = Element::from_symbol(if symbol == "D" { "H" } else { symbol })?;
+            let digits = after.bytes().take_while(|c| c.is_ascii_digit() || *c == b'.').count();
+            let amount = if digits == 0 { Some(1.0) } else { number(&after[..digits]) };
+            amounts[usize::from(element.number())] += amount?;
+            rest = &after[digits..];
+        }
+        amounts.iter().any(|amount| *amount > 0.0).then_some(Self(amounts))
+    }
+
+    /// How many times the other these are, if the elements are the same in the same proportions.
+    fn ratio(&self, unit: &Self) -> Option<f64> {
+        let pairs = || self.0.iter().zip(&unit.0).filter(|(own, unit)| **own > 0.0 || **unit > 0.0);
+        let ratio = pairs().next().map(|(own, unit)| own / unit)?;
+        pairs().all(|(own, unit)| *own > 0.0 && *unit > 0.0 && close(own / unit, ratio)).then_some(ratio)
+    }
+}
+
+fn close(one: f64, other: f64) -> bool {
+    (one - other).abs() <= AMOUNT_TOLERANCE * other
 }
 
 /// The elements in the order of their appearance, each with its number of atoms.
@@ -130,4 +157,28 @@ pub(super) fn formula_of(species: &[Element]) -> String {
         }
     }
     counts.iter().map(|(element, count)| format!("{element}{count}")).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formulas_are_read_or_passed_over() {
+        let amounts = |text: &str| {
+            let amounts = Amounts::of_formula(text)?.0;
+            Some([1, 6, 8, 11].map(|number: usize| amounts[number]))
+        };
+        for text in ["C2 H4 O2", "C2H4O2", " H4 C2  O2 ", "C2 D4 O2", "C2 D3 H O2", "C2.0 H4.00 O2"] {
+            assert_eq!(amounts(text), Some([4.0, 2.0, 2.0, 0.0]), "{text}");
+        }
+        for text in ["", " ", "C2 H4 O2 +", "C2 Xx", "2C", "(C2 H4)2", "C2 \u{e9}", "\u{e9}", "C.", "C1.2.3"] {
+            assert_eq!(amounts(text), None, "{text}");
+        }
+        let of = |text: &str| Amounts::of_formula(text).unwrap();
+        assert_eq!(of("C4 H8").ratio(&of("C H2")), Some(4.0));
+        assert_eq!(of("C4 H8").ratio(&of("C H3")), None);
+        assert_eq!(of("C4 H8").ratio(&of("C H2 O")), None);
+        assert_eq!(of("C4 H8 O").ratio(&of("C H2")), None);
+    }
 }

@@ -13,7 +13,7 @@ use super::super::{Lattice, Structure};
 use super::record::{RawRecord, RecordWarning, RowError, measured, number};
 use super::source::Source;
 use agreement::Agreement;
-use operator::Operator;
+use operator::{Distinct, Operator};
 use orbit::{Atoms, Symmetry, Tolerance, expand};
 use sites::Site;
 use std::io::{self, Write};
@@ -80,20 +80,21 @@ pub(super) fn parse(text: &str, warnings: &mut Vec<RecordWarning>) -> Result<Str
 fn structure(block: &Block, warnings: &mut Vec<RecordWarning>) -> Result<Structure, RowError> {
     let lattice = cell(block)?;
     let sites = sites::sites(block, &lattice, warnings)?;
-    let group = group_name(block);
     let listed = listed_operators(block)?;
-    let operators = match &listed {
-        Some(operators) => operator::distinct(operators.clone()),
-        None => operators_of_group(&group, &lattice, warnings).map_err(RowError::Symmetry)?,
+    let is_listed = listed.is_some();
+    let symmetry = match listed.map(Distinct::new) {
+        Some(listed) => Symmetry { is_group: listed.is_group(), operators: listed.into_operators() },
+        None => {
+            let operators = operators_of_group(&group_name(block), &lattice, warnings).map_err(RowError::Symmetry)?;
+            Symmetry { operators, is_group: true }
+        }
     };
-    let is_group = listed.is_none() || operator::is_group(&operators);
-    if !is_group {
-        warnings.push(RecordWarning::NotAGroup { count: operators.len() });
+    if !symmetry.is_group {
+        warnings.push(RecordWarning::NotAGroup { count: symmetry.operators.len() });
     }
-    let symmetry = Symmetry { operators, is_group };
     let (structure, multiplicities) = atoms(&sites, &symmetry, lattice)?;
     let agreement = Agreement { block, sites: &sites, structure: &structure };
-    agreement.check(&symmetry, &multiplicities, listed.is_some().then_some(&group), warnings);
+    agreement.check(&symmetry, &multiplicities, is_listed.then_some(group_name), warnings);
     Ok(structure)
 }
 

@@ -48,13 +48,21 @@ impl Operator {
         }
     }
 
-    /// Whether two operators are one but for lattice translations.
-    pub fn same(&self, other: &Self) -> bool {
+    /// Whether their translations differ by none but a lattice translation.
+    fn shifts_alike(&self, other: &Self) -> bool {
         let apart = |k: usize| {
             let shift = self.translation[k] - other.translation[k];
             (shift - shift.round()).abs()
         };
-        self.rotation == other.rotation && (0..3).all(|k| apart(k) < SAME_TRANSLATION)
+        (0..3).all(|k| apart(k) < SAME_TRANSLATION)
+    }
+
+    /// A number that is the same for equal rotations: their entries are small integers.
+    fn rotation_code(&self) -> i64 {
+        self.rotation
+            .as_flattened()
+            .iter()
+            .fold(0, |code: i64, entry| code.wrapping_mul(64).wrapping_add(*entry as i64))
     }
 
     /// Whether it maps the lattice onto itself, each scalar product within a thousandth.
@@ -72,41 +80,61 @@ impl Operator {
     }
 }
 
-/// The operators without repetitions, the identity among them.
-pub(super) fn distinct(operators: Vec<Operator>) -> Vec<Operator> {
-    let mut distinct = vec![Operator::IDENTITY];
-    for operator in operators {
-        if !distinct.iter().any(|known| known.same(&operator)) {
-            distinct.push(operator);
-        }
-    }
-    distinct
+/// Different operators, the identity first; those that differ by a lattice translation count as one.
+pub(super) struct Distinct {
+    operators: Vec<Operator>,
+    codes: Vec<i64>,
 }
 
-/// Whether distinct operators, the identity among them, are a group but for lattice translations.
-pub(super) fn is_group(operators: &[Operator]) -> bool {
-    // Generators are taken until they make all operators; it is enough that no product with a generator leads outside.
-    let mut made = vec![false; operators.len()];
-    let mut generators: Vec<&Operator> = Vec::new();
-    made[0] = true;
-    while let Some(next) = made.iter().position(|made| !made) {
-        generators.push(&operators[next]);
-        let mut open: Vec<usize> = (0..operators.len()).filter(|index| made[*index]).collect();
-        while let Some(index) = open.pop() {
-            for generator in &generators {
-                let product = generator.after(&operators[index]);
-                match operators.iter().position(|operator| operator.same(&product)) {
-                    Some(known) if made[known] => {}
-                    Some(new) => {
-                        made[new] = true;
-                        open.push(new);
+impl Distinct {
+    /// Of a list that may hold repetitions.
+    pub fn new(operators: impl IntoIterator<Item = Operator>) -> Self {
+        let mut distinct =
+            Self { operators: vec![Operator::IDENTITY], codes: vec![Operator::IDENTITY.rotation_code()] };
+        for operator in operators {
+            if distinct.position(&operator).is_none() {
+                distinct.codes.push(operator.rotation_code());
+                distinct.operators.push(operator);
+            }
+        }
+        distinct
+    }
+
+    /// The operators themselves.
+    pub fn into_operators(self) -> Vec<Operator> {
+        self.operators
+    }
+
+    fn position(&self, operator: &Operator) -> Option<usize> {
+        let code = operator.rotation_code();
+        let alike = |index: &usize| self.operators[*index].shifts_alike(operator);
+        (0..self.codes.len()).filter(|index| self.codes[*index] == code).find(alike)
+    }
+
+    /// Whether they are a group, lattice translations aside.
+    pub fn is_group(&self) -> bool {
+        // Generators are taken until they make all operators; it is enough that no product with a generator leads outside.
+        let mut made = vec![false; self.operators.len()];
+        let mut generators: Vec<&Operator> = Vec::new();
+        made[0] = true;
+        while let Some(next) = made.iter().position(|made| !made) {
+            generators.push(&self.operators[next]);
+            let mut open: Vec<usize> = (0..made.len()).filter(|index| made[*index]).collect();
+            while let Some(index) = open.pop() {
+                for generator in &generators {
+                    match self.position(&generator.after(&self.operators[index])) {
+                        Some(known) if made[known] => {}
+                        Some(new) => {
+                            made[new] = true;
+                            open.push(new);
+                        }
+                        None => return false,
                     }
-                    None => return false,
                 }
             }
         }
+        true
     }
-    true
 }
 
 /// Coefficients of x, y, z and the constant of one part, such as `1/2-x+y`.
@@ -160,17 +188,17 @@ mod tests {
         }
     }
 
-    fn listed(texts: &[&str]) -> Vec<Operator> {
-        distinct(texts.iter().map(|text| Operator::parse(text).unwrap()).collect())
+    fn is_group(texts: &[&str]) -> bool {
+        Distinct::new(texts.iter().map(|text| Operator::parse(text).unwrap())).is_group()
     }
 
     #[test]
     fn a_list_is_a_group_or_none() {
-        assert!(is_group(&listed(&["x,y,z"])));
-        assert!(is_group(&listed(&["x,y,z", "-x,-y,-z", "x,y,z+1", "-x,1/2+y,1/2-z", "x,1/2-y,1/2+z"])));
-        assert!(is_group(&listed(&["-y,x-y,z+0.333", "-x+y,-x,z+.6667"])));
+        assert!(is_group(&["x,y,z"]));
+        assert!(is_group(&["x,y,z", "-x,-y,-z", "x,y,z+1", "-x,1/2+y,1/2-z", "x,1/2-y,1/2+z"]));
+        assert!(is_group(&["-y,x-y,z+0.333", "-x+y,-x,z+.6667"]));
         // A sixfold screw axis with wrong translations.
-        assert!(!is_group(&listed(&["x-y,x,z", "-x,-y,z+1/2", "-y,x-y,z+2/3"])));
-        assert!(!is_group(&listed(&["-x,-y,-z", "x+1/2,y,-z"])));
+        assert!(!is_group(&["x-y,x,z", "-x,-y,z+1/2", "-y,x-y,z+2/3"]));
+        assert!(!is_group(&["-x,-y,-z", "x+1/2,y,-z"]));
     }
 }

@@ -245,3 +245,49 @@ pub(super) fn tabulated() -> impl Iterator<Item = &'static Setting> {
 fn plain(symbol: &str) -> String {
     symbol.chars().filter(|c| !c.is_whitespace() && !matches!(c, '_' | '(' | ')')).collect::<String>().to_lowercase()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    /// The sum of x^2 + 2 y^2 + 3 z^2 over the images of a point in the cell: no two settings of a group have the same.
+    fn moment(operations: &[Operation]) -> f64 {
+        let point = [0.1234, 0.0417, 0.2791];
+        let image = |operation: &Operation, i: usize| {
+            let sum: f64 = (0..3).map(|k| f64::from(operation.rotation[i][k]) * point[k]).sum();
+            (sum + f64::from(operation.shift[i]) / 24.0).rem_euclid(1.0)
+        };
+        operations
+            .iter()
+            .flat_map(|op| [1.0, 2.0, 3.0].into_iter().enumerate().map(|(i, w)| w * image(op, i).powi(2)))
+            .sum()
+    }
+
+    /// Of gemmi 0.7.5: number, extended Hermann-Mauguin symbol, Hall symbol, order and moment of its 564 settings.
+    const GEMMI: &str = include_str!("settings.tsv");
+
+    #[test]
+    fn all_symbols_of_another_program_have_its_operations() {
+        for row in GEMMI.lines().skip(1) {
+            let [number, symbol, hall, order, expected] = row.split('\t').collect::<Vec<_>>().try_into().unwrap();
+            let (order, expected): (usize, f64) = (order.parse().unwrap(), expected.parse().unwrap());
+            let agrees = |operations: &[Operation]| {
+                operations.len() == order && (moment(operations) - expected).abs() < 2e-6 * order as f64
+            };
+            let found = &by_symbol(symbol)[0];
+            assert!(found.iter().all(|setting| agrees(setting.operations())), "{symbol}: {found:?}");
+            assert!(found.iter().all(|setting| setting.number.to_string() == number), "{symbol}: {found:?}");
+            assert!(agrees(&hall::operations(hall).unwrap()), "{hall}");
+        }
+        assert_eq!(GEMMI.lines().count(), 1 + 564);
+    }
+
+    #[test]
+    fn a_name_means_one_space_group() {
+        for (name, indices) in &TABLE.by_name {
+            let numbers: HashSet<u8> = indices.iter().map(|index| TABLE.settings[*index].number).collect();
+            assert_eq!(numbers.len(), 1, "{name}");
+        }
+    }
+}

@@ -14,8 +14,8 @@ const SAME_PLACE: f64 = 0.05;
 
 /// A site that is occupied by one atom.
 #[derive(Clone, Debug)]
-pub(super) struct Site {
-    pub label: String,
+pub(super) struct Site<'a> {
+    pub label: &'a str,
     pub element: Element,
     pub frac: [f64; 3],
     /// Digits behind the point of the longest coordinate.
@@ -25,30 +25,36 @@ pub(super) struct Site {
     occupancy: f64,
 }
 
+impl Site<'_> {
+    fn is_whole(&self) -> bool {
+        (self.occupancy - 1.0).abs() <= OCCUPANCY_TOLERANCE
+    }
+}
+
 /// All sites with atoms: dummies and sites of occupancy 0 are left out, shares of one element are put together.
-pub(super) fn sites(
-    block: &Block,
+pub(super) fn sites<'a>(
+    block: &Block<'a>,
     lattice: &Lattice,
     warnings: &mut Vec<RecordWarning>,
-) -> Result<Vec<Site>, RowError> {
+) -> Result<Vec<Site<'a>>, RowError> {
     let table = SiteTable::of(block, lattice)?;
     let rows = (0..table.axes[0].len()).filter(|row| !table.is_dummy(*row));
     let sites = rows.map(|row| table.site(row)).collect::<Result<Vec<_>, _>>()?;
     let occupied = sites.into_iter().filter(|site| site.occupancy != 0.0).collect();
     let sites = whole(occupied, lattice)?;
-    if let Some(water) = sites.iter().find(|site| species::is_water(&site.label))
+    if let Some(water) = sites.iter().find(|site| species::is_water(site.label))
         && sites.iter().all(|site| site.element.symbol() != "H")
     {
-        warnings.push(RecordWarning::Water { site: water.label.clone() });
+        warnings.push(RecordWarning::Water { site: water.label.to_owned() });
     }
     Ok(sites)
 }
 
 /// The columns of the atom sites, of equal length.
-struct SiteTable<'a> {
+struct SiteTable<'a, 'l> {
     axes: [Vec<Word<'a>>; 3],
     /// From coordinates to fractional ones.
-    fractional: Box<dyn Fn([f64; 3]) -> [f64; 3] + 'a>,
+    fractional: Box<dyn Fn([f64; 3]) -> [f64; 3] + 'l>,
     labels: Option<Vec<Word<'a>>>,
     symbols: Option<Vec<Word<'a>>>,
     occupancies: Option<Vec<Word<'a>>>,
@@ -57,8 +63,8 @@ struct SiteTable<'a> {
     flags: Option<Vec<Word<'a>>>,
 }
 
-impl<'a> SiteTable<'a> {
-    fn of(block: &Block<'a>, lattice: &'a Lattice) -> Result<Self, RowError> {
+impl<'a, 'l> SiteTable<'a, 'l> {
+    fn of(block: &Block<'a>, lattice: &'l Lattice) -> Result<Self, RowError> {
         const FRACTIONAL: [&str; 3] = ["_atom_site_fract_x", "_atom_site_fract_y", "_atom_site_fract_z"];
         const CARTESIAN: [&str; 3] = ["_atom_site_cartn_x", "_atom_site_cartn_y", "_atom_site_cartn_z"];
         let is_known = |tag: &str| block.column(tag).is_some_and(|mut words| words.any(|word| word.known().is_some()));
@@ -91,7 +97,7 @@ impl<'a> SiteTable<'a> {
         self.flags.as_ref().is_some_and(|flags| flags[row].text == "dum")
     }
 
-    fn site(&self, row: usize) -> Result<Site, RowError> {
+    fn site(&self, row: usize) -> Result<Site<'a>, RowError> {
         let known = |column: &Option<Vec<Word<'a>>>| column.as_ref().and_then(|words| words[row].known());
         let (label, symbol) = (known(&self.labels), known(&self.symbols));
         let element = match (symbol, label) {
@@ -110,7 +116,7 @@ impl<'a> SiteTable<'a> {
         }
         let [x, y, z] = self.axes.each_ref().map(|axis| axis[row].text);
         Ok(Site {
-            label: name.to_owned(),
+            label: name,
             element,
             frac: (self.fractional)([value("x", x)?, value("y", y)?, value("z", z)?]),
             decimals: [x, y, z].map(decimals).into_iter().max().unwrap_or_default(),
@@ -153,22 +159,22 @@ fn from_cartesian<'a>(block: &Block, lattice: &'a Lattice) -> Result<Box<dyn Fn(
 
 /// Sites that are occupied by one atom each: the shares of one element in one place, in several states of oxidation,
 /// say, are put together.
-fn whole(sites: Vec<Site>, lattice: &Lattice) -> Result<Vec<Site>, RowError> {
-    let is_whole = |site: &Site| (site.occupancy - 1.0).abs() <= OCCUPANCY_TOLERANCE;
+fn whole<'a>(sites: Vec<Site<'a>>, lattice: &Lattice) -> Result<Vec<Site<'a>>, RowError> {
+    if sites.iter().all(Site::is_whole) {
+        return Ok(sites);
+    }
     let mut merged: Vec<Site> = Vec::with_capacity(sites.len());
     for site in sites {
-        let shares = |known: &&mut Site| {
-            !is_whole(known) && known.element == site.element && distance(lattice, known.frac, site.frac) < SAME_PLACE
+        let shares = |known: &&mut Site<'a>| {
+            !known.is_whole() && known.element == site.element && distance(lattice, known.frac, site.frac) < SAME_PLACE
         };
-        match merged.iter_mut().filter(|_| !is_whole(&site)).find(shares) {
+        match merged.iter_mut().filter(|_| !site.is_whole()).find(shares) {
             Some(known) => known.occupancy += site.occupancy,
             None => merged.push(site),
         }
     }
-    // Thirds are written as 0.33.
-    let partial = |site: &&Site| (site.occupancy - 1.0).abs() > OCCUPANCY_TOLERANCE;
-    match merged.iter().find(partial) {
-        Some(site) => Err(RowError::PartialOccupancy { site: site.label.clone(), occupancy: site.occupancy }),
+    match merged.iter().find(|site| !site.is_whole()) {
+        Some(site) => Err(RowError::PartialOccupancy { site: site.label.to_owned(), occupancy: site.occupancy }),
         None => Ok(merged),
     }
 }
