@@ -122,12 +122,18 @@ const DENSITY: &str = "[rewards.density.builtin]\nterm = \"density\"\non_failure
 
 #[test]
 fn a_plugin_that_always_fails_ends_the_run_with_its_reason() {
-    for (how, kind) in [("panic", "plugin failed"), ("segfault", "plugin died"), ("nan", "not finite")] {
+    let ways = [
+        ("panic", "plugin failed", "it panicked: no score for "),
+        ("segfault", "plugin died", "the worker was killed by signal 11 (segmentation fault)"),
+        ("nan", "not finite", "the plugin gave NaN"),
+    ];
+    for (how, kind, reason) in ways {
         let folder = prepared("x", &rogue("x", &format!("config = {{ how = \"{how}\" }}")));
         let run = temper(folder.path(), &["finetune", "run.toml", "-q", "--set", "run.max_failed=0.01"]);
         let said = String::from_utf8(run.stderr).unwrap();
         assert_eq!(run.status.code(), Some(3), "{said}");
-        assert!(said.contains("more than max_failed = 0.01 allows") && said.contains(kind), "{said}");
+        assert!(said.contains("more than max_failed = 0.01 allows"), "{said}");
+        assert!(said.contains(kind) && said.contains(reason), "{said}");
     }
 }
 
