@@ -58,7 +58,7 @@ fn memory(session: &mut CheckSession<'_>) -> CheckResult {
         }
     }
     let (Some(before), Some(after)) = (before, session.plugin.resident()) else {
-        return CheckResult::skipped(name, &format!("not measured, after {done} calls"));
+        return CheckResult::skipped(name, format!("not measured, after {done} calls"));
     };
     let counted = done.saturating_sub(warm);
     let allowed = (NOISE + PER_CALL * counted as f64).min(MOST);
