@@ -125,7 +125,7 @@ fn a_plugin_that_always_fails_ends_the_run_with_its_reason() {
     let ways = [
         ("panic", "plugin failed", "it panicked: no score for "),
         ("segfault", "plugin died", "the worker was killed by signal 11 (segmentation fault)"),
-        ("nan", "not finite", "the plugin gave NaN"),
+        ("nan", "not finite", "the plugin returned NaN"),
     ];
     for (how, kind, reason) in ways {
         let folder = prepared("x", &rogue("x", &format!("config = {{ how = \"{how}\" }}")));
