@@ -18,14 +18,19 @@ pub(super) struct Site<'a> {
     pub label: &'a str,
     pub element: Element,
     pub frac: [f64; 3],
-    /// Digits behind the point of the longest coordinate.
-    pub decimals: usize,
+    /// The coordinates as they are written.
+    texts: [&'a str; 3],
     /// Number of images that the file says it has.
-    pub multiplicity: Option<f64>,
+    pub multiplicity: Option<&'a str>,
     occupancy: f64,
 }
 
 impl Site<'_> {
+    /// Digits behind the point of the longest coordinate.
+    pub fn decimals(&self) -> usize {
+        self.texts.map(decimals).into_iter().max().unwrap_or_default()
+    }
+
     fn is_whole(&self) -> bool {
         (self.occupancy - 1.0).abs() <= OCCUPANCY_TOLERANCE
     }
@@ -124,8 +129,8 @@ impl<'b, 'a> SiteTable<'b, 'a> {
             label: name,
             element,
             frac: (self.fractional)([value("x", x)?, value("y", y)?, value("z", z)?]),
-            decimals: [x, y, z].map(decimals).into_iter().max().unwrap_or_default(),
-            multiplicity: known(&self.multiplicities).and_then(with_uncertainty),
+            texts: [x, y, z],
+            multiplicity: known(&self.multiplicities),
             occupancy,
         })
     }

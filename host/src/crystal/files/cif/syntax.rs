@@ -115,8 +115,10 @@ impl<'a> Block<'a> {
         self.loops.push((tags.len(), values.to_vec()));
         let index = self.loops.len() - 1;
         for (column, tag) in tags.iter().enumerate() {
-            let plain = |c: char| if c == '.' { '_' } else { c.to_ascii_lowercase() };
-            let name: String = tag.text.chars().map(plain).collect();
+            let mut name = tag.text.to_ascii_lowercase();
+            if name.contains('.') {
+                name = name.replace('.', "_");
+            }
             let known = match self.columns.entry(name) {
                 Entry::Vacant(free) => {
                     free.insert((index, column));
