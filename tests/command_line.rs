@@ -14,7 +14,7 @@ fn init_writes_a_config_once() {
     assert_eq!(String::from_utf8_lossy(&output.stderr), "wrote run.toml; run it with: temper finetune run.toml\n");
     let written = std::fs::read_to_string(folder.path().join("run.toml")).unwrap();
     assert!(written.contains("objective = \"-min(e_hull, 0.5)\""));
-    assert_refused(folder.path(), &["init"], 2, "error: run.toml exists already\nhint: name another with -o");
+    assert_refused(folder.path(), &["init"], 2, "error: run.toml already exists\nhint: choose another name with -o");
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn wrong_usage_is_the_users_mistake() {
     }
     let suggestion = temper(folder.path(), &["tokenise"]);
     assert!(String::from_utf8_lossy(&suggestion.stderr).contains("a similar subcommand exists: 'tokenize'"));
-    let levels = "error: --log =: no such level\nhint: levels are error, warn, info, debug and trace";
+    let levels = "error: --log =: unknown level\nhint: the levels are error, warn, info, debug and trace";
     assert_refused(folder.path(), &["--log", "=", "init"], 2, levels);
 }
 

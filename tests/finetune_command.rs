@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use support::{accepted, assert_refused, command, json_lines, prepared, small, temper};
+use temper::graph::onnx::StringStringEntryProto;
+use temper::graph::{Builder, DataType, Dim, encode};
 use temper::policy::{ModelToml, Parameters, PolicyDirectory};
 
 const CONFIG: &str = r#"
@@ -159,14 +161,59 @@ fn an_occupied_directory_and_a_changed_config_are_refused() {
         at,
         &["finetune", "run.toml"],
         2,
-        "error: run holds a run of 4 steps already\n\
-         hint: go on with --resume, or choose another directory with --set run.dir=...",
+        "error: run already holds a run of 4 steps\n\
+         hint: continue it with --resume, or choose another directory with --set run.dir=...",
     );
     assert_refused(
         at,
         &["finetune", "run.toml", "--resume", "--set", "ppo.clip=0.3"],
         2,
-        "error: run/lock.json: the run was started with another config\n\
+        "error: run/lock.json: the run was started with a different config\n\
+         hint: start a new run in another directory with --set run.dir=...",
+    );
+}
+
+/// `energy = w * sum of r^2`, for one crystal at a time, with `w` in a file beside the model.
+fn write_model_with_external_data(folder: &Path, weight: f32) {
+    let mut b = Builder::new();
+    let (n, three) = (b.symbol("n"), Dim::Known(3));
+    let positions = b.input("positions", DataType::F32, &[n, three]);
+    let cell = b.input("cell", DataType::F32, &[Dim::Known(1), three, three]);
+    let weights = b.initializer("w", ndarray::arr1(&[weight]).into());
+    let square = b.mul(positions, positions);
+    let sum = b.sum_all(square);
+    let nothing = b.mul_scalar(cell, 0.0);
+    let nothing = b.sum_all(nothing);
+    let scaled = b.mul(weights, sum);
+    let energy = b.add(scaled, nothing);
+    b.output("energy", energy);
+    let metadata = [("temper.contract", "1"), ("temper.elements", "1-118")];
+    let mut model = b.finish("external", &metadata).unwrap();
+    let tensors = &mut model.graph.as_mut().unwrap().initializer;
+    let tensor = tensors.iter_mut().find(|tensor| tensor.name.as_deref() == Some("w")).unwrap();
+    fs::write(folder.join("weights.data"), tensor.raw_data.take().unwrap()).unwrap();
+    tensor.data_location = Some(1);
+    tensor.external_data =
+        vec![StringStringEntryProto { key: Some("location".into()), value: Some("weights.data".into()) }];
+    fs::write(folder.join("model.onnx"), encode(&model)).unwrap();
+}
+
+#[test]
+fn a_run_does_not_go_on_with_other_external_data() {
+    let config = CONFIG.replace("\"-density\"", "\"-e\"");
+    let (config, _) = config.split_once("[rewards.density").unwrap();
+    let config = format!("{config}[rewards.e.onnx]\nmodel = \"model.onnx\"\non_failure = {{ value = 1e3 }}\n");
+    let folder = prepared(&config);
+    let at = folder.path();
+    write_model_with_external_data(at, 0.5);
+    accepted(at, &["finetune", "run.toml", "--quiet"]);
+    accepted(at, &["finetune", "run.toml", "--quiet", "--resume"]);
+    fs::write(at.join("weights.data"), 0.75_f32.to_le_bytes()).unwrap();
+    assert_refused(
+        at,
+        &["finetune", "run.toml", "--resume"],
+        2,
+        "error: run/lock.json: the run was started with a different rewards.e.onnx.model.weights.data\n\
          hint: start a new run in another directory with --set run.dir=...",
     );
 }
@@ -227,7 +274,7 @@ fn restrictions_hold() {
         at,
         &["sample", "-m", "policy", "-n", "1", "--elements", "Xx", "-o", "d.jsonl"],
         2,
-        "error: --elements: `Xx` is no element; write symbols such as Li, or radioactive or noble-gas",
+        "error: --elements: `Xx` is not an element; write symbols such as Li, or radioactive or noble-gas",
     );
 }
 
@@ -282,7 +329,7 @@ fn a_correction_bridges_energy_references() {
     }
     let (code, said) = run("correction = \"mp-2020\"", mp2020);
     assert_eq!(code, Some(2), "{said}");
-    let sentence = "`rewards.e.hull.correction`: \"mp-2020\" is no correction; known are none, mp2020,";
+    let sentence = "`rewards.e.hull.correction`: \"mp-2020\" is not a correction; the known ones are none, mp2020,";
     assert!(said.contains(sentence) && said.contains("run.toml:"), "{said}");
 }
 

@@ -22,7 +22,7 @@ fn a_hull_is_built_queried_and_described() {
     let (_, said) = accepted(at, &build);
     assert_eq!(
         said,
-        "entries.csv: row 6: `X` in `NaX` is no element\n\
+        "entries.csv: row 6: `X` in `NaX` is not an element\n\
          1 entries left out: no elemental entry of Br\n\
          x.hull: 3 stable phases of 5 entries (1 not the lowest of their composition, 0 unstable)\n"
     );
@@ -68,11 +68,11 @@ fn what_cannot_be_used_is_named() {
             "unknown.csv",
             "error: unknown.csv: no usable row\nhint: the column `status` of out.csv says why",
         ),
-        ("bad.csv", "entries.csv", "error: bad.csv holds no usable entry (row 2: `Qq` in `Qq` is no element)"),
+        ("bad.csv", "entries.csv", "error: bad.csv contains no usable entry (row 2: `Qq` in `Qq` is not an element)"),
         (
             "cut.json",
             "entries.csv",
-            "error: cut.json is not whole JSON: EOF while parsing an object at line 1 column 43",
+            "error: cut.json is not complete JSON: EOF while parsing an object at line 1 column 43",
         ),
     ] {
         assert_refused(at, &query(hull, entries), 2, sentence);
@@ -153,11 +153,11 @@ fn corrections_that_do_not_fit_are_refused() {
         (
             "mp2020",
             "error: \"mp2020\" takes energies to the scale \"MP2020\", and those of the hull (iron.csv) are on \"PBE\"\n\
-             hint: take a hull on \"MP2020\", or no correction",
+             hint: use a hull on \"MP2020\", or no correction",
         ),
         (
             "mp-2020",
-            "error: \"mp-2020\" is no correction; known are none, mp2020, mp2020-as-crystalformer and those of plugins\n\
+            "error: \"mp-2020\" is not a correction; the known ones are none, mp2020, mp2020-as-crystalformer and those of plugins\n\
              hint: did you mean mp2020?",
         ),
     ] {
@@ -310,7 +310,7 @@ fn a_hull_of_structures_is_corrected() {
     let (code, said) = build(shipped, &correction);
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("\"mp2020\" corrects energies on the scale \"PBE\", and the potential's are on \"MP2020\""));
-    assert!(said.contains("hint: they are where it would take them: leave the correction out"), "{said}");
+    assert!(said.contains("hint: the energies are already on that scale: leave the correction out"), "{said}");
     let (code, said) = build(shipped, &["-o", "x.hull", "--correction", "mp-2020"]);
     assert!(code == Some(2) && said.contains("did you mean mp2020?"), "{said}");
 }

@@ -38,7 +38,7 @@ fn a_bad_row_stays_empty_and_the_rest_goes_on() {
     fs::write(at.join("some.jsonl"), [OVERLAP, SALT, LARGE].join("\n")).unwrap();
     let command = ["logp", "-m", "policy", "-i", "some.jsonl", "-o", "out.csv", "--grad", "grad.safetensors"];
     let (_, said) = accepted(at, &command);
-    assert_eq!(said, "1 of 3 crystals: out.csv; out.status.csv says why not the others\n");
+    assert_eq!(said, "1 of 3 crystals: out.csv; out.status.csv says why the others are left out\n");
     let rows = table(&at.join("out.csv"));
     assert_eq!(rows.iter().map(|row| row.0.as_str()).collect::<Vec<_>>(), ["overlap", "salt", "large"]);
     assert_eq!((rows[0].1, rows[2].1), (None, None));
@@ -49,7 +49,7 @@ fn a_bad_row_stays_empty_and_the_rest_goes_on() {
     let mut statuses = csv::Reader::from_path(at.join("out.status.csv")).unwrap();
     let statuses: Vec<String> = statuses.records().map(|row| row.unwrap()[3].to_owned()).collect();
     assert!(statuses[0].contains("overlap"), "{}", statuses[0]);
-    assert_eq!(statuses[1..], ["ok", "the crystal has 4 sites, the policy at most 3"]);
+    assert_eq!(statuses[1..], ["ok", "the crystal has 4 sites; the policy allows at most 3"]);
     // The same crystal as tokens, with the same numbers.
     accepted(at, &["tokenize", "some.jsonl", "-o", "tokens.safetensors", "-q", "--slots", "3"]);
     accepted(at, &["logp", "-m", "policy", "-i", "tokens.safetensors", "-o", "tokens.csv"]);

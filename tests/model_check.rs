@@ -263,7 +263,7 @@ fn a_drafted_sidecar_makes_a_foreign_file_usable() {
     let (code, _, said) = ended(at, &["model", "inspect", "mine.onnx"]);
     assert_eq!(code, 2);
     assert!(
-        said.ends_with("hint: `temper model inspect FILE --write-sidecar` drafts the lines that are missing\n"),
+        said.ends_with("hint: `temper model inspect FILE --write-sidecar` writes a draft of the missing lines\n"),
         "{said}"
     );
     let (_, said) = accepted(at, &["model", "inspect", "mine.onnx", "--write-sidecar"]);

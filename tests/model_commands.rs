@@ -113,7 +113,7 @@ fn without_pip_and_network_the_advice_is_what_to_do() {
     assert!(doctor.status.success());
     let told = String::from_utf8(doctor.stdout).unwrap();
     assert!(
-        told.contains("ONNX Runtime       not here yet; it is fetched when needed, or by `temper setup`\n"),
+        told.contains("ONNX Runtime       not installed yet; it is fetched when needed, or by `temper setup`\n"),
         "{told}"
     );
 }

@@ -46,7 +46,7 @@ fn each_way_to_fail_has_its_reason_and_the_next_batch_is_served() {
     let ways = [
         ("panic", "it panicked: no score for 3 crystals (for the whole batch of 3 crystals)"),
         ("too_few", "it gave 2 outcomes for 3 crystals (for the whole batch of 3 crystals)"),
-        ("nan", "the plugin gave NaN"),
+        ("nan", "the plugin returned NaN"),
         ("segfault", "the worker was killed by signal 11 (segmentation fault) before it answered"),
         ("abort", "the worker was killed by signal 6 (abort) before it answered"),
         ("exit", "the worker ended with exit code 7 before it answered"),
@@ -68,7 +68,7 @@ fn a_panic_in_this_process_is_a_failure_too() {
         reason(&here("panic").unwrap()),
         "it panicked: no score for 3 crystals (for the whole batch of 3 crystals)"
     );
-    assert_eq!(reason(&here("nan").unwrap()), "the plugin gave NaN");
+    assert_eq!(reason(&here("nan").unwrap()), "the plugin returned NaN");
     assert_eq!(here("panic_in_new").unwrap_err().to_string(), "rogue: it panicked: no instance today");
     // Would abort the process, did it cross the boundary.
     drop(here("panic_in_drop").unwrap());
@@ -242,7 +242,7 @@ fn libraries_that_are_no_plugins_are_told_why_in_a_line() {
     std::fs::write(&text, "no library at all").unwrap();
     let version = env!("CARGO_PKG_VERSION");
     let cases = [
-        (library_of("rogue_no_root"), "it lacks the symbol `temper_plugin_root`".to_owned()),
+        (library_of("rogue_no_root"), "it does not have the symbol `temper_plugin_root`".to_owned()),
         (library_of("rogue_wrong_version"), "built with version 2.0.0 of temper-plugin-api".to_owned()),
         (
             library_of("rogue_wrong_layout"),
@@ -252,7 +252,7 @@ fn libraries_that_are_no_plugins_are_told_why_in_a_line() {
             library_of("rogue_panics_at_load"),
             "the plugin refuses to load: it panicked: I do not know who I am".to_owned(),
         ),
-        (text, "no shared library that can be loaded: ".to_owned()),
+        (text, "not a shared library that can be loaded: ".to_owned()),
     ];
     for (path, expected) in cases {
         let error = PluginLibrary::open(&path).err().unwrap();

@@ -64,8 +64,8 @@ fn a_new_plugin_builds_passes_its_tests_and_is_used() {
 fn nothing_is_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("taken")).unwrap();
-    let hint = "hint: take another name, or another folder with --dir";
-    let expected = format!("error: taken exists already\n{hint}");
+    let hint = "hint: choose another name, or another folder with --dir";
+    let expected = format!("error: taken already exists\n{hint}");
     assert_refused(folder.path(), &["plugin", "new", "taken"], 2, &expected);
     assert_eq!(std::fs::read_dir(folder.path().join("taken")).unwrap().count(), 0);
     let expected = "error: cannot write nowhere/mine: No such file or directory (os error 2)";
@@ -75,7 +75,7 @@ fn nothing_is_overwritten() {
 #[test]
 fn the_interface_may_lie_anywhere() {
     let folder = tempfile::tempdir().unwrap();
-    let expected = "error: --api .: no crate there, it has no Cargo.toml";
+    let expected = "error: --api .: not a crate, because it has no Cargo.toml";
     assert_refused(folder.path(), &["plugin", "new", "mine", "--api", "."], 2, expected);
     let api = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugin-api");
     assert!(temper(folder.path(), &["plugin", "new", "mine", "--api", api]).status.success());

@@ -122,12 +122,18 @@ const DENSITY: &str = "[rewards.density.builtin]\nterm = \"density\"\non_failure
 
 #[test]
 fn a_plugin_that_always_fails_ends_the_run_with_its_reason() {
-    for (how, kind) in [("panic", "plugin failed"), ("segfault", "plugin died"), ("nan", "not finite")] {
+    let ways = [
+        ("panic", "plugin failed", "it panicked: no score for "),
+        ("segfault", "plugin died", "the worker was killed by signal 11 (segmentation fault)"),
+        ("nan", "not finite", "the plugin gave NaN"),
+    ];
+    for (how, kind, reason) in ways {
         let folder = prepared("x", &rogue("x", &format!("config = {{ how = \"{how}\" }}")));
         let run = temper(folder.path(), &["finetune", "run.toml", "-q", "--set", "run.max_failed=0.01"]);
         let said = String::from_utf8(run.stderr).unwrap();
         assert_eq!(run.status.code(), Some(3), "{said}");
-        assert!(said.contains("more than max_failed = 0.01 allows") && said.contains(kind), "{said}");
+        assert!(said.contains("more than max_failed = 0.01 allows"), "{said}");
+        assert!(said.contains(kind) && said.contains(reason), "{said}");
     }
 }
 
@@ -166,13 +172,13 @@ fn mistakes_are_told_before_the_run() {
     let cases = [
         (
             "library = \"no-such-plugin\"",
-            "there is no plugin \"no-such-plugin\"; there is charge-neutrality, mp2020-correction",
+            "there is no plugin \"no-such-plugin\"; the known ones are charge-neutrality, mp2020-correction",
         ),
         ("library = \"./no.so\"", "no such file or folder: ./no.so"),
         ("library = \"mp2020-correction\"", "mp2020-correction offers hull-correction/1, and no reward/1"),
         (&format!("library = \"{library}\"\nconfig = {{ who = 1 }}"), "unknown field `who`, expected `how`"),
         (&format!("library = \"{library}\"\npotential = \"x.onnx\""), "no such file or folder: x.onnx"),
-        (&format!("library = \"{library}\"\ndeadline = \"soon\""), "\"soon\" is no length of time"),
+        (&format!("library = \"{library}\"\ndeadline = \"soon\""), "\"soon\" is not a length of time"),
     ];
     for (table, expected) in cases {
         let folder = prepared("x", &format!("[rewards.x.plugin]\n{table}\n"));

@@ -117,12 +117,12 @@ fn another_training_is_not_gone_on_with() {
     let folder = prepared();
     let at = folder.path();
     accepted(at, &["pretrain", "pretrain.toml", "--set", "train.epochs=2"]);
-    let occupied = "error: run holds a run of 2 epochs already\n\
-        hint: go on with --resume, or choose another directory with --set run.dir=...";
+    let occupied = "error: run already holds a run of 2 epochs\n\
+        hint: continue it with --resume, or choose another directory with --set run.dir=...";
     assert_refused(at, &["pretrain", "pretrain.toml"], 2, occupied);
-    let other = "error: run/run.toml: the run was started with another `train`\n\
+    let other = "error: run/run.toml: the run was started with a different `train`\n\
         hint: start a new run in another directory with --set run.dir=...\n\
-        hint: only train.epochs, train.patience, train.out and [run] without its seed may change";
+        hint: only train.epochs, train.patience, train.out, and keys of [run] other than seed may change";
     assert_refused(at, &["pretrain", "pretrain.toml", "--resume", "--set", "train.batch=4"], 2, other);
 }
 

@@ -163,7 +163,7 @@ fn a_deadline_that_is_none_is_a_mistake() {
         let output = temper(folder.path(), &["finetune", "run.toml", "--dry-run"]);
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{said}");
-        let sentence = format!("`rewards.trace.onnx.deadline`: \"{deadline}\" is no length of time above 0");
+        let sentence = format!("`rewards.trace.onnx.deadline`: \"{deadline}\" is not a length of time above 0");
         assert!(said.contains(&sentence) && said.contains("run.toml:"), "{said}");
     }
 }

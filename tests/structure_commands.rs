@@ -36,7 +36,7 @@ fn a_bad_row_gets_a_status_and_the_rest_goes_on() {
     let at = folder.path();
     write(at, "some.jsonl", &[&UNUSABLE[..], &[SALT]].concat());
     let (_, said) = accepted(at, &["tokenize", "some.jsonl", "-o", "tokens.safetensors"]);
-    assert_eq!(said, "1 of 5 structures: tokens.safetensors; tokens.status.csv says why not the others\n");
+    assert_eq!(said, "1 of 5 structures: tokens.safetensors; tokens.status.csv says why the others are left out\n");
     let statuses = statuses(&at.join("tokens.status.csv"));
     for (status, part) in statuses.iter().zip(["no atoms", "overlap", "unknown element \"Xx\"", "", "ok"]) {
         assert!(status.contains(part), "{status}");
@@ -75,7 +75,7 @@ fn files_that_cannot_be_read_are_named() {
         ("none.cif", "error: none.cif: No such file or directory (os error 2)"),
         (
             "x.pdb",
-            "error: x.pdb: unknown file format; known are .cif, .mcif, .csv, .jsonl, .extxyz (or .xyz), .vasp, .poscar, .contcar, \
+            "error: x.pdb: unknown file format; the known formats are .cif, .mcif, .csv, .jsonl, .extxyz (or .xyz), .vasp, .poscar, .contcar, \
              POSCAR*, CONTCAR*, each also with .gz",
         ),
         ("nocif.csv", "error: nocif.csv: no column \"cif\"; the header has [\"id\", \"formula\"]"),
@@ -89,7 +89,7 @@ fn files_that_cannot_be_read_are_named() {
         at,
         &["tokenize", "x.pdb", "-o", "t.safetensors", "--symprec", "0"],
         2,
-        "error: --symprec 0: a distance above 0 is needed",
+        "error: --symprec 0: must be more than 0 A",
     );
 }
 
@@ -254,7 +254,7 @@ fn a_potential_scores_what_it_can() {
     let (_, said) = accepted(at, &score);
     assert_eq!(
         said,
-        "not in the table, being more than one number per structure: magmoms\n1 of 3 structures scored: s.csv\n"
+        "not in the table, because they are more than one number per structure: magmoms\n1 of 3 structures scored: s.csv\n"
     );
     let text = fs::read_to_string(at.join("s.csv")).unwrap();
     assert!(text.starts_with("id,formula,n_atoms,energy,e_hull,status\nsalt,NaCl,8,-2"), "{text}");

@@ -27,7 +27,7 @@ fn apologise(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(|l| format!("{}:{}", l.file(), l.line())).unwrap_or_default();
     let _ = writeln!(
         std::io::stderr().lock(),
-        "error: temper {} failed, and the fault is ours: {what} ({place})\n\
+        "error: temper {} failed because of a bug: {what} ({place})\n\
          hint: please report this line together with the command and its config",
         env!("CARGO_PKG_VERSION"),
     );

@@ -1,4 +1,4 @@
-//! What a misspelt name was meant to be.
+//! Finds the known name that a misspelt name most resembles.
 
 /// The known name that a misspelt one most resembles, if any comes near.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

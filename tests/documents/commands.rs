@@ -7,7 +7,8 @@ use crate::pages::{Page, all, book, quoted, rows};
 
 /// The subcommands that do something, with their full names.
 fn leaves(command: &Command, name: &str) -> Vec<(String, Command)> {
-    let inner: Vec<&Command> = command.get_subcommands().filter(|sub| sub.get_name() != "help").collect();
+    let inner: Vec<&Command> =
+        command.get_subcommands().filter(|sub| sub.get_name() != "help" && !sub.is_hide_set()).collect();
     match inner.is_empty() {
         true => vec![(name.to_owned(), command.clone())],
         false => inner.into_iter().flat_map(|sub| leaves(sub, &format!("{name} {}", sub.get_name()))).collect(),

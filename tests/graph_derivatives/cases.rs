@@ -3,6 +3,8 @@
 use ndarray::{Array1, arr0, arr1, arr2};
 use temper::graph::{Attributes, Builder, DataType, Tensor, Value};
 
+use crate::composites::composites;
+
 /// What an operator is given.
 pub enum Argument {
     /// Float numbers, by which it is differentiated.
@@ -66,6 +68,8 @@ pub struct Case {
     pub data_type: DataType,
     /// Relative and absolute.
     pub tolerance: (f64, f64),
+    /// Opset of the file.
+    pub opset: i64,
 }
 
 impl Case {
@@ -84,10 +88,11 @@ impl Case {
             build: Box::new(build),
             data_type: DataType::F64,
             tolerance: (1e-7, 1e-8),
+            opset: Builder::OPSET,
         }
     }
 
-    fn range(mut self, low: f64, high: f64) -> Self {
+    pub fn range(mut self, low: f64, high: f64) -> Self {
         for argument in &mut self.arguments {
             if let Argument::Varied { range, .. } = argument {
                 *range = (low, high);
@@ -96,25 +101,30 @@ impl Case {
         self
     }
 
-    fn state(mut self, i: usize, axes: &[usize]) -> Self {
+    pub fn state(mut self, i: usize, axes: &[usize]) -> Self {
         if let Argument::Varied { stated, .. } = &mut self.arguments[i] {
             *stated = axes.to_vec();
         }
         self
     }
 
-    fn with(mut self, tensor: impl Into<Tensor>) -> Self {
+    pub fn with(mut self, tensor: impl Into<Tensor>) -> Self {
         self.arguments.push(Argument::Fixed(tensor.into()));
         self
     }
 
-    fn single(mut self) -> Self {
+    pub fn single(mut self) -> Self {
         self.data_type = DataType::F32;
         self.tolerance = (2e-3, 2e-3);
         self
     }
 
-    fn named(mut self, detail: &str) -> Self {
+    pub fn opset(mut self, opset: i64) -> Self {
+        self.opset = opset;
+        self
+    }
+
+    pub fn named(mut self, detail: &str) -> Self {
         self.detail = format!("{detail} {}", self.detail);
         self
     }
@@ -142,7 +152,7 @@ fn plain() -> Attributes {
 
 /// Every row.
 pub fn cases() -> Vec<Case> {
-    [elementwise(), binary(), reductions(), layout(), indexing(), products(), normalizations()]
+    [elementwise(), binary(), reductions(), layout(), indexing(), products(), normalizations(), composites()]
         .into_iter()
         .flatten()
         .collect()
@@ -209,12 +219,13 @@ fn elementwise() -> Vec<Case> {
     rows.extend(single(each("com.microsoft.QuickGelu", all)));
     rows.extend(single(each_with("com.microsoft.QuickGelu", float("alpha", 1.0), all)));
     rows.extend(single(each("com.microsoft.FastGelu", all)).into_iter().skip(1));
-    rows.extend(single(each("Swish", all)));
-    rows.extend(single(each_with("Swish", float("alpha", 0.6), all)));
+    rows.extend(single(each("Swish", all)).into_iter().map(|case| case.opset(24)));
+    rows.extend(single(each_with("Swish", float("alpha", 0.6), all)).into_iter().map(|case| case.opset(24)));
     let fast = Case::new("com.microsoft.FastGelu", &[&[2, 3], &[3]], |b, v| {
         b.node("com.microsoft.FastGelu", v, Attributes::none())
     });
-    rows.push(fast.single().named("bias"));
+    // ONNX Runtime 1.28 divides by the number of columns.
+    rows.push(fast.single().named("bias").state(0, &[1]).state(1, &[0]));
     rows.push(rotary());
     rows.push(Case::new("Cast", &[&[2, 3]], |b, v| b.cast(v[0], DataType::F64)).single());
     rows.push(
@@ -589,7 +600,10 @@ fn normalizations() -> Vec<Case> {
         Case::new("InstanceNormalization", &[&[2, 3, 4], &[3], &[3]], |b, v| {
             b.node("InstanceNormalization", v, plain().float("epsilon", 1e-2))
         })
-        .single(),
+        .single()
+        .state(0, &[1])
+        .state(1, &[0])
+        .state(2, &[0]),
     );
     rows
 }

@@ -1,12 +1,12 @@
-//! What the command line may say.
+//! The arguments of the command line.
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    Context, Failure, completions, doctor, finetune, hull, init, logp, model, plugin, pretrain, sample, score, setup,
-    tokenize,
+    Context, Failure, completions, doctor, finetune, hull, index, init, logp, match_pairs, model, plugin, pretrain,
+    sample, score, setup, tokenize,
 };
 
 /// Reinforcement fine-tuning of crystal generators.
@@ -26,19 +26,19 @@ pub struct Globals {
     /// Where models run: auto, cpu, cuda or cuda:N
     #[arg(long, global = true, value_name = "DEVICE")]
     pub device: Option<String>,
-    /// Threads; 0 for all cores
+    /// Number of threads; 0: all cores
     #[arg(long, global = true, value_name = "N")]
     pub threads: Option<usize>,
     /// Seed of every random stream
     #[arg(long, global = true, value_name = "SEED")]
     pub seed: Option<u64>,
-    /// A folder in which plugins are looked for, before all others; may be given again
+    /// Folder in which plugins are looked for before all others; may be repeated
     #[arg(long = "plugin-dir", global = true, value_name = "FOLDER")]
     pub plugin_dirs: Vec<PathBuf>,
-    /// Print nothing but results and errors
+    /// Print only results and errors
     #[arg(long, short, global = true)]
     pub quiet: bool,
-    /// Messages of the program's parts: error, warn, info, debug, trace, or per module such as temper=debug
+    /// Log messages of the program: error, warn, info, debug, trace, or per module, such as temper=debug
     #[arg(long, global = true, value_name = "LEVEL", default_value = "error")]
     pub log: String,
 }
@@ -56,17 +56,23 @@ pub enum Command {
     Pretrain(pretrain::Pretrain),
     /// Evaluate a potential or property model on structures
     Score(score::Score),
-    /// Log-probabilities of crystals under a policy
+    /// Compute log-probabilities of crystals under a policy
     Logp(logp::Logp),
     /// Turn structures into tokens: space group, lattice, Wyckoff sites
     Tokenize(tokenize::Tokenize),
-    /// Reference hulls: build, query, info
+    /// Compare pairs of structures: which are the same crystal
+    #[command(name = "match")]
+    Match(match_pairs::MatchPairs),
+    /// Build and query indexes of known structures
+    #[command(subcommand)]
+    Index(index::Index),
+    /// Build, query and describe reference hulls
     #[command(subcommand)]
     Hull(hull::Hull),
-    /// Models: inspect, check, export, import
+    /// Inspect, check, export and import models
     #[command(subcommand)]
     Model(model::Model),
-    /// Plugins: list, new, check
+    /// List, create and check plugins
     #[command(subcommand)]
     Plugin(plugin::Plugin),
     /// Show what works on this machine, and why the rest does not
@@ -92,6 +98,8 @@ impl Arguments {
             Command::Score(arguments) => arguments.run(&context),
             Command::Logp(arguments) => arguments.run(&context),
             Command::Tokenize(arguments) => arguments.run(&context),
+            Command::Match(arguments) => arguments.run(&context),
+            Command::Index(arguments) => arguments.run(&context),
             Command::Hull(command) => command.run(&context),
             Command::Model(command) => command.run(&context),
             Command::Plugin(command) => command.run(&context),

@@ -1,4 +1,4 @@
-//! What every subcommand gets: the global options, and a way to say things.
+//! What every subcommand receives: the global options, and a way to print messages.
 
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
@@ -26,8 +26,8 @@ impl Context {
     /// When `--log` is no level.
     pub fn new(globals: Globals) -> Result<Self, Failure> {
         let filter = EnvFilter::try_new(&globals.log)
-            .map_err(|_| Failure::user(format!("--log {}: no such level", globals.log)))
-            .map_err(|failure| failure.hint("levels are error, warn, info, debug and trace"))?;
+            .map_err(|_| Failure::user(format!("--log {}: unknown level", globals.log)))
+            .map_err(|failure| failure.hint("the levels are error, warn, info, debug and trace"))?;
         // A second start in one process (tests) keeps the first.
         let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
         Ok(Self { globals })
@@ -57,7 +57,7 @@ impl Context {
     pub fn say_resumed(&self, after: Option<u64>, resume: bool, unit: &str) {
         match after {
             Some(done) => self.say(&format!("resuming after {unit} {done}")),
-            None if resume => self.say("nothing to resume: starting anew"),
+            None if resume => self.say("nothing to resume: starting from the beginning"),
             None => {}
         }
     }

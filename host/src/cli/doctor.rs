@@ -19,7 +19,7 @@ impl Doctor {
         let mut broken = None;
         match report.runtime {
             Ok(Some(loaded)) => show(&loaded, &row)?,
-            Ok(None) => row("ONNX Runtime", "not here yet; it is fetched when needed, or by `temper setup`")?,
+            Ok(None) => row("ONNX Runtime", "not installed yet; it is fetched when needed, or by `temper setup`")?,
             Err(error) => {
                 row("ONNX Runtime", &error.to_string())?;
                 broken = Some(error);

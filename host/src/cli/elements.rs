@@ -32,7 +32,7 @@ fn numbers(name: &str) -> Result<Vec<u8>, String> {
         "noble-gas" => Ok(NOBLE_GASES.to_vec()),
         symbol => match Element::from_symbol(symbol) {
             Some(element) => Ok(vec![element.number()]),
-            None => Err(format!("`{symbol}` is no element; write symbols such as Li, or radioactive or noble-gas")),
+            None => Err(format!("`{symbol}` is not an element; write symbols such as Li, or radioactive or noble-gas")),
         },
     }
 }

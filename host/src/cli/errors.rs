@@ -3,6 +3,7 @@
 use super::{Exit, Failure};
 use crate::crystal::{ReadError, TokenFileError, WriteError};
 use crate::hull::HullError;
+use crate::matching::IndexError;
 use crate::model::{ContractError, GoldenError, ModelError};
 use crate::plugin::{LoadError, NotFound, OpenError};
 use crate::policy::{ImportError, LikelihoodError, ModelTomlError, ParameterError, PolicyDirectoryError};
@@ -31,6 +32,12 @@ impl From<TokenFileError> for Failure {
 
 impl From<HullError> for Failure {
     fn from(error: HullError) -> Self {
+        Self::from_error(Exit::Usage, &error)
+    }
+}
+
+impl From<IndexError> for Failure {
+    fn from(error: IndexError) -> Self {
         Self::from_error(Exit::Usage, &error)
     }
 }

@@ -1,4 +1,4 @@
-//! How a subcommand ends other than well.
+//! How a subcommand fails: exit code, message, excerpt and hint.
 
 use std::fmt;
 use std::io;

@@ -16,19 +16,19 @@ use crate::train::{FinetuneObserver, FinetuneState, Finetuning, StageTimes, Step
     temper finetune run.toml --resume"
 )]
 pub struct Finetune {
-    /// The config
+    /// The config: a TOML file, such as `temper init` writes
     #[arg(value_name = "CONFIG", required_unless_present = "recipe", conflicts_with = "recipe")]
     config: Option<PathBuf>,
-    /// A config that ships with Temper
+    /// A config that ships with Temper, in place of CONFIG, in place of CONFIG, in place of CONFIG
     #[arg(long, value_name = "NAME")]
     recipe: Option<String>,
-    /// Override a key of the config
+    /// Override a key of the config; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Check everything, run nothing
+    /// Check everything, then stop
     #[arg(long)]
     dry_run: bool,
-    /// Go on from the newest checkpoint in `run.dir`
+    /// Continue from the newest checkpoint in `run.dir`, or start if there is none
     #[arg(long)]
     resume: bool,
 }
@@ -72,7 +72,7 @@ impl Finetune {
         context.say(&format!("run directory: {}", run.path().display()));
         if interrupted.requested() && state.step < steps {
             return Err(Failure::new(Exit::Interrupted, format!("interrupted after step {}", state.step))
-                .hint("the checkpoint is written; go on with --resume"));
+                .hint("the checkpoint is written; continue with --resume"));
         }
         Ok(())
     }

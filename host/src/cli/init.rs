@@ -26,7 +26,9 @@ impl Init {
         let written = std::fs::File::create_new(&self.out).and_then(|mut file| file.write_all(recipe.text.as_bytes()));
         if let Err(error) = written {
             return Err(match error.kind() {
-                ErrorKind::AlreadyExists => Failure::user(format!("{out} exists already")).hint("name another with -o"),
+                ErrorKind::AlreadyExists => {
+                    Failure::user(format!("{out} already exists")).hint("choose another name with -o")
+                }
                 _ => Failure::user(format!("cannot write {out}: {error}")),
             });
         }

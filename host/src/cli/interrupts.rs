@@ -1,4 +1,4 @@
-//! Ctrl-C and a scheduler's request to end: noticed, and obeyed at the next checkpoint.
+//! Ctrl-C and a scheduler's request to end: noticed at once, obeyed after the current step.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,7 +37,10 @@ impl Context {
                         flag.0.store(true, Ordering::Relaxed);
                         if !quiet {
                             use std::io::Write;
-                            let _ = writeln!(std::io::stderr().lock(), "ending after this step; again to end at once");
+                            let _ = writeln!(
+                                std::io::stderr().lock(),
+                                "stopping after this step; send the signal again to stop at once"
+                            );
                         }
                     }
                     if next_signal().await.is_ok() {

@@ -21,11 +21,11 @@ const COLUMNS: [&str; 6] = ["id", "logp_w", "logp_xyz", "logp_a", "logp_l", "log
 /// For the activations of all threads together.
 const MEMORY: Memory = Memory::gib(4);
 
-/// Log-probabilities of crystals under a policy.
+/// Compute log-probabilities of crystals under a policy.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  temper logp -m models/crystalformer-small -i candidates.cif -o logp.csv\n\n\
     Columns: id, logp_w (Wyckoff letters), logp_xyz (coordinates), logp_a (elements), logp_l (lattice) and their sum logp, \
-    nats. A crystal that has none leaves them empty; beside logp.csv, logp.status.csv says why.")]
+    in nats. They are empty for a crystal that has none; logp.status.csv, beside logp.csv, says why.")]
 pub struct Logp {
     /// The policy: a folder with model.toml and params.safetensors
     #[arg(long, short, value_name = "DIR")]
@@ -33,10 +33,10 @@ pub struct Logp {
     /// Structures (.cif, .csv with a cif column, .jsonl, .extxyz, POSCAR, each also with .gz) or tokens (.safetensors)
     #[arg(long, short, value_name = "FILE")]
     input: PathBuf,
-    /// Receives one row per crystal
+    /// File that receives one row per crystal
     #[arg(long, short, value_name = "CSV")]
     out: PathBuf,
-    /// Receives the gradient of the mean negative log-probability, under the parameters' names
+    /// File that receives the gradient of the mean negative log-probability, under the names of the parameters
     #[arg(long, value_name = "SAFETENSORS")]
     grad: Option<PathBuf>,
     /// Tolerance of the symmetry search in structures, angstrom
@@ -47,7 +47,7 @@ pub struct Logp {
 impl Logp {
     pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
         if !(self.symprec.is_finite() && self.symprec > 0.0) {
-            return Err(Failure::user(format!("--symprec {}: a distance above 0 is needed", self.symprec)));
+            return Err(Failure::user(format!("--symprec {}: must be more than 0 A", self.symprec)));
         }
         let policy = PolicyDirectory::open(&Search::new(None).find("--model", &self.model)?)?;
         let mut rows = self.rows(context, &policy)?;
@@ -65,7 +65,7 @@ impl Logp {
         let mut table = Table::create(&self.out, &COLUMNS)?;
         rows.iter().zip(&values).try_for_each(|(row, value)| table.row(&cells(&row.id, *value)))?;
         table.finish()?;
-        let others = format!("; {} says why not the others", self.status_path().display());
+        let others = format!("; {} says why the others are left out", self.status_path().display());
         let (rows, out) = (rows.len(), self.out.display());
         context.say(&format!("{count} of {rows} crystals: {out}{}", if count < rows { &others } else { "" }));
         Ok(())

@@ -1,4 +1,4 @@
-//! Progress: a bar on a terminal, now and then a line elsewhere, nothing when quiet.
+//! Progress: a bar on a terminal, an occasional line elsewhere, nothing when quiet.
 
 use std::io::Write;
 use std::sync::Mutex;

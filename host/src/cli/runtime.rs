@@ -1,4 +1,4 @@
-//! ONNX Runtime as the global options want it.
+//! ONNX Runtime as the global options select it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -29,10 +29,10 @@ pub struct Sample {
     /// The policy: a folder with model.toml and params.safetensors
     #[arg(long, short, value_name = "DIR")]
     model: PathBuf,
-    /// How many
+    /// Number of crystals
     #[arg(short, value_name = "N")]
     n: usize,
-    /// Space groups, evenly; without it as often as in the training data
+    /// Space groups, each equally often; without it, with the frequencies of the training data
     #[arg(long, value_name = "NUMBERS", value_delimiter = ',', value_parser = clap::value_parser!(u8).range(1..=230))]
     spacegroup: Vec<u8>,
     /// Only these elements
@@ -44,10 +44,10 @@ pub struct Sample {
     /// Below 1 favours likely crystals; 0 takes the most likely token everywhere
     #[arg(long, value_name = "T", default_value_t = 1.0)]
     temperature: f64,
-    /// Share of the probability that is drawn from, in each discrete choice
+    /// Share of the probability that is drawn from in each discrete choice
     #[arg(long, value_name = "P", default_value_t = 1.0)]
     top_p: f64,
-    /// Receives the crystals: .jsonl (with tokens), .cif, .extxyz or .csv
+    /// File that receives the crystals: .jsonl (with tokens), .cif, .extxyz or .csv
     #[arg(long, short, value_name = "FILE")]
     out: PathBuf,
 }
@@ -79,7 +79,7 @@ impl Sample {
         sink.finish()?;
         context.say(&format!("{} crystals: {}", self.n - refused, self.out.display()));
         if refused > 0 {
-            context.say(&format!("{refused} of {} draws make no crystal", self.n));
+            context.say(&format!("{refused} of {} draws are not crystals", self.n));
         }
         Ok(())
     }
@@ -89,10 +89,10 @@ impl Sample {
             return Err(Failure::user(format!("-n {}: between 1 and {} crystals can be drawn", self.n, u32::MAX)));
         }
         if !(self.temperature >= 0.0 && self.temperature.is_finite()) {
-            return Err(Failure::user(format!("--temperature {}: a number from 0 on is needed", self.temperature)));
+            return Err(Failure::user(format!("--temperature {}: must be at least 0", self.temperature)));
         }
         if !(self.top_p > 0.0 && self.top_p <= 1.0) {
-            return Err(Failure::user(format!("--top-p {}: a share above 0 and up to 1 is needed", self.top_p)));
+            return Err(Failure::user(format!("--top-p {}: must be more than 0 and at most 1", self.top_p)));
         }
         Ok(())
     }
@@ -120,7 +120,7 @@ impl Sample {
         } else {
             Some(SpaceGroupDistribution::uniform())
         };
-        groups.ok_or_else(|| Failure::user("the policy's model.toml gives no space group any weight"))
+        groups.ok_or_else(|| Failure::user("in the policy's model.toml, every space group has the weight 0"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! `temper score`: a model's numbers for a file of structures.
+//! `temper score`: evaluates a model on a file of structures.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,19 +31,20 @@ pub struct Score {
     /// The model: an ONNX file or its folder
     #[arg(long, value_name = "MODEL")]
     model: PathBuf,
-    /// A hull on the same energy scale: adds the energy above it
+    /// A hull on the same energy scale; adds the energy above it
     #[arg(long, value_name = "HULL")]
     hull: Option<PathBuf>,
-    /// Adds largest force, pressure and stress; a potential that gives only energies is differentiated
+    /// Add the largest force, the pressure and the stress; a potential that gives only energies is differentiated
     #[arg(long)]
     forces: bool,
-    /// Receives the structures with the model's outputs, forces and stress: .jsonl or .extxyz, also with .gz (implies --forces)
+    /// File that receives the structures with the model's outputs, forces and stress: .jsonl or .extxyz, also with .gz;
+    /// implies --forces
     #[arg(long, value_name = "FILE")]
     forces_out: Option<PathBuf>,
-    /// What takes the model's energies to the hull's scale: none, mp2020, mp2020-as-crystalformer or a plugin
+    /// Correction that takes the model's energies to the scale of the hull: none, mp2020, mp2020-as-crystalformer or a plugin
     #[arg(long, value_name = "NAME", requires = "hull", default_value = "none")]
     correction: String,
-    /// Receives one row per structure; - for standard output
+    /// File that receives one row per structure; - for standard output
     #[arg(long, short, value_name = "CSV")]
     out: PathBuf,
 }
@@ -136,7 +137,10 @@ fn say_left_out(model: &OnnxModel, forces: bool, context: &Context) {
     let asked = |quantity: &&str| forces && ["forces", "stress"].contains(quantity);
     let left: Vec<&str> = outputs.filter(|quantity| !scalars.contains(quantity) && !asked(quantity)).collect();
     if !left.is_empty() {
-        context.say(&format!("not in the table, being more than one number per structure: {}", left.join(", ")));
+        context.say(&format!(
+            "not in the table, because they are more than one number per structure: {}",
+            left.join(", ")
+        ));
     }
 }
 

@@ -1,5 +1,5 @@
-//! Crystals as tokens from a file of either kind: structures, which are tokenised, or tokens; and the table that says what became
-//! of every row.
+//! Crystals as tokens, from a file of structures (which are tokenised) or of tokens; and the table of what became of
+//! each row.
 
 use std::path::{Path, PathBuf};
 

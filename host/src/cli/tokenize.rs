@@ -13,7 +13,7 @@ use crate::crystal::{Format, MAX_ATOMS, SYMPREC, encode_tokens};
 /// Turn structures into tokens: space group, lattice, Wyckoff sites.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  temper tokenize train.csv.gz val.csv.gz -o tokens.safetensors\n\n\
-    Beside tokens.safetensors, tokens.status.csv says of every row whether it was taken, and why not.")]
+    tokens.status.csv, beside tokens.safetensors, says for every row whether it was taken, and why not.")]
 pub struct Tokenize {
     /// Files of structures: .cif, .csv with a cif column, .jsonl, .extxyz, POSCAR, each also with .gz; folders of them, patterns,
     /// or - for standard input
@@ -22,10 +22,10 @@ pub struct Tokenize {
     /// Format of the files, whatever their names: cif, csv, jsonl, extxyz, poscar
     #[arg(long, value_name = "FORMAT", value_parser = format_named)]
     format: Option<Format>,
-    /// Receives the tokens
+    /// File that receives the tokens
     #[arg(long, short, value_name = "SAFETENSORS")]
     out: PathBuf,
-    /// Site slots of a crystal; those with more sites are left out
+    /// Site slots per crystal; crystals with more sites are left out
     #[arg(long, value_name = "N", default_value_t = 21)]
     slots: usize,
     /// Tolerance of the symmetry search, angstrom
@@ -36,7 +36,7 @@ pub struct Tokenize {
 impl Tokenize {
     pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
         if !(self.symprec.is_finite() && self.symprec > 0.0) {
-            return Err(Failure::user(format!("--symprec {}: a distance above 0 is needed", self.symprec)));
+            return Err(Failure::user(format!("--symprec {}: must be more than 0 A", self.symprec)));
         }
         if !(1..=MAX_ATOMS).contains(&self.slots) {
             return Err(Failure::user(format!("--slots {}: a number from 1 to {MAX_ATOMS} is needed", self.slots)));
@@ -71,7 +71,7 @@ impl Tokenize {
         output.write_all(&bytes).map_err(|error| output.failed(&error))?;
         output.finish()?;
         let (taken, out) = (crystals.len(), self.out.display());
-        let others = format!("; {} says why not the others", status_path.display());
+        let others = format!("; {} says why the others are left out", status_path.display());
         context.say(&format!("{taken} of {rows} structures: {out}{}", if taken < rows { &others } else { "" }));
         Ok(())
     }

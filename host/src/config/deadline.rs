@@ -28,7 +28,7 @@ impl FromStr for Deadline {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let duration = humantime::parse_duration(text.trim()).ok().filter(|duration| !duration.is_zero());
-        let wrong = || format!("{text:?} is no length of time above 0; write it like \"30s\", \"500ms\" or \"5m\"");
+        let wrong = || format!("{text:?} is not a length of time above 0; write it like \"30s\", \"500ms\" or \"5m\"");
         duration.map(Self).ok_or_else(wrong)
     }
 }

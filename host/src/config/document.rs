@@ -1,4 +1,5 @@
-//! A config's text with the overrides of the command line: read into a typed config, and asked where a key stands.
+//! The text of a config together with the overrides of the command line: read into a typed config, and searched for the
+//! place of a key.
 
 use std::path::Path;
 use std::str::FromStr;
@@ -256,18 +257,18 @@ mod tests {
             ("[run]\nsteps = \n", "run.toml:10:9: string values must be quoted, expected literal string"),
             (
                 "[run]\nmemory = \"4\"\n",
-                "run.toml:10:1: `run.memory`: \"4\" is no amount of memory; write it like \"4 GiB\" or \"512 MiB\"",
+                "run.toml:10:1: `run.memory`: \"4\" is not an amount of memory; write it like \"4 GiB\" or \"512 MiB\"",
             ),
             ("[ppo]\nclip = 1.5\n", "run.toml:10:1: `ppo.clip` = 1.5: must be between 0 and 1"),
             ("[ppo]\nclip = nan\n", "run.toml:10:1: `ppo.clip` = NaN: must be between 0 and 1"),
             ("[ppo]\nkl_gradient = \"detach\"\n", "run.toml:10:1: `ppo.kl_gradient`: unknown value `detach`"),
             (
                 "[sampling]\nspacegroups = [225, 231]\n",
-                "run.toml:10:1: `sampling.spacegroups`: 231 is no space group; they run from 1 to 230",
+                "run.toml:10:1: `sampling.spacegroups`: 231 is not a space group; they are numbered 1 to 230",
             ),
             (
                 "[sampling]\nspacegroups = { 231 = 1.0 }\n",
-                "run.toml:10:1: `sampling.spacegroups`: 231 is no space group; they run from 1 to 230",
+                "run.toml:10:1: `sampling.spacegroups`: 231 is not a space group; they are numbered 1 to 230",
             ),
             ("[sampling]\nelements = { excludes = [] }\n", "run.toml:10:14: unknown key `sampling.elements.excludes`"),
             (
@@ -280,7 +281,7 @@ mod tests {
             ("[rewards.gap.onnx]\noutput = \"x\"\n", "run.toml:9:14: the key `rewards.gap.onnx.model` is missing"),
             (
                 "[rewards.gap.plugin]\nlibrary = \"x\"\ndeadline = \"soon\"\n",
-                "run.toml:11:1: `rewards.gap.plugin.deadline`: \"soon\" is no length of time above 0; write it like \"30s\", \"500ms\" or \"5m\"",
+                "run.toml:11:1: `rewards.gap.plugin.deadline`: \"soon\" is not a length of time above 0; write it like \"30s\", \"500ms\" or \"5m\"",
             ),
             (
                 "[rewards.gap.process]\ncommand = []\n",

@@ -230,8 +230,9 @@ impl Config for Finetune {
         }
         for (name, reward) in &self.rewards {
             if !is_identifier(name) {
-                let message =
-                    format!("`rewards.{name}`: a term's name is letters, digits and _, and begins with a letter");
+                let message = format!(
+                    "`rewards.{name}`: a term's name consists of letters, digits and _, and does not begin with a digit"
+                );
                 return Err(Problem { key: vec!["rewards".to_owned(), name.clone()], message, hints: Vec::new() });
             }
             reward.check(name)?;

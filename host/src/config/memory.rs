@@ -36,7 +36,7 @@ impl FromStr for Memory {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is no amount of memory; write it like \"4 GiB\" or \"512 MiB\"");
+        let wrong = || format!("{text:?} is not an amount of memory; write it like \"4 GiB\" or \"512 MiB\"");
         let (number, unit) =
             text.trim().split_at(text.trim().find(|c: char| c.is_ascii_alphabetic()).ok_or_else(wrong)?);
         let number: f64 = number.trim().parse().map_err(|_| wrong())?;

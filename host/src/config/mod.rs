@@ -1,8 +1,9 @@
-//! What the user writes: the TOML of a run (`temper finetune`) and of a pretraining (`temper pretrain`), as plain values.
+//! What the user writes: the TOML of a run (`temper finetune`) and of a pretraining (`temper pretrain`), as plain
+//! values.
 //!
-//! Keys, types and ranges are checked here, and every mistake is named with its file, line and column. Nothing of the world
-//! is: no path is opened but the config's own, and names that other modules give meaning to (devices, elements, terms of
-//! the objective) stay text. `cli` turns these values into a plan.
+//! Keys, types and ranges are checked here, and every mistake is reported with its file, line and column. Nothing
+//! outside is checked: no file is opened but the config itself, and names that other modules give meaning to (devices,
+//! elements, terms of the objective) remain text. `cli` turns these values into a plan.
 
 mod deadline;
 mod document;

@@ -61,7 +61,10 @@ impl SpaceGroups {
         }
         for (number, weight) in weights {
             if !(1..=230).contains(number) {
-                return Err(Problem::new(key, format!("`{key}`: {number} is no space group; they run from 1 to 230")));
+                return Err(Problem::new(
+                    key,
+                    format!("`{key}`: {number} is not a space group; they are numbered 1 to 230"),
+                ));
             }
             if !(*weight > 0.0 && weight.is_finite()) {
                 return Err(Problem::new(key, format!("`{key}`: the weight {weight} of {number} must be more than 0")));
@@ -115,7 +118,7 @@ impl<'de> Visitor<'de> for SpaceGroupsVisitor {
         let mut weights = BTreeMap::new();
         while let Some((number, weight)) = entries.next_entry::<String, f64>()? {
             let number = number.parse().map_err(|_| {
-                serde::de::Error::custom(format!("{number:?} is no space group; they run from 1 to 230"))
+                serde::de::Error::custom(format!("{number:?} is not a space group; they are numbered 1 to 230"))
             })?;
             weights.insert(number, weight);
         }

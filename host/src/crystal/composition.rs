@@ -30,7 +30,7 @@ pub enum CompositionError {
     #[error("the composition is empty")]
     Empty,
     /// A symbol that is no element.
-    #[error("`{symbol}` in `{formula}` is no element")]
+    #[error("`{symbol}` in `{formula}` is not an element")]
     UnknownElement {
         /// The symbol as written.
         symbol: String,
@@ -394,7 +394,7 @@ mod tests {
         for formula in ["fe", "Fe3+", "Fe-O", "3·Fe", "Fe2..5", "Fe₂", "Fe\n", "·Fe"] {
             assert!(matches!(error(formula), E::Unexpected { .. }), "{formula}: {:?}", error(formula));
         }
-        assert_eq!(error("FeXx2").to_string(), "`Xx` in `FeXx2` is no element");
+        assert_eq!(error("FeXx2").to_string(), "`Xx` in `FeXx2` is not an element");
         assert!(matches!(error("Fe9999999999"), E::Amount { .. }));
         assert!(matches!(error(&format!("Fe1{}", "0".repeat(400))), E::Amount { .. }));
         assert!(matches!(error(&"(".repeat(5000)), E::TooLong { .. }));

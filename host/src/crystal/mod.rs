@@ -21,8 +21,8 @@ mod wyckoff;
 pub use composition::{Composition, CompositionError};
 pub use element::{Element, NOBLE_GASES, RADIOACTIVE};
 pub use files::{
-    Format, MAX_ATOMS, MAX_VECTOR, ReadError, Record, RecordWarning, Records, RowError, StructureWriter, WriteError,
-    files_at, read_structures, read_structures_as, write_structures,
+    Format, MAX_ATOMS, MAX_VECTOR, PairError, PairRecord, ReadError, Record, RecordWarning, Records, RowError,
+    StructureWriter, WriteError, files_at, read_pairs, read_structures, read_structures_as, write_structures,
 };
 pub use neighbours::{ClosestPair, NeighbourError, Neighbours, closest_pair, neighbours, smallest_distance};
 pub use rows::{for_each_chunk, map_ok, try_map_ok};

@@ -47,7 +47,7 @@ pub enum StructureError {
         volume: f64,
     },
     /// Six cell parameters that no three vectors have.
-    #[error("cell lengths {lengths:?} A with angles {angles:?} degrees make no cell")]
+    #[error("cell lengths {lengths:?} A with angles {angles:?} degrees do not form a cell")]
     Cell {
         /// a, b, c in angstrom.
         lengths: [f64; 3],

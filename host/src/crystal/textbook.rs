@@ -1,4 +1,4 @@
-//! Structures of every textbook, on which models and plugins are tried.
+//! Textbook structures, on which models and plugins are tested.
 
 use super::{Element, Lattice, Structure};
 

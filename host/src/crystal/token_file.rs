@@ -49,7 +49,7 @@ pub enum TokenRowError {
         index: i64,
     },
     /// A site behind an empty slot.
-    #[error("slot {slot} is filled, and one before it is empty")]
+    #[error("slot {slot} is filled, but an earlier slot is empty")]
     Gap {
         /// The filled slot, from 1.
         slot: usize,
@@ -71,7 +71,7 @@ pub enum TokenFileError {
         source: std::io::Error,
     },
     /// Not a safetensors file, or a truncated one; or more than one can hold.
-    #[error("{}: not a whole safetensors file: {source}", path.display())]
+    #[error("{}: not a complete safetensors file: {source}", path.display())]
     Format {
         /// The file.
         path: PathBuf,
@@ -351,7 +351,7 @@ mod tests {
             (one(1, cell, [119, 0], [1, 0]), "site 1: 119 is not the atomic number of an element"),
             (one(1, cell, [1, -1], [1, 1]), "site 2: -1 is not the atomic number of an element"),
             (one(1, cell, [1, 1], [28, 0]), "site 1: the Wyckoff index 28 is not between 1 and 27"),
-            (one(1, cell, [1, 1], [0, 1]), "slot 2 is filled, and one before it is empty"),
+            (one(1, cell, [1, 1], [0, 1]), "slot 2 is filled, but an earlier slot is empty"),
             (one(1, [f64::NAN; 6], [1, 0], [1, 0]), "a lattice parameter or a coordinate is not finite"),
         ] {
             let (_folder, path) = written(&bytes);

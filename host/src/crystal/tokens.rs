@@ -65,7 +65,9 @@ pub enum TokenError {
         index: u8,
     },
     /// A position without degree of freedom that two sites claim.
-    #[error("site {site}: Wyckoff position {letter} of space group {group} is one set of points, and taken already")]
+    #[error(
+        "site {site}: Wyckoff position {letter} of space group {group} is a single set of points, and already occupied"
+    )]
     Taken {
         /// The later site.
         site: usize,

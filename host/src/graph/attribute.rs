@@ -51,6 +51,17 @@ impl Attributes {
         self.int(name, i64::from(value.to_onnx()))
     }
 
+    /// Other numbers for `axes`, or one for `axis`.
+    pub(super) fn replace_axes(&mut self, axes: &[i64]) {
+        for attribute in &mut self.0 {
+            match attribute.name.as_deref() {
+                Some("axes") => attribute.ints = axes.to_vec(),
+                Some("axis") => attribute.i = axes.first().copied(),
+                _ => {}
+            }
+        }
+    }
+
     /// An attribute as it stands in the file.
     pub fn get(&self, name: &str) -> Option<&AttributeProto> {
         self.0.iter().find(|a| a.name.as_deref() == Some(name))

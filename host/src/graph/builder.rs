@@ -2,11 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::model::Origin;
+use super::file::Origin;
 use super::onnx::{AttributeProto, NodeProto};
 use super::ops::{self, InferContext};
 use super::shape::{Dim, MAX_RANK, Symbols, TypeFacts};
-use super::{Attributes, DataType, GraphError, Tensor};
+use super::{Attributes, DataType, GraphError, Tensor, identity};
 
 /// A value of one [`Builder`]: an input, a constant or the output of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,6 +30,11 @@ pub struct Node {
 }
 
 impl Node {
+    /// A node of ONNX's own that makes nothing yet.
+    pub(super) fn new(op: &str, name: String, inputs: Vec<Option<Value>>, attributes: Attributes) -> Self {
+        Self { op: op.to_owned(), domain: String::new(), name, inputs, outputs: Vec::new(), attributes }
+    }
+
     /// The operator, preceded by its domain if it is not ONNX's own.
     pub fn qualified_op(&self) -> String {
         match self.domain.as_str() {
@@ -163,13 +168,9 @@ impl Builder {
         self.push(node, outputs).into_iter().flatten().collect()
     }
 
-    /// Adds a node as a file has it.
-    pub(super) fn push_proto(&mut self, proto: &NodeProto) -> Result<(), GraphError> {
+    /// A node as a file has it.
+    pub(super) fn read(&mut self, proto: &NodeProto) -> Result<Node, GraphError> {
         let op = proto.op_type.clone().unwrap_or_default();
-        if proto.overload.as_deref().is_some_and(|overload| !overload.is_empty()) {
-            let reason = "overloaded functions are not supported".to_owned();
-            return Err(GraphError::Node { node: proto.name.clone().unwrap_or_default(), op, reason });
-        }
         let name = match proto.name.as_deref() {
             Some(name) if !name.is_empty() => name.to_owned(),
             _ => self.unique(&op),
@@ -183,31 +184,36 @@ impl Builder {
             }),
         };
         let inputs = proto.input.iter().map(lookup).collect::<Result<_, _>>()?;
-        let outputs = proto.output.iter().map(|o| (!o.is_empty()).then(|| o.clone())).collect();
-        let node = Node {
-            op,
-            domain: proto.domain.clone().unwrap_or_default(),
-            name,
-            inputs,
-            outputs: Vec::new(),
-            attributes: Attributes(proto.attribute.clone()),
-        };
-        self.push(node, outputs);
-        self.error.clone().map_or(Ok(()), Err)
+        let domain = proto.domain.clone().unwrap_or_default();
+        Ok(Node { op, domain, name, inputs, outputs: Vec::new(), attributes: Attributes(proto.attribute.clone()) })
     }
 
-    fn push(&mut self, mut node: Node, names: Vec<Option<String>>) -> Vec<Option<Value>> {
+    /// Adds a node that makes values of the given names; `None` stands for an output that nobody reads.
+    pub(super) fn push(&mut self, mut node: Node, names: Vec<Option<String>>) -> Vec<Option<Value>> {
+        if let Some(axes) = ops::positive_axes(&node, &self.values) {
+            match node.inputs.get(1).copied().flatten() {
+                Some(_) => node.inputs[1] = Some(self.ints(&axes)),
+                None => node.attributes.replace_axes(&axes),
+            }
+        }
         let context =
             InferContext { node: &node, values: &self.values, symbols: &mut self.symbols, outputs: names.len() };
-        let known = ops::infer(context).unwrap_or_else(|reason| {
+        let facts = ops::infer(context).unwrap_or_else(|reason| {
             let error = GraphError::Node { node: node.name.clone(), op: node.op.clone(), reason };
             self.error.get_or_insert(error);
             Vec::new()
         });
-        let mut known = known.into_iter();
-        for name in names {
-            let known = self.bounded(known.next().unwrap_or_default(), &node);
-            node.outputs.push(name.map(|name| self.insert(name, known)));
+        let mut facts: Vec<TypeFacts> = facts.into_iter().map(|facts| self.bounded(facts, &node)).collect();
+        facts.resize(names.len(), TypeFacts::default());
+        if let ([Some(name)], [facts]) = (names.as_slice(), facts.as_slice())
+            && !self.origin.is_read_by_name(name)
+            && let Some(value) = identity::passed_on(&node, &self.values, facts)
+        {
+            self.alias(name.clone(), value);
+            return vec![Some(value)];
+        }
+        for (name, facts) in names.into_iter().zip(facts) {
+            node.outputs.push(name.map(|name| self.insert(name, facts)));
         }
         if node.op == "Constant"
             && let (Some(Some(out)), Some(tensor)) = (node.outputs.first(), node.attributes.get_tensor("value"))
@@ -240,7 +246,14 @@ impl Builder {
         value
     }
 
-    fn unique(&mut self, stem: &str) -> String {
+    /// Another name under which nodes of a file read a value.
+    pub(super) fn alias(&mut self, name: String, value: Value) {
+        if self.by_name.insert(name.clone(), value).is_some() {
+            self.error.get_or_insert(GraphError::Duplicate { value: name });
+        }
+    }
+
+    pub(super) fn unique(&mut self, stem: &str) -> String {
         loop {
             self.next += 1;
             let name = format!("{stem}_{}", self.next);
@@ -266,10 +279,11 @@ impl Builder {
         self.outputs.push(value);
     }
 
-    /// Makes a value a constant in the eyes of [`Builder::differentiate`].
+    /// The value as a constant in the eyes of [`Builder::differentiate`].
     pub fn stop_gradient(&mut self, value: Value) -> Value {
-        self.stopped.insert(value);
-        value
+        let copy = self.node("Identity", &[value], Attributes::none());
+        self.stopped.insert(copy);
+        copy
     }
 
     /// States the shape of a value where inference cannot know it (a product of symbols, say). The author answers for it.
@@ -354,7 +368,8 @@ impl Builder {
     }
 }
 
-fn names_read<'a>(attribute: &'a AttributeProto, names: &mut Vec<&'a str>) {
+/// What the subgraphs in an attribute read, and give.
+pub(super) fn names_read<'a>(attribute: &'a AttributeProto, names: &mut Vec<&'a str>) {
     for graph in attribute.g.iter().chain(&attribute.graphs) {
         names.extend(graph.output.iter().filter_map(|output| output.name.as_deref()));
         for node in &graph.node {

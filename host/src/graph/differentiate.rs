@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use super::builder::{Builder, Node, Value};
-use super::{GraphError, ops};
+use super::{Dim, GraphError, ops};
 
 /// What a reverse rule sees of the node that it differentiates.
 pub struct Reverse<'a> {
@@ -53,13 +53,42 @@ impl Reverse<'_> {
         self.wants.get(i).copied().unwrap_or(false)
     }
 
+    /// Input `i`, if it is given.
+    pub fn optional(&self, i: usize) -> Option<Value> {
+        self.node.inputs.get(i).copied().flatten()
+    }
+
+    /// An integer attribute.
+    pub fn int(&self, name: &str, default: i64) -> i64 {
+        self.node.attributes.get_int(name).unwrap_or(default)
+    }
+
+    /// A float attribute.
+    pub fn float(&self, name: &str, default: f32) -> f64 {
+        f64::from(self.node.attributes.get_float(name).unwrap_or(default))
+    }
+
+    /// Shape of a value.
+    ///
+    /// # Errors
+    /// [`GraphError::Node`] when not even the rank is known; if an operator without a shape rule is the cause, it is named.
+    pub fn shape(&self, value: Value) -> Result<Vec<Dim>, GraphError> {
+        let unknown = || {
+            let cause = self
+                .builder
+                .without_shape_rule(value)
+                .map(|node| format!(": what {} (node `{}`) makes has no known shape", node.qualified_op(), node.name));
+            self.fail(format!("the rank of `{}` is unknown{}", self.builder.name(value), cause.unwrap_or_default()))
+        };
+        self.builder.shape(value).ok_or_else(unknown)
+    }
+
     /// Rank of a value.
     ///
     /// # Errors
-    /// [`GraphError::Node`] when the rank is unknown.
+    /// As [`Reverse::shape`].
     pub fn rank(&self, value: Value) -> Result<usize, GraphError> {
-        let rank = self.builder.facts(value).rank();
-        rank.ok_or_else(|| self.fail(format!("the rank of `{}` is unknown", self.builder.name(value))))
+        Ok(self.shape(value)?.len())
     }
 
     /// An error that says that the operator, in the case that `detail` names, has no rule.
@@ -92,13 +121,23 @@ impl Builder {
         if let Some(error) = &self.error {
             return Err(error.clone());
         }
-        let active = self.depends_on(wrt);
+        self.reverse_from(0, seeds, wrt)
+    }
+
+    /// As [`Builder::differentiate_from`], through the nodes from `first` on.
+    pub(super) fn reverse_from(
+        &mut self,
+        first: usize,
+        seeds: &[(Value, Value)],
+        wrt: &[Value],
+    ) -> Result<Vec<Value>, GraphError> {
+        let active = self.depends_on(first, wrt);
         let mut totals: HashMap<Value, Value> = HashMap::new();
         let mut pending: Vec<Vec<Value>> = vec![Vec::new(); self.values.len()];
         for (output, seed) in seeds {
             pending[output.0 as usize].push(*seed);
         }
-        for index in (0..self.nodes.len()).rev() {
+        for index in (first..self.nodes.len()).rev() {
             let node = self.nodes[index].clone();
             let reached = |v: &Option<Value>| v.is_some_and(|v| !pending[v.0 as usize].is_empty());
             let wants: Vec<bool> = node.inputs.iter().map(|v| v.is_some_and(|v| active[v.0 as usize])).collect();
@@ -133,12 +172,12 @@ impl Builder {
     }
 
     /// Which values change when one of `wrt` does.
-    fn depends_on(&self, wrt: &[Value]) -> Vec<bool> {
+    fn depends_on(&self, first: usize, wrt: &[Value]) -> Vec<bool> {
         let mut active = vec![false; self.values.len()];
         for value in wrt {
             active[value.0 as usize] = true;
         }
-        for node in &self.nodes {
+        for node in &self.nodes[first..] {
             let mut read = node.inputs.iter().flatten().copied().chain(self.captured(node));
             if ops::carries_derivatives(node) && read.any(|v| active[v.0 as usize]) {
                 for output in node.outputs.iter().flatten() {
@@ -148,6 +187,30 @@ impl Builder {
             }
         }
         active
+    }
+
+    /// All values that `results` are made from, and themselves.
+    fn made_from(&self, results: impl Iterator<Item = Value>) -> Vec<bool> {
+        let mut needed = vec![false; self.values.len()];
+        results.for_each(|value| needed[value.0 as usize] = true);
+        for node in self.nodes.iter().rev() {
+            if node.outputs.iter().flatten().any(|v| needed[v.0 as usize]) {
+                let read = node.inputs.iter().flatten().copied().chain(self.captured(node));
+                read.for_each(|v| needed[v.0 as usize] = true);
+            }
+        }
+        needed
+    }
+
+    /// The first node on the way to a value whose outputs have no known rank because its operator has no shape rule.
+    fn without_shape_rule(&self, value: Value) -> Option<&Node> {
+        let needed = self.made_from(std::iter::once(value));
+        let blind = |node: &&Node| {
+            let mut outputs = node.outputs.iter().flatten();
+            !ops::is_known(&node.qualified_op())
+                && outputs.any(|v| needed[v.0 as usize] && self.facts(*v).rank().is_none())
+        };
+        self.nodes.iter().find(blind)
     }
 
     fn accumulate(&mut self, contributions: Vec<Value>) -> Option<Value> {

@@ -18,7 +18,7 @@ pub enum GraphError {
         reason: String,
     },
     /// A node reads a value that nothing before it makes.
-    #[error("node `{node}` ({op}) reads `{value}`, which no earlier node, input or initializer makes")]
+    #[error("node `{node}` ({op}) reads `{value}`, which no earlier node, input or initializer produces")]
     UnknownValue {
         /// Node name.
         node: String,
@@ -34,10 +34,16 @@ pub enum GraphError {
         value: String,
     },
     /// Two values of one name.
-    #[error("the value `{value}` is made twice")]
+    #[error("the value `{value}` is produced twice")]
     Duplicate {
         /// Its name.
         value: String,
+    },
+    /// A file that describes a graph of absurd size.
+    #[error("written out, the graph has more than {nodes} nodes")]
+    TooLarge {
+        /// The most that is read.
+        nodes: usize,
     },
     /// Shapes, types or attributes that do not fit the operator.
     #[error("node `{node}` ({op}): {reason}")]
@@ -51,7 +57,7 @@ pub enum GraphError {
     },
     /// A file written for an opset in which an operator that is to be added has another form or does not exist.
     #[error(
-        "{op} in the form that is added here needs opset {needed}, the file is written for {found}; export it anew for opset {needed} or later"
+        "{op} in the form that is added here needs opset {needed}, and the file uses {found}; export it again with opset {needed} or later"
     )]
     Opset {
         /// Operator.

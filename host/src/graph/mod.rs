@@ -7,8 +7,11 @@ mod attribute;
 mod builder;
 mod differentiate;
 mod error;
+mod external;
+mod file;
+mod identity;
+mod import;
 mod math;
-mod model;
 #[allow(missing_docs, clippy::all, rustdoc::all)]
 #[rustfmt::skip]
 pub mod onnx;
@@ -21,7 +24,8 @@ mod tensor;
 pub use attribute::Attributes;
 pub use builder::{Builder, Node, Value};
 pub use error::GraphError;
-pub use model::{decode, encode, fix_inputs};
+pub use external::{embed_external, external_files};
+pub use file::{decode, encode, fix_inputs, for_runtime};
 pub use ops::differentiable;
 pub use potential::{Potential, add_forces_and_stress};
 pub use shape::{Dim, Symbols, TypeFacts};

@@ -1,6 +1,7 @@
 //! Forces and stress for a potential that gives only energies.
 
 use super::builder::{Builder, Value};
+use super::import::Half;
 use super::onnx::ModelProto;
 use super::{Attributes, DataType, GraphError};
 
@@ -32,7 +33,7 @@ pub struct Potential<'a> {
 /// [`GraphError::Potential`] when inputs and outputs are not as stated, [`GraphError::NoDerivative`] naming the node
 /// when an operator on the way has no rule, and whatever else is wrong with the graph.
 pub fn add_forces_and_stress(model: &ModelProto, potential: &Potential<'_>) -> Result<ModelProto, GraphError> {
-    let mut b = Builder::from_model(model)?;
+    let mut b = Builder::import(model, Half::Widen)?;
     let input = |name: &str| {
         let found = b.inputs().iter().copied().find(|v| b.name(*v) == name);
         found.ok_or_else(|| refused(format!("it has no input `{name}`")))

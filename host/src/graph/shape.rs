@@ -41,7 +41,7 @@ pub struct TypeFacts {
     pub data_type: Option<DataType>,
     /// Extents; `None` when even the rank is unknown.
     pub shape: Option<Vec<Dim>>,
-    /// The numbers themselves, for integers of rank 0 or 1 that describe shapes.
+    /// The numbers themselves, for integers of rank 0 or 1 that describe shapes, and answers (0 or 1) about them.
     pub content: Option<Vec<Dim>>,
 }
 
@@ -58,6 +58,9 @@ impl TypeFacts {
             Tensor::I64(a) if a.ndim() <= 1 && a.len() <= MAX_RANK => Some(a.iter().map(|n| Dim::Known(*n)).collect()),
             Tensor::I32(a) if a.ndim() <= 1 && a.len() <= MAX_RANK => {
                 Some(a.iter().map(|n| Dim::Known(i64::from(*n))).collect())
+            }
+            Tensor::Bool(a) if a.ndim() <= 1 && a.len() <= MAX_RANK => {
+                Some(a.iter().map(|flag| Dim::Known(i64::from(*flag))).collect())
             }
             _ => None,
         };

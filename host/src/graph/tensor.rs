@@ -2,6 +2,8 @@
 
 use ndarray::ArrayD;
 
+use super::onnx::{TensorProto, tensor_proto};
+
 /// Element type of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DataType {
@@ -15,6 +17,8 @@ pub enum DataType {
     I32,
     /// Boolean.
     Bool,
+    /// Any other, by ONNX's number: carried from file to file, never computed with.
+    Other(i32),
 }
 
 /// A dense tensor in row-major order.
@@ -30,6 +34,15 @@ pub enum Tensor {
     I32(ArrayD<i32>),
     /// Booleans.
     Bool(ArrayD<bool>),
+    /// A tensor of another element type, as its file has it.
+    Other(Box<OtherTensor>),
+}
+
+/// A tensor that is only carried along.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OtherTensor {
+    pub(super) shape: Vec<usize>,
+    pub(super) proto: TensorProto,
 }
 
 impl Tensor {
@@ -41,6 +54,7 @@ impl Tensor {
             Self::I64(_) => DataType::I64,
             Self::I32(_) => DataType::I32,
             Self::Bool(_) => DataType::Bool,
+            Self::Other(other) => DataType::Other(other.proto.data_type.unwrap_or_default()),
         }
     }
 
@@ -48,6 +62,7 @@ impl Tensor {
     pub fn shape(&self) -> &[usize] {
         match self {
             Self::F32(a) => a.shape(),
+            Self::Other(other) => &other.shape,
             Self::F64(a) => a.shape(),
             Self::I64(a) => a.shape(),
             Self::I32(a) => a.shape(),
@@ -85,6 +100,12 @@ impl std::fmt::Display for DataType {
             Self::I64 => "int64",
             Self::I32 => "int32",
             Self::Bool => "bool",
+            Self::Other(number) => return f.write_str(named(*number)),
         })
     }
+}
+
+/// The name of an element type, as ONNX spells it.
+fn named(number: i32) -> &'static str {
+    tensor_proto::DataType::try_from(number).map_or("unknown", |data_type| data_type.as_str_name())
 }

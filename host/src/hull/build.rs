@@ -1,4 +1,4 @@
-//! Building a hull: duplicates out, then what is unstable in its own system.
+//! Builds a hull: removes duplicates, then whatever is unstable in its own chemical system.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};

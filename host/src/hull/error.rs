@@ -35,7 +35,7 @@ pub enum HullError {
         found: String,
     },
     /// Text that is not JSON; a truncated file ends here too.
-    #[error("{} is not whole JSON: {source}", path.display())]
+    #[error("{} is not complete JSON: {source}", path.display())]
     Json {
         /// The file.
         path: PathBuf,
@@ -51,7 +51,7 @@ pub enum HullError {
         reason: String,
     },
     /// Nothing to build a hull from.
-    #[error("{} holds no usable entry{}", path.display(), first.as_ref().map_or(String::new(), |f| format!(" ({f})")))]
+    #[error("{} contains no usable entry{}", path.display(), first.as_ref().map_or(String::new(), |f| format!(" ({f})")))]
     NoEntries {
         /// The file.
         path: PathBuf,

@@ -165,7 +165,7 @@ fn index_of(entries: Vec<Entry>) -> Result<PhaseIndex, String> {
 
 impl FileCrystal {
     fn read(self) -> Result<ReferenceCrystal, String> {
-        let element = |s: &String| Element::from_symbol(s).ok_or_else(|| format!("`{s}` is no element"));
+        let element = |s: &String| Element::from_symbol(s).ok_or_else(|| format!("`{s}` is not an element"));
         let species = self.species.iter().map(element).collect::<Result<_, _>>()?;
         let structure = Structure::new(Lattice(self.lattice), species, self.frac_coords).map_err(|e| e.to_string())?;
         Ok(ReferenceCrystal { structure, energy_per_atom: self.energy_per_atom })

@@ -1,4 +1,4 @@
-//! Comparison with other programs' values, where the folder with them is at hand.
+//! Comparison with values of other programs, where they are available.
 
 use std::collections::HashMap;
 use std::path::PathBuf;

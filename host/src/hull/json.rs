@@ -53,7 +53,7 @@ impl Node<'_> {
     fn scalar<E: Error>(self) -> Result<bool, E> {
         match self.place {
             Place::Document => return Err(E::custom("neither a list nor an object of ComputedEntry dictionaries")),
-            Place::Entries | Place::Entry => (self.rows)(Err("it is no ComputedEntry dictionary".into())),
+            Place::Entries | Place::Entry => (self.rows)(Err("it is not a ComputedEntry dictionary".into())),
             Place::Perhaps | Place::Data => {}
         }
         Ok(false)
@@ -193,8 +193,8 @@ fn composition(value: &Value) -> Result<Composition, String> {
         Value::String(formula) => formula.parse().map_err(|e| format!("`composition`: {e}")),
         Value::Object(amounts) => {
             let amount = |(species, amount): (&String, &Value)| {
-                let element = Element::from_species(species).ok_or_else(|| format!("`{species}` is no element"))?;
-                let amount = amount.as_f64().ok_or_else(|| format!("the amount of {species} is no number"))?;
+                let element = Element::from_species(species).ok_or_else(|| format!("`{species}` is not an element"))?;
+                let amount = amount.as_f64().ok_or_else(|| format!("the amount of {species} is not a number"))?;
                 Ok((element, amount))
             };
             let amounts = amounts.iter().map(amount).collect::<Result<Vec<_>, String>>()?;

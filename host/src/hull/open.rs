@@ -1,7 +1,7 @@
-//! Opening whatever a user names as a hull, and building hulls from files of entries.
+//! Opens whatever a user names as a hull, and builds hulls from files of entries.
 //!
-//! A file is read on a thread of its own while the entries before are pruned, so that neither waits for the other, and memory
-//! is held by the phases that may be stable, not by the file.
+//! A file is read on one thread while another prunes the entries read so far, so that neither waits for the other, and
+//! only the phases that may be stable are kept in memory, not the whole file.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};

@@ -1,4 +1,4 @@
-//! The hull and the question it answers.
+//! The hull and its queries.
 
 use super::entry::check_energy;
 use super::index::{PhaseIndex, System, mask_of};

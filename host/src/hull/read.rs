@@ -1,7 +1,7 @@
 //! Entries from tables and from pymatgen's JSON, plain or compressed (gzip, bzip2).
 //!
-//! The kind of a file is told by its content, not by its name. JSON is streamed: of a ComputedStructureEntry the structure is
-//! skipped over and never held.
+//! The kind of a file is recognised by its content, not by its name. JSON is streamed: the structure in a
+//! ComputedStructureEntry is skipped and never held in memory.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -135,7 +135,7 @@ impl Columns {
         let formula = field(row, self.formula, "formula")?;
         let energy = field(row, self.energy, "energy_per_atom")?;
         let composition = formula.parse::<Composition>().map_err(|e| e.to_string())?;
-        let energy: f64 = energy.parse().map_err(|_| format!("energy_per_atom `{energy}` is no number"))?;
+        let energy: f64 = energy.parse().map_err(|_| format!("energy_per_atom `{energy}` is not a number"))?;
         super::entry::check_energy(energy).map_err(|e| e.to_string())?;
         Ok((composition, energy))
     }
@@ -195,10 +195,10 @@ mod tests {
             rejected,
             [
                 "row 3: the energy NaN eV/atom is not a number between -1e7 and 1e7",
-                "row 4: `Xx` in `Xx` is no element",
+                "row 4: `Xx` in `Xx` is not an element",
                 "row 5: it has 2 columns and no formula",
                 "row 7: the energy 1e300 eV/atom is not a number between -1e7 and 1e7",
-                "row 8: energy_per_atom `` is no number",
+                "row 8: energy_per_atom `` is not a number",
             ]
         );
     }
@@ -282,14 +282,14 @@ mod tests {
         assert_eq!(
             rejected,
             [
-                "row 2: it is no ComputedEntry dictionary",
-                "row 3: it is no ComputedEntry dictionary",
+                "row 2: it is not a ComputedEntry dictionary",
+                "row 3: it is not a ComputedEntry dictionary",
                 "row 4: it has no `composition` (mp-2)",
                 "row 5: `energy` is \"x\", not a number",
                 "row 6: the amount -1.0 of Fe is not between 0 and 1e9",
                 "row 7: the energy adjustment without a name has no number as its value",
                 "row 8: `energy` is \"NaN\", not a number",
-                "row 9: the amount of Fe is no number",
+                "row 9: the amount of Fe is not a number",
             ]
         );
     }

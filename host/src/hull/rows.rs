@@ -1,4 +1,4 @@
-//! The rows of a file of entries, as they are handed on by whoever reads it.
+//! The rows of a file of entries, as the readers pass them on.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Tables of questions answered by a hull.
+//! Tables of energies above hull.
 
 use std::io::Write;
 use std::path::Path;
@@ -100,7 +100,7 @@ mod tests {
             "name,formula,energy_per_atom,e_above_hull,decomposition,status\n\
              \"a,b\",Na2Cl2,-2.5,-0.5,NaCl:1.00000000,ok\n\
              c,NaBr,-1,,,\"the hull has no reference energy for Br, which NaBr contains\"\n\
-             d,Na3Cl,x,,,energy_per_atom `x` is no number\n\
+             d,Na3Cl,x,,,energy_per_atom `x` is not a number\n\
              e,,,,,it has 1 columns and no formula\n"
         );
     }

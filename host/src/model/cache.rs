@@ -10,7 +10,7 @@ use crate::atomic::write_atomically;
 use crate::graph::Potential;
 
 /// Goes up whenever the derivation, or the form of an entry, changes within one version of the program.
-const FORMAT: &str = "forces and stress, 1";
+const FORMAT: &str = "forces and stress, 2";
 
 /// Length of the checksum at the start of an entry.
 const CHECKSUM: usize = 32;
@@ -20,13 +20,17 @@ const CHECKSUM: usize = 32;
 pub(super) struct Key([u8; CHECKSUM]);
 
 impl Key {
-    pub fn new(model: &[u8], potential: &Potential<'_>) -> Self {
+    /// From all that the file holds, what lies beside it included.
+    pub fn new<'a>(model: impl IntoIterator<Item = &'a [u8]>, potential: &Potential<'_>) -> Self {
         let mut hash = Sha256::new();
         for part in [FORMAT, env!("CARGO_PKG_VERSION"), &format!("{potential:?}")] {
             hash.update(part.as_bytes());
             hash.update([0]);
         }
-        hash.update(model);
+        for part in model {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
         Self(hash.finalize().into())
     }
 
@@ -78,9 +82,10 @@ mod tests {
     fn only_what_was_stored_is_found() {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path();
-        let (key, other) = (Key::new(b"model", &POTENTIAL), Key::new(b"mode1", &POTENTIAL));
+        let (key, other) = (Key::new([&b"model"[..]], &POTENTIAL), Key::new([&b"mode1"[..]], &POTENTIAL));
         assert_ne!(key, other);
-        assert_ne!(key, Key::new(b"model", &Potential { per_atom: true, ..POTENTIAL }));
+        assert_ne!(key, Key::new([&b"model"[..]], &Potential { per_atom: true, ..POTENTIAL }));
+        assert_ne!(key, Key::new([&b"mod"[..], b"el"], &POTENTIAL));
         assert_eq!(load(at, &key), None);
         store(at, &key, b"graph").unwrap();
         assert_eq!(load(at, &key).unwrap(), b"graph");

@@ -1,4 +1,4 @@
-//! A loaded graph, and how much of a batch it takes at a time.
+//! A loaded graph, and how large its batches may be.
 
 use std::sync::Mutex;
 

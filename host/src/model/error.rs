@@ -67,7 +67,7 @@ impl Hint for ModelError {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum EvaluationError {
     /// Atoms (or an atom and its image) nearer than a bound.
-    #[error("two atoms are {distance:.3} A apart, nearer than {bound} A")]
+    #[error("two atoms are {distance:.3} A apart, closer than {bound} A")]
     TooClose {
         /// Smallest distance, angstrom.
         distance: f64,

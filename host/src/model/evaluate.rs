@@ -234,7 +234,7 @@ mod tests {
         let message = |row: usize| rows[row].as_ref().unwrap_err().to_string();
         assert_eq!(message(0), "the model does not know Am");
         assert_eq!(message(2), "atom 1 (Cs) has no neighbour within the model's cutoff of 6 A");
-        assert_eq!(message(3), "two atoms are 0.000 A apart, nearer than 0.01 A");
+        assert_eq!(message(3), "two atoms are 0.000 A apart, closer than 0.01 A");
         assert!(message(5).contains("too dense"), "{}", message(5));
         let alone = model.evaluate(&[&good], &["energy"])[0].as_ref().unwrap()[0];
         for row in [1, 4] {

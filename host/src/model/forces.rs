@@ -4,12 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::engine::Engine;
+use super::model_file::ModelFile;
 use super::{
-    Contract, ContractError, EvaluationError, InputKind, ModelError, ModelInput, ModelOutput, OnnxModel, OutputKind,
-    cache,
+    Contract, EvaluationError, InputKind, ModelError, ModelInput, ModelOutput, OnnxModel, OutputKind, cache, verify,
 };
 use crate::crystal::Structure;
-use crate::graph::{self, GraphError, Potential};
+use crate::graph::{self, Potential};
 use crate::runtime::Runtime;
 
 /// Names of the outputs that are added, chosen so that no exporter uses them.
@@ -77,11 +77,17 @@ impl ForceModel {
         let (forces, stress) = (own("forces"), own("stress"));
         let derived = match (&forces, &stress) {
             (Some(_), Some(_)) => None,
-            _ => Some(Engine::of_derivatives(runtime, &model, &derived_graph(contract, cache)?)?),
+            _ => Some(DerivedGraph::of(contract, cache)?),
         };
         let forces = forces.unwrap_or_else(|| added(0, "forces", OutputKind::Forces, length));
         let stress = stress.unwrap_or_else(|| added(1, "stress", OutputKind::Stress, length.powi(3)));
-        Ok(Self { model, derived, forces, stress })
+        let engine = derived.as_ref().map(|graph| Engine::of_derivatives(runtime, &model, &graph.bytes)).transpose()?;
+        let model = Self { model, derived: engine, forces, stress };
+        if let Some(fresh) = derived.filter(|graph| !graph.from_cache) {
+            verify::against_differences(&model)?;
+            fresh.store(cache);
+        }
+        Ok(model)
     }
 
     /// The potential.
@@ -126,26 +132,35 @@ fn response(mut numbers: Vec<Vec<f64>>, scalars: usize) -> Result<(Vec<f64>, Res
     Ok((numbers.into_iter().flatten().collect(), Response { forces, stress }))
 }
 
-/// The bytes of the model's file with forces and stress added, from the cache or made now.
-fn derived_graph(contract: &Contract, cache: Option<&Path>) -> Result<Vec<u8>, ModelError> {
-    let no_forces = |reason: String| ModelError::NoForces { model: contract.path.display().to_string(), reason };
-    let potential = potential(contract).map_err(no_forces)?;
-    let read = |source| ContractError::Read { path: contract.path.clone(), source };
-    let bytes = std::fs::read(&contract.path).map_err(read)?;
-    let key = cache::Key::new(&bytes, &potential);
-    if let Some(graph) = cache.and_then(|folder| cache::load(folder, &key)) {
-        return Ok(graph);
+/// The model's file with forces and stress added.
+struct DerivedGraph {
+    bytes: Vec<u8>,
+    key: cache::Key,
+    /// Only what has been verified is stored.
+    from_cache: bool,
+}
+
+impl DerivedGraph {
+    /// From the cache, or made now.
+    fn of(contract: &Contract, cache: Option<&Path>) -> Result<Self, ModelError> {
+        let no_forces = |reason: String| ModelError::NoForces { model: contract.path.display().to_string(), reason };
+        let potential = potential(contract).map_err(no_forces)?;
+        let file = ModelFile::read(&contract.path)?;
+        let key = cache::Key::new(file.contents(), &potential);
+        if let Some(bytes) = cache.and_then(|folder| cache::load(folder, &key)) {
+            return Ok(Self { bytes, key, from_cache: true });
+        }
+        let derived = graph::add_forces_and_stress(&file.model, &potential);
+        let derived = derived.map_err(|error| no_forces(error.to_string()))?;
+        Ok(Self { bytes: graph::encode(&derived), key, from_cache: false })
     }
-    let derive = || -> Result<Vec<u8>, GraphError> {
-        let derived = graph::add_forces_and_stress(&graph::decode(&bytes)?, &potential)?;
-        Ok(graph::encode(&derived))
-    };
-    let graph = derive().map_err(|error| no_forces(error.to_string()))?;
-    // Without a writable cache the derivation is repeated at the next start, nothing worse.
-    if let Some(Err(error)) = cache.map(|folder| cache::store(folder, &key, &graph)) {
-        tracing::debug!("the derivatives of {} are not kept: {error}", contract.path.display());
+
+    /// A cache that cannot be written costs time and nothing else.
+    fn store(&self, cache: Option<&Path>) {
+        if let Some(Err(error)) = cache.map(|folder| cache::store(folder, &self.key, &self.bytes)) {
+            tracing::debug!("a graph with derivatives is not kept: {error}");
+        }
     }
-    Ok(graph)
 }
 
 /// The contract's ports under the file's names; an error says why the file has no derivatives.
@@ -156,7 +171,7 @@ fn potential(contract: &Contract) -> Result<Potential<'_>, String> {
             .map(|input| input.name.as_str())
             .ok_or_else(|| format!("it takes no `{what}`, and does not depend on it"))
     };
-    let energy = contract.output("energy").ok_or("it gives no `energy`, so it is no potential")?;
+    let energy = contract.output("energy").ok_or("it gives no `energy`, so it is not a potential")?;
     let batch = port(InputKind::Batch).map(|input| input.name.as_str());
     if batch.is_none() && !contract.one_at_a_time {
         return Err("it takes no `batch`, and is not for one crystal at a time either".into());
@@ -346,24 +361,31 @@ mod tests {
     fn what_is_derived_is_kept_and_a_damaged_entry_is_made_anew() {
         let folder = tempfile::tempdir().unwrap();
         let contract = Contract::read(&shipped()).unwrap();
-        let made = derived_graph(&contract, Some(folder.path())).unwrap();
+        let derived = |cache: &Path| {
+            let graph = DerivedGraph::of(&contract, Some(cache)).unwrap();
+            if !graph.from_cache {
+                graph.store(Some(cache));
+            }
+            graph.bytes
+        };
+        let made = derived(folder.path());
         let entries: Vec<_> = std::fs::read_dir(folder.path().join("derived")).unwrap().flatten().collect();
         let [entry] = &entries[..] else { panic!("{entries:?}") };
         let whole = std::fs::read(entry.path()).unwrap();
         assert!(whole.ends_with(&made));
         // That the entry is read at all: one with another graph and its checksum is believed.
-        let key = cache::Key::new(&std::fs::read(shipped()).unwrap(), &potential(&contract).unwrap());
+        let key = cache::Key::new([&std::fs::read(shipped()).unwrap()[..]], &potential(&contract).unwrap());
         cache::store(folder.path(), &key, b"other").unwrap();
-        assert_eq!(derived_graph(&contract, Some(folder.path())).unwrap(), b"other");
+        assert_eq!(derived(folder.path()), b"other");
         let mut flipped = whole.clone();
         flipped[whole.len() / 2] ^= 1;
         for damaged in [&whole[..whole.len() - 1], &flipped, b""] {
             std::fs::write(entry.path(), damaged).unwrap();
-            assert!(derived_graph(&contract, Some(folder.path())).unwrap() == made);
+            assert!(derived(folder.path()) == made);
             assert!(std::fs::read(entry.path()).unwrap() == whole);
         }
         // Nor is a folder that cannot be written a reason to stop.
-        assert!(derived_graph(&contract, Some(Path::new("/dev/null"))).unwrap() == made);
+        assert!(derived(Path::new("/dev/null")) == made);
     }
 
     #[test]
@@ -381,7 +403,7 @@ mod tests {
         let path = shared.join("models/megnet-bandgap-mfi.onnx");
         let refused = forces_of(&path, None).unwrap_err().to_string();
         assert!(
-            refused.ends_with("megnet-bandgap-mfi.onnx: no forces: it gives no `energy`, so it is no potential"),
+            refused.ends_with("megnet-bandgap-mfi.onnx: no forces: it gives no `energy`, so it is not a potential"),
             "{refused}"
         );
     }

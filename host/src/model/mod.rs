@@ -12,10 +12,12 @@ mod evaluate;
 mod executor;
 mod forces;
 mod graph_inputs;
+mod model_file;
 mod onnx_model;
 mod single_batch;
 #[cfg(test)]
 pub(crate) mod testing;
+mod verify;
 
 pub use check::{Golden, GoldenError, GoldenRow, ModelReport, check_model, textbook_crystals};
 pub use contract::{

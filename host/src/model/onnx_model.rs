@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::engine::Engine;
+use super::model_file::ModelFile;
 use super::{Contract, Executor, ModelError, ModelOutput, OutputKind};
 use crate::runtime::{Device, Runtime, Session, SessionOptions};
 
@@ -72,7 +73,11 @@ impl OnnxModel {
         // A device other than the processor runs one batch after the other; the threads then only prepare them.
         let sessions = if matches!(device, Device::Cuda(_)) { 1 } else { executor.threads() };
         let options = ModelOptions { device, ..options };
-        let open = || Session::from_file(runtime, &contract.path, &options.session());
+        let (name, rewritten) = (contract.path.display().to_string(), ModelFile::read(&contract.path)?.for_runtime());
+        let open = || match &rewritten {
+            Some(bytes) => Session::from_bytes(runtime, &name, bytes, &options.session()),
+            None => Session::from_file(runtime, &contract.path, &options.session()),
+        };
         let engine = Engine::open(sessions, &options, open)?;
         Ok(Self { id: ModelId::next(), contract, engine, executor: executor.clone(), options })
     }

@@ -1,4 +1,4 @@
-//! One batch as it is, with every output whole: what a check of the model needs to see.
+//! Evaluates a batch as it is and returns every output in full, for the checks of a model.
 
 use super::graph_inputs::AtomGraph;
 use super::{EvaluationError, LARGEST_LIST, ModelOutput, OnnxModel};

@@ -1,4 +1,4 @@
-//! The plugins that the binary carries, since a build of the binary builds no shared libraries.
+//! The plugins that are part of the binary, because building the binary builds no shared libraries.
 
 use temper_plugin_api::Plugin;
 

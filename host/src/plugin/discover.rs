@@ -1,4 +1,4 @@
-//! Which plugins there are: carried by the program, and libraries in the folders where they are looked for.
+//! Finds plugins: those that are part of the program, and libraries in the folders where plugins are looked for.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -58,7 +58,7 @@ pub enum NotFound {
         reason: std::io::Error,
     },
     /// No plugin of that name.
-    #[error("there is no plugin \"{name}\"; there is {}", .known.join(", "))]
+    #[error("there is no plugin \"{name}\"; the known ones are {}", .known.join(", "))]
     Name {
         /// As given.
         name: String,

@@ -18,10 +18,10 @@ pub enum PluginError {
     #[error("the plugin does not know the element with the atomic number {0}")]
     Element(u8),
     /// NaN or an infinity.
-    #[error("the plugin gave {0}")]
+    #[error("the plugin returned {0}")]
     NotFinite(f64),
     /// A value that its author says cannot be.
-    #[error("the plugin gave {value}, outside of the range {least} to {greatest} that it claims")]
+    #[error("the plugin returned {value}, outside the range {least} to {greatest} that it declares")]
     OutOfRange {
         /// As given.
         value: f64,
@@ -50,7 +50,7 @@ pub enum PluginError {
         limit: u64,
     },
     /// Not the protocol.
-    #[error("the worker does not keep to the protocol: {0}; it was killed")]
+    #[error("the worker broke the protocol: {0}; it was killed")]
     Protocol(String),
     /// Outcomes that do not fit the batch.
     #[error("the plugin's answer does not fit the batch: {0}")]

@@ -1,4 +1,4 @@
-//! An instance of a plugin's interface, wherever it runs, and the rows that it is asked about.
+//! An instance of a plugin's interface, wherever it runs, and its evaluation of rows.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -1,4 +1,4 @@
-//! Opening a plugin's shared library: what is checked before any of its code is believed.
+//! Opens a plugin's shared library, and checks it before any of its code is trusted.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ pub struct PluginLibrary {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The system cannot load it.
-    #[error("{}: no shared library that can be loaded: {reason}", .path.display())]
+    #[error("{}: not a shared library that can be loaded: {reason}", .path.display())]
     NotALibrary {
         /// The file.
         path: PathBuf,
@@ -31,7 +31,7 @@ pub enum LoadError {
         reason: String,
     },
     /// Some other library.
-    #[error("{}: a shared library, but no plugin of Temper: it lacks the symbol `{ROOT_SYMBOL}`", .path.display())]
+    #[error("{}: a shared library, but not a Temper plugin: it does not have the symbol `{ROOT_SYMBOL}`", .path.display())]
     NoRoot {
         /// The file.
         path: PathBuf,

@@ -1,4 +1,4 @@
-//! What became of the first load of a library, which happens in a process of its own and is remembered.
+//! The first load of a library, which happens in a process of its own, and whose result is remembered.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -23,7 +23,7 @@ pub enum WorkerError {
     #[error("the standard streams cannot be taken: {0}")]
     Streams(std::io::Error),
     /// The host does not keep to the protocol.
-    #[error("the host does not keep to the protocol: {0}")]
+    #[error("the host broke the protocol: {0}")]
     Protocol(String),
     /// The host is gone.
     #[error("the host cannot be reached: {0}")]

@@ -25,7 +25,7 @@ pub enum BatchError {
     #[error(transparent)]
     Tokens(#[from] TokenError),
     /// More sites than the policy has slots.
-    #[error("the crystal has {sites} sites, the policy at most {slots}")]
+    #[error("the crystal has {sites} sites; the policy allows at most {slots}")]
     Sites {
         /// Of the crystal.
         sites: usize,

@@ -37,7 +37,7 @@ pub enum PolicyDirectoryError {
         file: &'static str,
     },
     /// The directory cannot be made.
-    #[error("cannot make the folder {}: {source}", path.display())]
+    #[error("cannot create the folder {}: {source}", path.display())]
     Create {
         /// The directory.
         path: PathBuf,

@@ -1,4 +1,4 @@
-//! Reference values for tests, where they are at hand.
+//! Reference values for tests, where they are available.
 
 use std::path::{Path, PathBuf};
 

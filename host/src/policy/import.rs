@@ -138,10 +138,10 @@ impl<'a> Reader<'a> {
 
     /// The entries of a dict with text keys.
     fn entries(&self, node: &'a Node<'a>, place: &str) -> Result<Vec<(&'a str, &'a Node<'a>)>, ImportError> {
-        let Node::Dict(entries) = node else { return Err(self.refuse(place, "is no dict")) };
+        let Node::Dict(entries) = node else { return Err(self.refuse(place, "is not a dict")) };
         let named = |(key, value): &(Id, Id)| match self.pickle.node(*key) {
             Node::Text(key) => Ok((*key, self.pickle.node(*value))),
-            _ => Err(self.refuse(place, "has a key that is no text")),
+            _ => Err(self.refuse(place, "has a key that is not a text")),
         };
         entries.iter().map(named).collect()
     }
@@ -154,7 +154,7 @@ impl<'a> Reader<'a> {
             return Err(ParameterError::ElementType { file: self.path.into(), name: place.into(), found }.into());
         }
         let shape =
-            self.shape(array.shape).ok_or_else(|| self.refuse(place, "has a shape that is no tuple of sizes"))?;
+            self.shape(array.shape).ok_or_else(|| self.refuse(place, "has a shape that is not a tuple of sizes"))?;
         // In up to one dimension of more than one element both orders are the same bytes.
         if !array.row_major && shape.iter().filter(|extent| **extent != 1).count() > 1 {
             return Err(self.refuse(place, "is stored column by column (Fortran order); save it in C order"));

@@ -81,7 +81,7 @@ pub enum ModelTomlError {
         found: String,
     },
     /// A key of `[spacegroups]` that is no space group number.
-    #[error("{} line {line}: `{key}` is no space group: groups are numbered 1 to 230", file.display())]
+    #[error("{} line {line}: `{key}` is not a space group: they are numbered 1 to 230", file.display())]
     SpaceGroup {
         /// The file.
         file: PathBuf,
@@ -314,10 +314,10 @@ mod tests {
         let with = |table: &str| refusal(&format!("{}\n[spacegroups]\n{table}\n", paper_text()));
         assert_eq!(
             with("225 = 1.0\n231 = 0.5"),
-            "model.toml line 21: `231` is no space group: groups are numbered 1 to 230"
+            "model.toml line 21: `231` is not a space group: they are numbered 1 to 230"
         );
         for key in ["0", "-1", "007", "1e2", "Fm3m", "99999999999999999999"] {
-            assert!(with(&format!("{key} = 1.0")).contains("is no space group"), "{key}");
+            assert!(with(&format!("{key} = 1.0")).contains("is not a space group"), "{key}");
         }
         for table in ["225 = nan", "225 = inf", "225 = -1", "225 = 0", "", "1 = 1e308\n2 = 1e308"] {
             assert!(with(table).contains("[spacegroups]"), "{table}");

@@ -20,13 +20,13 @@ pub struct SampleSettings {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Refusal {
     /// A row of the network that is no distribution.
-    #[error("the policy's output is no distribution: {0}")]
+    #[error("the policy's output is not a distribution: {0}")]
     Head(#[from] HeadError),
     /// A distribution that nothing can be drawn from.
     #[error("nothing can be drawn: {0}")]
     Draw(#[from] DrawError),
     /// An atom class that no element has.
-    #[error("the policy drew atom class {class}, which is no element")]
+    #[error("the policy drew atom class {class}, which is not an element")]
     NotAnElement {
         /// The class.
         class: usize,

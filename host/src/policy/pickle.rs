@@ -247,7 +247,7 @@ impl<'a> Machine<'a> {
         match self.top()? {
             Node::List(items) => items.extend(more),
             // An instance of some class: what is appended to it belongs to no checkpoint of ours.
-            _ => return Err("items are appended to something that is no list".into()),
+            _ => return Err("items are appended to something that is not a list".into()),
         }
         Ok(())
     }
@@ -256,7 +256,7 @@ impl<'a> Machine<'a> {
         let (pairs, rest) = more.as_chunks::<2>();
         match self.top()? {
             Node::Dict(entries) if rest.is_empty() => entries.extend(pairs.iter().map(|[key, value]| (*key, *value))),
-            _ => return Err("entries are set on something that is no dict".into()),
+            _ => return Err("entries are set on something that is not a dict".into()),
         }
         Ok(())
     }
@@ -280,7 +280,7 @@ impl<'a> Machine<'a> {
                 let (module, name) = (*module, *name);
                 self.push(Node::Global { module, name })
             }
-            _ => Err("the name of a class is no text".into()),
+            _ => Err("the name of a class is not a text".into()),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Tasks spread over workers that each own something costly, such as a session.
+//! Distributes tasks over workers that each own something costly, such as a session.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -140,7 +140,8 @@ impl TryFrom<StoredCandidate> for Candidate {
         if let Some((term, value)) = terms.iter().find(|(_, value)| !value.is_number()) {
             return Err(format!("`terms.{term}` = {value}: not a number"));
         }
-        let element = |symbol: &String| Element::from_symbol(symbol).ok_or_else(|| format!("`{symbol}` is no element"));
+        let element =
+            |symbol: &String| Element::from_symbol(symbol).ok_or_else(|| format!("`{symbol}` is not an element"));
         let species = species.iter().map(element).collect::<Result<Vec<_>, _>>()?;
         let structure = Structure::new(Lattice(lattice), species, frac_coords).map_err(|error| error.to_string())?;
         Ok(Self { id, formula, group, objective, terms, structure })

@@ -40,7 +40,7 @@ pub enum RunError {
     #[error(transparent)]
     Policy(PolicyDirectoryError),
     /// The directory of a new run holds a run already.
-    #[error("{} holds a run of {done} {unit} already", path.display())]
+    #[error("{} already holds a run of {done} {unit}", path.display())]
     Occupied {
         /// The directory.
         path: PathBuf,
@@ -50,7 +50,7 @@ pub enum RunError {
         unit: &'static str,
     },
     /// The run to resume was started from something else.
-    #[error("{}: the run was started with another {what}", path.display())]
+    #[error("{}: the run was started with a different {what}", path.display())]
     Changed {
         /// The file that records what the run was started with.
         path: PathBuf,
@@ -82,7 +82,7 @@ impl Hint for RunError {
                 vec!["once it can be written, go on from the last checkpoint with --resume".to_owned()]
             }
             Self::Occupied { .. } => {
-                vec!["go on with --resume, or choose another directory with --set run.dir=...".to_owned()]
+                vec!["continue it with --resume, or choose another directory with --set run.dir=...".to_owned()]
             }
             Self::Changed { .. } => vec!["start a new run in another directory with --set run.dir=...".to_owned()],
             Self::Read { .. } | Self::Content { .. } | Self::Parameters(_) => Vec::new(),

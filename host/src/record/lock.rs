@@ -63,10 +63,10 @@ mod tests {
         let changed = |lock: &Lock| lock.compare(&file).unwrap_err().to_string();
         let mut more = lock.clone();
         more.add("policy.model", b"a");
-        assert!(changed(&more).ends_with("lock.json: the run was started with another policy.model"));
-        assert!(changed(&Lock::new("1.0.0")).ends_with("the run was started with another config"));
+        assert!(changed(&more).ends_with("lock.json: the run was started with a different policy.model"));
+        assert!(changed(&Lock::new("1.0.0")).ends_with("the run was started with a different config"));
         lock.add("config", b"b");
-        assert!(changed(&lock).ends_with("the run was started with another config"));
+        assert!(changed(&lock).ends_with("the run was started with a different config"));
     }
 
     #[test]

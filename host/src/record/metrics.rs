@@ -1,4 +1,4 @@
-//! The lines of `metrics.jsonl`. Whatever depends on the clock stands under the one key `time`.
+//! `metrics.jsonl`: one line per step. Everything that depends on the clock is under the key `time`.
 
 use std::collections::BTreeMap;
 

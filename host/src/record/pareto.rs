@@ -1,9 +1,8 @@
-//! The Pareto front of a run: the crystals that no other crystal of the run beats in one of the chosen terms without losing in
-//! another.
+//! The Pareto front of a run: the crystals that no other crystal of the run matches or beats in all chosen terms.
 //!
-//! It holds at most so many crystals as the config says. Beyond that, the most crowded one goes, again and again: the one whose
-//! neighbours on the front are nearest, by the crowding distance of NSGA-II (Deb et al., IEEE Trans. Evol. Comput. 6, 182
-//! (2002)). The best crystal of each term is never crowded. Among equals the later one goes.
+//! The config limits its size. Beyond that, the most crowded crystal is removed, repeatedly: the one whose neighbours
+//! on the front are nearest, by the crowding distance of NSGA-II (Deb et al., IEEE Trans. Evol. Comput. 6, 182 (2002)).
+//! The best crystal of each term always stays. Of equally crowded crystals, the later one is removed.
 
 use std::path::Path;
 

@@ -81,15 +81,15 @@ fn value<'a>(row: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
 }
 
 fn text(row: &Map<String, Value>, key: &str) -> Result<Option<String>, String> {
-    let text = |value: &Value| value.as_str().map(str::to_owned).ok_or_else(|| format!("`{key}` is no text"));
+    let text = |value: &Value| value.as_str().map(str::to_owned).ok_or_else(|| format!("`{key}` is not a text"));
     value(row, key).map(text).transpose()
 }
 
 fn object(row: &Map<String, Value>, key: &str) -> Result<Option<Map<String, Value>>, String> {
     let object = |value: &Value| match value {
         Value::Object(object) => Ok(object.clone()),
-        Value::String(text) => serde_json::from_str(text).map_err(|_| format!("`{key}` is no JSON object")),
-        _ => Err(format!("`{key}` is no object")),
+        Value::String(text) => serde_json::from_str(text).map_err(|_| format!("`{key}` is not a JSON object")),
+        _ => Err(format!("`{key}` is not an object")),
     };
     value(row, key).map(object).transpose()
 }
@@ -107,9 +107,9 @@ fn by_element(row: &Map<String, Value>, key: &str, unknown: Unknown) -> Result<O
     for (symbol, value) in &object {
         match Element::from_symbol(symbol) {
             None if unknown == Unknown::PassedOver => {}
-            None => return Err(format!("`{symbol}` in `{key}` is no element")),
+            None => return Err(format!("`{symbol}` in `{key}` is not an element")),
             Some(element) => {
-                let number = value.as_f64().ok_or_else(|| format!("`{key}` of {symbol} is no number"))?;
+                let number = value.as_f64().ok_or_else(|| format!("`{key}` of {symbol} is not a number"))?;
                 numbers.insert(element.number(), number);
             }
         }
@@ -122,7 +122,7 @@ fn potcar_symbols(parameters: &Map<String, Value>) -> Result<Option<Vec<String>>
     let list = |key: &str| match value(parameters, key) {
         None => Ok(None),
         Some(Value::Array(list)) => Ok(Some(list.clone())),
-        Some(_) => Err(format!("`{key}` is no list")),
+        Some(_) => Err(format!("`{key}` is not a list")),
     };
     let symbol = |title: Option<&Value>| {
         let symbol = title.and_then(Value::as_str).and_then(|title| title.split_whitespace().nth(1));

@@ -53,7 +53,9 @@ const NAMES: [&str; 3] = ["none", "mp2020", "mp2020-as-crystalformer"];
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum CorrectionError {
     /// A name that stands for none.
-    #[error("\"{name}\" is no correction; known are none, mp2020, mp2020-as-crystalformer and those of plugins")]
+    #[error(
+        "\"{name}\" is not a correction; the known ones are none, mp2020, mp2020-as-crystalformer and those of plugins"
+    )]
     Unknown {
         /// As given.
         name: String,
@@ -61,7 +63,7 @@ pub enum CorrectionError {
         nearest: Option<&'static str>,
     },
     /// A plugin that does not say what its energies are.
-    #[error("the plugin {name} does not say from which energy reference to which its correction takes energies")]
+    #[error("the plugin {name} does not declare which energy references its correction takes energies from and to")]
     NoScales {
         /// The plugin.
         name: String,
@@ -113,12 +115,12 @@ impl Hint for CorrectionError {
         let hint = match self {
             Self::Unknown { nearest: Some(nearest), .. } => format!("did you mean {nearest}?"),
             Self::Potential { to, potential, .. } if to == potential => {
-                "they are where it would take them: leave the correction out".to_owned()
+                "the energies are already on that scale: leave the correction out".to_owned()
             }
             Self::NoReference { from, sidecar, .. } => format!(
                 "if the potential was trained on such energies, add `energy_reference = \"{from}\"` to {sidecar}"
             ),
-            Self::Hull { to, .. } => format!("take a hull on \"{to}\", or no correction"),
+            Self::Hull { to, .. } => format!("use a hull on \"{to}\", or no correction"),
             Self::Unknown { nearest: None, .. } | Self::Potential { .. } | Self::NoScales { .. } => return Vec::new(),
         };
         vec![hint]
@@ -353,11 +355,11 @@ mod tests {
             (json!({"run_type": "R2SCAN"}), "incompatible: the run type is R2SCAN, not GGA or GGA+U"),
             (json!({"run_type": "GGA"}), "incompatible: U of Fe is 0 eV, where the Materials Project takes 5.3 eV"),
             (json!({"hubbards": {"Fe": 4}}), "incompatible: U of Fe is 4 eV, where the Materials Project takes 5.3 eV"),
-            (json!({"run_type": 3}), "`run_type` is no text"),
-            (json!({"hubbards": {"Xx": 4}}), "`Xx` in `hubbards` is no element"),
-            (json!({"hubbards": [4]}), "`hubbards` is no object"),
-            (json!({"data": "{"}), "`data` is no JSON object"),
-            (json!({"data": {"oxidation_states": {"O": "two"}}}), "`oxidation_states` of O is no number"),
+            (json!({"run_type": 3}), "`run_type` is not a text"),
+            (json!({"hubbards": {"Xx": 4}}), "`Xx` in `hubbards` is not an element"),
+            (json!({"hubbards": [4]}), "`hubbards` is not an object"),
+            (json!({"data": "{"}), "`data` is not a JSON object"),
+            (json!({"data": {"oxidation_states": {"O": "two"}}}), "`oxidation_states` of O is not a number"),
         ] {
             assert_eq!(corrected(row.clone()), Err(reason.to_owned()), "{row}");
         }
@@ -378,9 +380,9 @@ mod tests {
             }
         }
         let refused = |row: Value| Calculation::read(row.as_object().unwrap()).unwrap_err();
-        assert_eq!(refused(json!({"parameters": 3})), "`parameters` is no object");
-        assert_eq!(refused(json!({"parameters": {"run_type": 3}})), "`run_type` is no text");
-        assert_eq!(refused(json!({"parameters": {"potcar_symbols": "PBE Fe"}})), "`potcar_symbols` is no list");
+        assert_eq!(refused(json!({"parameters": 3})), "`parameters` is not an object");
+        assert_eq!(refused(json!({"parameters": {"run_type": 3}})), "`run_type` is not a text");
+        assert_eq!(refused(json!({"parameters": {"potcar_symbols": "PBE Fe"}})), "`potcar_symbols` is not a list");
         assert_eq!(
             refused(json!({"parameters": {"potcar_symbols": ["Fe"]}})),
             "a pseudopotential has no title such as `PAW_PBE Fe_pv 02Aug2007`"

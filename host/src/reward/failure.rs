@@ -11,7 +11,7 @@ pub enum Failure {
     #[error("no structure: {0}")]
     NoStructure(String),
     /// Atoms (or an atom and its image) nearer than a bound.
-    #[error("two atoms are {distance:.3} A apart, nearer than {bound} A")]
+    #[error("two atoms are {distance:.3} A apart, closer than {bound} A")]
     TooClose {
         /// Smallest distance, angstrom.
         distance: f64,

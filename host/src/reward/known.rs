@@ -1,4 +1,4 @@
-//! The compositions that are known already, against which novelty is judged.
+//! The known compositions, against which novelty is judged.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -106,7 +106,7 @@ impl KnownCompositions {
         let rejected = self
             .first
             .as_ref()
-            .map(|first| format!("{} of {} rows are no compositions; the first, {first}", self.rejected, self.rows));
+            .map(|first| format!("{} of {} rows are not compositions; the first, {first}", self.rejected, self.rows));
         let of_hull = self.of_hull.then(|| {
             "a hull holds stable phases only, so known compounds that are unstable count as novel; for novelty name the entries that \
              it was built from, or a list of known formulas"
@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(lines.len(), 2);
         assert_eq!(
             lines.warning().unwrap(),
-            "1 of 4 rows are no compositions; the first, row 6: `Xy` in `Xy` is no element"
+            "1 of 4 rows are not compositions; the first, row 6: `Xy` in `Xy` is not an element"
         );
         let table = read("known.csv", "id,formula\n1,Li2O\n2,LiO0.5\n").unwrap();
         assert!(table.contains("Li2O") && table.warning().is_none());

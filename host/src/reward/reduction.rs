@@ -18,6 +18,9 @@ pub struct ObjectiveValues {
     not_finite: Vec<(usize, NotFinite)>,
 }
 
+/// Characters of a reason that stand as an example.
+const LONGEST_EXAMPLE: usize = 400;
+
 /// Why a table has no objective values.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ReductionError {
@@ -30,7 +33,7 @@ pub enum ReductionError {
         rows: usize,
         /// Largest fraction allowed.
         max_failed: f64,
-        /// Kinds of failure with their counts, most frequent first.
+        /// Kinds of failure with their counts and the first reason of each, most frequent first.
         reasons: String,
     },
     /// The objective was parsed against other terms than the table has.
@@ -51,10 +54,10 @@ impl RewardTable {
     /// rejected by its bound has not failed.
     pub fn objective_values(&self, objective: &Objective, max_failed: f64) -> Result<ObjectiveValues, ReductionError> {
         let reduction = Reduction::new(self, objective)?;
-        let failures: Vec<&'static str> = (0..self.rows()).filter_map(|row| reduction.failure(row)).collect();
+        let failures: Vec<(&str, String)> = (0..self.rows()).filter_map(|row| reduction.failure(row)).collect();
         let failed = failures.len();
         if failed as f64 > max_failed * self.rows() as f64 {
-            let reasons = count(&failures);
+            let reasons = count(failures);
             return Err(ReductionError::TooManyFailed { failed, rows: self.rows(), max_failed, reasons });
         }
         let values = (0..self.rows()).map(|row| reduction.value(row)).collect();
@@ -127,15 +130,16 @@ impl<'a> Reduction<'a> {
         values.map(|values| self.objective.evaluate(&values))
     }
 
-    /// The kind of failure of a row, if it failed.
-    fn failure(&self, row: usize) -> Option<&'static str> {
+    /// The kind of failure of a row and its reason, if it failed.
+    fn failure(&self, row: usize) -> Option<(&'static str, String)> {
         let outcomes = self.table.row(row);
         let filters = self.table.columns().iter().zip(outcomes).filter(|(c, _)| c.bound.is_some()).map(|(_, o)| o);
         let failed = filters.chain(self.used.iter().map(|&c| &outcomes[c])).find_map(|outcome| match outcome {
-            Outcome::Failed(failure) => Some(failure.kind()),
+            Outcome::Failed(failure) => Some((failure.kind(), failure.to_string())),
             _ => None,
         });
-        failed.or_else(|| matches!(self.complete(row), Some(Err(_))).then_some("objective not finite"))
+        let objective = || Some(("objective not finite", self.complete(row)?.err()?.to_string()));
+        failed.or_else(objective)
     }
 
     fn value(&self, row: usize) -> Option<f64> {
@@ -201,15 +205,21 @@ fn extremes(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     })
 }
 
-/// "atoms too close (12), isolated atom (3)".
-fn count(kinds: &[&'static str]) -> String {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for kind in kinds {
-        *counts.entry(kind).or_default() += 1;
+/// "atoms too close (12, such as: two atoms are 0.300 A apart), isolated atom (3, such as: ...)".
+fn count(failures: Vec<(&'static str, String)>) -> String {
+    let mut counts: BTreeMap<&str, (usize, String)> = BTreeMap::new();
+    for (kind, reason) in failures {
+        counts.entry(kind).or_insert((0, reason)).0 += 1;
     }
     let mut counts: Vec<_> = counts.into_iter().collect();
-    counts.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
-    counts.iter().map(|(kind, n)| format!("{kind} ({n})")).collect::<Vec<_>>().join(", ")
+    counts.sort_by_key(|(_, (n, _))| std::cmp::Reverse(*n));
+    let shown = |(kind, (n, reason)): (&str, (usize, String))| {
+        let surplus = reason.chars().count().saturating_sub(LONGEST_EXAMPLE);
+        // The end of a long reason is an exception's message.
+        let end: String = reason.chars().skip(surplus).collect();
+        format!("{kind} ({n}, such as: {}{end})", if surplus > 0 { "..." } else { "" })
+    };
+    counts.into_iter().map(shown).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -309,7 +319,8 @@ mod tests {
         let objective = Objective::parse("-e_hull", &["e_hull"]).unwrap();
         assert_eq!(
             t.objective_values(&objective, 0.5).unwrap_err().to_string(),
-            "3 of 4 crystals failed, more than max_failed = 0.5 allows; reasons: atoms too close (2), model failed (1)"
+            "3 of 4 crystals failed, more than max_failed = 0.5 allows; reasons: atoms too close (2, such as: two atoms are \
+             0.300 A apart, nearer than 0.5 A), model failed (1, such as: the model failed: out of order)"
         );
         let other = Objective::parse("gap", &["gap"]).unwrap();
         assert_eq!(t.objective_values(&other, 1.0), Err(ReductionError::NoTerm("gap".into())));

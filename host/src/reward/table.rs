@@ -1,4 +1,4 @@
-//! Outcomes of every term on every row.
+//! The outcomes of every term on every row.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Values between arrays and ONNX Runtime.
+//! Conversion between arrays and ONNX Runtime's values.
 
 use std::fmt;
 
@@ -110,6 +110,7 @@ impl<'a> Input<'a> {
             Self::Tensor(Tensor::I64(array)) => borrow(array),
             Self::Tensor(Tensor::I32(array)) => borrow(array),
             Self::Tensor(Tensor::Bool(array)) => borrow(array),
+            Self::Tensor(Tensor::Other(_)) => Err(ort::Error::new("a tensor of this element type is not fed")),
         }
     }
 }
@@ -154,6 +155,7 @@ pub(super) fn to_tensor(value: &DynValue) -> Result<Tensor, Error> {
         DataType::I64 => copy::<i64>(value).map(Tensor::I64),
         DataType::I32 => copy::<i32>(value).map(Tensor::I32),
         DataType::Bool => copy::<bool>(value).map(Tensor::Bool),
+        DataType::Other(_) => return Err(refuse()),
     }
     .map_err(|error| Error::ElementType { found: format!("{} ({error})", value.dtype()) })
 }

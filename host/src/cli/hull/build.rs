@@ -15,29 +15,29 @@ use crate::reward::{CorrectedPotential, Correction};
 #[command(after_help = "Examples:\n  temper hull build --entries mp.json.gz --energy-reference MP2020 -o mp.hull\n  \
     temper hull build --structures mp_20.csv.gz --model models/chgnet-0.3.0 -o mp-chgnet.hull\n  \
     temper hull build --structures mp_20.csv.gz --model pbe.onnx --correction mp2020 -o mp2020.hull\n\n\
-    A table beside a hull of structures, FILE.status.csv, says what became of each: energy_per_atom (eV/atom, uncorrected), \
-    correction (eV per cell) and status: ok, or why it is not in the hull. With a correction the hull's energies are corrected \
-    ones, and so is its energy reference.")]
+    A hull of structures comes with a table, FILE.status.csv, that says for each structure what became of it: energy_per_atom \
+    (eV/atom, uncorrected), correction (eV per cell) and status: ok, or why the structure is not in the hull. With a correction, \
+    the energies of the hull, and its energy reference, are the corrected ones.")]
 pub struct Build {
-    /// Files of entries: CSV of formula,energy_per_atom (eV/atom), pymatgen JSON or JSON lines, or hulls
+    /// Files of entries: a CSV with formula and energy_per_atom (eV/atom), JSON or JSON lines of pymatgen, or hulls
     #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "structures", conflicts_with = "structures")]
     entries: Vec<PathBuf>,
-    /// Name of the method behind the entries' energies, such as MP2020 or PBE
+    /// Scale of the energies of the entries, such as MP2020 or PBE
     #[arg(long, value_name = "NAME", conflicts_with = "structures")]
     energy_reference: Option<String>,
-    /// Files of structures, whose energies the model gives
+    /// Files of structures, whose energies the model computes
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "model")]
     structures: Vec<PathBuf>,
     /// The potential: an ONNX file or its folder
     #[arg(long, value_name = "MODEL", requires = "structures")]
     model: Option<PathBuf>,
-    /// What takes the model's energies to the hull's scale: none, mp2020, mp2020-as-crystalformer or a plugin
+    /// Correction that takes the model's energies to the scale of the hull: none, mp2020, mp2020-as-crystalformer or a plugin
     #[arg(long, value_name = "NAME", requires = "structures", default_value = "none")]
     correction: String,
-    /// Entries for the elements that no structure is of; the others of the file are not used
+    /// Entries for the elements that have no structure; the file's other entries are not used
     #[arg(long, value_name = "FILE", requires = "structures")]
     elements_from: Option<PathBuf>,
-    /// Receives the hull
+    /// File that receives the hull
     #[arg(long, short, value_name = "HULL")]
     out: PathBuf,
 }

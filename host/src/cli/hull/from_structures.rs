@@ -1,4 +1,4 @@
-//! A hull whose energies a potential gives.
+//! A hull of energies that a potential computes.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

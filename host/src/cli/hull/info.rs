@@ -1,4 +1,4 @@
-//! `temper hull info`: what a hull holds.
+//! `temper hull info`: what a hull contains.
 
 use std::path::PathBuf;
 
@@ -8,14 +8,14 @@ use super::{Context, Failure};
 use crate::cli::Search;
 use crate::crystal::Element;
 
-/// What a hull holds.
+/// Show what a hull contains.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  temper hull info models/hulls/mp-chgnet.hull")]
 pub struct Info {
-    /// A hull of `temper hull build`, a CSV of formula,energy_per_atom, or a pymatgen JSON of entries
+    /// A hull of `temper hull build`, a CSV with formula and energy_per_atom, or JSON of pymatgen
     #[arg(value_name = "HULL", required_unless_present = "named", conflicts_with = "named")]
     hull: Option<PathBuf>,
-    /// The same, as the other commands name it
+    /// The same, under the name that other commands use
     #[arg(long = "hull", value_name = "HULL")]
     named: Option<PathBuf>,
 }

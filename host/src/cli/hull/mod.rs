@@ -1,4 +1,4 @@
-//! `temper hull`: build hulls of reference entries, ask them, and see what they hold.
+//! `temper hull`: build, query and describe hulls of reference entries.
 
 mod build;
 mod from_structures;
@@ -21,9 +21,9 @@ const NAMED: usize = 10;
 pub enum Hull {
     /// Build a hull from entries, or from structures and a potential
     Build(build::Build),
-    /// Energies above a hull, for a table of formulas and energies or for structures
+    /// Compute energies above a hull, for a table of formulas and energies or for structures
     Query(query::Query),
-    /// What a hull holds
+    /// Show what a hull contains
     Info(info::Info),
 }
 

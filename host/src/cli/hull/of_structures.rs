@@ -1,4 +1,4 @@
-//! Energies above a hull of whole structures: their energy from a potential or from the file itself, corrected if asked.
+//! Energies above a hull for structures: the energy comes from a potential or from the file, corrected if requested.
 
 use std::path::Path;
 

@@ -11,37 +11,38 @@ use crate::cli::{Output, Search};
 use crate::hull::{Hull, query_file};
 use crate::reward::{Correction, HullTerm};
 
-/// Energies above a hull, for a table of formulas and energies, or for structures.
+/// Compute energies above a hull, for a table of formulas and energies, or for structures.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  temper hull query --hull models/hulls/mp-chgnet.hull --entries mine.csv -o above.csv\n  \
     temper hull query --hull models/hulls/mp-chgnet.hull --structures mine.cif --model models/chgnet-0.3.0 -o above.csv\n  \
     temper hull query --hull mp.hull --structures vasp.jsonl --correction mp2020 -o above.csv\n\n\
-    For structures the columns are id, formula, energy_per_atom (eV/atom, uncorrected), correction (eV per cell), \
-    e_above_hull (eV/atom), decomposition and status: ok, or why there is no number. Without --model each row must have its own \
-    `energy` (eV per cell). The corrections mp2020 and mp2020-as-crystalformer take energies from PBE to MP2020; a row's keys \
-    parameters (run_type, hubbards, potcar_symbols; the first two also beside it) and data, as pymatgen's entries have them, say \
-    how its own energy was computed, and without them it is taken to be as the Materials Project computes. Without a correction \
-    the sum of a row's energy_adjustments, or else its correction, is added to its own energy. mp2020-as-crystalformer leaves GGA energies uncorrected, as CrystalFormer's \
+    For structures, the columns are id, formula, energy_per_atom (eV/atom, uncorrected), correction (eV per cell), \
+    e_above_hull (eV/atom), decomposition and status: ok, or why there is no number. Without --model, each row must have its own \
+    `energy` (eV per cell). The corrections mp2020 and mp2020-as-crystalformer take energies from PBE to MP2020. The keys \
+    parameters (run_type, hubbards, potcar_symbols; the first two may also be beside it) and data of a row, as pymatgen's entries \
+    have them, say how its own energy was computed; without them, it is taken to be computed as the Materials Project does. \
+    Without a correction, the sum of a row's energy_adjustments, or else its correction, is added to its own energy. \
+    mp2020-as-crystalformer leaves GGA energies uncorrected, as CrystalFormer's \
     own code does, and is for comparison only."
 )]
 pub struct Query {
-    /// A hull of `temper hull build`, a CSV of formula,energy_per_atom, or a pymatgen JSON of entries
+    /// A hull of `temper hull build`, a CSV with formula and energy_per_atom, or JSON of pymatgen
     #[arg(long, value_name = "HULL")]
     hull: PathBuf,
-    /// The table: a CSV with the columns formula and energy_per_atom (eV/atom)
+    /// A table with the columns formula and energy_per_atom (eV/atom)
     #[arg(long, value_name = "CSV", required_unless_present = "structures", conflicts_with = "structures")]
     entries: Option<PathBuf>,
     /// Structures: .cif, .csv with a cif column, .jsonl, .extxyz, POSCAR, each also with .gz
     #[arg(long, value_name = "FILE")]
     structures: Option<PathBuf>,
-    /// The potential that gives the structures' energies: an ONNX file or its folder
+    /// The potential that computes the energies of the structures: an ONNX file or its folder
     #[arg(long, value_name = "MODEL", requires = "structures")]
     model: Option<PathBuf>,
-    /// What takes the structures' energies to the hull's scale: none, mp2020 or mp2020-as-crystalformer
+    /// Correction that takes the energies of the structures to the scale of the hull: none, mp2020 or mp2020-as-crystalformer
     #[arg(long, value_name = "NAME", requires = "structures", default_value = "none")]
     correction: String,
-    /// Receives the table with e_above_hull, decomposition and status added; for structures a table of its own
+    /// File that receives the table, with e_above_hull, decomposition and status added; for structures, a table of its own
     #[arg(long, short, value_name = "CSV")]
     out: PathBuf,
 }

@@ -1,4 +1,4 @@
-//! `temper model check`: physics on a model, as a table or as JSON.
+//! `temper model check`: a physics check of a model, as a table or as JSON.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,25 +12,26 @@ use crate::cli::{Exit, Search};
 use crate::conformance::CheckCrystals;
 use crate::model::{ForceModel, Golden, ModelReport, OnnxModel, check_model, textbook_crystals};
 
-/// Run physics on a potential or property model: what must not change, what must add up, what must be finite.
+/// Test whether a potential or property model obeys physics: what must not change, what must add up, what must be finite.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  temper model check models/chgnet-0.3.0\n\n\
-    Translation, rotation, permutations, supercells, other cells of the same lattice, batches (one with NaN in it), every \
-    declared element, single atoms, no edges, no triplets, the same twice, forces and stress (its own, or derived from its \
-    energy) against differences of the energy, and crystals per second. Exit code 3 when a check fails.\n\n\
-    Rows of --golden: {\"lattice\", \"species\", \"frac_coords\", \"energy\" | \"forces\" | \"stress\" | property}, in eV of the cell, \
-    eV/A and eV/A^3; the values may also stand in one object of the row.")]
+    The checks are: translation, rotation, permutations, supercells, other cells of the same lattice, batches (one with NaN \
+    in it), every declared element, single atoms, no edges, no triplets, the same crystal twice, forces and stress (the model's \
+    own, or derived from its energy) against differences of the energy, and crystals per second. The exit code is 3 when a check \
+    fails.\n\n\
+    Rows of --golden have lattice, species, frac_coords, and energy, forces, stress or a property, in eV per cell, eV/A and \
+    eV/A^3. The values may also be in one object of the row.")]
 pub struct Check {
     /// The model: an ONNX file or its folder
     #[arg(value_name = "MODEL")]
     model: PathBuf,
-    /// Crystals to check on, instead of the built-in ones: .cif, .csv, .jsonl, .extxyz, POSCAR, each also with .gz
+    /// Crystals to check on, in place of the built-in ones: .cif, .csv, .jsonl, .extxyz, POSCAR, each also with .gz
     #[arg(long, value_name = "FILE")]
     structures: Option<PathBuf>,
     /// Known values to compare with, as JSON lines
     #[arg(long, value_name = "JSONL")]
     golden: Option<PathBuf>,
-    /// Print JSON instead of a table
+    /// Print JSON in place of a table
     #[arg(long)]
     json: bool,
 }

@@ -29,7 +29,7 @@ pub struct Export {
     /// The policy: a folder with model.toml and params.safetensors
     #[arg(value_name = "DIR")]
     policy: PathBuf,
-    /// Folder that receives the graphs; the policy's own without it
+    /// Folder that receives the graphs; by default that of the policy
     #[arg(long, short, value_name = "DIR")]
     out: Option<PathBuf>,
 }

@@ -11,13 +11,13 @@ use crate::policy::{Hyperparameters, ModelToml, PolicyDirectory, import_checkpoi
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  temper model import epoch_003800.pkl -o models/crystalformer-alex")]
 pub struct Import {
-    /// The checkpoint: a pickle
+    /// The checkpoint: a pickle; no code in it is run
     #[arg(value_name = "CHECKPOINT")]
     checkpoint: PathBuf,
     /// Folder that receives model.toml and params.safetensors
     #[arg(long, short, value_name = "DIR")]
     out: PathBuf,
-    /// A model.toml with the hyper-parameters; those of the paper's Table S1 without it
+    /// A model.toml with the hyper-parameters; without it, those of the paper's Table S1
     #[arg(long, value_name = "TOML")]
     config: Option<PathBuf>,
 }

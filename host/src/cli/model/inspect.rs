@@ -1,4 +1,4 @@
-//! `temper model inspect`: what a model takes and gives, and whether it can be used.
+//! `temper model inspect`: the inputs, outputs and metadata of a model, and whether it can be used.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -12,14 +12,14 @@ use crate::model::{Contract, InputKind, Inspection, ModelOutput, Operators, Outp
 use crate::policy::PolicyDirectory;
 use crate::runtime::{Device, Session, SessionOptions};
 
-/// What a model takes and gives, and whether it can be used.
+/// Show the inputs, outputs and metadata of a model, and whether it can be used.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  temper model inspect models/chgnet-0.3.0")]
 pub struct Inspect {
     /// A potential or property model (.onnx or its folder), or the folder of a policy
     #[arg(value_name = "MODEL")]
     model: PathBuf,
-    /// Draft a TOML beside the file that says what the file does not; none is ever overwritten
+    /// Write a draft of the sidecar beside the file, with what the file does not say; an existing one is never overwritten
     #[arg(long)]
     write_sidecar: bool,
 }
@@ -41,14 +41,14 @@ impl Inspect {
 fn write_sidecar(found: &Inspection, context: &Context) -> Result<(), Failure> {
     let path = &found.sidecar;
     if path.symlink_metadata().is_ok() {
-        return Err(Failure::user(format!("{}: it is there already, and nothing was written", path.display())));
+        return Err(Failure::user(format!("{}: the file already exists, so nothing was written", path.display())));
     }
     let mut output = Output::create(path)?;
     output.write_all(found.sidecar_template().as_bytes()).map_err(|error| output.failed(&error))?;
     output.finish()?;
     let open = found.missing.iter().filter(|line| line.value.is_none()).count();
     context.say(&format!("{}: {open} lines to fill in", path.display()));
-    found.beyond.iter().for_each(|error| context.say(&format!("warning: no sidecar mends this: {error}")));
+    found.beyond.iter().for_each(|error| context.say(&format!("warning: a sidecar cannot fix this: {error}")));
     Ok(())
 }
 
@@ -89,8 +89,8 @@ fn reward_model(found: Inspection, context: &Context) -> Result<(), Failure> {
             let failure = Failure::from(error);
             return Err(match found.beyond {
                 _ if found.missing.is_empty() => failure,
-                Some(beyond) => failure.hint(format!("no sidecar mends this: {beyond}")),
-                None => failure.hint("`temper model inspect FILE --write-sidecar` drafts the lines that are missing"),
+                Some(beyond) => failure.hint(format!("a sidecar cannot fix this: {beyond}")),
+                None => failure.hint("`temper model inspect FILE --write-sidecar` writes a draft of the missing lines"),
             });
         }
     };

@@ -1,4 +1,4 @@
-//! `temper model`: see what a model is, and turn checkpoints and hyper-parameters into policies.
+//! `temper model`: inspect and check models, export the graphs of a policy, import checkpoints.
 
 mod check;
 mod export;
@@ -9,16 +9,16 @@ use clap::Subcommand;
 
 use super::{Context, Failure};
 
-/// Models: inspect, check, export, import.
+/// Inspect, check, export and import models.
 #[derive(Debug, Subcommand)]
 pub enum Model {
-    /// What a model takes and gives, and whether it can be used
+    /// Show the inputs, outputs and metadata of a model, and whether it can be used
     Inspect(inspect::Inspect),
-    /// Run physics on a potential or property model
+    /// Test whether a potential or property model obeys physics
     Check(check::Check),
     /// Write the ONNX graphs of a policy
     Export(export::Export),
-    /// Turn a checkpoint of the reference implementation into a policy
+    /// Turn a checkpoint of CrystalFormer's reference code into a policy
     Import(import::Import),
 }
 

@@ -43,6 +43,10 @@ impl Planner<'_> {
         }
         model.contract().warnings.iter().for_each(|w| self.context.say(&format!("warning: {w}")));
         self.lock(key, &model.contract().path.clone())?;
+        for file in model.contract().external.clone() {
+            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            self.lock(&format!("{key}.{name}"), &file)?;
+        }
         let model = Arc::new(model);
         self.models.insert(model_key, Arc::clone(&model));
         Ok(model)

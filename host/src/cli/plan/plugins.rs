@@ -1,4 +1,4 @@
-//! Terms of plugins and programs: found, locked, started and greeted.
+//! Terms of plugins and programs: found, recorded in the lock, started and greeted.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Reward terms, the objective and the second opinion.
+//! The reward terms, the objective and the judge.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! `temper plugin check`: a plugin tried on all that can come, as a table or as JSON.
+//! `temper plugin check`: tests a plugin, and reports as a table or as JSON.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -16,35 +16,35 @@ use crate::plugin::{OpenError, PluginReport, PluginToCheck, REWARD, WorkerComman
 /// Threads that ask a library at once.
 const THREADS: u8 = 4;
 
-/// Try a plugin on all that can come: are its claims true, and what does it make of crystals that make no sense?
+/// Test a plugin, or a program that speaks the worker protocol, on awkward input and against its own claims.
 #[derive(Debug, Args)]
 #[command(
     group = ArgGroup::new("subject").args(["plugin", "command", "words"]).required(true),
     after_help = "Examples:\n  temper plugin check target/release/libmy_reward.so\n  \
     temper plugin check charge-neutrality --json\n  temper plugin check -- python3 my_reward.py\n\n\
-    The plugin runs in worker processes, so one that crashes is told so and the checks go on: its descriptor and config; finite \
-    values within their range; the same values again, in other workers, and in threads at once; for crystals that are moved, \
-    turned, in another order, alone or in other company; no crystals, single atoms, no known element, huge, tiny, skewed and flat \
-    cells, NaN; the time of 1000 crystals; memory after many calls; its end; random crystals, by --seed. Exit code 3 when a \
-    check fails."
+    The plugin runs in worker processes, so that a crash is reported and the checks go on. The checks are: its descriptor and \
+    config; finite values within their range; the same values again, in other workers, and in several threads at once; the same \
+    values for crystals that are translated, rotated, reordered, alone or in other company; no crystals, single atoms, no known \
+    element, huge, tiny, skewed and flat cells, NaN; the time for 1,000 crystals; memory after many calls; its end; random \
+    crystals, by --seed. The exit code is 3 when a check fails."
 )]
 pub struct Check {
     /// A shared library, or the name of a plugin
     #[arg(value_name = "PLUGIN")]
     plugin: Option<PathBuf>,
-    /// A program that speaks the worker protocol, with its arguments, parted by spaces
+    /// The same as PROGRAM, as one text in which spaces separate the arguments
     #[arg(long, value_name = "COMMAND")]
     command: Option<String>,
-    /// Such a program and its arguments, behind --
+    /// A program that speaks the worker protocol, and its arguments, after --
     #[arg(last = true, value_name = "PROGRAM")]
     words: Vec<OsString>,
-    /// Its config: a TOML or JSON file, or itself, such as 'power = 2' or '{"power": 2}'
+    /// Its options: a TOML or JSON file, or the text itself, such as 'power = 2' or '{"power": 2}'
     #[arg(long, value_name = "CONFIG")]
     config: Option<String>,
-    /// The interface to check: reward/1 or hull-correction/1 [default: the first that it offers; of a program reward/1]
+    /// The interface to check: reward/1 or hull-correction/1 [default: the first that a plugin offers; reward/1 for a program]
     #[arg(long, value_name = "INTERFACE")]
     interface: Option<String>,
-    /// Crystals to check on, instead of the built-in ones: .cif, .csv, .jsonl, .extxyz, POSCAR, each also with .gz
+    /// Crystals to check on, in place of the built-in ones: .cif, .csv, .jsonl, .extxyz, POSCAR, each also with .gz
     #[arg(long, value_name = "FILE")]
     structures: Option<PathBuf>,
     /// How long a batch may take
@@ -53,10 +53,10 @@ pub struct Check {
     /// How much memory a worker may take
     #[arg(long, value_name = "BYTES", default_value = "4 GiB")]
     memory: Memory,
-    /// Calls after which the memory is looked at
+    /// Number of calls after which the memory is compared
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(2..))]
     calls: u32,
-    /// Print JSON instead of a table
+    /// Print JSON in place of a table
     #[arg(long)]
     json: bool,
 }
@@ -92,7 +92,7 @@ impl Check {
     fn unusable(&self, error: OpenError) -> Failure {
         match error {
             OpenError::Refused { advice: None, .. } if self.config.is_none() => {
-                Failure::from(error).hint("if it needs a config: --config gives it one")
+                Failure::from(error).hint("if it needs a config, pass one with --config")
             }
             error => error.into(),
         }

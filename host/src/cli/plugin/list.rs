@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Context, Failure};
 use crate::plugin::{Discovered, ProbeResult};
 
-/// Which plugins there are: carried by this program, and in the folders where they are looked for.
+/// Which plugins there are: part of this program, and in the folders where they are looked for.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  temper plugin list --plugin-dir target/release\n\n\
     Looked for in: --plugin-dir, the folders of TEMPER_PLUGIN_PATH, plugins/ in Temper's data folder, plugins/ beside the \
@@ -14,7 +14,7 @@ use crate::plugin::{Discovered, ProbeResult};
     named by their path or the folder by --plugin-dir. One that anyone may write is not loaded. A library is loaded in a process \
     of its own first; what became of that is remembered until the file changes, so one that crashed is not loaded again.")]
 pub struct List {
-    /// Try libraries again that have been seen before, those that crashed as well
+    /// Load libraries again that have been tried before, including those that crashed
     #[arg(long)]
     again: bool,
     /// Print JSON, one line per library
@@ -42,7 +42,7 @@ fn printable(text: &str) -> String {
 }
 
 fn as_text(plugin: &Discovered) -> String {
-    let path = plugin.path.as_ref().map_or_else(|| "carried by this program".to_owned(), |p| p.display().to_string());
+    let path = plugin.path.as_ref().map_or_else(|| "part of this program".to_owned(), |p| p.display().to_string());
     let hash = plugin.hash.as_ref().map_or_else(String::new, |hash| format!("  sha256 {}", &hash[..16]));
     match &plugin.result {
         ProbeResult::Usable(descriptor) => {

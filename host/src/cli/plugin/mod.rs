@@ -1,4 +1,4 @@
-//! `temper plugin`: see which plugins there are, start one, check one, and serve one to the host that started this process.
+//! `temper plugin`: list, create and check plugins, and serve one to the host that started this process.
 
 mod check;
 mod correction;
@@ -12,16 +12,16 @@ use clap::Subcommand;
 
 use super::{Context, Failure};
 
-/// Plugins: list, new, check.
+/// List, create and check plugins.
 #[derive(Debug, Subcommand)]
 pub enum Plugin {
-    /// Which plugins there are, and why a library is none
+    /// List the plugins that were found, and say why a library cannot be used
     List(list::List),
     /// Write a plugin to start from
     New(new::New),
-    /// Try a plugin on all that can come
+    /// Test a plugin on awkward input and against its own claims
     Check(check::Check),
-    /// Serve a plugin by the worker protocol; for Temper itself
+    /// Serve a plugin over the worker protocol; used by Temper itself
     #[command(hide = true)]
     Serve(serve::Serve),
     /// Run a worker and end what it leaves behind; for Temper itself

@@ -1,4 +1,4 @@
-//! `temper plugin new`: a plugin to start from, which builds as it is.
+//! `temper plugin new`: a plugin to start from, which builds without changes.
 
 use std::fs;
 use std::io::{ErrorKind, Write};
@@ -97,12 +97,12 @@ const TAKEN: [&str; 66] = [
     after_help = "Example:\n  temper plugin new my-reward\n\nThen, in the new folder: cargo test, cargo build --release."
 )]
 pub struct New {
-    /// The name of the crate and of the plugin
+    /// Name of the crate and of the plugin
     name: String,
-    /// The folder in which the new one is made; without it the current one
+    /// Folder in which the new one is made; by default the current folder
     #[arg(long, value_name = "FOLDER")]
     dir: Option<PathBuf>,
-    /// The folder of temper-plugin-api; without it that of the source checkout, and where there is none, the registry's
+    /// Folder of temper-plugin-api; by default that of the source checkout, or the package registry where there is none
     #[arg(long, value_name = "FOLDER")]
     api: Option<PathBuf>,
 }
@@ -138,7 +138,7 @@ impl New {
             });
         };
         if !given.join("Cargo.toml").is_file() {
-            return Err(Failure::user(format!("--api {}: no crate there, it has no Cargo.toml", given.display())));
+            return Err(Failure::user(format!("--api {}: not a crate, because it has no Cargo.toml", given.display())));
         }
         Ok(at(&std::path::absolute(given).unwrap_or_else(|_| given.clone())))
     }
@@ -152,7 +152,7 @@ fn at(folder: &Path) -> String {
 fn check_name(name: &str) -> Result<(), Failure> {
     let refused = |why: &str| {
         let hint = "letters, digits, `-` and `_`, the first of them a letter, as in `my-reward`";
-        Err(Failure::user(format!("`{name}` is no name for a crate: {why}")).hint(hint))
+        Err(Failure::user(format!("`{name}` is not a valid name for a crate: {why}")).hint(hint))
     };
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     match name.chars().next() {
@@ -180,7 +180,7 @@ fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
     let path = path.display();
     match error.kind() {
         ErrorKind::AlreadyExists => {
-            Failure::user(format!("{path} exists already")).hint("take another name, or another folder with --dir")
+            Failure::user(format!("{path} already exists")).hint("choose another name, or another folder with --dir")
         }
         _ => Failure::user(format!("cannot write {path}: {error}")),
     }
@@ -209,7 +209,7 @@ mod tests {
             ("serde", "that one is taken"),
             (&"x".repeat(65), "it is longer than 64 letters"),
         ] {
-            let expected = format!("error: `{name}` is no name for a crate: {why}\nhint: ");
+            let expected = format!("error: `{name}` is not a valid name for a crate: {why}\nhint: ");
             assert!(refusal(name).starts_with(&expected), "{}", refusal(name));
         }
     }

@@ -36,7 +36,7 @@ pub(super) fn read_data(
     table.finish()?;
     let (train, valid) = (data.train.len(), data.valid.len());
     context.say(&format!(
-        "{rows} rows: {train} crystals to train on, {valid} held out; {} says why not the others",
+        "{rows} rows: {train} crystals to train on, {valid} held out; {} says why the others are left out",
         status.display()
     ));
     Ok(data)

@@ -19,13 +19,13 @@ use crate::train::{Epoch, PretrainData, PretrainObserver, PretrainState, pretrai
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  temper pretrain pretrain.toml --set train.epochs=200")]
 pub struct Pretrain {
-    /// The config
+    /// The config: a TOML file
     #[arg(value_name = "CONFIG")]
     config: PathBuf,
-    /// Override a key of the config
+    /// Override a key of the config; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Go on from the newest checkpoint in `run.dir`
+    /// Continue from the newest checkpoint in `run.dir`, or start if there is none
     #[arg(long)]
     resume: bool,
 }
@@ -60,7 +60,7 @@ impl Pretrain {
         ));
         if stopped {
             return Err(Failure::new(Exit::Interrupted, format!("interrupted after epoch {}", state.epoch))
-                .hint("the checkpoint is written; go on with --resume"));
+                .hint("the checkpoint is written; continue with --resume"));
         }
         Ok(())
     }

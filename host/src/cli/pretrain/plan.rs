@@ -56,7 +56,7 @@ impl PretrainPlan {
         match self.config.changed_since(&document.read()?) {
             None => Ok(()),
             Some(part) => Err(Failure::from(RunError::Changed { path, what: format!("`{part}`") })
-                .hint("only train.epochs, train.patience, train.out and [run] without its seed may change")),
+                .hint("only train.epochs, train.patience, train.out, and keys of [run] other than seed may change")),
         }
     }
 }

@@ -82,7 +82,7 @@ impl TryFrom<Kinds> for Reward {
                 Err("the kind is missing: write [rewards.NAME.hull], .force, .onnx, .builtin, .plugin or .process"
                     .to_owned())
             }
-            _ => Err("a term is of one kind; give each its own name".to_owned()),
+            _ => Err("a term has one kind; give each kind a name of its own".to_owned()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Which format a file is in, by its name.
+//! The format of a file, by its name.
 
 use std::path::Path;
 

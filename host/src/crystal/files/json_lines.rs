@@ -36,8 +36,8 @@ fn row(text: &[u8], line: usize) -> RawRecord {
             return RawRecord { id: None, line, structure, extra: Map::new(), warnings: Vec::new() };
         }
     };
-    let [id, lattice, symbols, coordinates] = OWN_KEYS.map(|key| object.shift_remove(key));
-    let structure = structure(lattice, symbols, coordinates);
+    let id = object.shift_remove("id");
+    let structure = structure_of(&mut object);
     let (id, structure) = match id {
         Some(Value::String(id)) => (Some(id), structure),
         Some(Value::Number(id)) => (Some(id.to_string()), structure),
@@ -47,7 +47,9 @@ fn row(text: &[u8], line: usize) -> RawRecord {
     RawRecord { id, line, structure, extra: object, warnings: Vec::new() }
 }
 
-fn structure(lattice: Option<Value>, symbols: Option<Value>, frac: Option<Value>) -> Result<Structure, RowError> {
+/// The structure that an object describes; takes its keys out.
+pub(super) fn structure_of(object: &mut Map<String, Value>) -> Result<Structure, RowError> {
+    let [lattice, symbols, frac] = ["lattice", "species", "frac_coords"].map(|key| object.shift_remove(key));
     let list = |value: Option<Value>, key: &str| match value {
         Some(Value::Array(values)) => Ok(values),
         Some(other) => Err(RowError::value(key, &other.to_string(), "an array")),

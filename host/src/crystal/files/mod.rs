@@ -9,6 +9,7 @@ mod extxyz;
 mod extxyz_comment;
 mod format;
 mod json_lines;
+mod pairs;
 mod paths;
 mod poscar;
 mod read;
@@ -18,6 +19,7 @@ mod species;
 mod write;
 
 pub use format::Format;
+pub use pairs::{PairError, PairRecord, read_pairs};
 pub use paths::files_at;
 pub use read::{ReadError, Records, read_structures, read_structures_as};
 pub use record::{MAX_ATOMS, MAX_VECTOR, Record, RecordWarning, RowError};

@@ -1,4 +1,4 @@
-//! Opening a file of structures and walking through its rows.
+//! Opens a file of structures and iterates over its rows.
 
 use super::format::{Format, is_gzip, stem, stem_among_others};
 use super::paths::files_at;
@@ -17,7 +17,7 @@ const STANDARD_INPUT: &str = "-";
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// A name that stands for no format.
-    #[error("{}: unknown file format; known are {}", path.display(), Format::NAMES)]
+    #[error("{}: unknown file format; the known formats are {}", path.display(), Format::NAMES)]
     UnknownFormat {
         /// The file.
         path: PathBuf,
@@ -141,7 +141,7 @@ pub(super) fn rows(source: Source, format: Format) -> Result<RawRecords, OpenErr
     })
 }
 
-fn open(path: &Path) -> io::Result<Source> {
+pub(super) fn open(path: &Path) -> io::Result<Source> {
     if path == Path::new(STANDARD_INPUT) {
         return Source::new(Box::new(BufReader::new(io::stdin())));
     }

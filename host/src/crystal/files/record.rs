@@ -1,4 +1,4 @@
-//! One row of a file: a structure or why there is none.
+//! One row of a file: a structure, or the reason why there is none.
 
 use super::super::{Element, Lattice, OVERLAP, Structure, StructureError, closest_pair};
 

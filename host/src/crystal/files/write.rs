@@ -1,4 +1,4 @@
-//! Writing structures, in the format that the file's name stands for.
+//! Writes structures in the format that the file's name indicates.
 
 use super::super::Structure;
 use super::format::Format;
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// A name that stands for no format.
-    #[error("{}: unknown file format; known are {}", path.display(), Format::NAMES)]
+    #[error("{}: unknown file format; the known formats are {}", path.display(), Format::NAMES)]
     UnknownFormat {
         /// The file.
         path: PathBuf,

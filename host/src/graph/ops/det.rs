@@ -10,7 +10,7 @@ pub(super) const DET: Operator = Operator { infer, derivative: Derivative::Rule(
 fn infer(cx: InferContext) -> Inferred {
     let input = cx.input(0);
     let shape = match input.shape {
-        Some(shape) if shape.len() < 2 => return Err(format!("rank {} is no matrix", shape.len())),
+        Some(shape) if shape.len() < 2 => return Err(format!("rank {} is not a matrix", shape.len())),
         Some(shape) => Some(shape[..shape.len() - 2].to_vec()),
         None => None,
     };

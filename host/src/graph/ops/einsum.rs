@@ -1,7 +1,7 @@
 //! Einstein sums. Their derivative is made of transposes, matrix products and sums, which ONNX Runtime runs faster.
 //!
-//! By operand `k` it is the product of `g` and the other operands, summed over the labels that `k` lacks. Refused: an ellipsis,
-//! and a label twice in one operand.
+//! By operand `k` it is the product of `g` and the other operands, summed over the labels that `k` lacks. An ellipsis stands for
+//! labels of its own, counted from the last axis; of a label that an operand has twice, the diagonal is taken first.
 
 use super::context::{InferContext, Inferred};
 use super::{Derivative, GraphError, InputGrads, Operator, Reverse};
@@ -23,14 +23,29 @@ struct Labelled {
     labels: Vec<char>,
 }
 
-fn parse(node: &Node) -> Result<Equation, String> {
+/// The equation of a node whose operands have the given ranks.
+fn parse(node: &Node, ranks: &[Option<usize>]) -> Result<Equation, String> {
     let text: String = node.attributes.get_string("equation").unwrap_or_default().split_whitespace().collect();
     let (left, right) = text.split_once("->").map_or((text.as_str(), None), |(l, r)| (l, Some(r)));
-    let operands: Vec<Vec<char>> = left.split(',').map(|o| o.chars().collect()).collect();
-    if operands.len() != node.inputs.len() {
+    let written: Vec<&str> = left.split(',').collect();
+    if written.len() != node.inputs.len() {
         return Err(format!("the equation {text} is not for {} operands", node.inputs.len()));
     }
-    let result = right.map_or_else(|| implicit(&operands), |r| r.chars().collect());
+    let mut operands = Vec::with_capacity(written.len());
+    let mut widest = 0;
+    for (labels, rank) in written.iter().zip(ranks) {
+        let hidden = match (labels.contains("..."), rank) {
+            (false, _) => 0,
+            (true, Some(rank)) => (rank + 3).checked_sub(labels.len()).ok_or("an operand has too few axes")?,
+            (true, None) => return Err("the rank of an operand with an ellipsis is unknown".into()),
+        };
+        widest = hidden.max(widest);
+        operands.push(spelled_out(labels, hidden)?);
+    }
+    let result = match right {
+        Some(result) => spelled_out(result, widest)?,
+        None => [ellipsis(widest), implicit(&operands)].concat(),
+    };
     let all: Vec<char> = operands.concat();
     match result.iter().find(|l| !all.contains(l)) {
         Some(label) => Err(format!("label {label} of the result is in no operand")),
@@ -38,23 +53,44 @@ fn parse(node: &Node) -> Result<Equation, String> {
     }
 }
 
+/// Labels of the axes that an ellipsis stands for: the last axis of every operand has the same.
+fn ellipsis(count: usize) -> Vec<char> {
+    (0..count as u32).rev().filter_map(|i| char::from_u32(FIRST_HIDDEN + i)).collect()
+}
+
+/// No letter: the first of the code points for private use.
+const FIRST_HIDDEN: u32 = 0xE000;
+
+fn spelled_out(labels: &str, hidden: usize) -> Result<Vec<char>, String> {
+    let Some((before, after)) = labels.split_once("...") else { return letters(labels) };
+    Ok([letters(before)?, ellipsis(hidden), letters(after)?].concat())
+}
+
+fn letters(labels: &str) -> Result<Vec<char>, String> {
+    match labels.chars().find(|c| !c.is_ascii_alphabetic()) {
+        Some(other) => Err(format!("`{other}` is no label")),
+        None => Ok(labels.chars().collect()),
+    }
+}
+
 /// Without an arrow the result has the labels that occur once, in alphabetical order.
 fn implicit(operands: &[Vec<char>]) -> Vec<char> {
     let mut all = operands.concat();
     all.sort_unstable();
-    let once = |l: &&char| all.iter().filter(|other| other == l).count() == 1 || **l == '.';
+    let once = |l: &&char| l.is_ascii_alphabetic() && all.iter().filter(|other| other == l).count() == 1;
     all.iter().filter(once).copied().collect()
 }
 
 fn infer(cx: InferContext) -> Inferred {
-    let equation = parse(cx.node)?;
     let unknown = TypeFacts { data_type: cx.data_type(0), ..TypeFacts::default() };
+    let ranks: Vec<Option<usize>> = (0..cx.inputs()).map(|i| cx.input(i).rank()).collect();
+    if ranks.contains(&None) {
+        return Ok(vec![unknown]);
+    }
+    let equation = parse(cx.node, &ranks)?;
     let mut extents: Vec<(char, Dim)> = Vec::new();
     for (i, labels) in equation.operands.iter().enumerate() {
         let Some(shape) = cx.input(i).shape else { return Ok(vec![unknown]) };
-        if labels.contains(&'.') {
-            return Ok(vec![unknown]);
-        }
         if labels.len() != shape.len() {
             return Err(format!("{} labels for an operand of rank {}", labels.len(), shape.len()));
         }
@@ -73,35 +109,71 @@ fn infer(cx: InferContext) -> Inferred {
 }
 
 fn reverse(r: Reverse) -> Result<InputGrads, GraphError> {
-    let equation = parse(r.node).map_err(|reason| r.fail(reason))?;
-    for labels in &equation.operands {
-        if labels.contains(&'.') {
-            return Err(r.no_derivative("with an ellipsis"));
-        }
-        if labels.iter().enumerate().any(|(i, label)| labels[..i].contains(label)) {
-            return Err(r.no_derivative("with a label twice in one operand"));
-        }
-    }
+    let values = (0..r.node.inputs.len()).map(|i| r.input(i)).collect::<Result<Vec<_>, _>>()?;
+    let ranks = values.iter().map(|value| r.rank(*value).map(Some)).collect::<Result<Vec<_>, _>>()?;
+    let equation = parse(r.node, &ranks).map_err(|reason| r.fail(reason))?;
     let g = Labelled { value: r.grad()?, labels: equation.result };
-    let labelled = |(i, labels): (usize, &Vec<char>)| Ok(Labelled { value: r.input(i)?, labels: labels.clone() });
-    let operands = equation.operands.iter().enumerate().map(labelled).collect::<Result<Vec<_>, GraphError>>()?;
-    let by = |(k, own): (usize, &Labelled)| {
-        r.wants(k).then(|| {
+    let wants = r.wants.to_vec();
+    let b = r.builder;
+    let mut masks = Vec::with_capacity(values.len());
+    let mut operands = Vec::with_capacity(values.len());
+    for (value, labels) in values.iter().zip(&equation.operands) {
+        let operand = without_broadcast(b, Labelled { value: *value, labels: labels.clone() });
+        let (operand, diagonals) = diagonal(b, operand);
+        operands.push(operand);
+        masks.push(diagonals);
+    }
+    let mut grads = Vec::with_capacity(operands.len());
+    for (k, own) in operands.iter().enumerate() {
+        grads.push(wants[k].then(|| {
             let mut product = g.clone();
             for (j, other) in operands.iter().enumerate().filter(|(j, _)| *j != k) {
                 let later = operands.iter().enumerate().filter(|(i, _)| *i > j && *i != k).map(|(_, o)| o);
                 let keep: Vec<char> = later.chain([own]).flat_map(|o| o.labels.iter().copied()).collect();
-                product = contract(r.builder, product, other.clone(), &keep);
+                product = contract(b, product, other.clone(), &keep);
             }
-            spread(r.builder, product, own)
-        })
-    };
-    let mut grads = Vec::with_capacity(operands.len());
-    let mut by = by;
-    for pair in operands.iter().enumerate() {
-        grads.push(by(pair));
+            let mut grad = spread(b, product, own);
+            for (axis, mask) in masks[k].iter().rev() {
+                let wide = b.unsqueeze(grad, &[*axis]);
+                grad = b.mul(wide, *mask);
+            }
+            b.reshape_as(grad, values[k])
+        }));
     }
     Ok(grads)
+}
+
+/// The tensor without the axes of an ellipsis along which it is broadcast for certain.
+fn without_broadcast(b: &mut Builder, x: Labelled) -> Labelled {
+    let shape = b.shape(x.value).unwrap_or_default();
+    let narrow = |i: &usize| !x.labels[*i].is_ascii_alphabetic() && shape.get(*i) == Some(&Dim::Known(1));
+    let gone: Vec<i64> = (0..x.labels.len()).filter(narrow).map(|i| i as i64).collect();
+    if gone.is_empty() {
+        return x;
+    }
+    let labels = x.labels.iter().enumerate().filter(|(i, _)| !gone.contains(&(*i as i64))).map(|(_, l)| *l).collect();
+    Labelled { value: b.squeeze(x.value, &gone), labels }
+}
+
+/// The tensor with every label once, and for each that went the axis and the mask of its diagonal.
+fn diagonal(b: &mut Builder, mut x: Labelled) -> (Labelled, Vec<(i64, Value)>) {
+    let mut masks = Vec::new();
+    while let Some((second, label)) = x.labels.iter().enumerate().find(|(i, label)| x.labels[..*i].contains(label)) {
+        let first = x.labels.iter().position(|l| l == label).unwrap_or(second);
+        let shape = b.shape_of(x.value);
+        let extent = b.slice(shape, 0, first as i64, first as i64 + 1);
+        let extent = b.squeeze(extent, &[0]);
+        let positions = b.positions(extent);
+        let along = |axis: usize| (0..x.labels.len() as i64).filter(move |i| *i != axis as i64).collect::<Vec<_>>();
+        let (rows, columns) = (b.unsqueeze(positions, &along(first)), b.unsqueeze(positions, &along(second)));
+        let equal = b.equal(rows, columns);
+        let mask = b.cast_like(equal, x.value);
+        let kept = b.mul(x.value, mask);
+        x.value = b.reduce_sum(kept, &[second as i64], false);
+        x.labels.remove(second);
+        masks.push((second as i64, mask));
+    }
+    (x, masks)
 }
 
 /// The product of two tensors, summed over the labels that are not in `keep`.

@@ -6,10 +6,7 @@ use crate::graph::shape::TypeFacts;
 use crate::graph::{Attributes, Builder, DataType, Dim, Value};
 
 /// Comparisons and logic of two tensors.
-pub(super) const COMPARISON: Operator = Operator { infer: broadcast_to_bool, derivative: Derivative::Zero };
-
-/// Equality, of extents too.
-pub(super) const EQUAL: Operator = Operator { infer: equal, derivative: Derivative::Zero };
+pub(super) const COMPARISON: Operator = Operator { infer: compare, derivative: Derivative::Zero };
 
 /// Tests of one tensor.
 pub(super) const TEST: Operator = Operator { infer: test, derivative: Derivative::Zero };
@@ -23,29 +20,46 @@ pub(super) const ARG: Operator = Operator { infer: arg, derivative: Derivative::
 /// Positions of the elements that are not 0.
 pub(super) const NON_ZERO: Operator = Operator { infer: non_zero, derivative: Derivative::Zero };
 
-/// Exporters compare shapes with -1, which no extent is.
-fn equal(cx: InferContext) -> Inferred {
+/// Exporters ask about extents: whether one is 1, or equals -1, which none does.
+fn compare(cx: InferContext) -> Inferred {
+    let op = cx.node.op.clone();
     let (a, b) = (cx.input(0).content, cx.input(1).content);
     let mut out = broadcast_to_bool(cx)?;
     if let (Some(a), Some(b), Some(first)) = (a, b, out.first_mut()) {
         let n = a.len().max(b.len());
-        first.content = (0..n).map(|i| same(*spread(&a, i)?, *spread(&b, i)?)).collect();
+        let answers = (0..n).map(|i| answer(&op, *spread(&a, i)?, *spread(&b, i)?));
+        first.content = answers.map(|answer| answer.map(|yes| Dim::Known(i64::from(yes)))).collect();
     }
     Ok(out)
 }
 
-fn same(a: Dim, b: Dim) -> Option<Dim> {
-    let answer = match (a, b) {
-        _ if a == b => true,
-        (Dim::Known(_), Dim::Known(_)) => false,
-        (Dim::Known(n), Dim::Symbol(_)) | (Dim::Symbol(_), Dim::Known(n)) if n < 0 => false,
-        _ => return None,
-    };
-    Some(Dim::Known(i64::from(answer)))
+/// The answer, where it is certain: an extent is never negative.
+fn answer(op: &str, a: Dim, b: Dim) -> Option<bool> {
+    use Dim::{Known, Symbol};
+    match (op, a, b) {
+        ("And", Known(a), Known(b)) => Some(a != 0 && b != 0),
+        ("Or", Known(a), Known(b)) => Some(a != 0 || b != 0),
+        ("Xor", Known(a), Known(b)) => Some((a != 0) != (b != 0)),
+        ("Equal", Known(a), Known(b)) => Some(a == b),
+        ("Equal", a, b) if a == b => Some(true),
+        ("Equal", Known(n), Symbol(_)) | ("Equal", Symbol(_), Known(n)) if n < 0 => Some(false),
+        ("Less", Known(a), Known(b)) => Some(a < b),
+        ("Less", Symbol(_), Known(n)) if n <= 0 => Some(false),
+        ("LessOrEqual", Known(a), Known(b)) => Some(a <= b),
+        ("LessOrEqual", Symbol(_), Known(n)) if n < 0 => Some(false),
+        ("Greater", Known(a), Known(b)) => Some(a > b),
+        ("Greater", Symbol(_), Known(n)) if n < 0 => Some(true),
+        ("GreaterOrEqual", Known(a), Known(b)) => Some(a >= b),
+        ("GreaterOrEqual", Symbol(_), Known(n)) if n <= 0 => Some(true),
+        _ => None,
+    }
 }
 
 fn test(cx: InferContext) -> Inferred {
-    Ok(vec![TypeFacts { data_type: Some(DataType::Bool), shape: cx.input(0).shape, content: None }])
+    let input = cx.input(0);
+    let inverted = input.known_content().map(|flags| flags.iter().map(|n| Dim::Known(i64::from(*n == 0))).collect());
+    let content = inverted.filter(|_| cx.node.op == "Not");
+    Ok(vec![TypeFacts { data_type: Some(DataType::Bool), shape: input.shape, content }])
 }
 
 fn arg(cx: InferContext) -> Inferred {

@@ -3,7 +3,7 @@
 use super::context::{InferContext, Inferred, axis_of};
 use super::{Derivative, GraphError, InputGrads, Operator, Reverse};
 use crate::graph::shape::TypeFacts;
-use crate::graph::{Attributes, Dim};
+use crate::graph::{Attributes, DataType, Dim};
 
 pub(super) const GATHER: Operator = Operator { infer, derivative: Derivative::Rule(reverse) };
 
@@ -28,7 +28,9 @@ fn reverse(r: Reverse) -> Result<InputGrads, GraphError> {
     let (rank, count) = (r.rank(data)?, r.rank(indices)?);
     let axis = axis_of(r.node.attributes.get_int("axis").unwrap_or(0), rank).map_err(|e| r.fail(e))?;
     let b = r.builder;
-    let at = b.unsqueeze(indices, &[-1]);
+    // `ScatterND` takes int64 indices only.
+    let at = b.cast(indices, DataType::I64);
+    let at = b.unsqueeze(at, &[-1]);
     let add = Attributes::none().string("reduction", "add");
     if axis == 0 {
         let zeros = b.zeros_like(data);

@@ -7,7 +7,7 @@ use crate::graph::{Attributes, Dim};
 
 pub(super) const GEMM: Operator = Operator { infer, derivative: Derivative::Rule(reverse) };
 
-fn infer(cx: InferContext) -> Inferred {
+pub(super) fn infer(cx: InferContext) -> Inferred {
     let (a, b) = (cx.input(0), cx.input(1));
     let side = |matrix: &TypeFacts, turned: bool| -> Result<Option<(Dim, Dim)>, String> {
         match matrix.shape.as_deref() {

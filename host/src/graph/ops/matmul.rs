@@ -3,7 +3,7 @@
 use super::context::{InferContext, Inferred};
 use super::{Derivative, GraphError, InputGrads, Operator, Reverse};
 use crate::graph::shape::TypeFacts;
-use crate::graph::{Builder, Value};
+use crate::graph::{Builder, DataType, Dim, Value};
 
 pub(super) const MATMUL: Operator = Operator { infer, derivative: Derivative::Rule(reverse) };
 
@@ -12,6 +12,11 @@ fn infer(cx: InferContext) -> Inferred {
     let (Some(a), Some(b)) = (x.shape, y.shape) else {
         return Ok(vec![TypeFacts { data_type: x.data_type, ..TypeFacts::default() }]);
     };
+    product_of(cx, x.data_type, &a, &b)
+}
+
+/// Type and shape of the product of tensors with shapes `a` and `b`.
+pub(super) fn product_of(cx: InferContext, data_type: Option<DataType>, a: &[Dim], b: &[Dim]) -> Inferred {
     if a.is_empty() || b.is_empty() {
         return Err("a factor is a scalar".into());
     }
@@ -30,7 +35,7 @@ fn infer(cx: InferContext) -> Inferred {
     if b.len() > 1 {
         shape.push(b[b.len() - 1]);
     }
-    Ok(vec![TypeFacts { data_type: x.data_type, shape: Some(shape), content: None }])
+    Ok(vec![TypeFacts { data_type, shape: Some(shape), content: None }])
 }
 
 fn reverse(r: Reverse) -> Result<InputGrads, GraphError> {
@@ -82,7 +87,7 @@ fn weight_gradient(b: &mut Builder, x: Value, g: Value) -> Value {
     b.matmul(turned, grads)
 }
 
-fn swap_last(b: &mut Builder, x: Value, rank: usize) -> Value {
+pub(super) fn swap_last(b: &mut Builder, x: Value, rank: usize) -> Value {
     let mut order: Vec<i64> = (0..rank as i64).collect();
     order.swap(rank - 1, rank - 2);
     b.transpose(x, &order)

@@ -8,8 +8,11 @@
 mod context;
 mod elementwise;
 mod normalization;
+mod recurrent;
 mod reduction;
+mod scatter;
 mod selection;
+mod windows;
 
 mod abs;
 mod acos;
@@ -19,7 +22,10 @@ mod asin;
 mod asinh;
 mod atan;
 mod atanh;
+mod attention;
+mod average_pool;
 mod batch_normalization;
+mod bias_gelu;
 mod cast;
 mod cast_like;
 mod celu;
@@ -28,9 +34,11 @@ mod compress;
 mod concat;
 mod constant;
 mod constant_of_shape;
+mod conv;
 mod cos;
 mod cosh;
 mod cum_sum;
+mod dequantize_linear;
 mod det;
 mod div;
 mod dropout;
@@ -42,11 +50,18 @@ mod expand;
 mod eye_like;
 mod fast_gelu;
 mod flatten;
+mod fused_gemm;
+mod fused_mat_mul;
 mod gather;
 mod gather_elements;
 mod gather_nd;
 mod gelu;
 mod gemm;
+mod global_average_pool;
+mod global_max_pool;
+mod grid_sample;
+mod group_normalization;
+mod gru;
 mod hard_sigmoid;
 mod hard_swish;
 mod identity;
@@ -55,9 +70,13 @@ mod layer_normalization;
 mod leaky_relu;
 mod log;
 mod log_softmax;
+mod lp_normalization;
+mod lstm;
 mod matmul;
 mod max;
+mod max_pool;
 mod mean;
+mod mean_variance_normalization;
 mod min;
 mod mish;
 mod mod_;
@@ -81,6 +100,7 @@ mod reduce_sum;
 mod reduce_sum_square;
 mod relu;
 mod reshape;
+mod rms_normalization;
 mod rotary_embedding;
 mod scatter_elements;
 mod scatter_nd;
@@ -90,6 +110,7 @@ mod sigmoid;
 mod sin;
 mod sinh;
 mod size;
+mod skip_layer_normalization;
 mod slice;
 mod softmax;
 mod softplus;
@@ -112,10 +133,11 @@ mod unsqueeze;
 mod where_;
 
 use super::GraphError;
-use super::builder::Node;
+use super::builder::{Node, Value};
 use super::differentiate::{InputGrads, Reverse};
 pub use context::InferContext;
 use context::Inferred;
+pub(super) use reduction::positive_axes;
 
 /// How an operator behaves: what its outputs are, and how derivatives pass through it.
 #[derive(Clone, Copy)]
@@ -131,6 +153,8 @@ pub(super) struct Operator {
 enum Derivative {
     /// A rule.
     Rule(fn(Reverse) -> Result<InputGrads, GraphError>),
+    /// The outputs made of operators that have rules: the derivative goes through these.
+    Through(fn(&mut Reverse) -> Result<Vec<Value>, GraphError>),
     /// Zero wherever it exists: outputs are integers, booleans or piecewise constant.
     Zero,
     /// Not written: differentiating through it is an error.
@@ -150,6 +174,8 @@ const OPERATORS: &[(&str, Operator)] = &[
     ("Asinh", asinh::ASINH),
     ("Atan", atan::ATAN),
     ("Atanh", atanh::ATANH),
+    ("Attention", attention::ATTENTION),
+    ("AveragePool", average_pool::AVERAGE_POOL),
     ("BatchNormalization", batch_normalization::BATCH_NORMALIZATION),
     ("BitwiseNot", elementwise::PIECEWISE_CONSTANT),
     ("Cast", cast::CAST),
@@ -161,43 +187,54 @@ const OPERATORS: &[(&str, Operator)] = &[
     ("Concat", concat::CONCAT),
     ("Constant", constant::CONSTANT),
     ("ConstantOfShape", constant_of_shape::CONSTANT_OF_SHAPE),
+    ("Conv", conv::CONV),
     ("Cos", cos::COS),
     ("Cosh", cosh::COSH),
     ("CumSum", cum_sum::CUM_SUM),
+    ("DequantizeLinear", dequantize_linear::DEQUANTIZE_LINEAR),
     ("Det", det::DET),
     ("Div", div::DIV),
     ("Dropout", dropout::DROPOUT),
     ("Einsum", einsum::EINSUM),
     ("Elu", elu::ELU),
-    ("Equal", elementwise::EQUAL),
+    ("Equal", elementwise::COMPARISON),
     ("Erf", erf::ERF),
     ("Exp", exp::EXP),
     ("Expand", expand::EXPAND),
     ("EyeLike", eye_like::EYE_LIKE),
     ("Flatten", flatten::FLATTEN),
     ("Floor", elementwise::PIECEWISE_CONSTANT),
+    ("GRU", gru::GRU),
     ("Gather", gather::GATHER),
     ("GatherElements", gather_elements::GATHER_ELEMENTS),
     ("GatherND", gather_nd::GATHER_ND),
     ("Gelu", gelu::GELU),
     ("Gemm", gemm::GEMM),
+    ("GlobalAveragePool", global_average_pool::GLOBAL_AVERAGE_POOL),
+    ("GlobalMaxPool", global_max_pool::GLOBAL_MAX_POOL),
     ("Greater", elementwise::COMPARISON),
     ("GreaterOrEqual", elementwise::COMPARISON),
+    ("GridSample", grid_sample::GRID_SAMPLE),
+    ("GroupNormalization", group_normalization::GROUP_NORMALIZATION),
     ("HardSigmoid", hard_sigmoid::HARD_SIGMOID),
     ("HardSwish", hard_swish::HARD_SWISH),
     ("Identity", identity::IDENTITY),
     ("InstanceNormalization", instance_normalization::INSTANCE_NORMALIZATION),
     ("IsInf", elementwise::TEST),
     ("IsNaN", elementwise::TEST),
+    ("LSTM", lstm::LSTM),
     ("LayerNormalization", layer_normalization::LAYER_NORMALIZATION),
     ("LeakyRelu", leaky_relu::LEAKY_RELU),
     ("Less", elementwise::COMPARISON),
     ("LessOrEqual", elementwise::COMPARISON),
     ("Log", log::LOG),
     ("LogSoftmax", log_softmax::LOG_SOFTMAX),
+    ("LpNormalization", lp_normalization::LP_NORMALIZATION),
     ("MatMul", matmul::MATMUL),
     ("Max", max::MAX),
+    ("MaxPool", max_pool::MAX_POOL),
     ("Mean", mean::MEAN),
+    ("MeanVarianceNormalization", mean_variance_normalization::MEAN_VARIANCE_NORMALIZATION),
     ("Min", min::MIN),
     ("Mish", mish::MISH),
     ("Mod", mod_::MOD),
@@ -210,6 +247,7 @@ const OPERATORS: &[(&str, Operator)] = &[
     ("PRelu", prelu::PRELU),
     ("Pad", pad::PAD),
     ("Pow", pow::POW),
+    ("RMSNormalization", rms_normalization::RMS_NORMALIZATION),
     ("Range", range::RANGE),
     ("Reciprocal", reciprocal::RECIPROCAL),
     ("ReduceL1", reduce_l1::REDUCE_L1),
@@ -255,10 +293,14 @@ const OPERATORS: &[(&str, Operator)] = &[
     ("Unsqueeze", unsqueeze::UNSQUEEZE),
     ("Where", where_::WHERE),
     ("Xor", elementwise::COMPARISON),
+    ("com.microsoft.BiasGelu", bias_gelu::BIAS_GELU),
     ("com.microsoft.FastGelu", fast_gelu::FAST_GELU),
+    ("com.microsoft.FusedGemm", fused_gemm::FUSED_GEMM),
+    ("com.microsoft.FusedMatMul", fused_mat_mul::FUSED_MAT_MUL),
     ("com.microsoft.Gelu", gelu::GELU),
     ("com.microsoft.QuickGelu", swish::SWISH),
     ("com.microsoft.RotaryEmbedding", rotary_embedding::ROTARY_EMBEDDING),
+    ("com.microsoft.SkipLayerNormalization", skip_layer_normalization::SKIP_LAYER_NORMALIZATION),
 ];
 
 fn find(node: &Node) -> Option<Operator> {
@@ -267,9 +309,10 @@ fn find(node: &Node) -> Option<Operator> {
     OPERATORS.get(at).map(|row| row.1)
 }
 
-/// The operators that have a reverse rule, such as `MatMul` or `com.microsoft.QuickGelu`.
+/// The operators that have a derivative which is not zero, such as `MatMul` or `com.microsoft.QuickGelu`.
 pub fn differentiable() -> impl Iterator<Item = &'static str> {
-    OPERATORS.iter().filter(|(_, op)| matches!(op.derivative, Derivative::Rule(_))).map(|(name, _)| *name)
+    let has = |op: &Operator| matches!(op.derivative, Derivative::Rule(_) | Derivative::Through(_));
+    OPERATORS.iter().filter(move |(_, op)| has(op)).map(|(name, _)| *name)
 }
 
 /// The first opset in which a node means what it says: for the operators that rules and shorthands add.
@@ -299,6 +342,11 @@ pub(super) fn infer(cx: InferContext) -> Result<Vec<super::TypeFacts>, String> {
     }
 }
 
+/// Whether the operator's shape rule is known.
+pub(super) fn is_known(op: &str) -> bool {
+    OPERATORS.binary_search_by(|(known, _)| (*known).cmp(op)).is_ok()
+}
+
 /// Whether a derivative can pass through a node. Operators that we do not know might carry one.
 pub(super) fn carries_derivatives(node: &Node) -> bool {
     !matches!(find(node).map(|o| o.derivative), Some(Derivative::Zero))
@@ -308,9 +356,30 @@ pub(super) fn carries_derivatives(node: &Node) -> bool {
 pub(super) fn reverse(r: Reverse) -> Result<InputGrads, GraphError> {
     match find(r.node).map(|o| o.derivative) {
         Some(Derivative::Rule(rule)) => rule(r),
+        Some(Derivative::Through(outputs)) => through(r, outputs),
         Some(Derivative::Zero) => Ok(vec![None; r.node.inputs.len()]),
         Some(Derivative::Missing) | None => Err(r.no_derivative("")),
     }
+}
+
+/// The derivative of an operator that is made of others: these are added anew, and differentiated.
+fn through(
+    mut r: Reverse,
+    outputs: fn(&mut Reverse) -> Result<Vec<Value>, GraphError>,
+) -> Result<InputGrads, GraphError> {
+    let first = r.builder.nodes().len();
+    let outputs = outputs(&mut r)?;
+    let seeds: Vec<(Value, Value)> = outputs.into_iter().zip(r.grads).filter_map(|(y, g)| Some((y, (*g)?))).collect();
+    // An input that is given twice gets its whole derivative once.
+    let mut wrt: Vec<Value> = Vec::new();
+    let mut at = Vec::with_capacity(r.node.inputs.len());
+    for (input, wanted) in r.node.inputs.iter().zip(r.wants) {
+        let value = input.filter(|value| *wanted && !wrt.contains(value));
+        at.push(value.map(|_| wrt.len()));
+        wrt.extend(value);
+    }
+    let grads = r.builder.reverse_from(first, &seeds, &wrt)?;
+    Ok(at.into_iter().map(|i| i.and_then(|i| grads.get(i).copied())).collect())
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ pub(super) fn through(b: &mut Builder, normalized: &Normalized, g: Value, axes: 
 }
 
 /// The mean as a sum and a product: `ReduceMean` changed its form in opset 18.
-fn mean(b: &mut Builder, x: Value, axes: &[i64]) -> Value {
+pub(super) fn mean(b: &mut Builder, x: Value, axes: &[i64]) -> Value {
     let total = b.reduce_sum(x, axes, true);
     let share = elements_per(b, x, total);
     b.div(total, share)

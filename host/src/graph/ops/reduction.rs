@@ -2,6 +2,7 @@
 
 use super::context::{InferContext, Inferred, axis_of};
 use super::{Derivative, GraphError, InputGrads, Operator, Reverse};
+use crate::graph::builder::ValueData;
 use crate::graph::shape::TypeFacts;
 use crate::graph::{Attributes, Builder, Dim, Node, Value};
 
@@ -26,6 +27,23 @@ pub(super) fn reduction(cx: InferContext) -> Inferred {
         _ => None,
     };
     Ok(vec![TypeFacts { data_type: input.data_type, shape, content: None }])
+}
+
+/// The axes of a reduction counted from the front, if they are given from the end: ONNX Runtime 1.27 to 1.30 leave an empty
+/// tensor as it is when an axis is negative.
+pub(in super::super) fn positive_axes(node: &Node, values: &[ValueData]) -> Option<Vec<i64>> {
+    let facts = |i: usize| node.inputs.get(i).copied().flatten().map(|v| &values[v.0 as usize].facts);
+    let axes = match node.op.as_str() {
+        "ArgMax" | "ArgMin" => vec![node.attributes.get_int("axis")?],
+        op if op.starts_with("Reduce") => match facts(1) {
+            Some(axes) => axes.known_content()?,
+            None => node.attributes.get_ints("axes")?.to_vec(),
+        },
+        _ => return None,
+    };
+    let rank = facts(0)?.rank()?;
+    let counted = |axis: &i64| axis_of(*axis, rank).ok().map(|axis| axis as i64);
+    axes.iter().any(|axis| *axis < 0).then(|| axes.iter().map(counted).collect())?
 }
 
 fn reduced(shape: &[Dim], axes: &[i64], keep: bool) -> Result<Vec<Dim>, String> {

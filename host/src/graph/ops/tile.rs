@@ -31,7 +31,7 @@ fn reverse(r: Reverse) -> Result<InputGrads, GraphError> {
     let columns = [b.unsqueeze(repeats, &[1]), b.unsqueeze(extents, &[1])];
     let pairs = b.concat(&columns, 1);
     let split = b.reshape(pairs, &[2 * rank]);
-    let apart = b.reshape_to(g, split);
+    let apart = b.reshape_exactly(g, split);
     let copies: Vec<i64> = (0..rank).map(|axis| 2 * axis).collect();
     let summed = b.reduce_sum(apart, &copies, false);
     Ok(vec![Some(b.assume_shape_of(summed, x)), None])

@@ -1,4 +1,4 @@
-//! Other descriptions of a crystal, and crystals made of it, with what becomes of the model's outputs.
+//! Equivalent descriptions of a crystal, and crystals derived from it, with the expected change of the model's outputs.
 
 use crate::conformance::{self, Matrix, rattling, rotation, times};
 use crate::crystal::{Lattice, Structure};

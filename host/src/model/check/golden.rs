@@ -1,4 +1,4 @@
-//! Known values of crystals, from another program: what the model must reproduce.
+//! Comparison with known values that another program computed.
 
 use std::path::{Path, PathBuf};
 

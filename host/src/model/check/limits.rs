@@ -1,4 +1,4 @@
-//! The edges of what a model may be asked: every element, one atom, no neighbours, no triplets; the same twice, and how fast.
+//! Limiting cases: every element, one atom, no neighbours, no triplets, the same crystal twice, and the speed.
 
 use std::time::{Duration, Instant};
 

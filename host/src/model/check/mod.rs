@@ -1,6 +1,6 @@
-//! A physics check of a potential or property model: what must not change does not, what must add up does, what is a derivative
-//! is one. It finds exports that run without an error and give wrong numbers, such as a sum over edges that overwrites
-//! instead of adding.
+//! A physics check of a potential or property model: invariances, extensivity, and derivatives against differences. It
+//! finds exports that run without an error and give wrong numbers, such as a sum over edges that overwrites instead of
+//! adding.
 
 mod batches;
 mod change;

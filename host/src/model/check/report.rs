@@ -1,4 +1,4 @@
-//! What a check found, in numbers.
+//! The results of a check, in numbers.
 
 use crate::conformance::{CheckResult, failed};
 use crate::model::{EvaluationError, ModelOutput, OnnxModel, OutputKind};

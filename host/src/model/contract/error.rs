@@ -154,7 +154,7 @@ impl Hint for ContractError {
             Self::Opset { .. } => "export it again for opset 18".to_owned(),
             Self::CustomOperator { .. } => "export the model with ONNX's own operators".to_owned(),
             Self::UnknownInput { sidecar, name } => format!(
-                "in {}, say which it is by `[inputs] {name} = \"...\"`, or pin it by `[constants] {name} = ...`",
+                "in {}, say which it is with `[inputs] {name} = \"...\"`, or give it a value with `[constants] {name} = ...`",
                 sidecar.display()
             ),
             Self::Input { sidecar, .. } => format!("{} may rename inputs and pin them", sidecar.display()),

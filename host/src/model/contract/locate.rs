@@ -1,4 +1,4 @@
-//! The file that is meant by a path.
+//! Finds the model file that a path refers to.
 
 use std::path::{Path, PathBuf};
 

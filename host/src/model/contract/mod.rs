@@ -1,8 +1,9 @@
-//! Contract version 1 of potentials and property models: what an ONNX file takes and gives, and under which assumptions.
+//! Contract version 1 of potentials and property models: the inputs, outputs and metadata of an ONNX file.
 //!
-//! A contract is read from the file's metadata (`temper.*`) and from a sidecar `NAME.toml` beside `NAME.onnx`, which holds
-//! the same keys without the prefix, wins over the file, renames inputs and outputs and pins constants. A file that does
-//! not fit is refused in one sentence that names the file, the key, and what would make it fit. Nothing is run here.
+//! A contract is read from the file's metadata (`temper.*`) and from a sidecar `NAME.toml` beside `NAME.onnx`. The
+//! sidecar has the same keys without the prefix, takes precedence over the file, renames inputs and outputs, and gives
+//! constants. A file that does not fit is refused with one sentence that names the file, the key, and what would make
+//! it fit. Nothing is run here.
 
 mod aliases;
 mod error;
@@ -65,6 +66,8 @@ pub struct Contract {
     pub license: Option<String>,
     /// Where it came from.
     pub source: Option<String>,
+    /// Files beside it in which its tensors lie.
+    pub external: Vec<PathBuf>,
     /// The operators of its graph.
     pub operators: Operators,
     /// What a user should know although the file is usable.
@@ -124,6 +127,7 @@ impl Contract {
             version: text("version"),
             license: text("license"),
             source: text("source"),
+            external: external_paths(model, path)?.into_iter().map(|(_, file)| file).collect(),
             operators,
             warnings,
         })
@@ -150,6 +154,17 @@ fn decode(bytes: &[u8], path: &Path) -> Result<ModelProto, ContractError> {
         GraphError::Decode { reason } => not_onnx(reason),
         other => not_onnx(other.to_string()),
     })
+}
+
+/// Names and paths of the files beside a model in which its tensors lie.
+pub(in crate::model) fn external_paths(
+    model: &ModelProto,
+    path: &Path,
+) -> Result<Vec<(String, PathBuf)>, ContractError> {
+    let files = crate::graph::external_files(model);
+    let files = files.map_err(|e| ContractError::NotOnnx { path: path.into(), reason: e.to_string() })?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    Ok(files.into_iter().map(|name| (name.clone(), folder.join(name))).collect())
 }
 
 fn check_version(metadata: &Metadata, path: &Path) -> Result<(), ContractError> {
@@ -190,10 +205,10 @@ fn default_state(inputs: &[ModelInput], metadata: &Metadata, path: &Path) -> Res
 fn warnings(mut warnings: Vec<String>, elements: bool, one_at_a_time: bool, path: &Path) -> Vec<String> {
     let path = path.display();
     if !elements {
-        warnings.push(format!("{path}: `temper.elements` is missing; all of 1-118 are taken as known"));
+        warnings.push(format!("{path}: `temper.elements` is missing; all elements from 1 to 118 are taken as known"));
     }
     if one_at_a_time {
-        warnings.push(format!("{path}: exported for one crystal at a time; rows are evaluated singly"));
+        warnings.push(format!("{path}: exported for one crystal at a time, so crystals are evaluated one by one"));
     }
     warnings
 }

@@ -272,7 +272,10 @@ fn data_type(element: i32, kind: InputKind) -> Result<DataType, String> {
         Ok(Element::Int64) => DataType::I64,
         Ok(Element::Int32) => DataType::I32,
         Ok(other) => {
-            return Err(format!("has the element type {}, which is not fed", other.as_str_name().to_lowercase()));
+            return Err(format!(
+                "has the element type {}, which Temper does not supply",
+                other.as_str_name().to_lowercase()
+            ));
         }
         Err(_) => return Err(format!("has the unknown element type {element}")),
     };

@@ -144,7 +144,7 @@ fn inputs_that_cannot_be_fed_are_refused() {
     );
     assert_eq!(problem(|i, _| i[1].2 = vec!["n", "4"]), "`positions` has length 4 on axis 1 instead of 3");
     assert_eq!(problem(|i, _| i[1].1 = I64), "`positions` has the element type int64 instead of float32");
-    assert_eq!(problem(|i, _| i[1].1 = 10), "`positions` has the element type float16, which is not fed");
+    assert_eq!(problem(|i, _| i[1].1 = 10), "`positions` has the element type float16, which Temper does not supply");
     let missing = refused(|inputs, _| inputs.push(("triplet_index", I64, vec!["2", "t"])));
     assert!(missing.contains("`temper.triplet_cutoff` is missing: the model takes triplets"), "{missing}");
     let state = refused(|inputs, _| inputs.push(("state", I64, vec!["b"])));

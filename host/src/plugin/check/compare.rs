@@ -1,4 +1,4 @@
-//! How far outcomes are from those that are expected.
+//! Compares outcomes with the expected ones.
 
 use super::super::{Outcome, PluginError};
 use crate::conformance::CheckResult;

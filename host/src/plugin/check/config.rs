@@ -1,4 +1,4 @@
-//! What a plugin makes of configs that are empty or wrong.
+//! How a plugin handles configs that are empty or wrong.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Whether what a plugin says of itself can be.
+//! Whether a plugin's descriptor is consistent.
 
 use super::super::{Descriptor, HULL_CORRECTION, InterfaceDescriptor, Properties, REWARD};
 use crate::conformance::CheckResult;
@@ -32,7 +32,7 @@ fn identity(descriptor: &Descriptor) -> Vec<String> {
         wrong.push(format!("the version {version:?} does not begin with a number"));
     }
     if !licence.is_empty() && !looks_like_spdx(licence) {
-        wrong.push(format!("the licence {licence:?} is no SPDX expression, such as \"MIT OR Apache-2.0\""));
+        wrong.push(format!("the licence {licence:?} is not an SPDX expression, such as \"MIT OR Apache-2.0\""));
     }
     if descriptor.interfaces.is_empty() {
         wrong.push("it offers nothing".to_owned());
@@ -88,7 +88,7 @@ fn bounds(properties: &Properties) -> Vec<String> {
     if let (Some(least), Some(greatest)) = (least, greatest)
         && least >= greatest
     {
-        wrong.push(format!("the range from {least} to {greatest} is none"));
+        wrong.push(format!("the range from {least} to {greatest} is empty"));
     }
     if [least, greatest, properties.worst].into_iter().flatten().any(|x| !x.is_finite()) {
         wrong.push("a bound of the range, or the worst value, is not finite".to_owned());
@@ -147,7 +147,7 @@ mod tests {
             (r#", "elements": [1, 119]"#, "no element has the atomic number 119"),
             (r#", "elements": [8, 1, 8]"#, "the element 8 is listed twice"),
             (r#", "elements": []"#, "it knows no element"),
-            (r#", "range": [1.0, 0.0]"#, "the range from 1 to 0 is none"),
+            (r#", "range": [1.0, 0.0]"#, "the range from 1 to 0 is empty"),
             (r#", "range": [0.0, 1.0], "worst": 0.5"#, "a failure counts as 0.5, which is better"),
             (r#", "config_schema": {"type": "string"}"#, "the schema of the config is not"),
         ];

@@ -1,4 +1,4 @@
-//! How long a batch takes, what many calls leave behind, and how a worker ends.
+//! How long a batch takes, whether many calls leak memory, and how a worker ends.
 
 use std::time::{Duration, Instant};
 
@@ -58,7 +58,7 @@ fn memory(session: &mut CheckSession<'_>) -> CheckResult {
         }
     }
     let (Some(before), Some(after)) = (before, session.plugin.resident()) else {
-        return CheckResult::skipped(name, &format!("not measured, after {done} calls"));
+        return CheckResult::skipped(name, format!("not measured, after {done} calls"));
     };
     let counted = done.saturating_sub(warm);
     let allowed = (NOISE + PER_CALL * counted as f64).min(MOST);

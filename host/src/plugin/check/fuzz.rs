@@ -1,4 +1,4 @@
-//! Random crystals, one in four of them senseless: no crystal may take others with it.
+//! Random crystals, one in four of them absurd: none may affect the others of its batch.
 
 use std::time::Instant;
 
@@ -65,7 +65,7 @@ fn culprits(session: &mut CheckSession<'_>, batch: &[Sample], error: &PluginErro
 fn beyond(session: &CheckSession<'_>, sample: &Sample, outcome: &Outcome) -> Option<String> {
     let ([least, greatest], Outcome::Value(value)) = (session.plugin.properties.range, outcome) else { return None };
     let outside = least.is_some_and(|x| *value < x) || greatest.is_some_and(|x| *value > x);
-    outside.then(|| format!("{}: {value} is outside of the range that is claimed", sample.name))
+    outside.then(|| format!("{}: {value} is outside the range that the plugin declares", sample.name))
 }
 
 /// Random numbers of one crystal.

@@ -1,4 +1,4 @@
-//! What a value does not depend on: the description of its crystal, as far as claimed, and the others in its batch.
+//! Independence of a value from the description of its crystal, as far as declared, and from the rest of its batch.
 
 use super::super::{Outcome, Properties};
 use super::CheckSession;

@@ -1,7 +1,8 @@
-//! A conformance kit for plugins: are the claims of the descriptor true, and what does the plugin make of everything that can come?
+//! A conformance kit for plugins: whether the claims of the descriptor are true, and how the plugin handles awkward
+//! input.
 //!
-//! The plugin runs in workers, whatever it is, so that a crash is a check that failed, with its reason, and the next check is
-//! made on a new worker.
+//! The plugin always runs in workers, so that a crash is a failed check with a reason, and the next check uses a new
+//! worker.
 
 mod compare;
 mod config;

@@ -1,4 +1,4 @@
-//! The plugin under check in a worker that is started again whenever it has ended.
+//! The plugin under test, in a worker that is started again whenever it has ended.
 
 use std::path::PathBuf;
 use std::time::Duration;

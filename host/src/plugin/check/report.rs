@@ -1,4 +1,4 @@
-//! What a check of a plugin found.
+//! The results of checking a plugin.
 
 use super::super::{Descriptor, Properties};
 use crate::conformance::{CheckResult, failed};

@@ -1,4 +1,4 @@
-//! Crystals that a plugin is tried on, and changes that keep what it has to say of them.
+//! Crystals to test a plugin on, and changes that must not alter its values.
 
 use super::super::evaluator::letters;
 use super::super::{Crystals, Properties};

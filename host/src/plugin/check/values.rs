@@ -1,4 +1,4 @@
-//! What a plugin says of crystals of the textbooks: the outcomes that all later ones are held against.
+//! The outcomes for textbook crystals, with which all later ones are compared.
 
 use super::super::Outcome;
 use super::CheckSession;

@@ -1,4 +1,4 @@
-//! Worker processes: started, asked, watched, restarted and ended.
+//! Worker processes: start, requests, supervision, restart and end.
 
 mod command;
 mod exit;

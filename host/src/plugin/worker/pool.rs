@@ -1,4 +1,4 @@
-//! Workers of one term: restarted when they die, given up when they do nothing else.
+//! The workers of one term: restarted when they die, given up when they keep dying.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -1,4 +1,4 @@
-//! One worker process: started, asked, watched and ended.
+//! One worker process: start, requests, supervision, end.
 
 use std::process::Stdio;
 use std::time::Duration;

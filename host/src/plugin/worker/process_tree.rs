@@ -1,4 +1,4 @@
-//! A worker with everything that it has started: killed together, its memory counted together.
+//! A worker and all processes it has started: killed together, and their memory counted together.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};

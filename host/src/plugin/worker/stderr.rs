@@ -1,4 +1,4 @@
-//! The end of what a worker writes to standard error.
+//! The last lines that a worker writes to standard error.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};

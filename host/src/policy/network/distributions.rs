@@ -3,7 +3,7 @@
 
 use super::inputs::Inputs;
 use super::layers::Network;
-use crate::graph::{Attributes, Builder, DataType, Dim, Value};
+use crate::graph::{Builder, DataType, Dim, Value};
 use crate::policy::head::SIGMA_MIN;
 
 const LN_2PI: f64 = 1.837_877_066_409_345_6;
@@ -142,8 +142,7 @@ fn without_gradient_when_full(b: &mut Builder, inputs: &Inputs, logp_l: Value) -
     let has_stop = b.cast(has_stop, DataType::F64);
     let one = b.scalar_like(has_stop, 1.0);
     let full = b.sub(one, has_stop);
-    let fixed = b.node("Identity", &[logp_l], Attributes::none());
-    let fixed = b.stop_gradient(fixed);
+    let fixed = b.stop_gradient(logp_l);
     let (free, fixed) = (b.mul(logp_l, has_stop), b.mul(fixed, full));
     b.add(free, fixed)
 }

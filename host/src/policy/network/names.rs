@@ -1,4 +1,4 @@
-//! Which numbered module of the reference plays which part.
+//! Which numbered module of the reference code has which role.
 
 use crate::policy::Hyperparameters;
 

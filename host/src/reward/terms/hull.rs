@@ -107,7 +107,7 @@ impl Hint for HullTermError {
             Self::Reference { potential, hull, .. } => match Correction::between(potential, hull) {
                 Some(correction) => format!("the correction \"{}\" takes one to the other", correction.name()),
                 None => format!(
-                    "take a hull on \"{potential}\", for instance one built with this potential by `temper hull build`"
+                    "use a hull on \"{potential}\", for instance one built with this potential by `temper hull build`"
                 ),
             },
             Self::Correction { potential, hull, .. } if potential.to_string() == *hull => {

@@ -1,4 +1,4 @@
-//! A reward of a plugin or of a program of the user's.
+//! A reward from a plugin or from a program of the user.
 
 use std::sync::Arc;
 
@@ -18,10 +18,10 @@ pub struct PluginTerm {
 #[derive(Debug, thiserror::Error)]
 pub enum PluginTermError {
     /// It asks for energies and nobody gives them.
-    #[error("{0} asks for energies, and no potential is named")]
+    #[error("{0} requests energies, but no potential is named")]
     NoPotential(String),
     /// It is given energies that it does not ask for.
-    #[error("{0} does not ask for energies, but a potential is named")]
+    #[error("{0} does not request energies, but a potential is named")]
     NeedlessPotential(String),
 }
 

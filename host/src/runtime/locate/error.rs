@@ -1,4 +1,4 @@
-//! Why there is no library.
+//! Why no library could be found or fetched.
 
 use std::io;
 use std::path::PathBuf;
@@ -40,7 +40,9 @@ pub enum LocateError {
     #[error("no ONNX Runtime library was found, and neither pip nor uv is there to fetch it")]
     NoInstaller,
     /// The package index was not reached.
-    #[error("no ONNX Runtime library was found, and fetching it with {program} failed for want of a network: {reason}")]
+    #[error(
+        "no ONNX Runtime library was found, and fetching it with {program} failed because there is no network: {reason}"
+    )]
     NoNetwork {
         /// The program that was used.
         program: String,
@@ -56,7 +58,7 @@ pub enum LocateError {
         reason: String,
     },
     /// What was fetched is not what is pinned.
-    #[error("`{file}` as fetched is not the pinned file: its SHA-256 is {found}, expected {expected}")]
+    #[error("the fetched `{file}` is not the pinned file: its SHA-256 is {found}, expected {expected}")]
     Hash {
         /// The file.
         file: String,

@@ -1,4 +1,4 @@
-//! Programs of the user's that know the package index: Python, pip and uv.
+//! The user's own programs that can access the package index: Python, pip and uv.
 
 use std::ffi::OsString;
 use std::fs;

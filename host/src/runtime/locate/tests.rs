@@ -139,7 +139,7 @@ fn another_wheel_than_the_pinned_one_is_refused() {
     let error = machine.install(&silent).unwrap_err();
     assert_eq!(
         error.to_string(),
-        format!("`fake.whl` as fetched is not the pinned file: its SHA-256 is {right}, expected {}", "0".repeat(64))
+        format!("the fetched `fake.whl` is not the pinned file: its SHA-256 is {right}, expected {}", "0".repeat(64))
     );
     assert!(error.hints()[0].contains("package index"));
     assert_eq!(machine.calls(), 1, "uv would be given the same wheel");
@@ -172,7 +172,7 @@ fn without_a_network_the_advice_is_another() {
     let error = machine.install(&silent).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "no ONNX Runtime library was found, and fetching it with python3 -m pip failed for want of a network: \
+        "no ONNX Runtime library was found, and fetching it with python3 -m pip failed because there is no network: \
          WARNING: Retrying (Retry(total=0)) after connection broken by \
          'NewConnectionError: Failed to establish a new connection'"
     );

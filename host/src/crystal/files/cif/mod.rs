@@ -471,7 +471,7 @@ mod tests {
             (open.replace("_fract_", "_other_"), "no _atom_site_fract_x"),
             (
                 open.replace("_cell_length_b", "_cell_angle_alpha 180\n_cell_length_b"),
-                "cell lengths [5.64, 5.64, 5.64] A with angles [180.0, 90.0, 90.0] degrees make no cell",
+                "cell lengths [5.64, 5.64, 5.64] A with angles [180.0, 90.0, 90.0] degrees do not form a cell",
             ),
         ] {
             assert_eq!(parse(&text).unwrap_err().to_string(), reason);

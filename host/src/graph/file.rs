@@ -1,16 +1,16 @@
 //! ONNX files as graphs and back.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use prost::Message;
 
 use super::builder::{Builder, Value};
 use super::onnx::{
-    FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorShapeProto,
-    TypeProto, ValueInfoProto, tensor_shape_proto, type_proto,
+    GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorShapeProto, TypeProto,
+    ValueInfoProto, tensor_shape_proto, type_proto,
 };
-use super::shape::{Dim, MAX_RANK, TypeFacts};
-use super::{DataType, GraphError, Tensor, proto};
+use super::shape::Dim;
+use super::{GraphError, Tensor, proto};
 
 /// Decodes the bytes of an `.onnx` file.
 ///
@@ -30,15 +30,30 @@ pub fn encode(model: &ModelProto) -> Vec<u8> {
     model.encode_to_vec()
 }
 
+/// The model as ONNX Runtime should be given it: operators that it gets wrong on empty tensors are kept from them, and
+/// what changes nothing is left out. `None` where the graph cannot be read: then ONNX Runtime says why, if it cannot either.
+pub fn for_runtime(model: &ModelProto) -> Option<ModelProto> {
+    let name = model.graph.as_ref().and_then(|graph| graph.name.clone()).unwrap_or_default();
+    Builder::from_model(model).and_then(|builder| builder.finish(&name, &[])).ok()
+}
+
 /// What a model carries besides its graph: kept as it is.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Origin {
     /// Versions of other operator sets.
-    opsets: Vec<OperatorSetIdProto>,
-    functions: Vec<FunctionProto>,
-    metadata: Vec<StringStringEntryProto>,
+    pub opsets: Vec<OperatorSetIdProto>,
+    pub metadata: Vec<StringStringEntryProto>,
     /// Inputs and outputs as declared.
-    declared: HashMap<Value, ValueInfoProto>,
+    pub declared: HashMap<Value, ValueInfoProto>,
+    /// Names that must stay: outputs, and what subgraphs read.
+    pub read_by_name: HashSet<String>,
+}
+
+impl Origin {
+    /// Whether a value must keep its name.
+    pub(super) fn is_read_by_name(&self, name: &str) -> bool {
+        self.read_by_name.contains(name)
+    }
 }
 
 /// Turns inputs into constants of the model, so that whatever depends on them alone is computed once, when the model is loaded.
@@ -51,72 +66,6 @@ pub fn fix_inputs<'a>(model: &mut ModelProto, values: impl IntoIterator<Item = (
 }
 
 impl Builder {
-    /// Takes a model apart: nodes in order, shapes inferred anew. Its outputs are kept as outputs.
-    ///
-    /// # Errors
-    /// [`GraphError`] when the graph reads values that do not exist, or an operator is used against its definition.
-    pub fn from_model(model: &ModelProto) -> Result<Self, GraphError> {
-        let graph = model.graph.as_ref().ok_or_else(|| GraphError::Decode { reason: "it holds no graph".into() })?;
-        let mut builder = Self::new();
-        let own = |o: &&OperatorSetIdProto| matches!(o.domain.as_deref(), None | Some("" | "ai.onnx"));
-        builder.opset = model.opset_import.iter().find(own).and_then(|o| o.version).unwrap_or(1);
-        builder.origin = Origin {
-            opsets: model.opset_import.iter().filter(|o| !own(o)).cloned().collect(),
-            functions: model.functions.clone(),
-            metadata: model.metadata_props.clone(),
-            declared: HashMap::new(),
-        };
-        if let Some(sparse) = graph.sparse_initializer.first() {
-            let name = sparse.values.as_ref().and_then(|v| v.name.clone()).unwrap_or_default();
-            return Err(GraphError::Tensor { name, reason: "sparse tensors are not supported".into() });
-        }
-        for tensor in &graph.initializer {
-            let name = tensor.name.clone().unwrap_or_default();
-            builder.initializer(&name, proto::from_proto(tensor)?);
-        }
-        for info in &graph.input {
-            let name = info.name.clone().unwrap_or_default();
-            if builder.find(&name).is_none() {
-                let known = builder.read_type(info);
-                let value = builder.insert(name, known);
-                builder.inputs.push(value);
-                builder.origin.declared.insert(value, info.clone());
-            }
-        }
-        for node in &graph.node {
-            builder.push_proto(node)?;
-        }
-        for info in &graph.output {
-            let name = info.name.clone().unwrap_or_default();
-            let value = builder.find(&name).ok_or_else(|| GraphError::UnknownValue {
-                node: "outputs".into(),
-                op: "graph".into(),
-                value: name,
-            })?;
-            builder.outputs.push(value);
-            builder.origin.declared.entry(value).or_insert_with(|| info.clone());
-        }
-        builder.error.clone().map_or(Ok(builder), Err)
-    }
-
-    fn read_type(&mut self, info: &ValueInfoProto) -> TypeFacts {
-        let Some(type_proto::Value::TensorType(tensor)) = info.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
-            return TypeFacts::default();
-        };
-        let shape = tensor.shape.as_ref().map(|shape| {
-            let read = |dim: &tensor_shape_proto::Dimension| match &dim.value {
-                Some(tensor_shape_proto::dimension::Value::DimValue(n)) if *n >= 0 => Dim::Known(*n),
-                Some(tensor_shape_proto::dimension::Value::DimParam(name)) if !name.is_empty() => {
-                    self.symbols.named(name)
-                }
-                _ => self.symbols.fresh(),
-            };
-            shape.dim.iter().map(read).collect()
-        });
-        let shape = shape.filter(|shape: &Vec<Dim>| shape.len() <= MAX_RANK);
-        TypeFacts { data_type: tensor.elem_type.and_then(DataType::from_onnx), shape, content: None }
-    }
-
     /// The finished model, without the nodes that no output needs. `metadata` becomes the file's `metadata_props`,
     /// beside those of the model that the graph was taken from, if any; of equal keys the new one stands.
     ///
@@ -159,7 +108,6 @@ impl Builder {
             producer_version: Some(env!("CARGO_PKG_VERSION").into()),
             opset_import: std::iter::once(own).chain(self.origin.opsets).chain(added).collect(),
             metadata_props: kept.chain(metadata.iter().map(entry)).collect(),
-            functions: self.origin.functions,
             graph: Some(graph),
             ..ModelProto::default()
         })
@@ -187,10 +135,13 @@ impl Builder {
             .shape
             .as_ref()
             .map(|shape| TensorShapeProto { dim: shape.iter().map(|dim| self.dimension(*dim)).collect() });
-        let tensor = type_proto::Tensor { elem_type: facts.data_type.map(DataType::to_onnx), shape };
+        // ONNX Runtime infers what is not stated, and refuses a type that is stated by half.
+        let tensor = facts.data_type.map(|t| type_proto::Tensor { elem_type: Some(t.to_onnx()), shape });
+        let tensor_type =
+            |tensor| TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..TypeProto::default() };
         ValueInfoProto {
             name: Some(self.name(value).to_owned()),
-            r#type: Some(TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..TypeProto::default() }),
+            r#type: tensor.map(tensor_type),
             ..ValueInfoProto::default()
         }
     }

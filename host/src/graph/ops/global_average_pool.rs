@@ -1,0 +1,26 @@
+//! The mean over all axes after the second.
+
+use super::context::{InferContext, Inferred};
+use super::reduction::elements_per;
+use super::{Derivative, GraphError, Operator, Reverse};
+use crate::graph::shape::TypeFacts;
+use crate::graph::{Dim, Value};
+
+pub(super) const GLOBAL_AVERAGE_POOL: Operator = Operator { infer, derivative: Derivative::Through(outputs) };
+
+fn infer(cx: InferContext) -> Inferred {
+    let input = cx.input(0);
+    let shape = input
+        .shape
+        .map(|shape| shape.into_iter().enumerate().map(|(i, dim)| if i < 2 { dim } else { Dim::Known(1) }).collect());
+    Ok(vec![TypeFacts { data_type: input.data_type, shape, content: None }])
+}
+
+fn outputs(r: &mut Reverse) -> Result<Vec<Value>, GraphError> {
+    let x = r.input(0)?;
+    let axes: Vec<i64> = (2..r.rank(x)? as i64).collect();
+    let b = &mut *r.builder;
+    let total = b.reduce_sum(x, &axes, true);
+    let count = elements_per(b, x, total);
+    Ok(vec![b.div(total, count)])
+}

@@ -1,0 +1,196 @@
+//! Files of the kinds that people export, each with forces that are known: by mathematics, or as differences of its energies.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use temper::crystal::{Structure, read_structures};
+use temper::graph::onnx::{ModelProto, StringStringEntryProto};
+use temper::graph::{Attributes, Builder, DataType, Dim, encode};
+use temper::model::{Executor, ForceModel, ModelError, ModelOptions, OnnxModel};
+use temper::runtime::{Device, Locator, Runtime};
+
+use crate::potential::shared;
+
+fn folder() -> Option<PathBuf> {
+    let folder = shared()?.join("cases/models");
+    if !folder.is_dir() {
+        println!("no model files from real use: skipped");
+        return None;
+    }
+    Some(folder)
+}
+
+fn structures(path: &Path) -> Vec<Structure> {
+    read_structures(path).unwrap().map(|record| record.unwrap().structure.unwrap()).collect()
+}
+
+fn open(path: &Path) -> Arc<OnnxModel> {
+    let runtime = Runtime::open(&Locator::from_env(&|line| println!("{line}")), Device::Cpu).unwrap();
+    let executor = Executor::new(1).unwrap();
+    Arc::new(OnnxModel::open(&runtime, &executor, path, ModelOptions::default()).unwrap())
+}
+
+fn with_forces(model: &Arc<OnnxModel>) -> Result<ForceModel, ModelError> {
+    let runtime = Runtime::open(&Locator::from_env(&|line| println!("{line}")), Device::Cpu).unwrap();
+    ForceModel::new(&runtime, Arc::clone(model), None)
+}
+
+fn energy(model: &OnnxModel, structure: &Structure) -> f64 {
+    model.evaluate(&[structure], &["energy"])[0].as_ref().unwrap()[0]
+}
+
+/// Forces on every atom against differences of the file's own energies. `half` for files that compute in half precision, whose
+/// energies are those of the graph with derivatives.
+fn compare(path: &Path, crystals: &[Structure], half: bool) -> Result<(), String> {
+    let model = open(path);
+    let forces = with_forces(&model).map_err(|error| error.to_string())?;
+    // A table that is read between its points has corners.
+    let width = if path.ends_with("GridS_dyn.onnx") { 1e-4 } else { 0.01 };
+    let energy = |structure: &Structure| match half {
+        false => energy(&model, structure),
+        true => forces.evaluate(&[structure], &["energy"])[0].as_ref().unwrap().0[0],
+    };
+    for structure in crystals {
+        let found = forces.evaluate(&[structure], &["energy"]).remove(0).map_err(|error| error.to_string())?.1;
+        for atom in 0..structure.len() {
+            for axis in 0..3 {
+                let moved =
+                    |h: f64| structure.displaced(atom, std::array::from_fn(|k| if k == axis { h } else { 0.0 }));
+                let slope = |h: f64| (energy(&moved(h)) - energy(&moved(-h))) / (2.0 * h);
+                let expected = -(4.0 * slope(width) - slope(2.0 * width)) / 3.0;
+                let force = found.forces[atom][axis];
+                let rounding = 1e-6 * energy(structure).abs() / width;
+                if (force - expected).abs() > 3e-3 * expected.abs() + rounding + 1e-4 {
+                    let total = energy(structure);
+                    return Err(format!("force {force} on atom {atom}, differences give {expected} (energy {total})"));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Exports of PyTorch (`_ts` by tracing, `_dyn` by capture) and files made by hand.
+const FILES: [&str; 31] = [
+    "select0_Scal_ts",
+    "select0_Scal_dyn",
+    "select0_Scal2_dyn",
+    "gat_select",
+    "gat_idxsel",
+    "gat_two",
+    "gat_x4",
+    "gat_last0_dyn",
+    "io_int32idx",
+    "io_extdata",
+    "ScMax_ts",
+    "exp_HS_ts18",
+    "exp_HS_dyn18",
+    "gat_slice_sq",
+    "EinEll_dyn",
+    "EinTrace_ts",
+    "exp_GN_dyn21",
+    "exp_RM_dyn23",
+    "exp_SDPA_dyn23",
+    "exp_Half_dyn18",
+    "f16_block",
+    "dq_weight",
+    "local_function",
+    "ScProd_dyn",
+    "Conv_dyn",
+    "LSTMm_dyn",
+    "Pool_dyn",
+    "GridS_dyn",
+    "lp_norm",
+    "ms_fusedmatmul",
+    "offset1000",
+];
+
+#[test]
+fn files_from_real_use_have_the_forces_of_their_energies() {
+    let Some(folder) = folder() else { return };
+    let crystals = structures(&folder.join("xt.extxyz"));
+    let mut failures = Vec::new();
+    for name in FILES {
+        let half = ["exp_Half_dyn18", "f16_block"].contains(&name);
+        // In single precision an energy of -1000 eV per atom leaves no digits for differences.
+        let few = if name == "offset1000" { &crystals[..0] } else { &crystals[..] };
+        if let Err(reason) = compare(&folder.join(format!("{name}.onnx")), few, half) {
+            failures.push(format!("{name}: {reason}"));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// `E = sum over atoms of |W' r|^2` of one atom's slice of a tensor: forces are `-2 r W W'`.
+#[test]
+fn a_slice_into_a_linear_layer_has_the_right_forces() {
+    let Some(folder) = folder() else { return };
+    let model = open(&folder.join("select.onnx"));
+    let forces = with_forces(&model).unwrap();
+    let weight = [[1.0, 2.0, 0.0], [0.0, 1.0, 3.0], [1.0, 0.0, 1.0]];
+    for structure in structures(&folder.join("s.extxyz")) {
+        let found = forces.evaluate(&[&structure], &[]).remove(0).unwrap().1;
+        for (force, r) in found.forces.iter().zip(structure.positions()) {
+            let y: Vec<f64> = (0..3).map(|j| (0..3).map(|i| r[i] * weight[i][j]).sum()).collect();
+            for (i, found) in force.iter().enumerate() {
+                let expected = -2.0 * (0..3).map(|j| weight[i][j] * y[j]).sum::<f64>();
+                assert!((found - expected).abs() < 1e-5 * (1.0 + expected.abs()), "{found}, not {expected}");
+            }
+        }
+    }
+}
+
+/// ONNX Runtime 1.28 divides by zero in `TopK`, and mis-shapes a reduction over a negative axis.
+#[test]
+fn a_crystal_without_triplets_has_an_energy() {
+    let Some(folder) = folder() else { return };
+    let rows = [("zt_sort", "zt", 0.24846), ("three_sum_axis-1", "cscl", -0.91411)];
+    for (name, crystal, expected) in rows {
+        let model = open(&folder.join(format!("{name}.onnx")));
+        let structure = &structures(&folder.join(format!("{crystal}.extxyz")))[0];
+        let found = energy(&model, structure);
+        assert!((found - expected).abs() < 2e-5, "{name}: {found}, not {expected}");
+    }
+    let copies = tempfile::tempdir().unwrap();
+    for name in ["topk", "zt_sort", "zt_tile", "zt_pad"] {
+        // Beside one of them lies a config of its name, which is no sidecar.
+        let path = copies.path().join(format!("{name}.onnx"));
+        std::fs::copy(folder.join(format!("{name}.onnx")), &path).unwrap();
+        let crystals = structures(&folder.join("zt.extxyz"));
+        compare(&path, &crystals, false).unwrap_or_else(|reason| panic!("{name}: {reason}"));
+    }
+}
+
+/// A derivative that is not that of the energy: the energy counts rounded positions, whose slope nobody sees.
+#[test]
+fn a_derivative_that_disagrees_with_differences_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("steps.onnx");
+    std::fs::write(&path, encode(&stairs())).unwrap();
+    let error = with_forces(&open(&path)).unwrap_err().to_string();
+    assert!(error.contains("its derivative is not that of its energy"), "{error}");
+}
+
+/// `E = sum of r^2 / 2 + round(100000 r) / 10000`: steps so fine that differences see a slope of 10 eV/A.
+fn stairs() -> ModelProto {
+    let mut b = Builder::new();
+    let n = b.symbol("n");
+    let three = Dim::Known(3);
+    let positions = b.input("positions", DataType::F32, &[n, three]);
+    let cell = b.input("cell", DataType::F32, &[Dim::Known(1), three, three]);
+    let square = b.mul(positions, positions);
+    let square = b.mul_scalar(square, 0.5);
+    let fine = b.mul_scalar(positions, 1e5);
+    let steps = b.node("Round", &[fine], Attributes::none());
+    let steps = b.mul_scalar(steps, 1e-4);
+    let sum = b.add(square, steps);
+    let sum = b.sum_all(sum);
+    let nothing = b.mul_scalar(cell, 0.0);
+    let nothing = b.sum_all(nothing);
+    let energy = b.add(sum, nothing);
+    b.output("energy", energy);
+    let mut model = b.finish("steps", &[]).unwrap();
+    let entry = |key: &str, value: &str| StringStringEntryProto { key: Some(key.into()), value: Some(value.into()) };
+    model.metadata_props = vec![entry("temper.contract", "1"), entry("temper.elements", "1-94")];
+    model
+}
