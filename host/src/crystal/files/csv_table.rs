@@ -7,7 +7,7 @@ use super::record::{RawRecord, Record, RowError};
 use super::source::Source;
 use super::write::WriteError;
 use serde_json::{Map, Value};
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 
 /// Columns that describe the structure itself.
 pub(super) const OWN_KEYS: [&str; 2] = ["id", "cif"];
@@ -69,16 +69,13 @@ impl Read for QuoteWatch {
         let length = self.source.read(buffer)?;
         self.is_at_end = length == 0;
         let mut rest = &buffer[..length];
-        while let Some(byte) = rest.first() {
-            // A quoted cell is passed over at once.
-            let skipped = match self.state {
-                Quoting::Quoted => rest.iter().position(|byte| *byte == b'"').unwrap_or(rest.len()),
-                _ => 0,
-            };
-            if skipped == 0 {
-                self.state = self.state.after(*byte);
+        while let Some((byte, after)) = rest.split_first() {
+            (self.state, rest) = (self.state.after(*byte), after);
+            if self.state == Quoting::Quoted && rest.skip_until(b'"')? > 0 {
+                // Whether the quote was there or the bytes ended shows the last one of them.
+                let skipped = &buffer[..length - rest.len()];
+                self.state = if skipped.ends_with(b"\"") { Quoting::Closing } else { Quoting::Quoted };
             }
-            rest = &rest[skipped.max(1)..];
         }
         Ok(length)
     }

@@ -42,7 +42,13 @@ impl Source {
                 return Ok(is_there);
             }
             is_there = true;
-            let Some(at) = buffer.iter().position(|c| matches!(c, b'\n' | b'\r')) else {
+            // Both searches are by words of the machine, one that looks for either is not.
+            let length = { buffer }.skip_until(b'\n')?;
+            let at = match buffer[..length].contains(&b'\r') {
+                true => buffer.iter().position(|c| *c == b'\r'),
+                false => Some(length - 1).filter(|last| buffer[*last] == b'\n'),
+            };
+            let Some(at) = at else {
                 let length = buffer.len();
                 text.extend_from_slice(buffer);
                 self.consume(length);

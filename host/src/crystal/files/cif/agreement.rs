@@ -76,7 +76,7 @@ impl<'a> Agreement<'a> {
     fn multiplicity(&self, symmetry: &Symmetry, multiplicities: &[usize]) -> Option<RecordWarning> {
         let order = symmetry.operators.len();
         self.sites.iter().zip(multiplicities).find_map(|(site, read)| {
-            let listed = site.multiplicity.filter(|_| *read > 0)?;
+            let listed = site.multiplicity.filter(|_| *read > 0).and_then(with_uncertainty)?;
             let agrees = [*read as f64, (order / read) as f64].contains(&listed);
             let formula = || formula_of(&self.structure.species);
             (!agrees).then(|| RecordWarning::Multiplicity {

@@ -55,16 +55,20 @@ fn next_text(source: &mut Source, pending: &mut Vec<u8>) -> io::Result<Option<St
     loop {
         let start = text.len();
         if !source.read_line(&mut text)? {
-            return Ok((!blank).then(|| String::from_utf8_lossy(&text).into_owned()));
+            return Ok((!blank).then(|| as_text(text)));
         }
         let line = text[start..].trim_ascii_start();
         in_text_field ^= text[start] == b';';
         if !in_text_field && line.get(..5).is_some_and(|word| word.eq_ignore_ascii_case(b"data_")) && !blank {
             *pending = text.split_off(start);
-            return Ok(Some(String::from_utf8_lossy(&text).into_owned()));
+            return Ok(Some(as_text(text)));
         }
         blank &= line.is_empty() || line[0] == b'#';
     }
+}
+
+fn as_text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 /// The structure of a text that holds one block.
@@ -145,7 +149,7 @@ fn with_uncertainty(text: &str) -> Option<f64> {
 /// The symmetry operators that are listed, those of a magnetic group without their time reversal.
 fn listed_operators(block: &Block) -> Result<Option<Vec<Operator>>, RowError> {
     let listed = ["_space_group_symop_operation_xyz", "_symmetry_equiv_pos_as_xyz"];
-    let is_known = |tag: &&str| block.column(tag).is_some_and(|mut words| words.any(|word| word.known().is_some()));
+    let is_known = |tag: &&str| block.column(tag).is_some_and(|column| column.is_known());
     if let Some(tag) = listed.iter().find(|tag| is_known(tag)) {
         return operators(block, tag, Operator::parse).map(Some);
     }
@@ -179,7 +183,7 @@ fn operators(block: &Block, tag: &str, parse: fn(&str) -> Option<Operator>) -> R
     let parse = |word: Word| {
         parse(word.text).ok_or_else(|| RowError::value("a symmetry operator", word.text, "like x,-y,z+1/2"))
     };
-    column.map(parse).collect()
+    column.words().map(parse).collect()
 }
 
 fn too_many_operators() -> RowError {

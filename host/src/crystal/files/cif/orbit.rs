@@ -49,8 +49,8 @@ pub(super) fn expand(
     let mut atoms = Atoms::default();
     for site in sites {
         let rounding = match tolerance {
-            Tolerance::Rounding => rounding(site.decimals),
-            Tolerance::Fixed => 0.0,
+            Tolerance::Rounding if symmetry.operators.len() > 1 => rounding(site.decimals()),
+            _ => 0.0,
         };
         let (place, stabiliser) = atoms.special_position(site, symmetry, lattice, rounding);
         if symmetry.operators.len() > 1 && atoms.has_image(site.element, place, rounding, lattice) {

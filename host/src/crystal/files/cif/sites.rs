@@ -1,6 +1,6 @@
 //! The atom sites of a CIF.
 
-use super::syntax::{Block, Word};
+use super::syntax::{Block, Column};
 use super::with_uncertainty;
 use crate::crystal::files::record::{RecordWarning, RowError};
 use crate::crystal::files::species;
@@ -18,14 +18,19 @@ pub(super) struct Site<'a> {
     pub label: &'a str,
     pub element: Element,
     pub frac: [f64; 3],
-    /// Digits behind the point of the longest coordinate.
-    pub decimals: usize,
+    /// The coordinates as they are written.
+    texts: [&'a str; 3],
     /// Number of images that the file says it has.
-    pub multiplicity: Option<f64>,
+    pub multiplicity: Option<&'a str>,
     occupancy: f64,
 }
 
 impl Site<'_> {
+    /// Digits behind the point of the longest coordinate.
+    pub fn decimals(&self) -> usize {
+        self.texts.map(decimals).into_iter().max().unwrap_or_default()
+    }
+
     fn is_whole(&self) -> bool {
         (self.occupancy - 1.0).abs() <= OCCUPANCY_TOLERANCE
     }
@@ -51,34 +56,39 @@ pub(super) fn sites<'a>(
 }
 
 /// The columns of the atom sites, of equal length.
-struct SiteTable<'a, 'l> {
-    axes: [Vec<Word<'a>>; 3],
+struct SiteTable<'b, 'a> {
+    axes: [Column<'b, 'a>; 3],
     /// From coordinates to fractional ones.
-    fractional: Box<dyn Fn([f64; 3]) -> [f64; 3] + 'l>,
-    labels: Option<Vec<Word<'a>>>,
-    symbols: Option<Vec<Word<'a>>>,
-    occupancies: Option<Vec<Word<'a>>>,
-    hydrogens: Option<Vec<Word<'a>>>,
-    multiplicities: Option<Vec<Word<'a>>>,
-    flags: Option<Vec<Word<'a>>>,
+    fractional: Box<dyn Fn([f64; 3]) -> [f64; 3] + 'b>,
+    labels: Option<Column<'b, 'a>>,
+    symbols: Option<Column<'b, 'a>>,
+    occupancies: Option<Column<'b, 'a>>,
+    hydrogens: Option<Column<'b, 'a>>,
+    multiplicities: Option<Column<'b, 'a>>,
+    flags: Option<Column<'b, 'a>>,
 }
 
-impl<'a, 'l> SiteTable<'a, 'l> {
-    fn of(block: &Block<'a>, lattice: &'l Lattice) -> Result<Self, RowError> {
+impl<'b, 'a> SiteTable<'b, 'a> {
+    fn of(block: &'b Block<'a>, lattice: &'b Lattice) -> Result<Self, RowError> {
         const FRACTIONAL: [&str; 3] = ["_atom_site_fract_x", "_atom_site_fract_y", "_atom_site_fract_z"];
         const CARTESIAN: [&str; 3] = ["_atom_site_cartn_x", "_atom_site_cartn_y", "_atom_site_cartn_z"];
-        let is_known = |tag: &str| block.column(tag).is_some_and(|mut words| words.any(|word| word.known().is_some()));
+        let is_known = |tag: &str| block.column(tag).is_some_and(|column| column.is_known());
         let cartesian = !is_known(FRACTIONAL[0]) && is_known(CARTESIAN[0]);
         let tags = if cartesian { CARTESIAN } else { FRACTIONAL };
-        let column = |tag: &str| match block.column(tag) {
-            Some(_) if !block.same_loop(tags[0], tag) => {
-                Err(RowError::missing(format!("one loop that holds {} and {tag}", tags[0])))
-            }
-            column => Ok(column.map(Iterator::collect)),
+        let axis = |tag: &str| block.column(tag).ok_or_else(|| RowError::missing(tag));
+        let axes = [axis(tags[0])?, axis(tags[1])?, axis(tags[2])?];
+        let beside = |tag: &str, column: &Column<'b, 'a>| match column.is_beside(&axes[0]) {
+            true => Ok(()),
+            false => Err(RowError::missing(format!("one loop that holds {} and {tag}", tags[0]))),
         };
-        let axis = |tag: &str| column(tag)?.ok_or_else(|| RowError::missing(tag));
+        beside(tags[1], &axes[1])?;
+        beside(tags[2], &axes[2])?;
+        let column = |tag: &str| -> Result<Option<Column<'b, 'a>>, RowError> {
+            let column = block.column(tag);
+            column.as_ref().map_or(Ok(()), |column| beside(tag, column)).map(|()| column)
+        };
         Ok(Self {
-            axes: [axis(tags[0])?, axis(tags[1])?, axis(tags[2])?],
+            axes,
             fractional: if cartesian { from_cartesian(block, lattice)? } else { Box::new(|frac| frac) },
             labels: column("_atom_site_label")?,
             symbols: column("_atom_site_type_symbol")?,
@@ -94,11 +104,11 @@ impl<'a, 'l> SiteTable<'a, 'l> {
 
     /// Whether a row's coordinates have no meaning.
     fn is_dummy(&self, row: usize) -> bool {
-        self.flags.as_ref().is_some_and(|flags| flags[row].text == "dum")
+        self.flags.as_ref().is_some_and(|flags| flags.word(row).text == "dum")
     }
 
     fn site(&self, row: usize) -> Result<Site<'a>, RowError> {
-        let known = |column: &Option<Vec<Word<'a>>>| column.as_ref().and_then(|words| words[row].known());
+        let known = |column: &Option<Column<'b, 'a>>| column.as_ref().and_then(|words| words.word(row).known());
         let (label, symbol) = (known(&self.labels), known(&self.symbols));
         let element = match (symbol, label) {
             (Some(symbol), _) => species::from_symbol(symbol)?,
@@ -114,13 +124,13 @@ impl<'a, 'l> SiteTable<'a, 'l> {
         if occupancy != 0.0 && value("attached hydrogens", known(&self.hydrogens).unwrap_or("0"))? != 0.0 {
             return Err(RowError::missing(format!("coordinates of the hydrogen atoms attached to site {name}")));
         }
-        let [x, y, z] = self.axes.each_ref().map(|axis| axis[row].text);
+        let [x, y, z] = self.axes.each_ref().map(|axis| axis.word(row).text);
         Ok(Site {
             label: name,
             element,
             frac: (self.fractional)([value("x", x)?, value("y", y)?, value("z", z)?]),
-            decimals: [x, y, z].map(decimals).into_iter().max().unwrap_or_default(),
-            multiplicity: known(&self.multiplicities).and_then(with_uncertainty),
+            texts: [x, y, z],
+            multiplicity: known(&self.multiplicities),
             occupancy,
         })
     }
@@ -132,8 +142,11 @@ fn decimals(text: &str) -> usize {
     if digits.contains(['e', 'E']) { usize::MAX } else { digits.bytes().take_while(u8::is_ascii_digit).count() }
 }
 
+/// A map of coordinates.
+type Map<'a> = Box<dyn Fn([f64; 3]) -> [f64; 3] + 'a>;
+
 /// The map from Cartesian coordinates: the file's matrix, or a along x and b in the xy plane.
-fn from_cartesian<'a>(block: &Block, lattice: &'a Lattice) -> Result<Box<dyn Fn([f64; 3]) -> [f64; 3] + 'a>, RowError> {
+fn from_cartesian<'a>(block: &Block, lattice: &'a Lattice) -> Result<Map<'a>, RowError> {
     let number = |tag: String| match block.value(&tag) {
         Some(text) => with_uncertainty(text).map(Some).ok_or_else(|| RowError::value(tag, text, "a number")),
         None => Ok(None),

@@ -3,6 +3,7 @@
 
 use super::super::record::{RowError, excerpt};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 /// The version of the syntax, by the comment in the first line.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,6 +48,14 @@ pub(super) struct Block<'a> {
     pub name: &'a str,
     loops: Vec<(usize, Vec<Word<'a>>)>,
     columns: HashMap<String, (usize, usize)>,
+}
+
+/// The values of one name.
+#[derive(Clone, Copy)]
+pub(super) struct Column<'b, 'a> {
+    values: &'b [Word<'a>],
+    width: usize,
+    column: usize,
 }
 
 impl<'a> Word<'a> {
@@ -106,46 +115,72 @@ impl<'a> Block<'a> {
         self.loops.push((tags.len(), values.to_vec()));
         let index = self.loops.len() - 1;
         for (column, tag) in tags.iter().enumerate() {
-            let name = tag.text.to_ascii_lowercase().replace('.', "_");
-            match self.columns.get(&name) {
-                None => drop(self.columns.insert(name, (index, column))),
-                Some(first) if self.is_settled(&name, *first, (index, column)) => {}
-                Some(_) => return Err(RowError::syntax(tag.line, format!("{} is given twice", excerpt(tag.text)))),
+            let mut name = tag.text.to_ascii_lowercase();
+            if name.contains('.') {
+                name = name.replace('.', "_");
+            }
+            let known = match self.columns.entry(name) {
+                Entry::Vacant(free) => {
+                    free.insert((index, column));
+                    continue;
+                }
+                Entry::Occupied(known) => known,
+            };
+            // Of a name that is given twice the first is taken where both are the same, or nothing depends on it.
+            let texts = |(index, column)| Column::new(&self.loops, (index, column)).words().map(|word| word.text);
+            let matters = STRUCTURE.iter().any(|prefix| known.key().starts_with(prefix));
+            if matters && !texts(*known.get()).eq(texts((index, column))) {
+                return Err(RowError::syntax(tag.line, format!("{} is given twice", excerpt(tag.text))));
             }
         }
         Ok(())
     }
 
-    /// Whether of a name that is given twice the first may be taken: both are the same, or the structure does not depend
-    /// on it.
-    fn is_settled(&self, name: &str, first: (usize, usize), second: (usize, usize)) -> bool {
-        let texts = |place| self.at(place).map(|word| word.text);
-        !STRUCTURE.iter().any(|prefix| name.starts_with(prefix)) || texts(first).eq(texts(second))
-    }
-
-    fn at(&self, (index, column): (usize, usize)) -> impl ExactSizeIterator<Item = Word<'a>> {
-        let (width, values) = &self.loops[index];
-        values.get(column..).unwrap_or_default().iter().step_by(*width).copied()
-    }
-
     /// The values under a name (lower case, `.` as `_`).
-    pub fn column(&self, tag: &str) -> Option<impl ExactSizeIterator<Item = Word<'a>>> {
-        self.columns.get(tag).map(|place| self.at(*place))
+    pub fn column(&self, tag: &str) -> Option<Column<'_, 'a>> {
+        self.columns.get(tag).map(|place| Column::new(&self.loops, *place))
     }
 
     /// The first value under a name, if it is known.
     pub fn value(&self, tag: &str) -> Option<&'a str> {
-        self.column(tag)?.next()?.known()
+        self.column(tag)?.words().next()?.known()
     }
 
     /// Whether any name begins like this.
     pub fn has_prefix(&self, prefix: &str) -> bool {
         self.columns.keys().any(|tag| tag.starts_with(prefix))
     }
+}
 
-    /// Whether two names are columns of the same loop.
-    pub fn same_loop(&self, one: &str, other: &str) -> bool {
-        self.columns.get(one).map(|(index, _)| index) == self.columns.get(other).map(|(index, _)| index)
+impl<'b, 'a> Column<'b, 'a> {
+    fn new(loops: &'b [(usize, Vec<Word<'a>>)], (index, column): (usize, usize)) -> Self {
+        let (width, values) = &loops[index];
+        Self { values, width: *width, column }
+    }
+
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        self.values.len() / self.width
+    }
+
+    /// The values in their order.
+    pub fn words(&self) -> impl Iterator<Item = Word<'a>> + use<'b, 'a> {
+        self.values.iter().skip(self.column).step_by(self.width).copied()
+    }
+
+    /// The value of a row below [`Column::len`].
+    pub fn word(&self, row: usize) -> Word<'a> {
+        self.values[row * self.width + self.column]
+    }
+
+    /// Whether any value is known.
+    pub fn is_known(&self) -> bool {
+        self.words().any(|word| word.known().is_some())
+    }
+
+    /// Whether both are columns of one loop.
+    pub fn is_beside(&self, other: &Self) -> bool {
+        std::ptr::eq(self.values, other.values)
     }
 }
 
@@ -267,10 +302,11 @@ mod tests {
         assert_eq!(block.name, "A");
         assert_eq!(block.value("_x"), Some("1"));
         assert_eq!(block.value("_y"), Some("hello"));
-        let known = |tag| block.column(tag).unwrap().map(|w| w.known()).collect::<Vec<_>>();
+        let known = |tag| block.column(tag).unwrap().words().map(|w| w.known()).collect::<Vec<_>>();
         assert_eq!(known("_l_a"), [Some("1"), Some("?")]);
         assert_eq!(known("_l_b"), [None, None]);
-        assert!(block.same_loop("_l_a", "_l_b") && !block.same_loop("_l_a", "_x"));
+        let column = |tag| block.column(tag).unwrap();
+        assert!(column("_l_a").is_beside(&column("_l_b")) && !column("_l_a").is_beside(&column("_x")));
     }
 
     #[test]
@@ -279,7 +315,7 @@ mod tests {
         let block = Block::parse(text, 1, Version::One).unwrap();
         assert_eq!((block.value("_x"), block.value("_cell_length_a")), (Some("1"), Some("3")));
         assert_eq!(block.column("_f").unwrap().len(), 0);
-        assert_eq!(block.column("_g").unwrap().map(|word| word.text).collect::<Vec<_>>(), ["3", "5"]);
+        assert_eq!(block.column("_g").unwrap().words().map(|word| word.text).collect::<Vec<_>>(), ["3", "5"]);
     }
 
     #[test]
