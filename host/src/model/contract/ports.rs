@@ -1,4 +1,4 @@
-//! What a file's inputs and outputs are in terms of the contract.
+//! The inputs and outputs of a file in terms of the contract.
 
 use std::collections::HashSet;
 
@@ -9,28 +9,28 @@ use crate::graph::DataType;
 use crate::graph::onnx::tensor_proto::DataType as Element;
 use crate::graph::onnx::{GraphProto, ValueInfoProto, tensor_shape_proto, type_proto};
 
-/// What the host feeds into an input.
+/// What the host supplies as an input.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum InputKind {
-    /// Z, integer [n].
+    /// Z, integer `[n]`.
     AtomicNumbers,
-    /// Cartesian, angstrom, float [n, 3].
+    /// Cartesian, angstrom, float `[n, 3]`.
     Positions,
-    /// Lattice vectors as rows, angstrom, float [b, 3, 3].
+    /// Lattice vectors as rows, angstrom, float `[b, 3, 3]`.
     Cell,
-    /// Crystal of each atom, integer [n].
+    /// Crystal of each atom, integer `[n]`.
     Batch,
-    /// Centre and neighbour of each edge, integer [2, e].
+    /// Centre and neighbour of each edge, integer `[2, e]`.
     EdgeIndex,
-    /// Cell offsets of the neighbour, float [e, 3].
+    /// Cell offsets of the neighbour, float `[e, 3]`.
     EdgeShift,
-    /// The opposite edge, integer [e].
+    /// The opposite edge, integer `[e]`.
     EdgeReverse,
-    /// Ordered pairs of edges with one centre, integer [2, t].
+    /// Ordered pairs of edges with one centre, integer `[2, t]`.
     TripletIndex,
-    /// Fidelity or head, integer [b].
+    /// Fidelity or head, integer `[b]`.
     State,
-    /// A number that the sidecar pins, for each crystal or as a scalar.
+    /// A constant from the sidecar, for each crystal or as a scalar.
     Constant(f64),
 }
 
@@ -39,9 +39,9 @@ pub enum InputKind {
 pub struct ModelInput {
     /// Its name in the file.
     pub name: String,
-    /// What is fed.
+    /// What the host supplies.
     pub kind: InputKind,
-    /// As which type.
+    /// The element type that the file declares.
     pub data_type: DataType,
     /// Number of axes.
     pub rank: usize,
@@ -52,19 +52,19 @@ pub struct ModelInput {
 /// How an output becomes numbers of a crystal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputKind {
-    /// Total energy [b].
+    /// Total energy `[b]`.
     Energy,
-    /// Energy per atom [b].
+    /// Energy per atom `[b]`.
     EnergyPerAtom,
-    /// Forces [n, 3].
+    /// Forces `[n, 3]`.
     Forces,
-    /// Stress [b, 3, 3].
+    /// Stress `[b, 3, 3]`.
     Stress,
-    /// Magnetic moments [n].
+    /// Magnetic moments `[n]`.
     Magmoms,
-    /// A scalar property [b].
+    /// A scalar property `[b]`.
     Property,
-    /// The mean eigenvalue of a symmetric tensor xx, yy, zz, yz, xz, xy [b, 6]: a third of its trace.
+    /// The mean eigenvalue of a symmetric tensor xx, yy, zz, yz, xz, xy `[b, 6]`: a third of its trace.
     MeanEigenvalue,
 }
 
@@ -163,7 +163,7 @@ pub(super) fn has_six_numbers(port: &ValueInfoProto) -> bool {
     matches!(type_and_shape(port), Some((element, Some(shape))) if floats.contains(&element) && matches!(shape[..], [_, Some(6)]))
 }
 
-/// "float32 [n, 3]": a port as the file declares it.
+/// "float32 `[n, 3]`": a port as the file declares it.
 pub(super) fn description(port: &ValueInfoProto) -> String {
     let Some(type_proto::Value::TensorType(tensor)) = port.r#type.as_ref().and_then(|kind| kind.value.as_ref()) else {
         return "not a tensor".into();
@@ -370,4 +370,32 @@ fn check_output(shape: &[Option<i64>], kind: OutputKind, quantity: &str) -> Resu
 fn no_such_port(table: &'static str, name: &str, ports: &[&ValueInfoProto], metadata: &Metadata) -> ContractError {
     let known = ports.iter().map(|port| port.name().to_owned()).collect();
     ContractError::NoSuchPort { path: metadata.sidecar.clone(), table, name: name.into(), known }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table of inputs in the book, against the inputs that are supplied: names, element types and shapes.
+    #[test]
+    fn the_book_has_the_inputs_of_the_contract() {
+        let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/src/models.md")).unwrap();
+        let (_, section) = text.split_once("\n## Inputs\n").unwrap();
+        let rows = section.lines().skip_while(|line| !line.starts_with("| `")).take_while(|line| line.starts_with('|'));
+        let cells = |row: &str| row.split('|').skip(1).take(3).map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+        let written: Vec<Vec<String>> = rows.map(cells).collect();
+        let extent = |axis: &Axis| match axis {
+            Atoms => "n".to_owned(),
+            Crystals => "b".to_owned(),
+            Edges => "e".to_owned(),
+            Triplets => "t".to_owned(),
+            Fixed(length) => length.to_string(),
+        };
+        let supplied = INPUTS.map(|(name, kind, axes)| {
+            let shape: Vec<String> = axes.iter().map(extent).collect();
+            let dtype = if kind.is_float() { "float32" } else { "int64" };
+            vec![format!("`{name}`"), dtype.to_owned(), shape.join(", ")]
+        });
+        assert_eq!(written, supplied);
+    }
 }
