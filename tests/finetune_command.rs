@@ -211,7 +211,7 @@ fn a_run_does_not_go_on_with_other_external_data() {
     fs::write(at.join("weights.data"), 0.75_f32.to_le_bytes()).unwrap();
     assert_refused(
         at,
-        &["finetune", "run.toml", "--resume"],
+        &["finetune", "run.toml", "--resume", "--quiet"],
         2,
         "error: run/lock.json: the run was started with a different rewards.e.onnx.model.weights.data\n\
          hint: start a new run in another directory with --set run.dir=...",

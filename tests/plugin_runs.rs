@@ -125,7 +125,7 @@ fn a_plugin_that_always_fails_ends_the_run_with_its_reason() {
     let ways = [
         ("panic", "plugin failed", "it panicked: no score for "),
         ("segfault", "plugin died", "the worker was killed by signal 11 (segmentation fault)"),
-        ("nan", "not finite", "the plugin gave NaN"),
+        ("nan", "not finite", "the plugin returned NaN"),
     ];
     for (how, kind, reason) in ways {
         let folder = prepared("x", &rogue("x", &format!("config = {{ how = \"{how}\" }}")));
@@ -239,7 +239,7 @@ fn plugins_are_found_where_they_are_looked_for() {
     assert_eq!((&of("first.so")["descriptor"]["name"], &of("first.so")["hidden"]), (&"rogue".into(), &false.into()));
     assert_eq!((&of("second.so")["usable"], &of("second.so")["hidden"]), (&true.into(), &true.into()));
     assert_eq!(of("second.so")["sha256"].as_str().unwrap().len(), 64);
-    assert!(of("none.so")["reason"].as_str().unwrap().contains("lacks the symbol"), "{lines:?}");
+    assert!(of("none.so")["reason"].as_str().unwrap().contains("does not have the symbol"), "{lines:?}");
     assert!(lines[0]["path"].is_null() && lines[0]["descriptor"]["name"] == "charge-neutrality", "{lines:?}");
 }
 

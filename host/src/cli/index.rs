@@ -15,7 +15,7 @@ use crate::matching::{ReducedStructure, StructureIndex, StructureIndexBuilder, S
 pub enum Index {
     /// Build an index from files of structures
     Build(Build),
-    /// Find the known structure that each structure of a file is
+    /// Look up each structure of a file among the known ones
     Query(Query),
 }
 
@@ -27,10 +27,10 @@ pub struct Build {
     /// Files of structures: .cif, .csv with a cif column, .jsonl, .extxyz, POSCAR, each also with .gz
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// An index whose structures come first
+    /// An existing index, whose structures come first
     #[arg(long, value_name = "INDEX")]
     add_to: Option<PathBuf>,
-    /// Receives the index
+    /// File that receives the index
     #[arg(long, short, value_name = "INDEX")]
     out: PathBuf,
     /// Keep the cells as they are, for comparisons with --no-primitive
@@ -38,11 +38,11 @@ pub struct Build {
     no_primitive: bool,
 }
 
-/// Find the known structure that each structure of a file is.
+/// Look up each structure of a file among the known ones.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  temper index query samples.jsonl --index known.index -o known.csv\n\n\
-    The table has a row per structure: its id, the id of the first known structure that is the same crystal (empty if there is \
-    none), and a status.")]
+    The table has one row per structure: its id; match, the id of the first known structure that is the same crystal (empty if \
+    there is none); and a status.")]
 pub struct Query {
     /// A file of structures
     #[arg(value_name = "FILE")]
@@ -50,7 +50,7 @@ pub struct Query {
     /// The index
     #[arg(long, value_name = "INDEX")]
     index: PathBuf,
-    /// Receives the table
+    /// File that receives the table
     #[arg(long, short, value_name = "CSV")]
     out: PathBuf,
     #[command(flatten)]

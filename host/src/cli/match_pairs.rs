@@ -12,14 +12,14 @@ use crate::matching::{Displacement, StructureMatcher};
 /// Compare pairs of structures: which are the same crystal, as pymatgen's StructureMatcher judges.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  temper match pairs.jsonl -o matches.csv\n\n\
-    Each line of pairs.jsonl is {\"s1\": STRUCTURE, \"s2\": STRUCTURE}, a structure {\"lattice\", \"species\", \"frac_coords\"}. \
-    The table has a row per line: fit (true or false), rms and max_dist of the best pairing in units of (V / N)^(1/3), \
-    empty where there is none, and a status.")]
+    Each line of pairs.jsonl has the keys s1 and s2, each a structure with lattice, species and frac_coords. The table has one row \
+    per line: fit (true or false); rms and max_dist of the best pairing, in units of (V / N)^(1/3), empty where there is none; and \
+    a status.")]
 pub struct MatchPairs {
     /// JSON lines of pairs, also with .gz
     #[arg(value_name = "PAIRS")]
     pairs: PathBuf,
-    /// Receives the table
+    /// File that receives the table
     #[arg(long, short, value_name = "CSV")]
     out: PathBuf,
     #[command(flatten)]
@@ -41,7 +41,7 @@ pub struct MatcherOptions {
     /// Compare the cells as they are, not their primitive cells
     #[arg(long)]
     no_primitive: bool,
-    /// Compare the volumes as they are, without scaling both structures to the same one
+    /// Compare the volumes as they are, without scaling both structures to the same volume
     #[arg(long)]
     no_scale: bool,
 }

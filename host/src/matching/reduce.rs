@@ -53,14 +53,14 @@ impl ReducedStructure {
         }
         let mut reduced =
             Self { lattice: structure.lattice, species: structure.species.clone(), frac: structure.frac.clone() };
-        reduced.to_niggli()?;
+        reduced.describe_in_niggli_cell()?;
         if primitive {
             let mut smaller = false;
             while let Some(cell) = primitive_cell(&reduced) {
                 (reduced, smaller) = (cell, true);
             }
             if smaller {
-                reduced.to_niggli()?;
+                reduced.describe_in_niggli_cell()?;
             }
         }
         Ok(reduced)
@@ -86,7 +86,7 @@ impl ReducedStructure {
     }
 
     /// Describes the same atoms in the Niggli cell, coordinates in [0, 1).
-    fn to_niggli(&mut self) -> Result<(), ReduceError> {
+    fn describe_in_niggli_cell(&mut self) -> Result<(), ReduceError> {
         let positions: Vec<[f64; 3]> = self.frac.iter().map(|r| self.lattice.cartesian(*r)).collect();
         self.lattice = niggli_cell(&self.lattice)?;
         self.frac = positions.iter().map(|r| self.lattice.fractional(*r).map(|x| x - x.floor())).collect();

@@ -121,7 +121,7 @@ proptest! {
         order in Just((0..5usize).collect::<Vec<_>>()).prop_shuffle(),
         shift in prop::array::uniform3(-2.0..2.0f64),
         shears in prop::collection::vec((0..3usize, 1..3usize, -2..=2i32), 0..4),
-        angle in 0.0..6.28f64,
+        angle in 0.0..std::f64::consts::TAU,
         stretch in 0.7..1.4f64,
         mirrored: bool,
     ) {

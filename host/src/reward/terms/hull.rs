@@ -249,8 +249,6 @@ fn check_scales(potential: &CorrectedPotential, hull: &Hull) -> Result<(), HullT
     })
 }
 
-/// What to do about a potential and a hull on different scales.
-
 #[cfg(test)]
 mod tests {
     use super::*;

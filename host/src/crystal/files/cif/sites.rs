@@ -143,8 +143,11 @@ fn decimals(text: &str) -> usize {
     if digits.contains(['e', 'E']) { usize::MAX } else { digits.bytes().take_while(u8::is_ascii_digit).count() }
 }
 
+/// A map of coordinates.
+type Map<'a> = Box<dyn Fn([f64; 3]) -> [f64; 3] + 'a>;
+
 /// The map from Cartesian coordinates: the file's matrix, or a along x and b in the xy plane.
-fn from_cartesian<'a>(block: &Block, lattice: &'a Lattice) -> Result<Box<dyn Fn([f64; 3]) -> [f64; 3] + 'a>, RowError> {
+fn from_cartesian<'a>(block: &Block, lattice: &'a Lattice) -> Result<Map<'a>, RowError> {
     let number = |tag: String| match block.value(&tag) {
         Some(text) => with_uncertainty(text).map(Some).ok_or_else(|| RowError::value(tag, text, "a number")),
         None => Ok(None),
