@@ -351,6 +351,12 @@ mod tests {
              \"stress\"=\"1 2 3 2 4 5 3 5 6.5\" \"e\"=\"_JSON [[1]]\"\nCs 0 0 0 0.5 0 0\nCl 2 2 2 -0.5 0 0.001\n"
         );
         assert_eq!(read(&text("[[0.5,0,0],[-0.5,0,1e-3]]"))[0].structure.as_ref().unwrap(), &structure);
+        // Line ends stay inside their value.
+        let mut out = Vec::new();
+        let lines: Map<String, Value> = [("x".to_owned(), Value::from("a\r\nb\r"))].into_iter().collect();
+        write(&mut out, "\r", &structure, &lines).unwrap();
+        let row = read(&String::from_utf8(out).unwrap()).remove(0);
+        assert_eq!((row.id.as_deref(), &row.extra["x"]), (Some("\r"), &Value::from("a\r\nb\r")));
         // Of another length they are a key as any other.
         assert!(text("[[0.5,0,0]]").contains("\"forces\"=\"_JSON [[0.5,0,0]]\""));
     }

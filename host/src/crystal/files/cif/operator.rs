@@ -2,6 +2,7 @@
 
 use crate::crystal::Lattice;
 use crate::crystal::operation::Operation;
+use std::collections::HashMap;
 
 /// Translations that differ by less are the same, in fractions of a lattice vector: thirds are written as 0.333.
 const SAME_TRANSLATION: f64 = 2e-3;
@@ -48,15 +49,6 @@ impl Operator {
         }
     }
 
-    /// Whether their translations differ by none but a lattice translation.
-    fn shifts_alike(&self, other: &Self) -> bool {
-        let apart = |k: usize| {
-            let shift = self.translation[k] - other.translation[k];
-            (shift - shift.round()).abs()
-        };
-        (0..3).all(|k| apart(k) < SAME_TRANSLATION)
-    }
-
     /// A number that is the same for equal rotations: their entries are small integers.
     fn rotation_code(&self) -> i64 {
         self.rotation
@@ -80,20 +72,40 @@ impl Operator {
     }
 }
 
+/// Whether two translations differ by a lattice translation only.
+fn same_translation(one: [f64; 3], other: [f64; 3]) -> bool {
+    (0..3).all(|k| from_whole(one[k] - other[k]).abs() < SAME_TRANSLATION)
+}
+
+/// From the nearest whole number to `x`; `f64::round` would be the call of a function.
+pub(super) fn from_whole(x: f64) -> f64 {
+    x - (x + 0.5f64.copysign(x)) as i64 as f64
+}
+
 /// Different operators, the identity first; those that differ by a lattice translation count as one.
 pub(super) struct Distinct {
     operators: Vec<Operator>,
-    codes: Vec<i64>,
+    /// Number of each operator's rotation among the different ones.
+    rotations: Vec<usize>,
+    /// The operators of each rotation.
+    by_rotation: Vec<Vec<usize>>,
+    numbers: HashMap<i64, usize>,
 }
 
 impl Distinct {
     /// Of a list that may hold repetitions.
     pub fn new(operators: impl IntoIterator<Item = Operator>) -> Self {
         let mut distinct =
-            Self { operators: vec![Operator::IDENTITY], codes: vec![Operator::IDENTITY.rotation_code()] };
-        for operator in operators {
-            if distinct.position(&operator).is_none() {
-                distinct.codes.push(operator.rotation_code());
+            Self { operators: Vec::new(), rotations: Vec::new(), by_rotation: Vec::new(), numbers: HashMap::new() };
+        for operator in std::iter::once(Operator::IDENTITY).chain(operators) {
+            let fresh = distinct.by_rotation.len();
+            let rotation = *distinct.numbers.entry(operator.rotation_code()).or_insert(fresh);
+            if rotation == fresh {
+                distinct.by_rotation.push(Vec::new());
+            }
+            if distinct.position(rotation, operator.translation).is_none() {
+                distinct.by_rotation[rotation].push(distinct.operators.len());
+                distinct.rotations.push(rotation);
                 distinct.operators.push(operator);
             }
         }
@@ -105,24 +117,26 @@ impl Distinct {
         self.operators
     }
 
-    fn position(&self, operator: &Operator) -> Option<usize> {
-        let code = operator.rotation_code();
-        let alike = |index: &usize| self.operators[*index].shifts_alike(operator);
-        (0..self.codes.len()).filter(|index| self.codes[*index] == code).find(alike)
+    fn position(&self, rotation: usize, translation: [f64; 3]) -> Option<usize> {
+        let mut alike = self.by_rotation[rotation].iter().copied();
+        alike.find(|index| same_translation(self.operators[*index].translation, translation))
     }
 
     /// Whether they are a group, lattice translations aside.
     pub fn is_group(&self) -> bool {
         // Generators are taken until they make all operators; it is enough that no product with a generator leads outside.
         let mut made = vec![false; self.operators.len()];
-        let mut generators: Vec<&Operator> = Vec::new();
+        let mut generators: Vec<(&Operator, Vec<Option<usize>>)> = Vec::new();
         made[0] = true;
         while let Some(next) = made.iter().position(|made| !made) {
-            generators.push(&self.operators[next]);
+            let generator = &self.operators[next];
+            generators.push((generator, self.turned(generator)));
             let mut open: Vec<usize> = (0..made.len()).filter(|index| made[*index]).collect();
             while let Some(index) = open.pop() {
-                for generator in &generators {
-                    match self.position(&generator.after(&self.operators[index])) {
+                for (generator, turned) in &generators {
+                    let translation = generator.apply(self.operators[index].translation);
+                    let rotation = turned[self.rotations[index]];
+                    match rotation.and_then(|rotation| self.position(rotation, translation)) {
                         Some(known) if made[known] => {}
                         Some(new) => {
                             made[new] = true;
@@ -135,35 +149,53 @@ impl Distinct {
         }
         true
     }
+
+    /// The rotation that an operator makes of each, if it is there.
+    fn turned(&self, operator: &Operator) -> Vec<Option<usize>> {
+        let product = |members: &Vec<usize>| operator.after(&self.operators[members[0]]).rotation_code();
+        self.by_rotation.iter().map(|members| self.numbers.get(&product(members)).copied()).collect()
+    }
 }
 
 /// Coefficients of x, y, z and the constant of one part, such as `1/2-x+y`.
 fn affine_row(text: &str) -> Option<([f64; 3], f64)> {
-    let text: String = text.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_ascii_lowercase();
+    let mut buffer = [0; 64];
+    let mut length = 0;
+    for byte in text.bytes().filter(|byte| !byte.is_ascii_whitespace()) {
+        *buffer.get_mut(length)? = byte.to_ascii_lowercase();
+        length += 1;
+    }
     let (mut row, mut constant) = ([0.0; 3], 0.0);
-    let mut rest = text.as_str();
+    let mut rest = &buffer[..length];
     while !rest.is_empty() {
-        let sign = if rest.starts_with('-') { -1.0 } else { 1.0 };
-        rest = rest.strip_prefix(['+', '-']).or(Some(rest).filter(|_| rest.len() == text.len()))?;
-        let length = rest.find(['+', '-']).unwrap_or(rest.len());
-        match &rest[..length] {
-            "x" => row[0] += sign,
-            "y" => row[1] += sign,
-            "z" => row[2] += sign,
+        let is_first = rest.len() == length;
+        let sign = if rest[0] == b'-' { -1.0 } else { 1.0 };
+        let term = rest.strip_prefix(b"+").or(rest.strip_prefix(b"-")).or(Some(rest).filter(|_| is_first))?;
+        let (term, after) = term.split_at(term.iter().position(|c| matches!(c, b'+' | b'-')).unwrap_or(term.len()));
+        match term {
+            b"x" => row[0] += sign,
+            b"y" => row[1] += sign,
+            b"z" => row[2] += sign,
             term => constant += sign * fraction(term)?,
         }
-        rest = &rest[length..];
+        rest = after;
     }
-    (!text.is_empty()).then_some((row, constant))
+    (length > 0).then_some((row, constant))
 }
 
-fn fraction(text: &str) -> Option<f64> {
-    let (numerator, denominator) = text.split_once('/').unwrap_or((text, "1"));
-    let digits = |text: &str| {
-        let plain = text.bytes().all(|c| c.is_ascii_digit() || c == b'.');
-        text.parse::<f64>().ok().filter(|x| plain && x.is_finite())
+fn fraction(text: &[u8]) -> Option<f64> {
+    let digits = |text: &[u8]| match text {
+        [digit @ b'0'..=b'9'] => Some(f64::from(digit - b'0')),
+        text => {
+            let plain = text.iter().all(|c| c.is_ascii_digit() || *c == b'.');
+            str::from_utf8(text).ok()?.parse::<f64>().ok().filter(|x| plain && x.is_finite())
+        }
     };
-    Some(digits(numerator)? / digits(denominator)?).filter(|x| x.is_finite())
+    let quotient = match text.iter().position(|c| *c == b'/') {
+        Some(at) => digits(&text[..at])? / digits(&text[at + 1..])?,
+        None => digits(text)?,
+    };
+    Some(quotient).filter(|x| x.is_finite())
 }
 
 #[cfg(test)]

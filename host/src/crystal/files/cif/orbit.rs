@@ -1,6 +1,6 @@
 //! All atoms of a cell from its sites and symmetry operators.
 
-use super::operator::Operator;
+use super::operator::{Operator, from_whole};
 use super::sites::{Site, distance};
 use crate::crystal::files::record::{MAX_ATOMS, RowError};
 use crate::crystal::{Element, Lattice};
@@ -168,10 +168,7 @@ fn is_rounding(operator: &Operator, offset: [f64; 3], widths: [f64; 3]) -> bool 
 
 /// From `from` to the image of `to` that is nearest along each axis.
 fn nearest(to: [f64; 3], from: [f64; 3]) -> [f64; 3] {
-    std::array::from_fn(|k| {
-        let offset = to[k] - from[k];
-        offset - offset.round()
-    })
+    std::array::from_fn(|k| from_whole(to[k] - from[k]))
 }
 
 fn length(lattice: &Lattice, offset: [f64; 3]) -> f64 {

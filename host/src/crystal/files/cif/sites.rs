@@ -1,5 +1,6 @@
 //! The atom sites of a CIF.
 
+use super::operator::from_whole;
 use super::syntax::{Block, Column};
 use super::with_uncertainty;
 use crate::crystal::files::record::{RecordWarning, RowError};
@@ -195,6 +196,6 @@ fn whole<'a>(sites: Vec<Site<'a>>, lattice: &Lattice) -> Result<Vec<Site<'a>>, R
 /// Between the nearest images along each axis, angstrom.
 pub(super) fn distance(lattice: &Lattice, one: [f64; 3], other: [f64; 3]) -> f64 {
     let offset: [f64; 3] = std::array::from_fn(|k| one[k] - other[k]);
-    let [x, y, z] = lattice.cartesian(offset.map(|d| d - d.round()));
+    let [x, y, z] = lattice.cartesian(offset.map(from_whole));
     (x * x + y * y + z * z).sqrt()
 }
