@@ -99,7 +99,8 @@ impl StructureIndex {
             return Err(IndexError::Format { path: path.into() });
         }
         let mut footer = [0; FOOTER as usize];
-        let footer_at = size.checked_sub(FOOTER).filter(|at| *at >= HEADER).ok_or_else(|| damaged("it is cut short"))?;
+        let footer_at =
+            size.checked_sub(FOOTER).filter(|at| *at >= HEADER).ok_or_else(|| damaged("it is cut short"))?;
         file.read_exact_at(&mut footer, footer_at).map_err(failed)?;
         let count = number(&footer);
         let table_at = count.checked_mul(LINE).and_then(|bytes| footer_at.checked_sub(bytes));
@@ -213,7 +214,8 @@ impl StructureIndexBuilder {
     /// [`IndexError::Io`].
     pub fn finish(mut self) -> Result<(), IndexError> {
         self.table.sort_unstable();
-        let lines = self.table.iter().flat_map(|(hash, offset)| hash.to_le_bytes().into_iter().chain(offset.to_le_bytes()));
+        let lines =
+            self.table.iter().flat_map(|(hash, offset)| hash.to_le_bytes().into_iter().chain(offset.to_le_bytes()));
         let mut bytes: Vec<u8> = lines.collect();
         let sum = checksum(&header(self.primitive), &bytes);
         bytes.extend((self.table.len() as u64).to_le_bytes());

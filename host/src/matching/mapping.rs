@@ -17,12 +17,7 @@ struct Vector {
 
 /// All bases of `lattice` whose lengths agree with those of `target` within the factor 1 + `ltol` and whose angles agree within
 /// `angle_tol` degrees.
-pub(super) fn bases_like(
-    lattice: &Lattice,
-    target: &Lattice,
-    ltol: f64,
-    angle_tol: f64,
-) -> Vec<Basis> {
+pub(super) fn bases_like(lattice: &Lattice, target: &Lattice, ltol: f64, angle_tol: f64) -> Vec<Basis> {
     let (lengths, [alpha, beta, gamma]) = target.parameters();
     let longest = lengths.iter().fold(0.0, |a: f64, b| a.max(*b)) * (1.0 + ltol);
     let vectors = vectors_within(lattice, longest);

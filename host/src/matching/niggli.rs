@@ -31,7 +31,8 @@ pub(super) fn niggli_cell(lattice: &Lattice) -> Result<Lattice, ReduceError> {
     let (near, change) = MoyoLattice::from_basis(lattice.0).minkowski_reduce().map_err(|_| failed())?;
     let near = Lattice(near.basis_as_array());
     refuse_elongated(&near)?;
-    let in_original = |n: [i32; 3]| -> [i32; 3] { std::array::from_fn(|j| (0..3).map(|i| change[(j, i)] * n[i]).sum()) };
+    let in_original =
+        |n: [i32; 3]| -> [i32; 3] { std::array::from_fn(|j| (0..3).map(|i| change[(j, i)] * n[i]).sum()) };
     let scale = near.volume().cbrt();
     let parameters = niggli_metric(metric(&near), TOLERANCE * scale).map(|g| parameters(&g)).ok_or_else(failed)?;
     let target = Lattice::from_parameters(parameters.0, parameters.1)?;

@@ -66,7 +66,8 @@ fn translations(groups: &[Group], tolerance: [f64; 3]) -> Vec<[f64; 3]> {
 fn hermite_forms(units: usize) -> impl Iterator<Item = (usize, Hermite)> {
     let divisors = |n: usize| (1..=n).filter(move |d| n.is_multiple_of(*d));
     let diagonals = divisors(units).filter(|size| *size > 1).flat_map(move |size| {
-        divisors(size).flat_map(move |a| divisors(size / a).map(move |e| (size, a as i32, e as i32, (size / a / e) as i32)))
+        divisors(size)
+            .flat_map(move |a| divisors(size / a).map(move |e| (size, a as i32, e as i32, (size / a / e) as i32)))
     });
     diagonals.flat_map(|(size, a, e, g)| {
         let rest = (0..a).flat_map(move |b| (0..a).flat_map(move |c| (0..e).map(move |f| (b, c, f))));

@@ -51,11 +51,8 @@ impl ReducedStructure {
         if structure.len() > MOST_ATOMS {
             return Err(ReduceError::TooManyAtoms { atoms: structure.len() });
         }
-        let mut reduced = Self {
-            lattice: structure.lattice,
-            species: structure.species.clone(),
-            frac: structure.frac.clone(),
-        };
+        let mut reduced =
+            Self { lattice: structure.lattice, species: structure.species.clone(), frac: structure.frac.clone() };
         reduced.to_niggli()?;
         if primitive {
             let mut smaller = false;

@@ -69,10 +69,7 @@ fn the_largest_distance_decides() {
 
 #[test]
 fn what_differs_does_not_fit() {
-    let rock_salt = crystal(
-        [[0.0, 2.8, 2.8], [2.8, 0.0, 2.8], [2.8, 2.8, 0.0]],
-        &[("Cs", [0.0; 3]), ("Cl", [0.5; 3])],
-    );
+    let rock_salt = crystal([[0.0, 2.8, 2.8], [2.8, 0.0, 2.8], [2.8, 2.8, 0.0]], &[("Cs", [0.0; 3]), ("Cl", [0.5; 3])]);
     assert_eq!(compare(&cscl(4.0, 0.0), &rock_salt), (false, None));
     let bromide = crystal(cubic(4.0), &[("Cs", [0.0; 3]), ("Br", [0.5; 3])]);
     assert_eq!(compare(&cscl(4.0, 0.0), &bromide), (false, None));
@@ -112,7 +109,8 @@ fn absurd_cells_are_refused_in_time() {
     let many = crystal([[3000.0, 0.0, 0.0], [0.0, 300.0, 0.0], [0.0, 0.0, 300.0]], &many);
     assert_eq!(matcher.reduce(&many).unwrap_err(), ReduceError::TooManyAtoms { atoms: 1001 });
     // A cell of another shape for the same lattice, with vectors of hundreds of angstrom.
-    let sheared = crystal([[4.0, 0.0, 0.0], [400.0, 4.0, 0.0], [-800.0, 1200.0, 4.0]], &[("Cs", [0.0; 3]), ("Cl", [0.5; 3])]);
+    let sheared =
+        crystal([[4.0, 0.0, 0.0], [400.0, 4.0, 0.0], [-800.0, 1200.0, 4.0]], &[("Cs", [0.0; 3]), ("Cl", [0.5; 3])]);
     assert_eq!(matcher.reduce(&sheared).unwrap().len(), 2);
 }
 
