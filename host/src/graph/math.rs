@@ -57,8 +57,6 @@ elementwise! {
     abs => "Abs"(x);
     /// -1, 0 or 1.
     sign => "Sign"(x);
-    /// Matrix product over the last two axes, leading axes broadcast.
-    matmul => "MatMul"(x, y);
     /// Where `condition`, `x`, else `y`; broadcast.
     where_ => "Where"(condition, x, y);
     /// `x < y`, broadcast.
