@@ -506,7 +506,8 @@ fn indexing() -> Vec<Case> {
     rows.push(
         Case::new("GatherND", &[&[2, 3, 2]], |b, v| b.node("GatherND", v, plain().int("batch_dims", 1)))
             .with(arr2(&[[2i64], [1]]))
-            .named("batch"),
+            .named("batch")
+            .state(0, &[0]),
     );
     for reduction in ["none", "add"] {
         let at = if reduction == "none" { arr2(&[[2i64], [0]]) } else { arr2(&[[2i64], [2]]) };
@@ -534,7 +535,7 @@ fn products() -> Vec<Case> {
         [&[2, 2, 3], &[3]],
     ];
     for shapes in shapes {
-        rows.push(Case::new("MatMul", &shapes, |b, v| b.matmul(v[0], v[1])));
+        rows.push(Case::new("MatMul", &shapes, |b, v| b.node("MatMul", v, plain())));
     }
     for (turn_a, turn_b) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
         let a: &[usize] = if turn_a == 1 { &[3, 2] } else { &[2, 3] };
@@ -542,7 +543,9 @@ fn products() -> Vec<Case> {
         let attributes = plain().int("transA", turn_a).int("transB", turn_b);
         for bias in [&[4][..], &[2, 1], &[], &[2, 4]] {
             let attributes = attributes.clone().float("alpha", 0.5).float("beta", 2.0);
-            rows.push(Case::new("Gemm", &[a, c, bias], move |b, v| b.node("Gemm", v, attributes.clone())));
+            // Over an empty inner axis, ONNX Runtime 1.28 forgets beta.
+            let case = Case::new("Gemm", &[a, c, bias], move |b, v| b.node("Gemm", v, attributes.clone()));
+            rows.push(case.state(0, &[1 - turn_a as usize]).state(1, &[turn_b as usize]));
         }
         rows.push(Case::new("Gemm", &[a, c], move |b, v| b.node("Gemm", v, attributes.clone())));
     }

@@ -57,8 +57,6 @@ elementwise! {
     abs => "Abs"(x);
     /// -1, 0 or 1.
     sign => "Sign"(x);
-    /// Matrix product over the last two axes, leading axes broadcast.
-    matmul => "MatMul"(x, y);
     /// Where `condition`, `x`, else `y`; broadcast.
     where_ => "Where"(condition, x, y);
     /// `x < y`, broadcast.
@@ -301,8 +299,12 @@ impl Builder {
         let is_one = self.equal(padded, one);
         let axes = self.node("NonZero", &[is_one], Attributes::none());
         let axes = self.squeeze(axes, &[0]);
-        let keep = Attributes::none().int("keepdims", 1).int("noop_with_empty_axes", 1);
-        let summed = self.node("ReduceSum", &[x, axes], keep);
+        // One axis more, so that there is always one to sum over: over none, ONNX Runtime 1.28 sums an empty tensor up.
+        let axes = self.add(axes, one);
+        let zero = self.ints(&[0]);
+        let axes = self.concat(&[zero, axes], 0);
+        let wide = self.unsqueeze(x, &[0]);
+        let summed = self.node("ReduceSum", &[wide, axes], Attributes::none().int("keepdims", 1));
         let result = self.reshape_exactly(summed, target);
         self.assume_shape_of(result, like)
     }

@@ -17,6 +17,7 @@ mod math;
 pub mod onnx;
 mod ops;
 mod potential;
+mod products;
 mod proto;
 mod shape;
 mod tensor;

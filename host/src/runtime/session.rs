@@ -190,6 +190,8 @@ fn builder(runtime: &Runtime, options: &SessionOptions, device: Device) -> Resul
             .with_memory_pattern(false)?
             // A resumed run must end with the same numbers.
             .with_deterministic_compute(true)?
+            // The default quantizes what is multiplied with 8-bit weights to 8 bits as well, which makes energies noisy.
+            .with_config_entry("session.qdq_matmulnbits_accuracy_level", "1")?
             // Only ONNX: the other format that the library would accept is not checked as strictly.
             .with_config_entry("session.load_model_format", "ONNX")?;
         match device {

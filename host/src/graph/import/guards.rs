@@ -3,7 +3,7 @@
 //! Seen with 1.27 to 1.30: a reduction with a negative axis keeps the shape of an empty tensor (the builder makes axes
 //! positive where the rank is known), `TopK` and `LpNormalization` divide by zero, `LSTM`, `GRU` and
 //! `InstanceNormalization` end the process, and `GroupNormalization` fails. An axis without elements is padded with one before such an operator, and cropped after it;
-//! where it has elements, nothing is added.
+//! where it has elements, nothing is added. Matrix products take the form that [`Builder::matmul`] gives them.
 
 use super::super::builder::{Builder, Node, Value};
 use super::super::shape::Dim;
@@ -21,6 +21,7 @@ pub(super) fn guarded(b: &mut Builder, node: &Node) -> Option<Vec<Value>> {
             along(b, node, &[axis(node, -1, rank)?])
         }
         // All but the channels.
+        "MatMul" => Some(vec![b.other_form_of_product(input(node, 0)?, input(node, 1)?)?]),
         "GroupNormalization" | "InstanceNormalization" => {
             let rank = b.facts(input(node, 0)?).rank()?;
             let axes: Vec<usize> = (0..rank).filter(|axis| *axis != 1).collect();

@@ -1,7 +1,6 @@
 //! Scaled dot-product attention (Vaswani et al., arXiv:1706.03762) as opset 23 defines it.
 
 use super::context::{InferContext, Inferred};
-use super::matmul::swap_last;
 use super::{Derivative, GraphError, Operator, Reverse};
 use crate::graph::shape::{TypeFacts, product};
 use crate::graph::{Attributes, Builder, DataType, Dim, Value};
@@ -39,7 +38,7 @@ fn outputs(r: &mut Reverse) -> Result<Vec<Value>, GraphError> {
     let b = &mut *r.builder;
     let [q, k, v] = if flat { [(q, heads), (k, own), (v, own)].map(|(x, n)| apart(b, x, n)) } else { [q, k, v] };
     let (k, v) = (repeated(b, k, q), repeated(b, v, q));
-    let turned = swap_last(b, k, 4);
+    let turned = b.swap_last(k, 4);
     let scores = b.matmul(q, turned);
     let scale = match given {
         Some(scale) => b.scalar_like(scores, scale),

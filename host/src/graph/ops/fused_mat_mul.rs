@@ -1,7 +1,7 @@
 //! ONNX Runtime's FusedMatMul: a product of matrices that may be turned over, times a number.
 
 use super::context::{InferContext, Inferred};
-use super::matmul::{product_of, swap_last};
+use super::matmul::product_of;
 use super::{Derivative, GraphError, Operator, Reverse};
 use crate::graph::Value;
 use crate::graph::shape::TypeFacts;
@@ -33,10 +33,10 @@ fn outputs(r: &mut Reverse) -> Result<Vec<Value>, GraphError> {
     let b = &mut *r.builder;
     // A vector has nothing to turn over.
     if turn_x && rank_x > 1 {
-        x = swap_last(b, x, rank_x);
+        x = b.swap_last(x, rank_x);
     }
     if turn_y && rank_y > 1 {
-        y = swap_last(b, y, rank_y);
+        y = b.swap_last(y, rank_y);
     }
     let product = b.matmul(x, y);
     Ok(vec![b.mul_scalar(product, alpha)])

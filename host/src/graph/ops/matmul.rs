@@ -49,7 +49,7 @@ fn reverse(r: Reverse) -> Result<InputGrads, GraphError> {
     let mut g = if rank_y == 1 { b.unsqueeze(g, &[-1]) } else { g };
     g = if rank_x == 1 { b.unsqueeze(g, &[-2]) } else { g };
     let by_x = want_x.then(|| {
-        let turned = swap_last(b, matrix_y, rank_y.max(2));
+        let turned = b.swap_last(matrix_y, rank_y.max(2));
         let product = b.matmul(g, turned);
         let summed = b.sum_to_shape_of(product, matrix_x);
         if rank_x == 1 { b.squeeze(summed, &[0]) } else { summed }
@@ -58,7 +58,7 @@ fn reverse(r: Reverse) -> Result<InputGrads, GraphError> {
         let product = if rank_y == 2 && rank_x > 2 {
             weight_gradient(b, matrix_x, g)
         } else {
-            let turned = swap_last(b, matrix_x, rank_x.max(2));
+            let turned = b.swap_last(matrix_x, rank_x.max(2));
             b.matmul(turned, g)
         };
         let summed = b.sum_to_shape_of(product, matrix_y);
@@ -69,26 +69,11 @@ fn reverse(r: Reverse) -> Result<InputGrads, GraphError> {
 
 /// The derivative by a matrix that all leading axes share: one product over their union instead of a batch of products.
 fn weight_gradient(b: &mut Builder, x: Value, g: Value) -> Value {
-    let flat = |b: &mut Builder, v: Value| {
-        let last = b.shape(v).and_then(|s| s.last().copied());
-        match last.and_then(|d| d.known()) {
-            Some(n) => b.reshape(v, &[-1, n]),
-            None => {
-                let shape = b.shape_of(v);
-                let last = b.slice(shape, 0, -1, i64::MAX);
-                let any = b.ints(&[-1]);
-                let target = b.concat(&[any, last], 0);
-                b.reshape_to(v, target)
-            }
-        }
+    let flat = |b: &mut Builder, v: Value| match b.shape(v).and_then(|s| s.last()?.known()) {
+        Some(n) if n > 0 => b.reshape(v, &[-1, n]),
+        _ => b.all_rows(v),
     };
     let (rows, grads) = (flat(b, x), flat(b, g));
     let turned = b.transpose(rows, &[1, 0]);
     b.matmul(turned, grads)
-}
-
-pub(super) fn swap_last(b: &mut Builder, x: Value, rank: usize) -> Value {
-    let mut order: Vec<i64> = (0..rank as i64).collect();
-    order.swap(rank - 1, rank - 2);
-    b.transpose(x, &order)
 }
