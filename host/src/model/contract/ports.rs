@@ -62,7 +62,7 @@ pub enum OutputKind {
     Stress,
     /// Magnetic moments `[n]`.
     Magmoms,
-    /// A scalar property ``[b]``.
+    /// A scalar property `[b]`.
     Property,
     /// The mean eigenvalue of a symmetric tensor xx, yy, zz, yz, xz, xy `[b, 6]`: a third of its trace.
     MeanEigenvalue,
