@@ -320,7 +320,7 @@ mod tests {
         assert_eq!(
             t.objective_values(&objective, 0.5).unwrap_err().to_string(),
             "3 of 4 crystals failed, more than max_failed = 0.5 allows; reasons: atoms too close (2, such as: two atoms are \
-             0.300 A apart, nearer than 0.5 A), model failed (1, such as: the model failed: out of order)"
+             0.300 A apart, closer than 0.5 A), model failed (1, such as: the model failed: out of order)"
         );
         let other = Objective::parse("gap", &["gap"]).unwrap();
         assert_eq!(t.objective_values(&other, 1.0), Err(ReductionError::NoTerm("gap".into())));
