@@ -35,7 +35,7 @@ fn a_new_plugin_builds_passes_its_tests_and_is_used() {
     std::fs::create_dir(folder.path().join("plugins")).unwrap();
     let library = folder.path().join("plugins").join(&name);
     std::fs::copy(cargo_target().join("debug").join(name), &library).unwrap();
-    let (listed, _) = accepted(folder.path(), &["plugin", "list", "--json"]);
+    let (listed, _) = accepted(folder.path(), &["--plugin-dir", "plugins", "plugin", "list", "--json"]);
     let mut lines = listed.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let found = lines.find(|line| line["descriptor"]["name"] == "my-first_reward").unwrap();
     assert_eq!((&found["usable"], &found["descriptor"]["version"]), (&json!(true), &json!("0.1.0")));
