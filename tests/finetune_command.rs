@@ -213,7 +213,8 @@ fn a_run_does_not_go_on_with_other_external_data() {
         at,
         &["finetune", "run.toml", "--resume"],
         2,
-        "error: run/lock.json: the run was started with another rewards.e.onnx.model.weights.data\n\
+        "warning: model.onnx: exported for one crystal at a time; rows are evaluated singly\n\
+         error: run/lock.json: the run was started with another rewards.e.onnx.model.weights.data\n\
          hint: start a new run in another directory with --set run.dir=...",
     );
 }
