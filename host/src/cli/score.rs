@@ -70,7 +70,7 @@ impl Score {
         let progress = context.progress("structures", 0);
         let (mut rows, mut scored, mut first) = (0, 0, None);
         for_each_chunk(records, |chunk: Vec<Record>| {
-            for (record, Row { cells, scored: outputs }) in chunk.iter().zip(scorer.score(&chunk)) {
+            for (record, ScoredRow { cells, scored: outputs }) in chunk.iter().zip(scorer.score(&chunk)) {
                 rows += 1;
                 if let (Some(writer), Some(outputs)) = (&mut structures_out, outputs) {
                     writer.add(&Record { extra: outputs, ..record.clone() })?;
@@ -156,7 +156,7 @@ struct Scorer<'a> {
 }
 
 /// What the model gave for one record.
-struct Row {
+struct ScoredRow {
     /// The table's.
     cells: Vec<String>,
     /// Of the file of structures: the outputs with forces and stress, where there are any.
@@ -189,7 +189,7 @@ impl Scorer<'_> {
     }
 
     /// One row of the table per record.
-    fn score(&self, records: &[Record]) -> Vec<Row> {
+    fn score(&self, records: &[Record]) -> Vec<ScoredRow> {
         let structures = records.iter().map(|record| record.structure.as_ref().map_err(ToString::to_string));
         let rows = map_ok(structures.collect(), |structures: Vec<&Structure>| self.evaluate(&structures));
         let row = |(record, row): (&Record, Result<Evaluated, String>)| match row {
@@ -231,7 +231,7 @@ impl Scorer<'_> {
         above.zip(rows).map(|(above, (_, row))| Ok(Evaluated { above: Some(above), ..row })).collect()
     }
 
-    fn row(&self, record: &Record, Evaluated { values, response, above }: Evaluated) -> Row {
+    fn row(&self, record: &Record, Evaluated { values, response, above }: Evaluated) -> ScoredRow {
         let mut cells = described(record);
         cells.extend(values.iter().map(f64::to_string));
         let mut status = "ok".to_owned();
@@ -245,7 +245,7 @@ impl Scorer<'_> {
             cells.extend(response.voigt().map(|component| component.to_string()));
         }
         cells.push(status);
-        Row { cells, scored: response.as_ref().map(|response| self.outputs(&values, response)) }
+        ScoredRow { cells, scored: response.as_ref().map(|response| self.outputs(&values, response)) }
     }
 
     fn outputs(&self, values: &[f64], response: &Response) -> Map<String, Value> {
@@ -254,11 +254,11 @@ impl Scorer<'_> {
         scalars.chain(tensors.map(|(name, value)| (name.to_owned(), value))).collect()
     }
 
-    fn failed(&self, record: &Record, reason: String) -> Row {
+    fn failed(&self, record: &Record, reason: String) -> ScoredRow {
         let mut cells = described(record);
         cells.resize(self.columns().len() - 1, String::new());
         cells.push(reason);
-        Row { cells, scored: None }
+        ScoredRow { cells, scored: None }
     }
 }
 

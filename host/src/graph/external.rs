@@ -14,7 +14,7 @@ pub fn external_files(model: &ModelProto) -> Result<Vec<String>, GraphError> {
     let mut model = model.clone();
     let mut files = BTreeMap::new();
     each_tensor(&mut model, &mut |tensor| {
-        if let Some(place) = Place::of(tensor)? {
+        if let Some(place) = DataLocation::of(tensor)? {
             files.insert(place.file, ());
         }
         Ok(())
@@ -28,7 +28,7 @@ pub fn external_files(model: &ModelProto) -> Result<Vec<String>, GraphError> {
 /// [`GraphError::Tensor`] for a tensor whose file is not there or too short.
 pub fn embed_external(model: &mut ModelProto, files: &BTreeMap<String, Vec<u8>>) -> Result<(), GraphError> {
     each_tensor(model, &mut |tensor| {
-        let Some(place) = Place::of(tensor)? else { return Ok(()) };
+        let Some(place) = DataLocation::of(tensor)? else { return Ok(()) };
         let contents = files.get(&place.file).ok_or_else(|| fail(tensor, format!("no file `{}`", place.file)))?;
         let rest = contents.get(place.offset..).unwrap_or_default();
         let length = place.length.unwrap_or(rest.len());
@@ -44,13 +44,13 @@ pub fn embed_external(model: &mut ModelProto, files: &BTreeMap<String, Vec<u8>>)
 }
 
 /// Where a tensor's data lies.
-struct Place {
+struct DataLocation {
     file: String,
     offset: usize,
     length: Option<usize>,
 }
 
-impl Place {
+impl DataLocation {
     fn of(tensor: &TensorProto) -> Result<Option<Self>, GraphError> {
         if tensor.data_location != Some(tensor_proto::DataLocation::External as i32) {
             return Ok(None);

@@ -20,7 +20,7 @@ pub(super) fn read_json(file: impl BufRead, sink: Sink<'_>) -> Result<(), serde_
         sink(number, row);
     };
     loop {
-        Node { rows: &mut rows, place: Place::Document }.deserialize(&mut documents)?;
+        Node { rows: &mut rows, place: JsonPlace::Document }.deserialize(&mut documents)?;
         // What follows a document may be another one, as in JSON lines.
         if documents.end().is_ok() {
             return Ok(());
@@ -31,11 +31,11 @@ pub(super) fn read_json(file: impl BufRead, sink: Sink<'_>) -> Result<(), serde_
 /// A JSON value, by the place where it stands. Its value is whether it is a list or an object.
 struct Node<'a> {
     rows: &'a mut dyn FnMut(Result<Row, String>),
-    place: Place,
+    place: JsonPlace,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum JsonPlace {
     /// A whole document.
     Document,
     /// What is named as entries: a list, an object whose values are entries, or one entry.
@@ -52,9 +52,9 @@ impl Node<'_> {
     /// A text, number, truth value or null.
     fn scalar<E: Error>(self) -> Result<bool, E> {
         match self.place {
-            Place::Document => return Err(E::custom("neither a list nor an object of ComputedEntry dictionaries")),
-            Place::Entries | Place::Entry => (self.rows)(Err("it is not a ComputedEntry dictionary".into())),
-            Place::Perhaps | Place::Data => {}
+            JsonPlace::Document => return Err(E::custom("neither a list nor an object of ComputedEntry dictionaries")),
+            JsonPlace::Entries | JsonPlace::Entry => (self.rows)(Err("it is not a ComputedEntry dictionary".into())),
+            JsonPlace::Perhaps | JsonPlace::Data => {}
         }
         Ok(false)
     }
@@ -76,11 +76,11 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<bool, A::Error> {
-        if matches!(self.place, Place::Entry | Place::Perhaps) {
+        if matches!(self.place, JsonPlace::Entry | JsonPlace::Perhaps) {
             while items.next_element::<IgnoredAny>()?.is_some() {}
             return self.scalar();
         }
-        while items.next_element_seed(Node { rows: &mut *self.rows, place: Place::Entry })?.is_some() {}
+        while items.next_element_seed(Node { rows: &mut *self.rows, place: JsonPlace::Entry })?.is_some() {}
         Ok(true)
     }
 
@@ -89,20 +89,20 @@ impl<'de> Visitor<'de> for Node<'_> {
         let (mut fields, mut values, mut nested) = (Map::new(), Vec::new(), false);
         while let Some(key) = items.next_key::<String>()? {
             let inside = match (key.as_str(), self.place) {
-                ("entries" | "entry" | "all_entries", place) if place != Place::Data => {
-                    nested |= items.next_value_seed(Node { rows: &mut *self.rows, place: Place::Entries })?;
+                ("entries" | "entry" | "all_entries", place) if place != JsonPlace::Data => {
+                    nested |= items.next_value_seed(Node { rows: &mut *self.rows, place: JsonPlace::Entries })?;
                     continue;
                 }
-                ("data", Place::Document) => {
-                    items.next_value_seed(Node { rows: &mut *self.rows, place: Place::Data })?;
+                ("data", JsonPlace::Document) => {
+                    items.next_value_seed(Node { rows: &mut *self.rows, place: JsonPlace::Data })?;
                     continue;
                 }
                 (key, _) if FIELDS.contains(&key) => {
                     fields.insert(key.to_owned(), items.next_value()?);
                     continue;
                 }
-                (_, Place::Document) => Place::Perhaps,
-                (_, Place::Entries) => Place::Entry,
+                (_, JsonPlace::Document) => JsonPlace::Perhaps,
+                (_, JsonPlace::Entries) => JsonPlace::Entry,
                 _ => {
                     items.next_value::<IgnoredAny>()?;
                     continue;
@@ -110,10 +110,11 @@ impl<'de> Visitor<'de> for Node<'_> {
             };
             items.next_value_seed(Node { rows: &mut |row| values.push(row), place: inside })?;
         }
-        let entry = self.place == Place::Entry || fields.contains_key("composition") || fields.contains_key("energy");
+        let entry =
+            self.place == JsonPlace::Entry || fields.contains_key("composition") || fields.contains_key("energy");
         match nested {
             true => {}
-            false if entry && self.place != Place::Data => (self.rows)(read_entry(&fields)),
+            false if entry && self.place != JsonPlace::Data => (self.rows)(read_entry(&fields)),
             false => values.into_iter().for_each(self.rows),
         }
         Ok(true)
@@ -121,7 +122,7 @@ impl<'de> Visitor<'de> for Node<'_> {
 
     fn visit_unit<E: Error>(self) -> Result<bool, E> {
         // The API writes null for what was not asked for.
-        if self.place == Place::Entries { Ok(false) } else { self.scalar() }
+        if self.place == JsonPlace::Entries { Ok(false) } else { self.scalar() }
     }
 
     fn visit_bool<E: Error>(self, _: bool) -> Result<bool, E> {

@@ -9,7 +9,7 @@ const LONGEST: usize = "-Infinity".len();
 /// within a text stays as it is.
 pub(super) struct QuoteNonFinite<R> {
     inner: R,
-    place: Place,
+    place: NumberPlace,
     /// The word under way; empty between words.
     word: Vec<u8>,
     /// What has been read and not yet been taken, from `taken` on.
@@ -18,7 +18,7 @@ pub(super) struct QuoteNonFinite<R> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum NumberPlace {
     Between,
     /// In a word that is longer than those that are looked for.
     LongWord,
@@ -29,25 +29,25 @@ enum Place {
 
 impl<R: BufRead> QuoteNonFinite<R> {
     pub fn new(inner: R) -> Self {
-        Self { inner, place: Place::Between, word: Vec::new(), ready: Vec::new(), taken: 0 }
+        Self { inner, place: NumberPlace::Between, word: Vec::new(), ready: Vec::new(), taken: 0 }
     }
 
     fn push(&mut self, byte: u8) {
         let in_word = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.');
         self.place = match (self.place, byte) {
-            (Place::Text, b'\\') => Place::Escape,
-            (Place::Text, b'"') => Place::Between,
-            (Place::Text | Place::Escape, _) => Place::Text,
-            (Place::Between, _) if in_word && self.word.len() < LONGEST => {
+            (NumberPlace::Text, b'\\') => NumberPlace::Escape,
+            (NumberPlace::Text, b'"') => NumberPlace::Between,
+            (NumberPlace::Text | NumberPlace::Escape, _) => NumberPlace::Text,
+            (NumberPlace::Between, _) if in_word && self.word.len() < LONGEST => {
                 self.word.push(byte);
                 return;
             }
             // Too long for one of the words: it need not be held.
-            (Place::Between | Place::LongWord, _) if in_word => Place::LongWord,
-            (_, b'"') => Place::Text,
-            _ => Place::Between,
+            (NumberPlace::Between | NumberPlace::LongWord, _) if in_word => NumberPlace::LongWord,
+            (_, b'"') => NumberPlace::Text,
+            _ => NumberPlace::Between,
         };
-        if self.place == Place::LongWord {
+        if self.place == NumberPlace::LongWord {
             self.ready.append(&mut self.word)
         } else {
             self.end_word()

@@ -42,7 +42,7 @@ impl OnnxModel {
         engine: &Engine,
         structures: &[&Structure],
         outputs: &[&ModelOutput],
-    ) -> Vec<Result<Row, EvaluationError>> {
+    ) -> Vec<Result<OutputRow, EvaluationError>> {
         let chunk = if self.contract.one_at_a_time { 1 } else { CHUNK };
         let rows = |chunk: &[&Structure]| self.evaluate_chunk(engine, chunk, outputs);
         self.executor.run(|| structures.par_chunks(chunk).with_max_len(1).flat_map_iter(rows).collect())
@@ -54,7 +54,7 @@ impl OnnxModel {
         engine: &Engine,
         structures: &[&Structure],
         outputs: &[&ModelOutput],
-    ) -> Vec<Result<Row, EvaluationError>> {
+    ) -> Vec<Result<OutputRow, EvaluationError>> {
         let graph = |structure: &&Structure| {
             AtomGraph::new(structure, &self.contract, LARGEST_LIST).and_then(|graph| engine.has_room_for(graph))
         };
@@ -76,7 +76,7 @@ impl OnnxModel {
         engine: &Engine,
         batch: &[AtomGraph],
         outputs: &[&ModelOutput],
-    ) -> Vec<Result<Row, EvaluationError>> {
+    ) -> Vec<Result<OutputRow, EvaluationError>> {
         match self.run(engine, batch, outputs) {
             Ok(rows) if rows.iter().flatten().flatten().all(|x| x.is_finite()) => rows.into_iter().map(Ok).collect(),
             Ok(rows) if batch.len() == 1 => rows.into_iter().map(|row| finite(row, outputs)).collect(),
@@ -91,7 +91,7 @@ impl OnnxModel {
         engine: &Engine,
         batch: &[AtomGraph],
         outputs: &[&ModelOutput],
-    ) -> Result<Vec<Row>, EvaluationError> {
+    ) -> Result<Vec<OutputRow>, EvaluationError> {
         let tensors: Vec<(&str, Tensor)> = self
             .contract
             .inputs
@@ -104,7 +104,7 @@ impl OnnxModel {
         let mut session = engine.sessions[worker].lock().unwrap_or_else(PoisonError::into_inner);
         let results = session.run(&inputs, &names)?;
         drop(session);
-        let mut rows = vec![Row::with_capacity(outputs.len()); batch.len()];
+        let mut rows = vec![OutputRow::with_capacity(outputs.len()); batch.len()];
         for (output, tensor) in outputs.iter().zip(&results) {
             for (row, values) in rows.iter_mut().zip(numbers(output, tensor, batch).map_err(EvaluationError::Failed)?) {
                 row.push(values);
@@ -115,7 +115,7 @@ impl OnnxModel {
 }
 
 /// The numbers of each output for one crystal.
-type Row = Vec<Vec<f64>>;
+type OutputRow = Vec<Vec<f64>>;
 
 /// Crystals that one worker takes at a time: the same on every machine, so that batches, and with them rounding, are too.
 const CHUNK: usize = 16;
@@ -151,7 +151,7 @@ fn numbers(output: &ModelOutput, tensor: &Tensor, batch: &[AtomGraph]) -> Result
     Ok(batch.iter().map(&mut take).collect())
 }
 
-fn finite(row: Row, outputs: &[&ModelOutput]) -> Result<Row, EvaluationError> {
+fn finite(row: OutputRow, outputs: &[&ModelOutput]) -> Result<OutputRow, EvaluationError> {
     for (values, output) in row.iter().zip(outputs) {
         if let Some(value) = values.iter().find(|value| !value.is_finite()) {
             return Err(EvaluationError::NotFinite { output: output.quantity.clone(), value: *value });

@@ -67,12 +67,12 @@ impl Question<'_> {
 
     /// The energies with the correction that is asked for, or else with the one that the rows state. As in pymatgen, a correction
     /// takes the place of what a row states.
-    fn corrected(&self, rows: &[Row<'_>]) -> Vec<Result<CorrectedEnergy, crate::reward::Failure>> {
-        let asked: Vec<Uncorrected<'_>> = rows.iter().map(Row::uncorrected).collect();
+    fn corrected(&self, rows: &[QueryRow<'_>]) -> Vec<Result<CorrectedEnergy, crate::reward::Failure>> {
+        let asked: Vec<Uncorrected<'_>> = rows.iter().map(QueryRow::uncorrected).collect();
         let corrected = self.correction.correct(&asked);
         match self.correction {
             Correction::None => {
-                let stated = |(energy, row): (Result<CorrectedEnergy, _>, &Row<'_>)| {
+                let stated = |(energy, row): (Result<CorrectedEnergy, _>, &QueryRow<'_>)| {
                     Ok(CorrectedEnergy { correction: row.stated_correction, ..energy? })
                 };
                 corrected.into_iter().zip(rows).map(stated).collect()
@@ -83,7 +83,7 @@ impl Question<'_> {
 }
 
 /// A structure with its energy and what the file says of it.
-struct Row<'a> {
+struct QueryRow<'a> {
     structure: &'a Structure,
     calculation: Calculation,
     /// eV per cell.
@@ -92,29 +92,29 @@ struct Row<'a> {
     stated_correction: f64,
 }
 
-impl Row<'_> {
+impl QueryRow<'_> {
     fn uncorrected(&self) -> Uncorrected<'_> {
         Uncorrected { structure: self.structure, energy: self.energy, calculation: &self.calculation }
     }
 }
 
 /// Rows with energies of a model; what a file says of another calculation does not concern them.
-fn evaluated_rows<'a>(records: &'a [Record], model: &OnnxModel) -> Vec<Result<Row<'a>, String>> {
+fn evaluated_rows<'a>(records: &'a [Record], model: &OnnxModel) -> Vec<Result<QueryRow<'a>, String>> {
     let read = |record: &'a Record| {
         let structure = record.structure.as_ref().map_err(ToString::to_string)?;
         let calculation = Calculation::of_structure(&record.extra)?;
-        Ok(Row { structure, calculation, energy: 0.0, stated_correction: 0.0 })
+        Ok(QueryRow { structure, calculation, energy: 0.0, stated_correction: 0.0 })
     };
     map_ok(records.iter().map(read).collect(), |rows| {
         let structures: Vec<&Structure> = rows.iter().map(|row| row.structure).collect();
         let energies = model.evaluate(&structures, &["energy"]).into_iter().zip(rows);
-        energies.map(|(found, row)| Ok(Row { energy: found.map_err(|e| e.to_string())?[0], ..row })).collect()
+        energies.map(|(found, row)| Ok(QueryRow { energy: found.map_err(|e| e.to_string())?[0], ..row })).collect()
     })
 }
 
-fn own_row(record: &Record) -> Result<Row<'_>, String> {
+fn own_row(record: &Record) -> Result<QueryRow<'_>, String> {
     let structure = record.structure.as_ref().map_err(ToString::to_string)?;
-    Ok(Row {
+    Ok(QueryRow {
         structure,
         energy: own_energy(record)?,
         calculation: Calculation::read(&record.extra)?,
