@@ -11,7 +11,7 @@ use super::{Lock, RunError};
 use crate::atomic::write_atomically;
 use crate::policy::Hyperparameters;
 
-/// The directory of a run. Nothing is written before [`crate::record`]'s runs begin.
+/// The directory of a run. Opening it writes nothing: that is for [`super::FinetuneRun`] and [`super::PretrainRun`].
 #[derive(Debug)]
 pub struct RunDirectory {
     path: PathBuf,
