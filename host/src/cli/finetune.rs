@@ -113,8 +113,9 @@ impl FinetuneObserver for Observer {
 
 fn line(m: &StepMetrics) -> String {
     let stable = m.stable_fraction.map_or_else(String::new, |x| format!("  stable {:5.1} %", 100.0 * x));
+    let scored = m.funnel.last().map_or_else(String::new, |stage| format!("  {} {}", stage.stage, stage.rows));
     format!(
-        "step {:4}  objective {:8.4}{stable}  KL {:7.3}  unique {:5.1} %  failed {:4.1} %  {:.1} s (sample {:.1}, reward {:.1}, gradient {:.1})",
+        "step {:4}  objective {:8.4}{stable}  KL {:7.3}  unique {:5.1} %  failed {:4.1} %{scored}  {:.1} s (sample {:.1}, reward {:.1}, gradient {:.1})",
         m.step,
         m.objective_mean,
         m.kl,

@@ -29,7 +29,7 @@ pub use reduction::{ObjectiveValues, ReductionError};
 pub use requests::ModelRequest;
 pub use rewards::{Rewards, structure_hash};
 pub use sanity::Sanity;
-pub use table::{Column, OnFailure, Outcome, RewardTable, Stage, TermStatistics};
+pub use table::{Column, NO_LIMITS, OnFailure, Outcome, RewardTable, Stage, TermStatistics};
 pub use terms::{
     Builtin, BuiltinError, BuiltinTerm, Cost, ForceScale, ForceTerm, HullTerm, HullTermError, Novelty, OnnxTerm,
     PluginTerm, PluginTermError, Stability, Tables, Term, TermBatch, TermKind, Uniqueness, WORST_E_HULL, stabilities,

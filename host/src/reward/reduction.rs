@@ -114,8 +114,7 @@ impl<'a> Reduction<'a> {
             found.ok_or_else(|| ReductionError::NoTerm(name.clone()))
         };
         let used = objective.terms().iter().map(find).collect::<Result<Vec<_>, _>>()?;
-        let extremes =
-            used.iter().map(|&c| extremes((0..table.rows()).filter_map(|r| table.row(r)[c].value()))).collect();
+        let extremes = used.iter().map(|&c| extremes((0..table.rows()).filter_map(|r| table.limited(r, c)))).collect();
         let mut reduction = Self { table, objective, used, extremes, successes: Vec::new(), lowest: None };
         reduction.successes = (0..table.rows())
             .map(|row| if table.rejected(row) { None } else { reduction.complete(row)?.ok() })
@@ -126,7 +125,7 @@ impl<'a> Reduction<'a> {
 
     /// The expression's result where every term of it has a value.
     fn complete(&self, row: usize) -> Option<Result<f64, NotFinite>> {
-        let values: Option<Vec<f64>> = self.used.iter().map(|&c| self.table.row(row)[c].value()).collect();
+        let values: Option<Vec<f64>> = self.used.iter().map(|&c| self.table.limited(row, c)).collect();
         values.map(|values| self.objective.evaluate(&values))
     }
 
@@ -169,13 +168,12 @@ impl<'a> Reduction<'a> {
     /// The objective with the missing terms replaced: by the user's number, the documented worst value, or whichever end of
     /// the batch's values lowers the objective more.
     fn replaced(&self, row: usize) -> Option<f64> {
-        let outcomes = self.table.row(row);
         let mut values = Vec::with_capacity(self.used.len());
         let mut undecided = Vec::new();
         for (place, &c) in self.used.iter().enumerate() {
             let column = &self.table.columns()[c];
-            values.push(match (&outcomes[c], column.on_failure, column.worst) {
-                (Outcome::Value(value), _, _) => *value,
+            values.push(match (self.table.limited(row, c), column.on_failure, column.worst) {
+                (Some(value), _, _) => value,
                 (_, OnFailure::Value(value), _) => value,
                 (_, _, Some(worst)) => worst,
                 _ => {
@@ -224,13 +222,13 @@ fn count(failures: Vec<(&'static str, String)>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Column, Failure};
+    use super::super::{Column, Failure, NO_LIMITS};
     use super::*;
     use crate::model::EvaluationError;
     use proptest::prelude::*;
 
     fn column(name: &str, on_failure: OnFailure, worst: Option<f64>) -> Column {
-        Column { name: name.into(), on_failure, worst, bound: None }
+        Column { name: name.into(), on_failure, worst, bound: None, limits: NO_LIMITS }
     }
 
     fn failed() -> Outcome {
@@ -263,6 +261,23 @@ mod tests {
         // The worst value would be the best here: the lowest success caps it.
         assert_eq!(reduce(&t, "abs(e_hull)"), [Some(0.2), Some(0.1), Some(0.1), Some(0.1)]);
         assert_eq!(reduce(&t, "e_hull"), [Some(0.2), Some(-0.1), Some(-0.1), Some(-0.1)]);
+    }
+
+    /// The table keeps the number; the objective, filters and statistics see it within the limits.
+    #[test]
+    fn the_objective_sees_values_within_their_limits() {
+        let limits = [f64::NEG_INFINITY, 10.0];
+        let hull = Column { limits, ..column("e_hull", OnFailure::Worst, Some(10.0)) };
+        let rows: &[&[Outcome]] = &[&[V(0.2)], &[V(37.5)], &[failed()], &[V(-1.0)]];
+        let t = table(vec![hull.clone()], rows);
+        assert_eq!(reduce(&t, "-e_hull"), [Some(-0.2), Some(-10.0), Some(-10.0), Some(1.0)]);
+        assert_eq!(t.row(1)[0], V(37.5));
+        assert_eq!(t.statistics()[0].mean, Some((0.2 + 10.0 - 1.0) / 3.0));
+        let filter = table(vec![Column { bound: Some([0.0, 10.0]), ..hull }], rows);
+        assert_eq!([0, 1, 2, 3].map(|row| filter.rejected(row)), [false, false, true, true]);
+        // A term without a documented worst value takes it from the batch, as limited.
+        let open = Column { limits, ..column("e_hull", OnFailure::Worst, None) };
+        assert_eq!(reduce(&table(vec![open], rows), "-e_hull")[2], Some(-10.0));
     }
 
     #[test]

@@ -156,7 +156,13 @@ fn record(table: &mut RewardTable, crystals: &[Crystal<'_>], outcomes: Outcomes)
 
 impl Term {
     fn column(&self) -> Column {
-        Column { name: self.name.clone(), on_failure: self.on_failure, worst: self.kind.worst(), bound: self.bound }
+        Column {
+            name: self.name.clone(),
+            on_failure: self.on_failure,
+            worst: self.kind.worst(),
+            bound: self.bound,
+            limits: self.kind.limits(),
+        }
     }
 }
 

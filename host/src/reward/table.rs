@@ -42,6 +42,9 @@ pub enum OnFailure {
     Value(f64),
 }
 
+/// The limits of a term that has none.
+pub const NO_LIMITS: [f64; 2] = [f64::NEG_INFINITY, f64::INFINITY];
+
 /// A term's place in the table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Column {
@@ -53,6 +56,15 @@ pub struct Column {
     pub worst: Option<f64>,
     /// For a filter: rows whose value is outside of these ends (or failed) are rejected.
     pub bound: Option<[f64; 2]>,
+    /// Smallest and largest value that the objective, filters and statistics see; the table itself keeps the number as it is.
+    pub limits: [f64; 2],
+}
+
+impl Column {
+    /// A value of this term as the objective sees it.
+    fn limited(&self, value: f64) -> f64 {
+        value.max(self.limits[0]).min(self.limits[1])
+    }
 }
 
 /// How many rows of a batch came through one stage of its scoring.
@@ -131,6 +143,11 @@ impl RewardTable {
         &self.cells[row * self.columns.len()..][..self.columns.len()]
     }
 
+    /// The number of a term on a row as the objective, filters and statistics see it: within the limits of its column.
+    pub fn limited(&self, row: usize, column: usize) -> Option<f64> {
+        self.row(row)[column].value().map(|value| self.columns[column].limited(value))
+    }
+
     /// Records an outcome; a value that is not finite is recorded as a failure.
     pub fn set(&mut self, row: usize, column: usize, outcome: Outcome) {
         let outcome = match outcome {
@@ -146,7 +163,7 @@ impl RewardTable {
     pub fn rejected(&self, row: usize) -> bool {
         let passes = |(column, outcome): (&Column, &Outcome)| match (column.bound, outcome) {
             (None, _) | (Some(_), Outcome::NotAsked | Outcome::Abstained) => true,
-            (Some([least, most]), Outcome::Value(value)) => (least..=most).contains(value),
+            (Some([least, most]), Outcome::Value(value)) => (least..=most).contains(&column.limited(*value)),
             (Some(_), Outcome::Failed(_)) => false,
         };
         !self.columns.iter().zip(self.row(row)).all(passes)
@@ -161,7 +178,7 @@ impl RewardTable {
     pub fn statistics(&self) -> Vec<TermStatistics> {
         let column = |(index, column): (usize, &Column)| {
             let outcomes = || (0..self.rows).map(move |row| &self.row(row)[index]);
-            let values: Vec<f64> = outcomes().filter_map(Outcome::value).collect();
+            let values: Vec<f64> = (0..self.rows).filter_map(|row| self.limited(row, index)).collect();
             let (mean, spread) = mean_and_spread(&values);
             let mut failures = BTreeMap::new();
             for outcome in outcomes() {
@@ -195,7 +212,8 @@ mod tests {
 
     #[test]
     fn statistics_count_values_failures_and_rows_not_asked() {
-        let gap = Column { name: "gap".into(), on_failure: OnFailure::Worst, worst: None, bound: None };
+        let gap =
+            Column { name: "gap".into(), on_failure: OnFailure::Worst, worst: None, bound: None, limits: NO_LIMITS };
         let mut t = RewardTable::new(vec![gap], 6);
         t.set(0, 0, Outcome::Value(1.0));
         t.set(1, 0, Outcome::Value(3.0));

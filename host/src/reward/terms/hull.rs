@@ -174,13 +174,13 @@ impl HullTerm {
     }
 
     /// The reward term for crystals of these energies (eV per cell): energy above hull, eV/atom, believed within `sanity`'s
-    /// bound and clipped to at most [`WORST_E_HULL`]. Fails as [`stabilities`], and with [`Failure::BelowHull`].
+    /// bound and not clipped. Fails as [`stabilities`], and with [`Failure::BelowHull`].
     pub fn values(&self, structures: &[&Structure], energies: &[f64], sanity: &Sanity) -> Vec<Result<f64, Failure>> {
         let calculation = &Calculation::default();
         let asked =
             structures.iter().zip(energies).map(|(structure, &energy)| Uncorrected { structure, energy, calculation });
         let found = self.stabilities_of(&asked.collect::<Vec<_>>()).into_iter();
-        found.map(|row| Ok(sanity.believe(row?.above.e_above_hull)?.min(WORST_E_HULL))).collect()
+        found.map(|row| sanity.believe(row?.above.e_above_hull)).collect()
     }
 }
 
@@ -195,6 +195,10 @@ impl TermKind for HullTerm {
 
     fn range(&self) -> [f64; 2] {
         [f64::NEG_INFINITY, WORST_E_HULL]
+    }
+
+    fn limits(&self) -> [f64; 2] {
+        self.range()
     }
 
     fn worst(&self) -> Option<f64> {
@@ -298,6 +302,11 @@ mod tests {
         let believed = values(Sanity::default());
         assert!(believed.iter().all(|v| matches!(v, Err(Failure::BelowHull { .. }))), "{believed:?}");
         assert!(values(Sanity { e_hull: f64::NEG_INFINITY, ..Sanity::default() }).iter().all(Result::is_ok));
+        // Above elements at 0 eV/atom, 37 eV/atom stay what they are; the objective sees the documented worst value.
+        let high: Vec<f64> = structures.iter().map(|s| 37.0 * s.len() as f64).collect();
+        let values = term.values(&refs, &high, &Sanity::default());
+        assert!(values.iter().all(|v| v.as_ref().is_ok_and(|v| (v - 37.0).abs() < 1e-9)), "{values:?}");
+        assert_eq!(term.limits()[1], WORST_E_HULL);
         let other = HullTerm::new(model, flat_hull(&structures[..1], header(None)), Correction::None).unwrap();
         assert!(other.warning().unwrap().contains("does not say which energy reference"));
         let missing = other.stabilities(&refs);

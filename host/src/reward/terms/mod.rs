@@ -20,7 +20,7 @@ pub use onnx::OnnxTerm;
 pub use plugin::{PluginTerm, PluginTermError};
 pub use uniqueness::Uniqueness;
 
-use super::{ModelRequest, OnFailure, Outcome, Sanity};
+use super::{ModelRequest, NO_LIMITS, OnFailure, Outcome, Sanity};
 use crate::crystal::Structure;
 use crate::model::Response;
 
@@ -61,6 +61,12 @@ pub trait TermKind: Debug + Send + Sync {
     /// Smallest and largest value that it can have; a bound or an expression that none of them satisfies is a mistake.
     fn range(&self) -> [f64; 2] {
         [f64::NEG_INFINITY, f64::INFINITY]
+    }
+
+    /// Smallest and largest value that the objective, filters and statistics see; values beyond are recorded as they are and
+    /// count as the nearer end.
+    fn limits(&self) -> [f64; 2] {
+        NO_LIMITS
     }
 
     /// What a failure counts as, if the kind of term documents such a value.
