@@ -5,6 +5,7 @@
 
 mod attribute;
 mod builder;
+mod cuda;
 mod differentiate;
 mod error;
 mod external;
@@ -24,6 +25,7 @@ mod tensor;
 
 pub use attribute::Attributes;
 pub use builder::{Builder, Node, Value};
+pub use cuda::{ForCuda, Obstacle, TABLE_OF, Trouble, for_cuda};
 pub use error::GraphError;
 pub use external::{embed_external, external_files};
 pub use file::{decode, encode, fix_inputs, for_runtime};

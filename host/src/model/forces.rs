@@ -397,6 +397,33 @@ mod tests {
         assert_eq!(kinds, ["ok", "ok", "too large"]);
     }
 
+    /// The derived graph has operators that CUDA lacks; what stands for them gives the same forces, with triplets and without.
+    #[test]
+    fn forces_and_stress_are_the_same_as_they_are_made_for_cuda() {
+        let mut model = forces_of(&shipped(), None).unwrap();
+        let derived = DerivedGraph::of(model.model.contract(), None).unwrap();
+        let prepared = graph::for_cuda(&graph::decode(&derived.bytes).unwrap()).unwrap();
+        assert!(prepared.obstacles.is_empty(), "{:?}", prepared.obstacles);
+        let structures = crystals();
+        let structures = refs(&structures);
+        let evaluate = |model: &ForceModel| {
+            let each = structures.iter().flat_map(|one| model.evaluate(&[*one], &["energy"]));
+            each.chain(model.evaluate(&structures, &["energy"])).map(Result::unwrap).collect::<Vec<_>>()
+        };
+        let own = evaluate(&model);
+        let bytes = graph::encode(&prepared.rewritten.unwrap());
+        model.derived = Some(Engine::of_derivatives(&runtime(), &model.model, &bytes).unwrap());
+        for ((energy, own), (other_energy, other)) in own.into_iter().zip(evaluate(&model)) {
+            assert!((energy[0] - other_energy[0]).abs() < 1e-5 * energy[0].abs());
+            assert!(
+                distance(own.forces.as_flattened(), other.forces.as_flattened()) < 2e-5 * (1.0 + own.largest_force())
+            );
+            let stress = own.stress.as_flattened();
+            let largest = stress.iter().fold(0.0_f64, |largest, x| largest.max(x.abs()));
+            assert!(distance(stress, other.stress.as_flattened()) < 1e-5 * (1.0 + largest));
+        }
+    }
+
     #[test]
     fn what_is_no_potential_is_refused() {
         let Some(shared) = shared() else { return };

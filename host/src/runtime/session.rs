@@ -12,7 +12,7 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use super::deadline::{Stoppable, Watch, Watchdog};
 use super::error::plain;
 use super::{Device, Error, Input, OrtTensor, Runtime, TensorInfo};
-use crate::graph::Tensor;
+use crate::graph::{self, ForCuda, Tensor};
 
 /// How far ONNX Runtime rewrites a graph before it runs it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,7 +67,8 @@ impl Session {
         Self::commit(name, device, options, builder, |builder| builder.commit_from_file(path))
     }
 
-    /// Loads the model that `bytes` encode; `name` stands for it in errors.
+    /// Loads the model that `bytes` encode; `name` stands for it in errors. For CUDA, operators that it lacks are rewritten
+    /// first: see [`graph::for_cuda`].
     ///
     /// # Errors
     /// As [`Self::from_file`].
@@ -84,6 +85,8 @@ impl Session {
         device: Device,
     ) -> Result<Self, Error> {
         let builder = builder(runtime, options, device).map_err(|reason| Error::Device { device, reason })?;
+        let rewritten = if matches!(device, Device::Cuda(_)) { for_cuda(name, bytes) } else { None };
+        let bytes = rewritten.as_deref().unwrap_or(bytes);
         Self::commit(name.to_owned(), device, options, builder, |builder| builder.commit_from_memory(bytes))
     }
 
@@ -152,6 +155,23 @@ impl Session {
             return Err(Error::Deadline { model: model.clone(), deadline: *deadline });
         }
         Ok(results.map_err(failed)?.into_iter().map(|(_, value)| OrtTensor(value)).collect())
+    }
+}
+
+/// A model as the CUDA provider should be given it, where it must be another than the file's.
+fn for_cuda(name: &str, bytes: &[u8]) -> Option<Vec<u8>> {
+    match graph::decode(bytes).and_then(|model| graph::for_cuda(&model)) {
+        Ok(prepared) => {
+            let ForCuda { rewritten, obstacles } = prepared;
+            for obstacle in obstacles {
+                tracing::debug!("model `{name}` on CUDA: {obstacle}");
+            }
+            rewritten.as_ref().map(graph::encode)
+        }
+        Err(error) => {
+            tracing::debug!("model `{name}` goes to CUDA as it is: {error}");
+            None
+        }
     }
 }
 

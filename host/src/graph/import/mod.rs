@@ -36,6 +36,8 @@ pub(super) enum Half {
 struct Import {
     builder: Builder,
     half: Half,
+    /// Whether operators are kept from empty tensors.
+    guarded: bool,
     /// The opset of the file's own operators.
     version: i64,
     /// Sequences whose elements are known, by name.
@@ -53,7 +55,16 @@ impl Builder {
         Self::import(model, Half::Keep)
     }
 
+    /// As [`Self::from_model`], for a model that went through it before: operators are not kept from empty tensors again.
+    pub(super) fn as_it_is(model: &ModelProto) -> Result<Self, GraphError> {
+        Self::read_model(model, Half::Keep, false)
+    }
+
     pub(super) fn import(model: &ModelProto, half: Half) -> Result<Self, GraphError> {
+        Self::read_model(model, half, true)
+    }
+
+    fn read_model(model: &ModelProto, half: Half, guarded: bool) -> Result<Self, GraphError> {
         let graph = model.graph.as_ref().ok_or_else(|| GraphError::Decode { reason: "it holds no graph".into() })?;
         let nodes = functions::written_out(model, graph)?;
         let own = |o: &&OperatorSetIdProto| matches!(o.domain.as_deref(), None | Some("" | "ai.onnx"));
@@ -70,7 +81,7 @@ impl Builder {
             let name = sparse.values.as_ref().and_then(|v| v.name.clone()).unwrap_or_default();
             return Err(GraphError::Tensor { name, reason: "sparse tensors are not supported".into() });
         }
-        let mut import = Import { builder, half, version, sequences: HashMap::new(), depth: 0 };
+        let mut import = Import { builder, half, guarded, version, sequences: HashMap::new(), depth: 0 };
         import.ports(graph)?;
         for node in nodes {
             import.node(node)?;
@@ -166,7 +177,8 @@ impl Import {
             }
         }
         let node = self.builder.read(&proto)?;
-        if let Some(made) = guards::guarded(&mut self.builder, &node) {
+        let stand_in = if self.guarded { guards::guarded(&mut self.builder, &node) } else { None };
+        if let Some(made) = stand_in {
             let names = proto.output.iter().zip(made).filter(|(name, _)| !name.is_empty());
             names.for_each(|(name, value)| self.bind(name, value));
         } else {

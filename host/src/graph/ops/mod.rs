@@ -137,7 +137,7 @@ use super::builder::{Node, Value};
 use super::differentiate::{InputGrads, Reverse};
 pub use context::InferContext;
 use context::Inferred;
-pub(super) use reduction::positive_axes;
+pub(super) use reduction::{elements_per, positive_axes};
 
 /// How an operator behaves: what its outputs are, and how derivatives pass through it.
 #[derive(Clone, Copy)]

@@ -110,7 +110,7 @@ pub(super) fn sum_like(b: &mut Builder, node: &Node, x: Value) -> Value {
 }
 
 /// How many elements of `x` fall on one of its reduction `y`, as a scalar of their type.
-pub(super) fn elements_per(b: &mut Builder, x: Value, y: Value) -> Value {
+pub(in super::super) fn elements_per(b: &mut Builder, x: Value, y: Value) -> Value {
     if let Some((all, left)) = b.shape(x).zip(b.shape(y)).and_then(|(x, y)| static_counts(&x, &y)) {
         return b.scalar_like(x, all / left);
     }
