@@ -168,8 +168,9 @@ fn an_occupied_directory_and_a_changed_config_are_refused() {
         at,
         &["finetune", "run.toml", "--resume", "--set", "ppo.clip=0.3"],
         2,
-        "error: run/lock.json: the run was started with a different config\n\
-         hint: start a new run in another directory with --set run.dir=...",
+        "error: run: `ppo.clip` was 0.2, is 0.3\n\
+         hint: go on with what is there now, on the record, with --accept-changed ppo.clip\n\
+         hint: or start a new run in another directory with --set run.dir=...",
     );
 }
 
@@ -213,8 +214,9 @@ fn a_run_does_not_go_on_with_other_external_data() {
         at,
         &["finetune", "run.toml", "--resume", "--quiet"],
         2,
-        "error: run/lock.json: the run was started with a different rewards.e.onnx.model.weights.data\n\
-         hint: start a new run in another directory with --set run.dir=...",
+        "error: run: the run was started with a different rewards.e.onnx.model.weights.data\n\
+         hint: go on with what is there now, on the record, with --accept-changed rewards.e.onnx.model.weights.data\n\
+         hint: or start a new run in another directory with --set run.dir=...",
     );
 }
 

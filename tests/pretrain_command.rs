@@ -120,9 +120,9 @@ fn another_training_is_not_gone_on_with() {
     let occupied = "error: run already holds a run of 2 epochs\n\
         hint: continue it with --resume, or choose another directory with --set run.dir=...";
     assert_refused(at, &["pretrain", "pretrain.toml"], 2, occupied);
-    let other = "error: run/run.toml: the run was started with a different `train`\n\
-        hint: start a new run in another directory with --set run.dir=...\n\
-        hint: only train.epochs, train.patience, train.out, and keys of [run] other than seed may change";
+    let other = "error: run: `train.batch` was 8, is 4\n\
+        hint: go on with what is there now, on the record, with --accept-changed train.batch\n\
+        hint: or start a new run in another directory with --set run.dir=...";
     assert_refused(at, &["pretrain", "pretrain.toml", "--resume", "--set", "train.batch=4"], 2, other);
 }
 

@@ -133,6 +133,42 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { fs::metadata(folder).map(drop) }
 }
 
+/// How the names of what [`WholeFile`] and others write aside begin.
+const ASIDE: [&str; 2] = [".tmp", ".writing-"];
+
+/// Makes a folder, where there is none, and tries to write into it.
+///
+/// # Errors
+/// The system's reason, when no file can be made there.
+pub fn try_folder(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let mut file = temporary(0o600).tempfile_in(folder)?;
+    file.write_all(b"x")?;
+    file.flush()
+}
+
+/// Removes what a killed program has written aside in a folder. Only for folders that nobody else writes to.
+///
+/// # Errors
+/// The system's reason. A folder that is not there holds nothing.
+pub fn remove_leftovers(folder: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if !entry.file_name().to_str().is_some_and(|name| ASIDE.iter().any(|aside| name.starts_with(aside))) {
+            continue;
+        }
+        match entry.file_type()?.is_dir() {
+            true => fs::remove_dir_all(entry.path())?,
+            false => fs::remove_file(entry.path())?,
+        }
+    }
+    Ok(())
+}
+
 /// Where a chain of symbolic links ends, whether there is anything or not.
 fn followed(path: &Path) -> io::Result<PathBuf> {
     /// As many as Linux follows.
@@ -209,6 +245,24 @@ mod tests {
         write_atomically(&pipe, b"through").unwrap();
         assert_eq!(reader.join().unwrap(), b"through");
         assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
+    }
+
+    #[test]
+    fn leftovers_go_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in [".tmpabc", "state.json", ".hidden"] {
+            fs::write(at(name), "x").unwrap();
+        }
+        fs::create_dir_all(at(".writing-x/inner")).unwrap();
+        remove_leftovers(folder.path()).unwrap();
+        let mut left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, [".hidden", "state.json"]);
+        remove_leftovers(&at("nowhere")).unwrap();
+        try_folder(&at("new/deep")).unwrap();
+        assert_eq!(fs::read_dir(at("new/deep")).unwrap().count(), 0);
+        assert!(try_folder(&at("state.json")).is_err());
     }
 
     #[test]

@@ -11,14 +11,16 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(apologise));
     // clap itself ends the program with 2 on a wrong usage and with 0 on --help.
     let outcome = std::panic::catch_unwind(|| Arguments::parse().run());
-    match outcome {
+    let code = match outcome {
         Ok(Ok(())) => Exit::Done.into(),
         Ok(Err(failure)) => {
-            let _ = writeln!(std::io::stderr().lock(), "{failure}");
+            failure.report();
             failure.exit().into()
         }
         Err(_) => Exit::Internal.into(),
-    }
+    };
+    temper::cli::end_output();
+    code
 }
 
 /// Says that a panic is our fault, and where it happened.

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    Context, Failure, completions, doctor, finetune, hull, index, init, logp, match_pairs, model, plugin, pretrain,
-    sample, score, setup, tokenize,
+    Context, Failure, completions, doctor, export, finetune, hull, index, init, logp, match_pairs, model, plugin,
+    pretrain, sample, score, setup, tokenize,
 };
 
 /// Reinforcement fine-tuning of crystal generators.
@@ -54,6 +54,8 @@ pub enum Command {
     Sample(sample::Sample),
     /// Train a policy by maximum likelihood
     Pretrain(pretrain::Pretrain),
+    /// Write the policy of a run as a policy directory with a card
+    Export(export::Export),
     /// Evaluate a potential or property model on structures
     Score(score::Score),
     /// Compute log-probabilities of crystals under a policy
@@ -95,6 +97,7 @@ impl Arguments {
             Command::Finetune(arguments) => arguments.run(&context),
             Command::Sample(arguments) => arguments.run(&context),
             Command::Pretrain(arguments) => arguments.run(&context),
+            Command::Export(arguments) => arguments.run(&context),
             Command::Score(arguments) => arguments.run(&context),
             Command::Logp(arguments) => arguments.run(&context),
             Command::Tokenize(arguments) => arguments.run(&context),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
-use super::{Exit, Failure, Globals, Progress};
+use super::{Exit, Failure, Globals, Progress, terminal};
 use crate::plugin::{Discovery, Probe};
 use crate::runtime::default_threads;
 
@@ -49,16 +49,7 @@ impl Context {
     /// Says what is going on, on standard error, unless `--quiet`. That it may get lost is accepted.
     pub fn say(&self, text: &str) {
         if !self.globals.quiet {
-            let _ = writeln!(std::io::stderr().lock(), "{text}");
-        }
-    }
-
-    /// Says after which `unit` (step or epoch) a run goes on, or that there is none to `resume`.
-    pub fn say_resumed(&self, after: Option<u64>, resume: bool, unit: &str) {
-        match after {
-            Some(done) => self.say(&format!("resuming after {unit} {done}")),
-            None if resume => self.say("nothing to resume: starting from the beginning"),
-            None => {}
+            terminal::line(text);
         }
     }
 

@@ -80,6 +80,11 @@ impl Failure {
         self
     }
 
+    /// Says it on standard error.
+    pub fn report(&self) {
+        super::terminal::line(&self.to_string());
+    }
+
     /// The exit code.
     pub fn exit(&self) -> Exit {
         self.exit

@@ -4,22 +4,24 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Context, Exit, Failure, Interrupts, Plan, Progress, Recipe};
-use crate::config::{Direction, Document, Override, Pareto};
-use crate::record::{Checkpoints, FinetuneRun, ParetoAxis, ParetoFront, RunDirectory, StepMetrics, StepSummary};
+use super::resume::{Beginning, Resumption, after_interruption};
+use super::{Context, Exit, Failure, Interrupts, Plan, Progress};
+use crate::config::{self, Direction, Pareto};
+use crate::policy::ModelToml;
+use crate::record::{Checkpoints, FinetuneRun, ParetoAxis, ParetoFront, RunDirectory, Start, StepMetrics, StepSummary};
 use crate::train::{FinetuneObserver, FinetuneState, Finetuning, StageTimes, StepRecord};
 
 /// Fine-tune a policy by PPO against rewards.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  temper finetune --recipe stability\n  temper finetune run.toml --set run.steps=3\n  \
-    temper finetune run.toml --resume"
+    temper finetune run.toml --resume\n  temper finetune --resume runs/finetune --set run.steps=200"
 )]
 pub struct Finetune {
     /// The config: a TOML file, such as `temper init` writes
-    #[arg(value_name = "CONFIG", required_unless_present = "recipe", conflicts_with = "recipe")]
+    #[arg(value_name = "CONFIG", required_unless_present_any = ["recipe", "resume"], conflicts_with = "recipe")]
     config: Option<PathBuf>,
-    /// A config that ships with Temper, in place of CONFIG, in place of CONFIG, in place of CONFIG
+    /// A config that ships with Temper, in place of CONFIG
     #[arg(long, value_name = "NAME")]
     recipe: Option<String>,
     /// Override a key of the config; may be repeated
@@ -28,35 +30,26 @@ pub struct Finetune {
     /// Check everything, then stop
     #[arg(long)]
     dry_run: bool,
-    /// Continue from the newest checkpoint in `run.dir`, or start if there is none
-    #[arg(long)]
-    resume: bool,
+    #[command(flatten)]
+    resumption: Resumption,
 }
 
 impl Finetune {
     pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
-        let overrides = self.set.iter().map(|s| s.parse()).collect::<Result<Vec<Override>, _>>()?;
-        let document = match (&self.recipe, &self.config) {
-            (Some(name), _) => Document::new(format!("recipe {name}"), Recipe::named(name)?.text, overrides),
-            (None, Some(path)) => Document::open(path, overrides)?,
-            (None, None) => return Err(Failure::user("name a config, or a recipe with --recipe")),
-        };
-        let plan = Plan::new(context, &document, self.config.as_deref())?;
+        let beginning = self.resumption.begin(self.config.as_deref(), self.recipe.as_deref(), &self.set)?;
+        let plan = Plan::new(context, &beginning)?;
         let training = Finetuning::new(&plan.runtime, &plan.model.hyper, plan.base.clone(), &plan.settings)?;
         if self.dry_run {
+            self.check_directory(&plan, &beginning)?;
             let steps = plan.settings.steps;
             return context.print(&format!("everything checks out: {steps} steps of {}", plan.settings.batch));
         }
-        let run = &plan.config.run;
-        let directory = RunDirectory::open(&run.dir, self.resume, "steps")?;
-        let after = directory.resumes_after();
-        let checkpoints = Checkpoints { every: run.checkpoint_every, keep: run.keep };
-        let pareto = plan.config.pareto.as_ref().map(front);
-        let (run, resumed) =
-            FinetuneRun::open(directory, &plan.text, &plan.lock, &plan.model.hyper, checkpoints, pareto)?;
-        context.say_resumed(after, self.resume, "step");
+        let (run, resumed) = self.open(context, &plan, &beginning)?;
         let mut state = resumed.unwrap_or_else(|| FinetuneState::new(plan.start.clone()));
         let steps = plan.settings.steps;
+        if state.step >= steps {
+            context.say(&format!("the run has {} steps, run.steps = {steps}: nothing is left to do", state.step));
+        }
         let (progress, interrupted) = (context.progress("steps", steps as u64), context.interrupts()?);
         progress.set(state.step as u64, steps as u64);
         let mut observer = Observer { steps, run, progress, interrupted, last: None };
@@ -71,11 +64,55 @@ impl Finetune {
         }
         context.say(&format!("run directory: {}", run.path().display()));
         if interrupted.requested() && state.step < steps {
-            return Err(Failure::new(Exit::Interrupted, format!("interrupted after step {}", state.step))
-                .hint("the checkpoint is written; continue with --resume"));
+            let message = format!("interrupted after step {}", state.step);
+            return Err(Failure::new(Exit::Interrupted, message).hint(after_interruption(run.saved(), "step")));
         }
         Ok(())
     }
+
+    /// Opens the run's directory.
+    fn open(
+        &self,
+        context: &Context,
+        plan: &Plan,
+        beginning: &Beginning,
+    ) -> Result<(FinetuneRun, Option<FinetuneState>), Failure> {
+        let run = &plan.config.run;
+        let (directory, sentence) = context.run_directory(&run.dir, beginning.resume, "steps")?;
+        let start = self.start(plan, beginning, &directory)?;
+        let checkpoints = Checkpoints { every: run.checkpoint_every, keep: run.keep };
+        let pareto = plan.config.pareto.as_ref().map(front);
+        let opened = FinetuneRun::open(directory, &start, described(plan), checkpoints, pareto)?;
+        sentence.iter().for_each(|sentence| context.say(sentence));
+        Ok(opened)
+    }
+
+    fn start<'a>(
+        &'a self,
+        plan: &'a Plan,
+        beginning: &Beginning,
+        directory: &RunDirectory,
+    ) -> Result<Start<'a>, Failure> {
+        let changes = beginning.changes(directory, &plan.config, config::Finetune::decisive)?;
+        Ok(Start { config: &plan.text, lock: &plan.lock, changes, accepted: &self.resumption.accepted })
+    }
+
+    /// What opening the run's directory would find, without writing anything.
+    fn check_directory(&self, plan: &Plan, beginning: &Beginning) -> Result<(), Failure> {
+        let directory = RunDirectory::look(&plan.config.run.dir, beginning.resume, "steps")?;
+        directory.check_writable()?;
+        directory.check_changes(&self.start(plan, beginning, &directory)?, false)?;
+        Ok(())
+    }
+}
+
+/// The policy's description with what the run makes of it.
+fn described(plan: &Plan) -> ModelToml {
+    let mut provenance = toml::Table::new();
+    provenance.insert("made_by".into(), format!("temper {} finetune", env!("CARGO_PKG_VERSION")).into());
+    provenance.insert("objective".into(), plan.config.objective.clone().into());
+    provenance.insert("policy".into(), plan.config.policy.model.to_string_lossy().into_owned().into());
+    ModelToml { provenance: Some(provenance), ..plan.model.clone() }
 }
 
 /// Keeps the run's files and shows how it goes.
@@ -91,7 +128,8 @@ impl FinetuneObserver for Observer {
     type Error = Failure;
 
     fn step(&mut self, record: &StepRecord, state: &FinetuneState, last: bool) -> Result<(), Failure> {
-        let StepSummary { metrics, collapsed_from } = self.run.step(record, state, last)?;
+        let StepSummary { metrics, collapsed_from } =
+            self.run.step(record, state, last || self.interrupted.take_checkpoint())?;
         self.progress.set(record.step as u64, self.steps as u64);
         self.progress.say(&line(&metrics));
         if let Some(before) = collapsed_from {

@@ -1,80 +1,135 @@
-//! Ctrl-C and a scheduler's request to end: noticed at once, obeyed after the current step.
+//! Ctrl-C and a scheduler's signals: noticed at once, obeyed after the current step.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Context, Failure};
+use super::{Context, Failure, terminal};
 use crate::plugin::{end_all_workers, hangup_is_ignored, leave_signals_to_the_caller};
 
-/// Whether the process was asked to end.
+/// What the process was asked for.
 #[derive(Clone, Debug, Default)]
-pub struct Interrupts(Arc<AtomicBool>);
+pub struct Interrupts(Arc<Asked>);
+
+#[derive(Debug, Default)]
+struct Asked {
+    end: AtomicBool,
+    checkpoint: AtomicBool,
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy)]
+enum Signal {
+    /// The end, by the signal of this number.
+    End(i32),
+    /// A checkpoint, and to go on.
+    Checkpoint,
+}
 
 impl Interrupts {
     /// Whether to end at the next chance.
     pub fn requested(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.end.load(Ordering::Relaxed)
+    }
+
+    /// Whether a checkpoint was asked for since this was last called.
+    pub fn take_checkpoint(&self) -> bool {
+        self.0.checkpoint.swap(false, Ordering::Relaxed)
+    }
+
+    /// Takes note of signals, until the second one that asks for the end; its number is returned.
+    async fn listen(&self, quiet: bool) -> std::io::Result<i32> {
+        let mut signals = Signals::listen()?;
+        let say = |text: &str| {
+            if !quiet {
+                terminal::line(text);
+            }
+        };
+        loop {
+            match signals.next().await? {
+                Signal::Checkpoint => {
+                    self.0.checkpoint.store(true, Ordering::Relaxed);
+                    say("writing a checkpoint after this step");
+                }
+                Signal::End(number) if self.requested() => return Ok(number),
+                Signal::End(_) => {
+                    self.0.end.store(true, Ordering::Relaxed);
+                    say("stopping after this step; send the signal again to stop at once, without a checkpoint");
+                }
+            }
+        }
     }
 }
 
 impl Context {
-    /// Listens for the end. The first signal asks for it; a second one ends the process at once.
+    /// Listens for signals. SIGUSR1 asks for a checkpoint. The first of the others asks for the end; a second one ends the process
+    /// at once, with the exit code that a shell reports for its signal.
     ///
     /// # Errors
     /// When the system lets no one listen.
     pub fn interrupts(&self) -> Result<Interrupts, Failure> {
         leave_signals_to_the_caller();
         let interrupts = Interrupts::default();
-        let flag = interrupts.clone();
+        let listening = interrupts.clone();
         let quiet = self.globals.quiet;
         let failed = |e: std::io::Error| Failure::user(format!("cannot listen for signals: {e}"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         std::thread::Builder::new()
             .name("signals".into())
             .spawn(move || {
-                runtime.block_on(async {
-                    if next_signal().await.is_ok() {
-                        flag.0.store(true, Ordering::Relaxed);
-                        if !quiet {
-                            use std::io::Write;
-                            let _ = writeln!(
-                                std::io::stderr().lock(),
-                                "stopping after this step; send the signal again to stop at once"
-                            );
-                        }
-                    }
-                    if next_signal().await.is_ok() {
-                        end_all_workers();
-                        std::process::exit(super::Exit::Interrupted as i32);
-                    }
-                });
+                if let Ok(number) = runtime.block_on(listening.listen(quiet)) {
+                    end_all_workers();
+                    std::process::exit(128 + number);
+                }
             })
             .map_err(failed)?;
         Ok(interrupts)
     }
 }
 
-/// Waits for a signal that asks for the end. The end of the terminal is one, unless the program was started to outlive it.
+/// The signals that are listened for. The end of the terminal is one, unless the program was started to outlive it.
 #[cfg(unix)]
-async fn next_signal() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut term, mut user) = (signal(SignalKind::terminate())?, signal(SignalKind::user_defined1())?);
-    let mut hangup = if hangup_is_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
-    let hung_up = async {
-        match &mut hangup {
-            Some(hangup) => hangup.recv().await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        outcome = tokio::signal::ctrl_c() => outcome,
-        _ = term.recv() => Ok(()),
-        _ = user.recv() => Ok(()),
-        _ = hung_up => Ok(()),
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    user: tokio::signal::unix::Signal,
+    hangup: Option<tokio::signal::unix::Signal>,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let hangup = if hangup_is_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
+        let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        Ok(Self { interrupt, terminate, user: signal(SignalKind::user_defined1())?, hangup })
+    }
+
+    async fn next(&mut self) -> std::io::Result<Signal> {
+        let hung_up = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        Ok(tokio::select! {
+            _ = self.interrupt.recv() => Signal::End(2),
+            _ = self.terminate.recv() => Signal::End(15),
+            _ = hung_up => Signal::End(1),
+            _ = self.user.recv() => Signal::Checkpoint,
+        })
     }
 }
 
 #[cfg(not(unix))]
-async fn next_signal() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) -> std::io::Result<Signal> {
+        tokio::signal::ctrl_c().await.map(|()| Signal::End(2))
+    }
 }

@@ -27,7 +27,7 @@ const MEMORY: Memory = Memory::gib(4);
     Columns: id, logp_w (Wyckoff letters), logp_xyz (coordinates), logp_a (elements), logp_l (lattice) and their sum logp, \
     in nats. They are empty for a crystal that has none; logp.status.csv, beside logp.csv, says why.")]
 pub struct Logp {
-    /// The policy: a folder with model.toml and params.safetensors
+    /// The policy: a folder with model.toml and params.safetensors, a run directory or one of its checkpoints
     #[arg(long, short, value_name = "DIR")]
     model: PathBuf,
     /// Structures (.cif, .csv with a cif column, .jsonl, .extxyz, POSCAR, each also with .gz) or tokens (.safetensors)
@@ -49,7 +49,7 @@ impl Logp {
         if !(self.symprec.is_finite() && self.symprec > 0.0) {
             return Err(Failure::user(format!("--symprec {}: must be more than 0 A", self.symprec)));
         }
-        let policy = PolicyDirectory::open(&Search::new(None).find("--model", &self.model)?)?;
+        let policy = context.policy(&Search::new(None).find("--model", &self.model)?)?.policy;
         let mut rows = self.rows(context, &policy)?;
         let evaluator = Evaluator::new(context, &policy)?;
         let values = evaluator.log_probabilities(&mut rows)?;

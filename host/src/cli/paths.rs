@@ -2,11 +2,12 @@
 //!
 //! In this order, the first that exists wins: the current folder; the folder of the config that names the path; the folder
 //! `TEMPER_MODELS` (in which `models/NAME` is found as `NAME`); Temper's data folder; the source checkout that this binary
-//! was built from. What Temper writes (runs, tables) always goes into the current folder.
+//! was built from. For the config that a run has recorded, the folders of the run's start come first. What Temper writes (runs, tables) always goes into the current folder.
 
 use std::path::{Path, PathBuf};
 
 use super::Failure;
+use crate::record::Lock;
 
 /// The folders to look in, and what each is called in messages.
 #[derive(Clone, Debug)]
@@ -29,6 +30,24 @@ impl Search {
         let plain = |folder: PathBuf| Root { folder, is_models: false };
         let mut roots = vec![plain(PathBuf::new())];
         roots.extend(config.and_then(Path::parent).map(|folder| plain(folder.to_owned())));
+        Self::beginning(roots)
+    }
+
+    /// The search for paths of a config. That of a run's directory records names that were first looked for where the run was
+    /// started.
+    pub fn of_config(file: &Path) -> Self {
+        let is_record = file.file_name().is_some_and(|name| name == "run.toml");
+        let run = file.parent().filter(|_| is_record);
+        let origin = run.and_then(|run| Lock::origin(if run == Path::new("") { Path::new(".") } else { run }));
+        let Some(origin) = origin else { return Self::new(Some(file)) };
+        let plain = |folder: PathBuf| Root { folder, is_models: false };
+        let first = origin.config.as_deref().and_then(Path::parent).map(Path::to_owned);
+        let folders = [Some(origin.folder), first, Some(PathBuf::new()), file.parent().map(Path::to_owned)];
+        Self::beginning(folders.into_iter().flatten().map(plain).collect())
+    }
+
+    fn beginning(mut roots: Vec<Root>) -> Self {
+        let plain = |folder: PathBuf| Root { folder, is_models: false };
         let near = roots.len();
         roots.extend(std::env::var_os("TEMPER_MODELS").map(|f| Root { folder: f.into(), is_models: true }));
         roots.extend(directories::ProjectDirs::from("", "", "temper").map(|dirs| plain(dirs.data_dir().to_owned())));

@@ -1,10 +1,11 @@
 //! Progress: a bar on a terminal, an occasional line elsewhere, nothing when quiet.
 
-use std::io::Write;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+
+use super::terminal::line;
 
 /// Between two lines where there is no terminal.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -109,8 +110,4 @@ fn style(total: u64) -> ProgressStyle {
         _ => "{prefix} [{bar:30}] {pos}/{len} {elapsed} (left: {eta}) {msg}",
     };
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
-}
-
-fn line(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }

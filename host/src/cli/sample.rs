@@ -26,7 +26,7 @@ const MEMORY: u64 = 2 << 30;
     after_help = "Example:\n  temper sample -m models/crystalformer-small -n 100 --spacegroup 225,216 -o crystals.jsonl"
 )]
 pub struct Sample {
-    /// The policy: a folder with model.toml and params.safetensors
+    /// The policy: a folder with model.toml and params.safetensors, a run directory or one of its checkpoints
     #[arg(long, short, value_name = "DIR")]
     model: PathBuf,
     /// Number of crystals
@@ -56,7 +56,7 @@ impl Sample {
     pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
         self.check()?;
         let folder = Search::new(None).find("--model", &self.model)?;
-        let PolicyDirectory { model, parameters } = PolicyDirectory::open(&folder)?;
+        let PolicyDirectory { model, parameters } = context.policy(&folder)?.policy;
         let settings = self.settings(model.hyper.atom_types)?;
         let groups = self.groups(&model)?;
         let device = context.device()?;

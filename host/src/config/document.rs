@@ -29,6 +29,14 @@ impl FromStr for Override {
     }
 }
 
+impl Override {
+    /// Sets a key to a text, whatever the text looks like.
+    pub fn text(key: &[&str], text: &str) -> Self {
+        let value = toml::Value::String(text.to_owned()).to_string();
+        Self { key: key.iter().map(|part| (*part).to_owned()).collect(), value }
+    }
+}
+
 impl std::fmt::Display for Override {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}={}", self.key.join("."), self.value)

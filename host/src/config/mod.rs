@@ -5,6 +5,7 @@
 //! outside is checked: no file is opened but the config itself, and names that other modules give meaning to (devices,
 //! elements, terms of the objective) remain text. `cli` turns these values into a plan.
 
+mod changes;
 mod deadline;
 mod document;
 mod error;
@@ -17,6 +18,7 @@ mod sampling;
 mod shared_keys;
 mod supervision;
 
+pub use changes::{ChangedKey, changed_keys};
 pub use deadline::Deadline;
 pub use document::{Document, Override};
 pub use error::{ConfigError, Location, Problem};

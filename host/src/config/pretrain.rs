@@ -228,20 +228,8 @@ impl Config for Pretrain {
 }
 
 impl Pretrain {
-    /// The part of the config that differs from an `earlier` one and shapes the numbers of the training. How long it goes on,
-    /// where, and on how many threads, does not.
-    pub fn changed_since(&self, earlier: &Self) -> Option<&'static str> {
-        let (old, new) = (earlier.decisive(), self.decisive());
-        let changed = [
-            ("data", old.data != new.data),
-            ("policy", old.policy != new.policy),
-            ("run.seed", old.run != new.run),
-            ("train", old.train != new.train),
-        ];
-        changed.into_iter().find(|(_, changed)| *changed).map(|(part, _)| part)
-    }
-
-    fn decisive(&self) -> Self {
+    /// The config as far as it shapes the numbers of the training. How long it goes on, where, and on how many threads, does not.
+    pub fn decisive(&self) -> Self {
         let run = PretrainRun { seed: self.run.seed, ..PretrainRun::default() };
         let Train { epochs, patience, out, .. } = Train::default();
         let train = Train { epochs, patience, out, ..self.train.clone() };

@@ -1,6 +1,7 @@
-//! Checkpoints: a folder `step-N` with the parameters, the optimiser's moments, and the rest of the state as JSON.
+//! Checkpoints: a folder `step-N` with the parameters, the optimiser's moments, the rest of the state as JSON, what makes a policy
+//! of the parameters, and the checksums of it all.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,13 +13,19 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::RunError;
+use super::hash::{sha256, sha256_of};
 use super::json::read_json;
 use crate::atomic::{sync_folder, temporary, write_atomically};
-use crate::policy::{Hyperparameters, Parameters};
+use crate::policy::{Hyperparameters, MODEL, ModelToml, PARAMETERS, Parameters};
 use crate::train::Adam;
 
-/// Version of the layout; another one is refused.
-const FORMAT: u64 = 1;
+/// Version of the layout. The first one had no checksums and no `model.toml`.
+const FORMAT: u64 = 2;
+/// Names of the files.
+pub(super) const STATE: &str = "state.json";
+pub(super) const BEST: &str = "best.safetensors";
+const MOMENTS: &str = "optimizer.safetensors";
+const CHECKSUMS: &str = "checksums.json";
 
 /// The state of a run at the end of a step (or epoch).
 #[derive(Debug)]
@@ -50,31 +57,78 @@ struct Format {
     format: u64,
 }
 
+/// A folder in the making.
+struct Files<'a> {
+    folder: &'a Path,
+    checksums: BTreeMap<String, String>,
+}
+
+impl Files<'_> {
+    fn put(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.checksums.insert(name.to_owned(), sha256(bytes));
+        write_atomically(&self.folder.join(name), bytes)
+    }
+}
+
+/// Holds the files of a checkpoint against their checksums. Those of the first layout have none.
+pub fn verify(folder: &Path) -> Result<(), RunError> {
+    let file = folder.join(CHECKSUMS);
+    let text = match fs::read(&file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let state = folder.join(STATE);
+            let text = fs::read(&state).map_err(RunError::read(&state))?;
+            let Format { format } = read_json(&state, "", &text)?;
+            return if format < 2 { Ok(()) } else { Err(RunError::content(&file, "is missing")) };
+        }
+        text => text.map_err(RunError::read(&file))?,
+    };
+    let checksums: BTreeMap<String, String> = read_json(&file, "", &text)?;
+    if let Some(name) = [PARAMETERS, MOMENTS, MODEL, STATE].iter().find(|name| !checksums.contains_key(**name)) {
+        return Err(RunError::content(&file, format!("has no checksum of {name}")));
+    }
+    for (name, checksum) in &checksums {
+        let file = folder.join(name);
+        if sha256_of(&file).map_err(RunError::read(&file))? != *checksum {
+            return Err(RunError::content(&file, format!("its SHA-256 is not that in {CHECKSUMS}")));
+        }
+    }
+    Ok(())
+}
+
 impl<S: Serialize> Checkpoint<S> {
-    /// Writes the folder `step-N` under `folder`, whole or not at all.
+    /// Writes the folder `step-N` under `folder`, whole or not at all; `model` describes the policy.
     ///
     /// # Errors
     /// [`RunError::Write`].
-    pub fn write(&self, folder: &Path) -> Result<PathBuf, RunError> {
+    pub fn write(&self, folder: &Path, model: &ModelToml) -> Result<PathBuf, RunError> {
         let target = folder.join(format!("step-{}", self.step));
         let failed = RunError::write(&target);
         fs::create_dir_all(folder).map_err(&failed)?;
         let aside = temporary(0o777).prefix(".writing-").tempdir_in(folder).map_err(&failed)?;
-        let encoded = |p: &Parameters| p.to_safetensors().map_err(|e| failed(io::Error::other(e.to_string())));
-        let put = |name: &str, bytes: &[u8]| write_atomically(&aside.path().join(name), bytes).map_err(&failed);
-        put("params.safetensors", &encoded(&self.parameters)?)?;
-        if let Some(best) = &self.best {
-            put("best.safetensors", &encoded(best)?)?;
-        }
-        put("optimizer.safetensors", &self.encode_moments().map_err(&failed)?)?;
-        let state = StateFile { format: FORMAT, step: self.step, adam_count: self.adam.count, state: &self.state };
-        put("state.json", &serde_json::to_vec(&state).map_err(|e| failed(e.into()))?)?;
+        let mut files = Files { folder: aside.path(), checksums: BTreeMap::new() };
+        self.write_files(&mut files, model).map_err(&failed)?;
+        sync_folder(aside.path()).map_err(&failed)?;
         if target.exists() {
             fs::remove_dir_all(&target).map_err(&failed)?;
         }
         fs::rename(aside.keep(), &target).map_err(&failed)?;
         sync_folder(folder).map_err(&failed)?;
         Ok(target)
+    }
+
+    fn write_files(&self, files: &mut Files<'_>, model: &ModelToml) -> io::Result<()> {
+        let encoded = |p: &Parameters| p.to_safetensors().map_err(|e| io::Error::other(e.to_string()));
+        files.put(PARAMETERS, &encoded(&self.parameters)?)?;
+        if let Some(best) = &self.best {
+            files.put(BEST, &encoded(best)?)?;
+        }
+        files.put(MOMENTS, &self.encode_moments()?)?;
+        model.write(&files.folder.join(MODEL)).map_err(|e| io::Error::other(e.to_string()))?;
+        files.checksums.insert(MODEL.to_owned(), sha256_of(&files.folder.join(MODEL))?);
+        let state = StateFile { format: FORMAT, step: self.step, adam_count: self.adam.count, state: &self.state };
+        files.put(STATE, &serde_json::to_vec(&state)?)?;
+        let checksums = serde_json::to_vec_pretty(&files.checksums)?;
+        write_atomically(&files.folder.join(CHECKSUMS), &checksums)
     }
 
     fn encode_moments(&self) -> io::Result<Vec<u8>> {
@@ -101,18 +155,25 @@ impl<S: DeserializeOwned> Checkpoint<S> {
     /// # Errors
     /// [`RunError::Read`], [`RunError::Content`] and [`RunError::Parameters`].
     pub fn read(folder: &Path, hyper: &Hyperparameters) -> Result<Self, RunError> {
-        let file = folder.join("state.json");
+        let file = folder.join(STATE);
         let text = fs::read(&file).map_err(RunError::read(&file))?;
         let Format { format } = read_json(&file, "", &text)?;
-        if format != FORMAT {
-            let reason = format!("`format`: checkpoint format {format}, but this program reads {FORMAT}");
+        if !(1..=FORMAT).contains(&format) {
+            let reason = format!("`format`: checkpoint format {format}, but this program reads 1 to {FORMAT}");
             return Err(RunError::content(&file, reason));
         }
+        verify(folder)?;
         let StateFile { step, adam_count, state, .. } = read_json(&file, "", &text)?;
-        let parameters = Parameters::load(&folder.join("params.safetensors"), hyper)?;
-        let best = folder.join("best.safetensors");
+        if folder.file_name().is_some_and(|name| name.to_str() != Some(&format!("step-{step}"))) {
+            return Err(RunError::content(&file, format!("`step` is {step}, which is not that of its folder")));
+        }
+        if step > u64::from(u32::MAX) {
+            return Err(RunError::content(&file, format!("`step` is {step}, more than any run can have")));
+        }
+        let parameters = Parameters::load(&folder.join(PARAMETERS), hyper)?;
+        let best = folder.join(BEST);
         let best = if best.exists() { Some(Parameters::load(&best, hyper)?) } else { None };
-        let adam = decode_moments(&folder.join("optimizer.safetensors"), &parameters, adam_count)?;
+        let adam = decode_moments(&folder.join(MOMENTS), &parameters, adam_count)?;
         Ok(Self { step, parameters, adam, best, state })
     }
 }
@@ -127,7 +188,10 @@ fn decode_moments(path: &Path, parameters: &Parameters, count: u64) -> Result<Ad
             let key = format!("{kind}/{name}");
             let view = tensors.get(&key).filter(|v| v.dtype() == Dtype::F32 && v.shape() == parameter.shape());
             let view = view.ok_or_else(|| content(format!("no tensor `{key}` of shape {:?}", parameter.shape())))?;
-            let values = view.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+            let values: Vec<f32> = view.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+            if let Some(value) = values.iter().find(|x| !x.is_finite() || (kind == "second" && **x < 0.0)) {
+                return Err(content(format!("`{key}` has the value {value}, which no moment can have")));
+            }
             ArrayD::from_shape_vec(parameter.raw_dim(), values).map_err(|e| content(e.to_string()))
         };
         parameters.iter().map(read).collect::<Result<Vec<_>, _>>()
@@ -135,14 +199,9 @@ fn decode_moments(path: &Path, parameters: &Parameters, count: u64) -> Result<Ad
     Ok(Adam { first: moments("first")?, second: moments("second")?, count })
 }
 
-/// The newest checkpoint under `folder` and its step. Half-written folders have other names and are not seen.
-pub fn latest_checkpoint(folder: &Path) -> Result<Option<(u64, PathBuf)>, RunError> {
-    Ok(steps(folder)?.into_iter().max_by_key(|(step, _)| *step))
-}
-
 /// Removes all but the newest `keep` checkpoints and that of the step `spare`.
 pub fn prune_checkpoints(folder: &Path, keep: usize, spare: Option<u64>) -> Result<(), RunError> {
-    let mut found = steps(folder)?;
+    let mut found = checkpoints(folder)?;
     found.sort_by_key(|(step, _)| std::cmp::Reverse(*step));
     for (step, path) in found.into_iter().skip(keep.max(1)) {
         if spare != Some(step) {
@@ -152,7 +211,8 @@ pub fn prune_checkpoints(folder: &Path, keep: usize, spare: Option<u64>) -> Resu
     Ok(())
 }
 
-fn steps(folder: &Path) -> Result<Vec<(u64, PathBuf)>, RunError> {
+/// The checkpoints under `folder` with their steps, in no order. Half-written folders have other names and are not seen.
+pub fn checkpoints(folder: &Path) -> Result<Vec<(u64, PathBuf)>, RunError> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(RunError::read(folder))?,
@@ -172,6 +232,10 @@ mod tests {
     use crate::policy::tiny_hyperparameters as tiny;
     use serde_json::Value;
 
+    fn model() -> ModelToml {
+        ModelToml { hyper: tiny(), spacegroups: None, provenance: None }
+    }
+
     fn checkpoint(step: u64) -> Checkpoint<Value> {
         let parameters = Parameters::initialise(&tiny(), step);
         let mut adam = Adam::new(&parameters);
@@ -186,7 +250,7 @@ mod tests {
     fn what_is_written_is_read_back_bit_by_bit() {
         let folder = tempfile::tempdir().unwrap();
         let written = checkpoint(3);
-        let path = written.write(folder.path()).unwrap();
+        let path = written.write(folder.path(), &model()).unwrap();
         let read = Checkpoint::read(&path, &tiny()).unwrap();
         assert_eq!((read.step, &read.parameters, &read.adam), (3, &written.parameters, &written.adam));
         assert_eq!((read.best, read.state), (written.best, written.state));
@@ -196,23 +260,70 @@ mod tests {
     fn the_newest_and_the_spared_stay() {
         let folder = tempfile::tempdir().unwrap();
         for step in 1..=5 {
-            checkpoint(step).write(folder.path()).unwrap();
+            checkpoint(step).write(folder.path(), &model()).unwrap();
         }
         prune_checkpoints(folder.path(), 2, Some(1)).unwrap();
-        let mut left: Vec<u64> = steps(folder.path()).unwrap().into_iter().map(|(s, _)| s).collect();
+        let mut left: Vec<u64> = checkpoints(folder.path()).unwrap().into_iter().map(|(s, _)| s).collect();
         left.sort_unstable();
         assert_eq!(left, [1, 4, 5]);
-        assert_eq!(latest_checkpoint(folder.path()).unwrap().unwrap().0, 5);
+    }
+
+    /// What reading says of a checkpoint of step 1 to which something was done.
+    fn refusal(damage: impl FnOnce(&Path)) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = checkpoint(1).write(folder.path(), &model()).unwrap();
+        damage(&path);
+        let error = Checkpoint::<Value>::read(&path, &tiny()).unwrap_err();
+        error.to_string()
     }
 
     #[test]
-    fn damaged_checkpoints_are_refused_by_name() {
+    fn a_flipped_bit_in_any_file_is_found() {
+        for name in [PARAMETERS, BEST, MOMENTS, MODEL, STATE, CHECKSUMS] {
+            for place in [0.4, 0.999] {
+                let said = refusal(|path| {
+                    let mut bytes = fs::read(path.join(name)).unwrap();
+                    let at = (place * (bytes.len() - 1) as f64) as usize;
+                    bytes[at] ^= 1;
+                    fs::write(path.join(name), bytes).unwrap();
+                });
+                // A bit of a checksum accuses the file that it is of.
+                assert!(said.contains(if name == CHECKSUMS { ": " } else { name }), "{name}: {said}");
+            }
+            let said = refusal(|path| fs::remove_file(path.join(name)).unwrap());
+            assert!(said.contains(name), "{name}: {said}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_checksums_is_still_looked_at() {
+        let old = |path: &Path, from: &str, to: &str| {
+            fs::remove_file(path.join(CHECKSUMS)).unwrap();
+            let text = fs::read_to_string(path.join(STATE)).unwrap().replacen("\"format\":2", "\"format\":1", 1);
+            fs::write(path.join(STATE), text.replacen(from, to, 1)).unwrap();
+        };
+        let said = refusal(|path| old(path, "\"step\":1", "\"step\":1000000000000000000"));
+        assert!(said.ends_with("`step` is 1000000000000000000, which is not that of its folder"), "{said}");
+        let said = refusal(|path| fs::remove_file(path.join(CHECKSUMS)).unwrap());
+        assert!(said.ends_with("checksums.json: is missing"), "{said}");
+        for (kind, value) in [("first", f32::NAN), ("second", f32::INFINITY), ("second", -1.0)] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut bad = checkpoint(1);
+            let moments = if kind == "first" { &mut bad.adam.first } else { &mut bad.adam.second };
+            moments[0].fill(value);
+            let path = bad.write(folder.path(), &model()).unwrap();
+            let said = Checkpoint::<Value>::read(&path, &tiny()).unwrap_err().to_string();
+            assert!(said.contains(&format!("optimizer.safetensors: `{kind}/")), "{said}");
+            assert!(said.contains(&format!("has the value {value}, which no moment can have")), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_is_a_policy() {
         let folder = tempfile::tempdir().unwrap();
-        let path = checkpoint(1).write(folder.path()).unwrap();
-        let file = path.join("optimizer.safetensors");
-        let bytes = fs::read(&file).unwrap();
-        fs::write(&file, &bytes[..bytes.len() - 4]).unwrap();
-        let error = Checkpoint::<Value>::read(&path, &tiny()).unwrap_err().to_string();
-        assert!(error.contains("optimizer.safetensors"), "{error}");
+        let written = checkpoint(3);
+        let path = written.write(folder.path(), &model()).unwrap();
+        let policy = crate::policy::PolicyDirectory::open(&path).unwrap();
+        assert_eq!((policy.model, policy.parameters), (model(), written.parameters));
     }
 }

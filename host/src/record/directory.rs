@@ -6,31 +6,91 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::checkpoint::{Checkpoint, latest_checkpoint, prune_checkpoints};
-use super::{Lock, RunError};
-use crate::atomic::write_atomically;
-use crate::policy::Hyperparameters;
+use super::changes::record_changes;
+use super::checkpoint::{Checkpoint, checkpoints, prune_checkpoints};
+use super::lock::LOCK;
+use super::writer_lock::WriterLock;
+use super::{Change, Lock, RunError};
+use crate::atomic::{remove_leftovers, write_atomically};
+use crate::policy::{Hyperparameters, ModelToml};
 
-/// The directory of a run. Opening it writes nothing: that is for [`super::FinetuneRun`] and [`super::PretrainRun`].
+/// The file with the lines of the steps; its name stands for them where changes are accepted.
+pub(super) const METRICS: &str = "metrics.jsonl";
+
+/// The directory of a run, with the lock of its only writer if it was opened.
 #[derive(Debug)]
 pub struct RunDirectory {
     path: PathBuf,
     /// Steps or epochs of the checkpoint from which the run goes on, and its folder.
     found: Option<(u64, PathBuf)>,
+    /// `steps` or `epochs`.
+    unit: &'static str,
+    writer: Option<WriterLock>,
+}
+
+/// What a run is started or resumed with, for its directory to record.
+#[derive(Debug)]
+pub struct Start<'a> {
+    /// The resolved config as TOML.
+    pub config: &'a str,
+    /// Hashes of all that its numbers depend on.
+    pub lock: &'a Lock,
+    /// Keys that shape the numbers and differ from the config of the run to resume.
+    pub changes: Vec<Change>,
+    /// Keys whose change the user accepts.
+    pub accepted: &'a [String],
 }
 
 impl RunDirectory {
-    /// The directory of a new run, or, if it is there, of the run to resume; `unit` is what a run counts, `steps` or `epochs`.
+    /// The directory as it is, for whoever writes nothing. `unit` is what a run counts, `steps` or `epochs`.
     ///
     /// # Errors
     /// [`RunError::Occupied`] for a new run in an old one's directory, [`RunError::Read`].
-    pub fn open(path: &Path, resume: bool, unit: &'static str) -> Result<Self, RunError> {
+    pub fn look(path: &Path, resume: bool, unit: &'static str) -> Result<Self, RunError> {
         let path = path.to_owned();
-        let found = latest_checkpoint(&path.join("checkpoints"))?;
+        let found = checkpoints(&path.join("checkpoints"))?.into_iter().max_by_key(|(step, _)| *step);
         match &found {
             Some((done, _)) if !resume => Err(RunError::Occupied { path, done: *done, unit }),
-            _ => Ok(Self { path, found }),
+            _ => Ok(Self { path, found, unit, writer: None }),
         }
+    }
+
+    /// The directory of a new run, or, if it is there, of the run to resume. Nobody else can open it until this is dropped.
+    ///
+    /// # Errors
+    /// [`RunError::Busy`] while another process has it, and as [`Self::look`].
+    pub fn open(path: &Path, resume: bool, unit: &'static str) -> Result<Self, RunError> {
+        Self::look(path, resume, unit)?;
+        fs::create_dir_all(path).map_err(RunError::write(path))?;
+        let writer = WriterLock::take(path)?;
+        // The writer that has just ended may have left more.
+        let mut directory = Self::look(path, resume, unit)?;
+        if writer.warning().is_none() {
+            for folder in [path.to_owned(), path.join("samples"), directory.checkpoints()] {
+                remove_leftovers(&folder).map_err(RunError::write(&folder))?;
+            }
+        }
+        directory.writer = Some(writer);
+        Ok(directory)
+    }
+
+    /// Tries whether a run could be written here, and leaves nothing behind.
+    ///
+    /// # Errors
+    /// [`RunError::Write`], and [`RunError::Busy`] while another process writes.
+    pub fn check_writable(&self) -> Result<(), RunError> {
+        if self.path.exists() {
+            return tempfile::tempfile_in(&self.path).map(drop).map_err(RunError::write(&self.path));
+        }
+        // The nearest folder that is there must take the others.
+        let there = self.path.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
+        let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
+        tempfile::tempfile_in(there).map(drop).map_err(RunError::write(&self.path))
+    }
+
+    /// Why another process could write here as well, if it could.
+    pub fn warning(&self) -> Option<&str> {
+        self.writer.as_ref().and_then(WriterLock::warning)
     }
 
     /// Steps or epochs of the checkpoint from which the run goes on, if it does.
@@ -57,43 +117,85 @@ impl RunDirectory {
         fs::read_to_string(&file).map_err(RunError::read(&file))
     }
 
-    /// Makes the folders and records the config. A lock must be that of the run to resume.
-    pub(super) fn prepare(&self, config: &str, lock: Option<&Lock>) -> Result<(), RunError> {
-        let lock_file = self.path.join("lock.json");
-        if let (Some(lock), Some(_)) = (lock, &self.found) {
-            lock.compare(&lock_file)?;
+    /// What has changed since the run to resume was started, and what of it nobody accepts is refused. An old run may have no
+    /// lock where `lock_is_new`.
+    ///
+    /// # Errors
+    /// [`RunError::Changed`], and what hinders reading.
+    pub fn check_changes(&self, start: &Start<'_>, lock_is_new: bool) -> Result<Vec<Change>, RunError> {
+        if self.found.is_none() {
+            return Ok(Vec::new());
         }
-        let checkpoints = self.checkpoints();
-        fs::create_dir_all(&checkpoints).map_err(RunError::write(&checkpoints))?;
-        if let Some(lock) = lock {
-            lock.write(&lock_file)?;
+        let lock_file = self.path.join(LOCK);
+        let keys = match lock_is_new && !lock_file.exists() {
+            // Without a lock, the config alone tells.
+            true => vec!["config".to_owned()],
+            false => start.lock.changed_since(&lock_file)?,
+        };
+        let mut changes = Vec::new();
+        for key in keys {
+            match (key.as_str(), lock_file.exists(), start.changes.is_empty()) {
+                ("config", false, true) => {}
+                ("config", _, false) => changes.extend(start.changes.iter().cloned()),
+                _ => changes.push(Change::unnamed(&key)),
+            }
         }
-        let file = self.config_file();
-        write_atomically(&file, config.as_bytes()).map_err(RunError::write(&file))
+        let refused: Vec<Change> = changes.iter().filter(|c| !c.is_among(start.accepted)).cloned().collect();
+        match refused.is_empty() {
+            true => Ok(changes),
+            false => Err(RunError::Changed { path: self.path.clone(), changes: refused }),
+        }
     }
 
-    /// The checkpoint from which the run goes on.
+    /// Makes the folders and records the config and the lock, which must be those of the run to resume, but for what is accepted.
+    pub(super) fn prepare(&self, start: &Start<'_>, lock_is_new: bool) -> Result<(), RunError> {
+        let changes = self.check_changes(start, lock_is_new)?;
+        let checkpoints = self.checkpoints();
+        fs::create_dir_all(&checkpoints).map_err(RunError::write(&checkpoints))?;
+        record_changes(&self.path, self.resumes_after().unwrap_or(0), &changes)?;
+        let file = self.config_file();
+        write_atomically(&file, start.config.as_bytes()).map_err(RunError::write(&file))?;
+        start.lock.write(&self.path.join(LOCK))
+    }
+
+    /// The checkpoint from which the run goes on. If it is damaged, the error names the newest that is whole.
     pub(super) fn checkpoint<S: DeserializeOwned>(
         &self,
         hyper: &Hyperparameters,
     ) -> Result<Option<Checkpoint<S>>, RunError> {
-        self.found.as_ref().map(|(_, folder)| Checkpoint::read(folder, hyper)).transpose()
+        let Some((step, folder)) = &self.found else { return Ok(None) };
+        Checkpoint::read(folder, hyper).map(Some).or_else(|reason| {
+            let mut older = checkpoints(&self.checkpoints())?;
+            older.retain(|(other, _)| other < step);
+            older.sort_by_key(|(step, _)| std::cmp::Reverse(*step));
+            let whole = older.into_iter().find(|(_, folder)| Checkpoint::<S>::read(folder, hyper).is_ok());
+            Err(match whole {
+                Some((_, whole)) => RunError::Damaged { folder: folder.clone(), reason: Box::new(reason), whole },
+                None => reason,
+            })
+        })
     }
 
     /// Writes a checkpoint, and removes those beyond the newest `keep` but that of the step `best`.
     pub(super) fn save<S: Serialize>(
         &self,
         checkpoint: &Checkpoint<S>,
+        model: &ModelToml,
         keep: usize,
         best: Option<u64>,
     ) -> Result<(), RunError> {
-        checkpoint.write(&self.checkpoints())?;
+        checkpoint.write(&self.checkpoints(), model)?;
         prune_checkpoints(&self.checkpoints(), keep, best)
     }
 
     /// The file with the state of a checkpoint.
     pub(super) fn state_file(&self, step: u64) -> PathBuf {
         self.checkpoints().join(format!("step-{step}/state.json"))
+    }
+
+    /// `steps` or `epochs`.
+    pub fn unit(&self) -> &'static str {
+        self.unit
     }
 
     fn checkpoints(&self) -> PathBuf {

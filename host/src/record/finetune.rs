@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::candidates::{Candidate, Candidates};
 use super::checkpoint::Checkpoint;
+use super::directory::METRICS;
 use super::json::{present, read_json};
 use super::samples::sample_line;
 use super::sinks::{JsonLines, Sinks};
-use super::{Lock, ParetoFront, RunDirectory, RunError, StepMetrics};
+use super::{ParetoFront, RunDirectory, RunError, Start, StepMetrics};
 use crate::atomic::write_atomically;
-use crate::policy::Hyperparameters;
+use crate::policy::ModelToml;
 use crate::train::{FinetuneState, StepRecord};
 
 /// Share of the first step's unique formulas below which the policy is said to collapse.
@@ -31,6 +32,8 @@ pub struct Checkpoints {
 #[derive(Debug)]
 pub struct FinetuneRun {
     directory: RunDirectory,
+    /// What makes a policy of a checkpoint's parameters.
+    model: ModelToml,
     checkpoints: Checkpoints,
     sinks: Sinks,
     candidates: Candidates,
@@ -38,6 +41,8 @@ pub struct FinetuneRun {
     first: Option<StepMetrics>,
     /// Whether a collapse has been reported.
     collapsed: bool,
+    /// Step of the newest checkpoint.
+    saved: Option<u64>,
 }
 
 /// What the record of a step shows.
@@ -69,46 +74,48 @@ struct StoredBest {
 }
 
 impl FinetuneRun {
-    /// Begins a run in its directory, or the rest of one, whose state is then returned. `config` is the resolved config as TOML;
-    /// `pareto` is the empty front that the run keeps, if it keeps one.
+    /// Begins a run in its directory, or the rest of one, whose state is then returned. `model` describes the policy; `pareto` is
+    /// the empty front that the run keeps, if it keeps one.
     ///
     /// # Errors
-    /// [`RunError::Changed`] when `lock` is not the old run's, and whatever hinders reading or writing.
+    /// [`RunError::Changed`] when the run to resume was started from something else, and whatever hinders reading or writing.
     pub fn open(
         directory: RunDirectory,
-        config: &str,
-        lock: &Lock,
-        hyper: &Hyperparameters,
+        start: &Start<'_>,
+        model: ModelToml,
         checkpoints: Checkpoints,
         mut pareto: Option<ParetoFront>,
     ) -> Result<(Self, Option<FinetuneState>), RunError> {
-        directory.prepare(config, Some(lock))?;
+        // What cannot be read is said before anything is written.
+        let checkpoint = directory.checkpoint::<StoredState>(&model.hyper)?;
+        directory.prepare(start, false)?;
         let samples = directory.path().join("samples");
         fs::create_dir_all(&samples).map_err(RunError::write(&samples))?;
-        let checkpoint = directory.checkpoint::<StoredState>(hyper)?;
         let last = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.step);
-        let file = directory.path().join("metrics.jsonl");
-        let (lines, first) = JsonLines::open(&file, "step", last)?;
+        let file = directory.path().join(METRICS);
+        let strict = !start.accepted.iter().any(|key| key == METRICS);
+        let (lines, first) = JsonLines::open(&file, "step", last, strict)?;
         let first = first.map(|line| read_json(&file, "line 1: ", &line)).transpose()?;
         let (state, candidates) = match checkpoint {
             None => (None, Candidates::default()),
             Some(checkpoint) => {
-                if first.is_none() {
-                    return Err(RunError::content(&file, "no line of the steps before the checkpoint"));
-                }
                 let (state, candidates) = restore(&directory, checkpoint, pareto.as_mut())?;
                 (Some(state), candidates)
             }
         };
         let sinks = Sinks::new(vec![Box::new(lines)]);
-        Ok((Self { directory, checkpoints, sinks, candidates, pareto, first, collapsed: false }, state))
+        let saved = state.as_ref().map(|_| last);
+        let run = Self { directory, model, checkpoints, sinks, candidates, pareto, first, collapsed: false, saved };
+        // A kill may have come between the checkpoint and these.
+        run.write_best_crystals()?;
+        Ok((run, state))
     }
 
-    /// Records a step: its samples, its metrics, and a checkpoint where one is due or the step is the `last`.
+    /// Records a step: its samples, its metrics, and a checkpoint where one is due or `wanted`, or the step is the best so far.
     ///
     /// # Errors
     /// [`RunError`].
-    pub fn step(&mut self, record: &StepRecord, state: &FinetuneState, last: bool) -> Result<StepSummary, RunError> {
+    pub fn step(&mut self, record: &StepRecord, state: &FinetuneState, wanted: bool) -> Result<StepSummary, RunError> {
         let scored = Candidate::of_step(record);
         if let Some(front) = &mut self.pareto {
             front.add(&scored);
@@ -119,7 +126,8 @@ impl FinetuneRun {
         write_atomically(&samples, lines.as_bytes()).map_err(RunError::write(&samples))?;
         let metrics = StepMetrics::new(record);
         self.sinks.record(record.step as u64, &metrics)?;
-        if last || record.step.is_multiple_of(self.checkpoints.every) {
+        let is_best = state.best.is_some_and(|(step, _)| step == record.step);
+        if wanted || is_best || record.step.is_multiple_of(self.checkpoints.every) {
             self.sinks.sync()?;
             self.checkpoint(state)?;
         }
@@ -127,7 +135,7 @@ impl FinetuneRun {
     }
 
     /// Writes a checkpoint, the candidates and the Pareto front.
-    fn checkpoint(&self, state: &FinetuneState) -> Result<(), RunError> {
+    fn checkpoint(&mut self, state: &FinetuneState) -> Result<(), RunError> {
         let checkpoint = Checkpoint {
             step: state.step as u64,
             parameters: state.parameters.clone(),
@@ -140,9 +148,21 @@ impl FinetuneRun {
                 pareto: self.pareto.as_ref().map(|front| front.members().to_vec()),
             },
         };
-        self.directory.save(&checkpoint, self.checkpoints.keep, state.best.map(|(step, _)| step as u64))?;
+        let mut model = self.model.clone();
+        model.provenance.get_or_insert_default().insert("steps".into(), (state.step as i64).into());
+        self.directory.save(&checkpoint, &model, self.checkpoints.keep, state.best.map(|(step, _)| step as u64))?;
+        self.saved = Some(checkpoint.step);
+        self.write_best_crystals()
+    }
+
+    fn write_best_crystals(&self) -> Result<(), RunError> {
         self.pareto.as_ref().map_or(Ok(()), |front| front.write(self.path()))?;
         self.candidates.write(self.path())
+    }
+
+    /// The step of the newest checkpoint.
+    pub fn saved(&self) -> Option<u64> {
+        self.saved
     }
 
     /// The first step's share of unique formulas, when for the first time too little of it is left.

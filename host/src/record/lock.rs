@@ -1,42 +1,88 @@
-//! `lock.json`: what a run's numbers depend on.
+//! `lock.json`: what a run's numbers depend on, and where it was started.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::RunError;
+use super::hash::{sha256, sha256_of};
 use super::json::read_json;
 use crate::atomic::write_atomically;
+
+/// The keys under which a lock says what it is and where the run was started: nothing that numbers depend on.
+const FORMAT: &str = "format";
+const STARTED_IN: &str = "started_in";
+const CONFIG_FILE: &str = "config_file";
+const ASIDE: [&str; 3] = [FORMAT, STARTED_IN, CONFIG_FILE];
+
+/// The file in a run's directory.
+pub(super) const LOCK: &str = "lock.json";
 
 /// Hashes (SHA-256) of everything that a run's numbers depend on, each under the key that names it in the config, and the
 /// program's version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lock(BTreeMap<String, String>);
 
+/// Where a run was started: relative paths of its config were looked for there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The current folder then.
+    pub folder: PathBuf,
+    /// The config, unless it was a recipe.
+    pub config: Option<PathBuf>,
+}
+
 impl Lock {
     /// Of a program's version and nothing else yet.
     pub fn new(version: &str) -> Self {
-        Self(BTreeMap::from([("program".to_owned(), version.to_owned())]))
+        Self(BTreeMap::from([("program".to_owned(), version.to_owned()), (FORMAT.to_owned(), "2".to_owned())]))
     }
 
     /// Adds the hash of the contents of what `key` names.
     pub fn add(&mut self, key: &str, contents: &[u8]) {
-        let hash = Sha256::digest(contents).iter().map(|byte| format!("{byte:02x}")).collect();
-        self.0.insert(key.to_owned(), hash);
+        self.0.insert(key.to_owned(), sha256(contents));
     }
 
-    /// Refuses to resume a run whose lock is another.
-    pub(super) fn compare(&self, file: &Path) -> Result<(), RunError> {
-        let text = fs::read(file).map_err(RunError::read(file))?;
-        let old: Self = read_json(file, "", &text)?;
-        let keys = self.0.keys().chain(old.0.keys());
-        match keys.into_iter().find(|key| self.0.get(*key) != old.0.get(*key)) {
-            Some(key) => Err(RunError::Changed { path: file.to_owned(), what: key.clone() }),
-            None => Ok(()),
+    /// Adds the hash of a file, or of all files of a folder.
+    ///
+    /// # Errors
+    /// The system's reason, when it cannot be read.
+    pub fn add_file(&mut self, key: &str, path: &Path) -> io::Result<()> {
+        self.0.insert(key.to_owned(), sha256_of(path)?);
+        Ok(())
+    }
+
+    /// Notes where the run was started.
+    pub fn set_origin(&mut self, origin: &Origin) {
+        let config = origin.config.iter().map(|config| (CONFIG_FILE, config));
+        for (key, path) in config.chain([(STARTED_IN, &origin.folder)]) {
+            self.0.insert(key.to_owned(), path.to_string_lossy().into_owned());
         }
+    }
+
+    /// Where the run of a directory was started, if its lock says so.
+    pub fn origin(run: &Path) -> Option<Origin> {
+        let Self(entries) = serde_json::from_slice(&fs::read(run.join(LOCK)).ok()?).ok()?;
+        let folder = entries.get(STARTED_IN)?.into();
+        Some(Origin { folder, config: entries.get(CONFIG_FILE).map(PathBuf::from) })
+    }
+
+    /// The keys under which the lock of a file has something else. What a lock of an earlier version of the format lacks has not
+    /// changed as far as anybody knows.
+    pub(super) fn changed_since(&self, file: &Path) -> Result<Vec<String>, RunError> {
+        let text = fs::read(file).map_err(RunError::read(file))?;
+        let Self(old) = read_json(file, "", &text)?;
+        let is_strict = old.contains_key(FORMAT);
+        let keys: BTreeSet<&String> = self.0.keys().chain(old.keys()).collect();
+        let is_same = |key: &String| match (old.get(key), self.0.get(key)) {
+            (None, Some(_)) => !is_strict,
+            (old, new) => old == new,
+        };
+        let changed = keys.into_iter().filter(|key| !ASIDE.contains(&key.as_str()) && !is_same(key));
+        Ok(changed.cloned().collect())
     }
 
     pub(super) fn write(&self, file: &Path) -> Result<(), RunError> {
@@ -56,17 +102,42 @@ mod tests {
         let mut lock = Lock::new("1.0.0");
         lock.add("config", b"a");
         lock.write(&file).unwrap();
-        lock.compare(&file).unwrap();
+        assert!(lock.changed_since(&file).unwrap().is_empty());
         // The hash of "a" as FIPS 180 has it.
         let hash = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb";
         assert!(fs::read_to_string(&file).unwrap().contains(hash));
-        let changed = |lock: &Lock| lock.compare(&file).unwrap_err().to_string();
+        let changed = |lock: &Lock| lock.changed_since(&file).unwrap();
         let mut more = lock.clone();
         more.add("policy.model", b"a");
-        assert!(changed(&more).ends_with("lock.json: the run was started with a different policy.model"));
-        assert!(changed(&Lock::new("1.0.0")).ends_with("the run was started with a different config"));
+        assert_eq!(changed(&more), ["policy.model"]);
+        assert_eq!(changed(&Lock::new("1.0.0")), ["config"]);
         lock.add("config", b"b");
-        assert!(changed(&lock).ends_with("the run was started with a different config"));
+        assert_eq!(changed(&lock), ["config"]);
+        assert_eq!(changed(&Lock::new("1.0.1")), ["config", "program"]);
+    }
+
+    #[test]
+    fn an_old_lock_is_held_to_what_it_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("lock.json");
+        fs::write(&file, "{\"program\":\"1.0.0\",\"config\":\"x\"}").unwrap();
+        let mut lock = Lock::new("1.0.0");
+        lock.add("rewards.e.onnx.model.sidecar", b"a");
+        assert_eq!(lock.changed_since(&file).unwrap(), ["config"], "what it has must still be there");
+        lock.add("config", b"");
+        assert_eq!(lock.changed_since(&file).unwrap(), ["config"]);
+    }
+
+    #[test]
+    fn the_origin_is_found_again_and_not_compared() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut lock = Lock::new("1.0.0");
+        assert_eq!(Lock::origin(folder.path()), None);
+        let origin = Origin { folder: "/a/b".into(), config: Some("/c/run.toml".into()) };
+        lock.set_origin(&origin);
+        lock.write(&folder.path().join("lock.json")).unwrap();
+        assert_eq!(Lock::origin(folder.path()), Some(origin));
+        assert!(Lock::new("1.0.0").changed_since(&folder.path().join("lock.json")).unwrap().is_empty());
     }
 
     #[test]
@@ -75,11 +146,11 @@ mod tests {
         let file = folder.path().join("lock.json");
         for (text, part) in [("{\"config\":7}", "lock.json: `config`: invalid type: integer"), ("", "lock.json: EOF")] {
             fs::write(&file, text).unwrap();
-            let error = Lock::new("1.0.0").compare(&file).unwrap_err().to_string();
+            let error = Lock::new("1.0.0").changed_since(&file).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
         }
         fs::remove_file(&file).unwrap();
-        let error = Lock::new("1.0.0").compare(&file).unwrap_err().to_string();
+        let error = Lock::new("1.0.0").changed_since(&file).unwrap_err().to_string();
         assert!(error.contains("cannot read") && error.contains("lock.json"), "{error}");
     }
 }

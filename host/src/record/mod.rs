@@ -2,24 +2,32 @@
 //! so that a kill at any moment leaves either the old state or the new one; what is read back is read strictly.
 
 mod candidates;
+mod changes;
 mod checkpoint;
 mod directory;
 mod error;
 mod finetune;
+mod hash;
 mod json;
 mod lock;
 mod metrics;
 mod pareto;
 mod pretrain;
+mod run_card;
+mod run_policy;
 mod samples;
 mod sinks;
+mod writer_lock;
 
-pub use directory::RunDirectory;
+pub use changes::Change;
+pub use directory::{RunDirectory, Start};
 pub use error::RunError;
 pub use finetune::{Checkpoints, FinetuneRun, StepSummary};
-pub use lock::Lock;
+pub use lock::{Lock, Origin};
 pub use metrics::{FunnelStage, StepMetrics};
 pub use pareto::{ParetoAxis, ParetoFront};
 pub use pretrain::PretrainRun;
+pub use run_card::run_card;
+pub use run_policy::{RunPolicy, run_policy};
 pub use samples::tokens_json;
 pub use sinks::Sink;

@@ -1,14 +1,17 @@
 //! The record of a pretraining: metrics, checkpoints, and the policy with the lowest validation NLL.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::Checkpoint;
+use super::directory::METRICS;
 use super::metrics::EpochMetrics;
 use super::sinks::{JsonLines, Sinks};
-use super::{RunDirectory, RunError};
-use crate::policy::{Hyperparameters, ModelToml, Parameters, PolicyDirectory};
+use super::{RunDirectory, RunError, Start};
+use crate::atomic::try_folder;
+use crate::policy::{Hyperparameters, MODEL, ModelToml, PARAMETERS, Parameters, PolicyDirectory};
 use crate::train::{Epoch, PretrainData, PretrainState};
 
 /// Checkpoints kept.
@@ -23,6 +26,8 @@ pub struct PretrainRun {
     sinks: Sinks,
     /// Where the policy goes.
     out: PathBuf,
+    /// Epoch of the newest checkpoint.
+    saved: Option<u64>,
 }
 
 /// `state` of a checkpoint's `state.json`.
@@ -35,25 +40,31 @@ struct StoredState {
 }
 
 impl PretrainRun {
-    /// Begins a training in its directory, or the rest of one, whose state is then returned. `config` is the resolved config as
-    /// TOML; a checkpoint is written after `every` so many epochs, and the best policy goes to the directory `out`.
+    /// Begins a training in its directory, or the rest of one, whose state is then returned. A checkpoint is written after `every`
+    /// so many epochs, and the best policy goes to the directory `out`, which is made and tried at once.
     ///
     /// # Errors
-    /// Whatever hinders reading or writing.
+    /// [`RunError::Changed`] when the training to resume was started from something else, and whatever hinders reading or writing.
     pub fn open(
         directory: RunDirectory,
-        config: &str,
+        start: &Start<'_>,
         hyper: &Hyperparameters,
         every: usize,
         out: PathBuf,
     ) -> Result<(Self, Option<PretrainState>), RunError> {
-        directory.prepare(config, None)?;
         let checkpoint = directory.checkpoint::<StoredState>(hyper)?;
         let state = checkpoint.map(|checkpoint| restore(&directory, checkpoint)).transpose()?;
+        directory.prepare(start, true)?;
+        try_folder(&out).map_err(RunError::write(&out))?;
+        if let Some(folder) = [MODEL, PARAMETERS].map(|name| out.join(name)).into_iter().find(|path| path.is_dir()) {
+            return Err(RunError::write(&folder)(io::ErrorKind::IsADirectory.into()));
+        }
         let last = state.as_ref().map_or(0, |state| state.epoch as u64);
-        let (lines, _) = JsonLines::open(&directory.path().join("metrics.jsonl"), "epoch", last)?;
+        let strict = !start.accepted.iter().any(|key| key == METRICS);
+        let (lines, _) = JsonLines::open(&directory.path().join(METRICS), "epoch", last, strict)?;
         let sinks = Sinks::new(vec![Box::new(lines)]);
-        Ok((Self { directory, every, sinks, out }, state))
+        let saved = state.as_ref().map(|_| last);
+        Ok((Self { directory, every, sinks, out, saved }, state))
     }
 
     /// The file for what became of every row of the data.
@@ -61,7 +72,7 @@ impl PretrainRun {
         self.directory.path().join("data.status.csv")
     }
 
-    /// Records an epoch: its metrics, and a checkpoint and the policy where they are due or the epoch is the `last`.
+    /// Records an epoch: its metrics, and a checkpoint and the policy where they are due or `wanted`.
     ///
     /// # Errors
     /// [`RunError`].
@@ -71,18 +82,51 @@ impl PretrainRun {
         state: &PretrainState,
         data: &PretrainData,
         hyper: &Hyperparameters,
-        last: bool,
+        wanted: bool,
     ) -> Result<(), RunError> {
         self.sinks.record(epoch.epoch as u64, &EpochMetrics::new(epoch))?;
-        if last || epoch.epoch.is_multiple_of(self.every) {
+        if wanted || epoch.epoch.is_multiple_of(self.every) {
             self.sinks.sync()?;
-            self.checkpoint(state)?;
-            policy(state, data, hyper).save(&self.out).map_err(RunError::Policy)?;
+            let best = policy(state, data, hyper);
+            self.checkpoint(state, &best.model)?;
+            self.write_policy(state, &best)?;
         }
         Ok(())
     }
 
-    fn checkpoint(&self, state: &PretrainState) -> Result<(), RunError> {
+    /// Puts the best policy in its place, unless it stands there: a kill may have come between the last checkpoint and that. True if
+    /// there is one: an epoch had a finite validation NLL.
+    ///
+    /// # Errors
+    /// [`RunError::Policy`].
+    pub fn finish(
+        &self,
+        state: &PretrainState,
+        data: &PretrainData,
+        hyper: &Hyperparameters,
+    ) -> Result<bool, RunError> {
+        self.write_policy(state, &policy(state, data, hyper))?;
+        Ok(state.best_epoch > 0)
+    }
+
+    fn write_policy(&self, state: &PretrainState, best: &PolicyDirectory) -> Result<(), RunError> {
+        if state.best_epoch == 0 || PolicyDirectory::open(&self.out).is_ok_and(|there| there == *best) {
+            return Ok(());
+        }
+        best.save(&self.out).map_err(RunError::Policy)
+    }
+
+    /// Where the best policy goes.
+    pub fn out(&self) -> &Path {
+        &self.out
+    }
+
+    /// The epoch of the newest checkpoint.
+    pub fn saved(&self) -> Option<u64> {
+        self.saved
+    }
+
+    fn checkpoint(&mut self, state: &PretrainState, model: &ModelToml) -> Result<(), RunError> {
         let checkpoint = Checkpoint {
             step: state.epoch as u64,
             parameters: state.parameters.clone(),
@@ -93,7 +137,9 @@ impl PretrainRun {
                 best_epoch: state.best_epoch,
             },
         };
-        self.directory.save(&checkpoint, KEEP, None)
+        self.directory.save(&checkpoint, model, KEEP, None)?;
+        self.saved = Some(checkpoint.step);
+        Ok(())
     }
 }
 

@@ -61,21 +61,38 @@ pub(super) struct JsonLines {
 
 impl JsonLines {
     /// Begins a file, or keeps the lines whose number under `key` is at most `last`: the rest, and a line that a kill cut short,
-    /// was written after the checkpoint from which a run goes on. `last` = 0 starts anew. Also gives the first line.
-    pub fn open(path: &Path, key: &str, last: u64) -> Result<(Self, Option<Vec<u8>>), RunError> {
+    /// was written after the checkpoint from which a run goes on. `last` = 0 starts anew. Where `strict`, there must be a line of
+    /// every number, in order. Also gives the first line.
+    pub fn open(path: &Path, key: &str, last: u64, strict: bool) -> Result<(Self, Option<Vec<u8>>), RunError> {
         let text = if last > 0 { fs::read(path).map_err(RunError::read(path))? } else { Vec::new() };
         // What no newline ends was cut short.
         let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-        let (mut kept, mut first) = (Vec::new(), None);
+        let (mut kept, mut first, mut steps) = (Vec::new(), None, Vec::new());
         for (line, number) in text[..whole].split_inclusive(|byte| *byte == b'\n').zip(1..) {
-            if step_of(path, line, number, key)? <= last {
+            let step = step_of(path, line, number, key)?;
+            if step <= last {
                 kept.extend_from_slice(line);
+                steps.push(step);
                 first.get_or_insert_with(|| line.to_vec());
             }
+        }
+        if let Some(reason) = out_of_order(&steps, key, last).filter(|_| strict) {
+            return Err(RunError::Metrics { path: path.to_owned(), reason });
         }
         write_atomically(path, &kept).map_err(RunError::write(path))?;
         let file = fs::OpenOptions::new().append(true).open(path).map_err(RunError::write(path))?;
         Ok((Self { file, path: path.to_owned() }, first))
+    }
+}
+
+/// What is wrong with the numbers of some lines, which should be 1 to `last`.
+fn out_of_order(steps: &[u64], key: &str, last: u64) -> Option<String> {
+    match steps.iter().zip(1..).find(|(step, due)| *step != due) {
+        Some((step, due)) => Some(format!("line {due}: `{key}` is {step}, where {due} is due")),
+        None if (steps.len() as u64) < last => {
+            Some(format!("ends after {key} {}, but the checkpoint is of {key} {last}", steps.len()))
+        }
+        None => None,
     }
 }
 
@@ -110,7 +127,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
         fs::write(&path, "{\"step\":1}\n{\"step\":2}\n{\"step\":3}\n{\"ste").unwrap();
-        let (mut metrics, first) = JsonLines::open(&path, "step", 2).unwrap();
+        let (mut metrics, first) = JsonLines::open(&path, "step", 2, true).unwrap();
         metrics.record(3, &json!({"step": 3, "x": 0.1})).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "{\"step\":1}\n{\"step\":2}\n{\"step\":3,\"x\":0.1}\n");
         assert_eq!(first.unwrap(), b"{\"step\":1}\n");
@@ -120,11 +137,15 @@ mod tests {
     fn damaged_lines_are_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
-        let open = || JsonLines::open(&path, "step", 2).map(drop).unwrap_err().to_string();
+        let open = || JsonLines::open(&path, "step", 2, true).map(drop).unwrap_err().to_string();
         assert!(open().contains("cannot read") && open().contains("metrics.jsonl"), "{}", open());
         for (text, part) in [
             ("{\"step\":1}\n{\"st\n{\"step\":3}\n", "metrics.jsonl: line 2: "),
             ("{\"epoch\":1}\n", "metrics.jsonl: line 1: no number `step`"),
+            ("{\"step\":1}\n{\"step\":1}\n{\"step\":2}\n", "metrics.jsonl: line 2: `step` is 1, where 2 is due"),
+            ("{\"step\":2}\n", "metrics.jsonl: line 1: `step` is 2, where 1 is due"),
+            ("{\"step\":1}\n{\"step\":3}\n", "ends after step 1, but the checkpoint is of step 2"),
+            ("", "ends after step 0, but the checkpoint is of step 2"),
         ] {
             fs::write(&path, text).unwrap();
             assert!(open().contains(part), "{}", open());
@@ -154,7 +175,7 @@ mod tests {
     fn every_sink_gets_every_record_and_one_that_fails_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
-        let (lines, _) = JsonLines::open(&path, "step", 0).unwrap();
+        let (lines, _) = JsonLines::open(&path, "step", 0, true).unwrap();
         let mut sinks = Sinks::new(vec![Box::new(Full(1)), Box::new(lines)]);
         sinks.record(1, &json!({"step": 1})).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "{\"step\":1}\n");

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::models::ModelKey;
+use super::resume::Beginning;
 use super::{Context, Failure, Search};
 use crate::config::{Config, Document, Finetune, Problem};
 use crate::hint::Hint;
@@ -63,7 +64,8 @@ impl Plan {
     ///
     /// # Errors
     /// The first mistake, with its place in the config.
-    pub fn new(context: &Context, document: &Document, folder: Option<&Path>) -> Result<Self, Failure> {
+    pub(super) fn new(context: &Context, beginning: &Beginning) -> Result<Self, Failure> {
+        let document = &beginning.document;
         let mut config: Finetune = document.read()?;
         let globals = &context.globals;
         config.run.seed = globals.seed.unwrap_or(config.run.seed);
@@ -74,11 +76,12 @@ impl Plan {
         let device = runtime.resolve(wish, &|line| context.say(line))?;
         let threads = context.threads(config.run.threads);
         let mut lock = Lock::new(env!("CARGO_PKG_VERSION"));
+        lock.set_origin(&beginning.origin);
         lock.add("config", config.decisive().to_toml()?.as_bytes());
         let mut planner = Planner {
             context,
             document,
-            search: Search::new(folder),
+            search: beginning.search.clone(),
             runtime: Arc::clone(&runtime),
             device,
             executor: Executor::new(threads)?,
@@ -113,8 +116,6 @@ impl Planner<'_> {
 
     /// Notes what a file holds: the run's numbers depend on it.
     fn lock(&mut self, key: &str, file: &Path) -> Result<(), Failure> {
-        let contents = std::fs::read(file).map_err(|e| Failure::user(format!("{}: {e}", file.display())))?;
-        self.lock.add(key, &contents);
-        Ok(())
+        self.lock.add_file(key, file).map_err(|e| Failure::user(format!("{}: {e}", file.display())))
     }
 }

@@ -43,6 +43,11 @@ impl Planner<'_> {
         }
         model.contract().warnings.iter().for_each(|w| self.context.say(&format!("warning: {w}")));
         self.lock(key, &model.contract().path.clone())?;
+        // The sidecar wins over what the file itself declares.
+        let sidecar = model.contract().path.with_extension("toml");
+        if sidecar.is_file() {
+            self.lock(&format!("{key}.sidecar"), &sidecar)?;
+        }
         for file in model.contract().external.clone() {
             let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
             self.lock(&format!("{key}.{name}"), &file)?;

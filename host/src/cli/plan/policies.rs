@@ -5,7 +5,7 @@ use std::path::Path;
 use super::Planner;
 use crate::cli::Failure;
 use crate::config::PolicySource;
-use crate::policy::{MODEL, ModelToml, PARAMETERS, Parameters, PolicyDirectory};
+use crate::policy::{MODEL, ModelToml, Parameters, PolicyDirectory};
 
 impl Planner<'_> {
     /// The policy's description, the parameters to start from and those that KL is measured against.
@@ -25,10 +25,9 @@ impl Planner<'_> {
     }
 
     fn policy(&mut self, key: &str, path: &Path) -> Result<PolicyDirectory, Failure> {
-        let folder = self.find(key, path)?;
-        let policy = PolicyDirectory::open(&folder)?;
-        self.lock(key, &folder.join(PARAMETERS))?;
-        self.lock(&format!("{MODEL} of {key}"), &folder.join(MODEL))?;
-        Ok(policy)
+        let found = self.context.policy(&self.find(key, path)?)?;
+        self.lock(key, &found.parameters_file)?;
+        self.lock(&format!("{MODEL} of {key}"), &found.model_file)?;
+        Ok(found.policy)
     }
 }

@@ -1,7 +1,7 @@
 //! The crystals of a pretraining: read, filtered and split.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::cli::token_rows::{StatusTable, TokenRow, Tokenising};
 use crate::cli::{Context, Failure};
@@ -9,10 +9,11 @@ use crate::config;
 use crate::policy::{Hyperparameters, check_crystal};
 use crate::train::PretrainData;
 
-/// Reads the files; `status` receives a table of what became of each row.
+/// Reads the files, each with the name that it has in the config; `status` receives a table of what became of each row.
 pub(super) fn read_data(
     context: &Context,
     limits: &config::Data,
+    files: &[(PathBuf, PathBuf)],
     hyper: &Hyperparameters,
     status: &Path,
 ) -> Result<PretrainData, Failure> {
@@ -21,11 +22,11 @@ pub(super) fn read_data(
     let mut filter = Filter { limits, hyper, seen: HashSet::new() };
     let (mut data, mut rows) = (PretrainData::default(), 0);
     let mut table = StatusTable::create(status)?;
-    for file in &limits.files {
+    for (named, file) in files {
         tokenising.each_row(context, (file, None), &progress, &mut |row| {
             rows += 1;
             let row = filter.pass(row);
-            table.add(file, &row)?;
+            table.add(named, &row)?;
             if let Ok(tokens) = row.tokens {
                 data.add(&row.id, tokens, limits.holdout);
             }

@@ -1,11 +1,12 @@
 //! A pretraining with its config checked and its policy opened.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use crate::cli::resume::Beginning;
 use crate::cli::{Context, Failure, Search};
-use crate::config::{self, Config, CrystalFormerShape, Document, PretrainPolicy};
+use crate::config::{self, Config, CrystalFormerShape, PretrainPolicy};
 use crate::policy::{Hyperparameters, Parameters, PolicyDirectory, Resources};
-use crate::record::{RunDirectory, RunError};
+use crate::record::Lock;
 use crate::train::{PretrainSettings, Schedule};
 
 /// A pretraining, ready to start.
@@ -20,18 +21,27 @@ pub(super) struct PretrainPlan {
     pub start: Option<Parameters>,
     /// Settings of the training.
     pub settings: PretrainSettings,
+    /// Hashes of everything that its numbers depend on.
+    pub lock: Lock,
+    /// The files of `data.files`, as they are named and where they are.
+    pub files: Vec<(PathBuf, PathBuf)>,
 }
 
 impl PretrainPlan {
     /// Checks a config, which was read from `file`, and opens what it names.
-    pub fn new(context: &Context, document: &Document, file: &Path) -> Result<Self, Failure> {
-        let mut config: config::Pretrain = document.read()?;
+    pub fn new(context: &Context, beginning: &Beginning) -> Result<Self, Failure> {
+        let mut config: config::Pretrain = beginning.document.read()?;
         config.run.seed = context.globals.seed.unwrap_or(config.run.seed);
         config.run.device = context.globals.device.clone().unwrap_or(config.run.device);
+        let mut lock = Lock::new(env!("CARGO_PKG_VERSION"));
+        lock.set_origin(&beginning.origin);
+        lock.add("config", config.decisive().to_toml()?.as_bytes());
         let (hyper, start) = match &config.policy {
             PretrainPolicy::Model(directory) => {
-                let directory = Search::new(Some(file)).find("`policy.model`", directory)?;
-                let PolicyDirectory { model, parameters } = PolicyDirectory::open(&directory)?;
+                let found = context.policy(&beginning.search.find("`policy.model`", directory)?)?;
+                lock_file(&mut lock, "policy.model", &found.parameters_file)?;
+                lock_file(&mut lock, "model.toml of policy.model", &found.model_file)?;
+                let PolicyDirectory { model, parameters } = found.policy;
                 (model.hyper, Some(parameters))
             }
             PretrainPolicy::CrystalFormer(shape) => {
@@ -46,19 +56,29 @@ impl PretrainPlan {
             memory: config.run.memory.bytes(),
         };
         let settings = settings(&config, resources);
-        Ok(Self { text: config.to_toml()?, config, hyper, start, settings })
+        let files = files(&config, &beginning.search, &mut lock)?;
+        let text = config.to_toml()?;
+        Ok(Self { text, config, hyper, start, settings, lock, files })
     }
+}
 
-    /// Refuses to resume a run with another config than it began with, as far as its numbers depend on it.
-    pub fn check_unchanged(&self, directory: &RunDirectory) -> Result<(), Failure> {
-        let path = directory.config_file();
-        let document = Document::new(path.display().to_string(), directory.recorded_config()?, Vec::new());
-        match self.config.changed_since(&document.read()?) {
-            None => Ok(()),
-            Some(part) => Err(Failure::from(RunError::Changed { path, what: format!("`{part}`") })
-                .hint("only train.epochs, train.patience, train.out, and keys of [run] other than seed may change")),
+fn files(config: &config::Pretrain, search: &Search, lock: &mut Lock) -> Result<Vec<(PathBuf, PathBuf)>, Failure> {
+    let mut found = Vec::new();
+    for (place, named) in config.data.files.iter().enumerate() {
+        // Standard input is there once: nothing is known of it beforehand.
+        if named.as_os_str() == "-" {
+            found.push((named.clone(), named.clone()));
+            continue;
         }
+        let file = search.find("`data.files`", named)?;
+        lock_file(lock, &format!("data.files.{place}"), &file)?;
+        found.push((named.clone(), file));
     }
+    Ok(found)
+}
+
+fn lock_file(lock: &mut Lock, key: &str, file: &Path) -> Result<(), Failure> {
+    lock.add_file(key, file).map_err(|e| Failure::user(format!("{}: {e}", file.display())))
 }
 
 fn settings(config: &config::Pretrain, resources: Resources) -> PretrainSettings {

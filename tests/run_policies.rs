@@ -1,0 +1,128 @@
+//! A run where a policy is asked for, and the policy that leaves it.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot do its work has failed")]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+use support::{accepted, json_lines, prepared, temper};
+
+const CONFIG: &str = r#"
+objective = "-log(density)"
+
+[policy]
+model = "policy"
+
+[run]
+dir = "run"
+steps = 6
+seed = 7
+threads = 1
+checkpoint_every = 100
+keep = 1
+max_failed = 1.0
+
+[sampling]
+batch = 12
+spacegroups = [1, 225]
+
+[ppo]
+learning_rate = 1e-2
+
+[rewards.density.builtin]
+term = "density"
+on_failure = { value = 30.0 }
+"#;
+
+/// The step with the highest mean objective, by the metrics.
+fn best(run: &Path) -> usize {
+    let objectives: Vec<f64> =
+        json_lines(&run.join("metrics.jsonl")).iter().map(|l| l["objective_mean"].as_f64().unwrap()).collect();
+    let best = objectives.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    objectives.iter().position(|objective| *objective == best).unwrap() + 1
+}
+
+#[test]
+fn the_best_step_is_kept_when_it_occurs() {
+    let folder = prepared(CONFIG);
+    let at = folder.path();
+    // A run of one step more for every seed, until the best step is none of those that a checkpoint was due at.
+    for seed in 1..20 {
+        let (seed, dir) = (format!("run.seed={seed}"), format!("run.dir=run-{seed}"));
+        accepted(at, &["finetune", "run.toml", "--quiet", "--set", &seed, "--set", &dir]);
+        let run = at.join(dir.trim_start_matches("run.dir="));
+        let best = best(&run);
+        assert!(run.join(format!("checkpoints/step-{best}")).is_dir(), "the best of six steps is {best}");
+        if best < 6 {
+            let (_, said) = accepted(at, &["sample", "-m", run.to_str().unwrap(), "-n", "2", "-o", "x.jsonl"]);
+            let place = format!("{}/checkpoints/step-{best}/params.safetensors: the best of 6 steps", run.display());
+            assert!(said.contains(&place), "{said}");
+            return;
+        }
+    }
+    panic!("the last step was the best of every run");
+}
+
+#[test]
+fn a_run_its_checkpoints_and_its_export_are_policies() {
+    let folder = prepared(CONFIG);
+    let at = folder.path();
+    accepted(at, &["finetune", "run.toml", "--quiet"]);
+    let best = best(&at.join("run"));
+    let checkpoint = format!("run/checkpoints/step-{best}");
+    accepted(at, &["export", "run", "-o", "models/mine"]);
+    for (policy, out) in [("run", "a.jsonl"), (checkpoint.as_str(), "b.jsonl"), ("models/mine", "c.jsonl")] {
+        accepted(at, &["sample", "-m", policy, "-n", "5", "-o", out]);
+    }
+    let read = |file: &str| fs::read(at.join(file)).unwrap();
+    assert!(read("a.jsonl") == read("b.jsonl") && read("b.jsonl") == read("c.jsonl"));
+    // Another policy draws other crystals.
+    accepted(at, &["sample", "-m", "policy", "-n", "5", "-o", "base.jsonl"]);
+    assert!(read("a.jsonl") != read("base.jsonl"));
+    accepted(at, &["logp", "-m", "run", "-i", "a.jsonl", "-o", "logp.csv"]);
+
+    // A run from a run: its KL is measured against the parameters that it starts from.
+    accepted(at, &["finetune", "run.toml", "--quiet", "--set", "policy.model=run", "--set", "run.dir=second"]);
+    let first = &json_lines(&at.join("second/metrics.jsonl"))[0];
+    assert!(first["kl"].as_f64().unwrap().abs() < 1e-6);
+    let lock: serde_json::Value = serde_json::from_slice(&read("second/lock.json")).unwrap();
+    let hash: String =
+        Sha256::digest(read(&format!("{checkpoint}/params.safetensors"))).iter().map(|b| format!("{b:02x}")).collect();
+    assert_eq!(lock["policy.model"], hash);
+
+    let card = fs::read_to_string(at.join("models/mine/README.md")).unwrap();
+    let objective = json_lines(&at.join("run/metrics.jsonl"))[best - 1]["objective_mean"].as_f64().unwrap();
+    for part in [
+        "| objective | `-log(density)` |",
+        "| `policy.model` | `\"policy\"` |",
+        &format!("| steps | {best}: the best of 6 steps, mean objective {objective:.4} |"),
+        &format!("| mean objective at step {best} | {objective:.4} |"),
+        &format!("| SHA-256 of params.safetensors | `{hash}` |"),
+        "learning_rate = 0.01",
+    ] {
+        assert!(card.contains(part), "{part}\n{card}");
+    }
+    let output = temper(at, &["export", "run", "-o", "models/mine"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        output.status.code() == Some(2) && said.contains("models/mine/model.toml: the file already exists"),
+        "{said}"
+    );
+    let output = temper(at, &["export", "policy", "-o", "other"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("policy: neither the directory of a run nor a checkpoint"), "{said}");
+    assert!(!at.join("other").exists());
+}
+
+#[test]
+fn a_checkpoint_of_an_earlier_version_says_what_it_lacks() {
+    let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/old-runs/finetuned");
+    let folder = tempfile::tempdir().unwrap();
+    let output = temper(folder.path(), &["sample", "-m", old.to_str().unwrap(), "-n", "1", "-o", "x.jsonl"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("no model.toml in this checkpoint, which an earlier version of the program wrote"), "{said}");
+}
