@@ -4,7 +4,9 @@
 
 mod support;
 
-use support::{assert_refused, temper};
+use std::path::Path;
+
+use support::{assert_refused, command, temper};
 
 #[test]
 fn init_writes_a_config_once() {
@@ -51,4 +53,25 @@ fn completions_are_printed() {
     let output = temper(folder.path(), &["completions", "bash"]);
     assert!(output.status.success());
     assert!(String::from_utf8_lossy(&output.stdout).contains("complete -F _temper"));
+}
+
+#[test]
+fn without_a_driver_nothing_is_fetched_for_cuda() {
+    if Path::new("/proc/driver/nvidia").exists() || cfg!(windows) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/crystalformer-small");
+    let arguments = ["sample", "-m", model, "-n", "1", "-o", "a.cif", "--device", "cuda"];
+    let mut command = command(folder.path(), &arguments);
+    // Where nothing has been fetched, and nothing could be.
+    command.env("TEMPER_CACHE_DIR", folder.path().join("cache")).env("PATH", "").env_remove("ORT_DYLIB_PATH");
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "error: device `cuda` cannot be used: the NVIDIA driver's `libcuda.so.1` is not found\n\
+         hint: install NVIDIA's driver, run on a node that has a GPU, or use `--device cpu`\n"
+    );
+    assert!(!folder.path().join("cache").exists());
 }

@@ -59,7 +59,7 @@ pub fn run(model: &ModelProto, inputs: &[Tensor]) -> Result<Tensor, String> {
 
 /// The graph for CUDA, which must be another one, without obstacles, and final.
 pub fn rewritten(model: &ModelProto) -> ModelProto {
-    let ForCuda { rewritten, obstacles } = for_cuda(model).unwrap();
+    let ForCuda { rewritten, obstacles, .. } = for_cuda(model).unwrap();
     assert!(obstacles.is_empty(), "{obstacles:?}");
     let rewritten = rewritten.unwrap();
     assert_eq!(for_cuda(&rewritten).unwrap().rewritten, None);

@@ -7,6 +7,8 @@ mod support;
 use std::fs;
 use std::path::Path;
 
+use temper::graph::{Attributes, Builder, DataType, Dim, encode};
+
 use support::{accepted, assert_refused, command, shared, temper};
 
 /// The model.toml of the checkpoints in `golden/checkpoints`.
@@ -123,4 +125,46 @@ fn an_unknown_device_is_refused_with_the_choices() {
     let sentence = "error: unknown device `gpu`\nhint: use `auto`, `cpu`, `cuda` or `cuda:N`";
     assert_refused(Path::new("."), &["setup", "--device", "gpu"], 2, sentence);
     assert_refused(Path::new("."), &["doctor", "--device", "gpu"], 2, sentence);
+}
+
+/// The volume by a route that CUDA has no kernels for, some of which have a stand-in.
+#[test]
+fn what_cuda_cannot_run_is_told_node_by_node() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let mut b = Builder::new();
+    let crystals = b.symbol("b");
+    let cell = b.input("cell", DataType::F32, &[crystals, Dim::Known(3), Dim::Known(3)]);
+    let volume = b.node("Det", &[cell], Attributes::none());
+    let arc = b.node("Atan", &[volume], Attributes::none());
+    let bounded = b.node("Celu", &[arc], Attributes::none());
+    let product = b.node("ReduceProd", &[bounded], Attributes::none().int("keepdims", 1));
+    let all = b.mul(volume, product);
+    b.output("volume", all);
+    let metadata = [("temper.contract", "1"), ("temper.elements", "1-94"), ("temper.output.volume", "property")];
+    fs::write(at.join("m.onnx"), encode(&b.finish("m", &metadata).unwrap())).unwrap();
+    let (plain, _) = accepted(at, &["model", "inspect", "m.onnx"]);
+    assert!(!plain.contains("CUDA"), "{plain}");
+    let (told, _) = accepted(at, &["model", "inspect", "m.onnx", "--device", "cuda"]);
+    let rows: Vec<&str> = told.lines().filter_map(|line| line.strip_prefix("CUDA               ")).collect();
+    let node = |op: &str| name_of(&told, op);
+    assert_eq!(
+        rows,
+        [
+            "written as operators that it has: 1 Atan, 1 Det",
+            &format!("Celu of float32 runs on the processor: node `{}`", node("Celu")),
+            &format!("ReduceProd of float32 needs cuDNN: node `{}`", node("ReduceProd")),
+        ]
+    );
+    let policy = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/crystalformer-small");
+    let (told, _) = accepted(at, &["model", "inspect", policy, "--device", "cuda"]);
+    for graph in ["decode", "logp", "nll_grad", "ppo_grad"] {
+        assert!(told.contains(&format!("CUDA               {graph}.onnx: every node runs there")), "{told}");
+    }
+}
+
+/// The name of the node behind its operator in a row.
+fn name_of(told: &str, op: &str) -> String {
+    let row = told.lines().find(|line| line.contains(&format!(" {op} of "))).unwrap();
+    row.split('`').nth(1).unwrap().to_owned()
 }

@@ -44,5 +44,12 @@ fn show(loaded: &Loaded, row: &dyn Fn(&str, &str) -> Result<(), Failure>) -> Res
         let state = provider.problem.as_deref().unwrap_or("works");
         row("provider", &format!("{}: {state}", provider.name))?;
     }
+    match &loaded.cudnn {
+        Some(Ok(())) => row("cuDNN", "works")?,
+        Some(Err(reason)) => {
+            row("cuDNN", &format!("{reason}; models that need it, such as convolutions, are refused"))?
+        }
+        None => {}
+    }
     Ok(())
 }

@@ -16,13 +16,18 @@ impl Context {
         Ok(self.globals.device.as_deref().map(str::parse).transpose()?.unwrap_or_default())
     }
 
-    /// The runtime for `device`; says so when the library has to be fetched.
+    /// The runtime for `device`; says so when the library has to be fetched, and when `auto` cannot mean CUDA though the
+    /// library has it.
     ///
     /// # Errors
     /// When no library is there and none can be fetched, or the one that is there cannot be used.
     pub fn runtime(&self, device: Device) -> Result<Arc<Runtime>, Failure> {
         let announce = |line: &str| self.say(line);
-        Ok(Runtime::open(&Locator::from_env(&announce), device)?)
+        let runtime = Runtime::open(&Locator::from_env(&announce), device)?;
+        if device == Device::Auto {
+            runtime.resolve(device, &announce)?;
+        }
+        Ok(runtime)
     }
 
     /// The directory for what is fetched or made once, if there is one.
@@ -37,7 +42,7 @@ impl Context {
     pub fn open_model(&self, path: &Path) -> Result<OnnxModel, Failure> {
         let wish = self.device()?;
         let runtime = self.runtime(wish)?;
-        let device = runtime.resolve(wish, &|line| self.say(line))?;
+        let device = runtime.resolve(wish, &|_| ())?;
         let executor = Executor::new(self.globals.threads.unwrap_or(0))?;
         let options = ModelOptions { device, ..ModelOptions::default() };
         let model = OnnxModel::open(&runtime, &executor, path, options)?;

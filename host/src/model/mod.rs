@@ -27,6 +27,7 @@ pub use contract::{
 pub use error::{EvaluationError, ModelError};
 pub use executor::Executor;
 pub use forces::{ForceModel, Response};
+pub use model_file::for_cuda;
 pub use onnx_model::{ModelId, ModelOptions, OnnxModel};
 pub use single_batch::CrystalOutputs;
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::ContractError;
 use super::contract::external_paths;
 use crate::graph::onnx::ModelProto;
-use crate::graph::{self, GraphError};
+use crate::graph::{self, ForCuda, GraphError};
 
 /// ONNX files, as all of protobuf, are shorter than this, bytes.
 const LARGEST_FILE: usize = i32::MAX as usize;
@@ -45,4 +45,15 @@ impl ModelFile {
         let rewritten = (total < LARGEST_FILE).then(|| graph::for_runtime(&self.model)).flatten()?;
         Some(graph::encode(&rewritten)).filter(|bytes| bytes.len() < LARGEST_FILE)
     }
+}
+
+/// The model of a file as CUDA would be given it, and what CUDA cannot run of it.
+///
+/// # Errors
+/// [`ContractError::Read`] or [`ContractError::NotOnnx`].
+pub fn for_cuda(path: &Path) -> Result<ForCuda, ContractError> {
+    let file = ModelFile::read(path)?;
+    let loaded = graph::for_runtime(&file.model).unwrap_or(file.model);
+    graph::for_cuda(&loaded)
+        .map_err(|error| ContractError::NotOnnx { path: path.to_owned(), reason: error.to_string() })
 }

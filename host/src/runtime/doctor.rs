@@ -3,6 +3,7 @@
 use std::ffi::{CStr, c_char};
 use std::path::PathBuf;
 
+use super::error::reason_of;
 use super::{Device, Error, Library, Locator, Runtime};
 
 /// One way of computing that the loaded library knows.
@@ -25,6 +26,8 @@ pub struct Loaded {
     pub build_info: String,
     /// What it was built with, the preferred first.
     pub providers: Vec<Provider>,
+    /// Where CUDA works: nothing if cuDNN does as well, else why not. Only models with certain operators need it.
+    pub cudnn: Option<Result<(), String>>,
 }
 
 /// The state of the runtime on this machine.
@@ -50,22 +53,33 @@ fn inspect(locator: &Locator<'_>, device: Device) -> Result<Option<Loaded>, Erro
     let runtime = Runtime::open(locator, device)?;
     let names = provider_names()
         .map_err(|error| Error::Load { path: runtime.library().path.clone(), reason: error.to_string() })?;
-    let providers = names.into_iter().map(|name| Provider { problem: problem(&runtime, &name), name }).collect();
+    let providers: Vec<Provider> =
+        names.into_iter().map(|name| Provider { problem: problem(&runtime, &name, device), name }).collect();
     let library = runtime.library().clone();
-    Ok(Some(Loaded { version: library.version(), build_info: runtime.build_info().to_owned(), library, providers }))
+    let cuda = Device::Cuda(index_of(device));
+    let cuda_works = runtime.has_cuda() && runtime.probe(cuda).is_ok();
+    let cudnn = cuda_works.then(|| runtime.probe_cudnn(cuda).map_err(|error| reason_of(&error)));
+    Ok(Some(Loaded {
+        cudnn,
+        version: library.version(),
+        build_info: runtime.build_info().to_owned(),
+        library,
+        providers,
+    }))
 }
 
-fn problem(runtime: &Runtime, name: &str) -> Option<String> {
+fn problem(runtime: &Runtime, name: &str, device: Device) -> Option<String> {
     let device = match name {
         "CPUExecutionProvider" => Device::Cpu,
-        "CUDAExecutionProvider" => Device::Cuda(0),
+        "CUDAExecutionProvider" => Device::Cuda(index_of(device)),
         _ => return Some("not used by Temper".to_owned()),
     };
-    match runtime.probe(device) {
-        Ok(()) => None,
-        Err(Error::Device { reason, .. }) => Some(reason),
-        Err(error) => Some(error.to_string()),
-    }
+    runtime.probe(device).err().map(|error| reason_of(&error))
+}
+
+/// The GPU that is meant.
+fn index_of(device: Device) -> u32 {
+    if let Device::Cuda(index) = device { index } else { 0 }
 }
 
 /// `ort` can say whether one provider is there, but not which are.

@@ -1,12 +1,13 @@
 //! The one ONNX Runtime of the process.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ort::ep::{self, ExecutionProvider};
 use ort::logging::LogLevel;
 
-use super::{Device, Error, Library, Locator, Optimization, Session, SessionOptions};
-use crate::graph::onnx;
+use super::error::reason_of;
+use super::probe::{self, Tried, Unusable};
+use super::{Device, Error, Library, Locator};
 
 /// ONNX Runtime allows one environment per process, and one library serves it.
 static OPENED: Mutex<Option<Arc<Runtime>>> = Mutex::new(None);
@@ -16,7 +17,7 @@ static OPENED: Mutex<Option<Arc<Runtime>>> = Mutex::new(None);
 pub struct Runtime {
     pub(super) environment: ort::environment::Environment,
     library: Library,
-    auto: OnceLock<Result<Device, String>>,
+    pub(super) tried: Tried,
 }
 
 impl Runtime {
@@ -24,14 +25,19 @@ impl Runtime {
     /// whatever they ask for, because a process cannot load a second one.
     ///
     /// # Errors
-    /// [`Error::Locate`] if no library is found, [`Error::Load`] if the one found cannot be used. A later call tries again.
+    /// [`Error::Locate`] if no library is found, [`Error::Load`] if the one found cannot be used, [`Error::Library`] if one with
+    /// CUDA would have to be fetched and the driver is missing. A later call tries again.
     pub fn open(locator: &Locator<'_>, device: Device) -> Result<Arc<Self>, Error> {
         let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(runtime) = opened.as_ref() {
             return Ok(Arc::clone(runtime));
         }
+        if matches!(device, Device::Cuda(_)) && locator.find(device)?.is_none() {
+            // Before much is fetched for nothing.
+            probe::driver().map_err(|library| Unusable::Library(library).error(device))?;
+        }
         let library = locator.locate(device)?;
-        let runtime = Arc::new(Self { environment: load(&library)?, library, auto: OnceLock::new() });
+        let runtime = Arc::new(Self { environment: load(&library)?, library, tried: Tried::default() });
         *opened = Some(Arc::clone(&runtime));
         Ok(runtime)
     }
@@ -52,53 +58,25 @@ impl Runtime {
     }
 
     /// The device that `wish` means on this machine: [`Device::Cpu`] or [`Device::Cuda`]. For `auto` with a CUDA build that does
-    /// not work here, `announce` gets one line that says why.
+    /// not work here, `announce` gets one line that says why, once in a process.
     ///
     /// # Errors
-    /// [`Error::Device`] with ONNX Runtime's reason, if CUDA was asked for and does not work.
+    /// [`Error::Library`] or [`Error::Device`], if CUDA was asked for and does not work.
     pub fn resolve(&self, wish: Device, announce: &dyn Fn(&str)) -> Result<Device, Error> {
         match wish {
             Device::Cpu => Ok(Device::Cpu),
             Device::Cuda(_) => self.probe(wish).map(|()| wish),
             Device::Auto if !self.has_cuda() => Ok(Device::Cpu),
             Device::Auto => {
-                let found = self.auto.get_or_init(|| match self.probe(Device::Cuda(0)) {
-                    Ok(()) => Ok(Device::Cuda(0)),
-                    Err(Error::Device { reason, .. }) => Err(reason),
-                    Err(error) => Err(error.to_string()),
-                });
-                found.clone().or_else(|reason| {
-                    announce(&format!("CUDA cannot be used: {reason}; using the CPU"));
+                let device = Device::Cuda(0);
+                self.probe(device).map(|()| device).or_else(|error| {
+                    let told = &self.tried.told;
+                    told.call_once(|| announce(&format!("CUDA cannot be used: {}; using the CPU", reason_of(&error))));
                     Ok(Device::Cpu)
                 })
             }
         }
     }
-
-    /// Runs the smallest graph on `device`, so that a missing driver shows before a model is loaded.
-    ///
-    /// # Errors
-    /// [`Error::Device`] with ONNX Runtime's reason.
-    pub fn probe(&self, device: Device) -> Result<(), Error> {
-        let options =
-            SessionOptions { device, threads: 1, optimization: Optimization::None, ..SessionOptions::default() };
-        let run = || -> Result<(), Error> {
-            let mut session = Session::on_device(self, "device probe", &identity_model(), &options, device)?;
-            let one = crate::graph::Tensor::from(ndarray::arr1(&[1.0_f32]));
-            session.run(&[("x", (&one).into())], &["y"]).map(drop)
-        };
-        run().map_err(|error| match error {
-            Error::Device { reason, .. } | Error::Model { reason, .. } | Error::Run { reason, .. } => {
-                Error::Device { device, reason: one_line(&reason) }
-            }
-            other => other,
-        })
-    }
-}
-
-/// Keeps a reason of many lines on one, without losing words.
-fn one_line(reason: &str) -> String {
-    reason.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn load(library: &Library) -> Result<ort::environment::Environment, Error> {
@@ -137,36 +115,4 @@ fn opt_out_of_telemetry() {
             unsafe { std::env::set_var(name, "1") };
         }
     }
-}
-
-/// `y = x`, for one axis of any length.
-fn identity_model() -> Vec<u8> {
-    let value = |name: &str| onnx::ValueInfoProto {
-        name: Some(name.into()),
-        r#type: Some(onnx::TypeProto {
-            value: Some(onnx::type_proto::Value::TensorType(onnx::type_proto::Tensor {
-                elem_type: Some(onnx::tensor_proto::DataType::Float as i32),
-                shape: Some(onnx::TensorShapeProto { dim: vec![onnx::tensor_shape_proto::Dimension::default()] }),
-            })),
-            ..Default::default()
-        }),
-        ..Default::default()
-    };
-    let node = onnx::NodeProto {
-        input: vec!["x".into()],
-        output: vec!["y".into()],
-        op_type: Some("Identity".into()),
-        ..Default::default()
-    };
-    let graph = onnx::GraphProto {
-        name: Some("identity".into()),
-        node: vec![node],
-        input: vec![value("x")],
-        output: vec![value("y")],
-        ..Default::default()
-    };
-    let opset = onnx::OperatorSetIdProto { version: Some(21), ..Default::default() };
-    let model =
-        onnx::ModelProto { ir_version: Some(10), opset_import: vec![opset], graph: Some(graph), ..Default::default() };
-    prost::Message::encode_to_vec(&model)
 }

@@ -34,6 +34,26 @@ pub enum Error {
         /// ONNX Runtime's reason.
         reason: String,
     },
+    /// A library that the device needs is not on this machine, or not where libraries are looked for.
+    #[error("device `{device}` cannot be used: {} `{library}` is not found", owner(library))]
+    Library {
+        /// The device asked for.
+        device: Device,
+        /// Its file name.
+        library: String,
+    },
+    /// An operator of the model has no kernel on the device without cuDNN.
+    #[error("model `{model}` cannot be used on `{device}`: {obstacle}, and cuDNN cannot be used: {reason}")]
+    Cudnn {
+        /// The model's file or name.
+        model: String,
+        /// The device.
+        device: Device,
+        /// The first such operator, its type and node.
+        obstacle: String,
+        /// Why cuDNN cannot be used.
+        reason: String,
+    },
     /// The model's file cannot be read.
     #[error("cannot read model `{}`: {source}", path.display())]
     ModelFile {
@@ -96,6 +116,8 @@ impl Hint for Error {
             Self::Load { .. } => {
                 "set ORT_DYLIB_PATH to an ONNX Runtime library of version 1.24 or newer, or unset it to have one fetched"
             }
+            Self::Library { library, .. } => return vec![where_from(library)],
+            Self::Cudnn { .. } => return vec![where_from("libcudnn.so")],
             Self::Device { device: Device::Cuda(_), .. } => {
                 "run `temper setup --device cuda`, make the CUDA 13 libraries visible (LD_LIBRARY_PATH), or use `--device cpu`"
             }
@@ -104,6 +126,45 @@ impl Hint for Error {
         };
         vec![hint.to_owned()]
     }
+}
+
+/// Why a device cannot be used, without its name.
+pub(super) fn reason_of(error: &Error) -> String {
+    match error {
+        Error::Device { reason, .. } => reason.clone(),
+        Error::Library { library, .. } => format!("{} `{library}` is not found", owner(library)),
+        other => other.to_string(),
+    }
+}
+
+/// Whose library it is, and of which version, as far as the name tells.
+fn owner(library: &str) -> String {
+    let version = library.rsplit_once(".so.").map(|(_, version)| version);
+    match (library.split('.').next().unwrap_or_default(), version) {
+        ("libcuda" | "nvcuda", _) => "the NVIDIA driver's".to_owned(),
+        ("libcudnn", _) => "cuDNN's".to_owned(),
+        // The others count their versions by themselves.
+        ("libcudart" | "libcublas" | "libcublasLt", Some(version)) => format!("CUDA {version}'s"),
+        _ => "CUDA's".to_owned(),
+    }
+}
+
+/// What may make a library visible.
+fn where_from(library: &str) -> String {
+    let package = match library.split('.').next().unwrap_or_default() {
+        "libcuda" | "nvcuda" => {
+            return "install NVIDIA's driver, run on a node that has a GPU, or use `--device cpu`".to_owned();
+        }
+        "libcudart" => "nvidia-cuda-runtime",
+        "libcurand" => "nvidia-curand",
+        "libcufft" => "nvidia-cufft",
+        "libcudnn" => "nvidia-cudnn-cu13",
+        _ => "nvidia-cublas",
+    };
+    format!(
+        "load your cluster's module of CUDA, or `pip install {package}` and put the folder of `{library}` into \
+         LD_LIBRARY_PATH; or use `--device cpu`"
+    )
 }
 
 /// ONNX Runtime's reason against a model without the place in its sources, and in plain words where it is not.

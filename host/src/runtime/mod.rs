@@ -11,6 +11,7 @@ mod doctor;
 mod environment;
 mod error;
 mod locate;
+mod probe;
 mod session;
 mod tensor;
 #[cfg(test)]

@@ -10,9 +10,9 @@ use ort::session::SessionInputValue;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
 use super::deadline::{Stoppable, Watch, Watchdog};
-use super::error::plain;
+use super::error::{plain, reason_of};
 use super::{Device, Error, Input, OrtTensor, Runtime, TensorInfo};
-use crate::graph::{self, ForCuda, Tensor};
+use crate::graph::{self, ForCuda, Tensor, Trouble};
 
 /// How far ONNX Runtime rewrites a graph before it runs it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,10 +74,21 @@ impl Session {
     /// As [`Self::from_file`].
     pub fn from_bytes(runtime: &Runtime, name: &str, bytes: &[u8], options: &SessionOptions) -> Result<Self, Error> {
         let device = runtime.resolve(options.device, &|line| tracing::warn!("{line}"))?;
-        Self::on_device(runtime, name, bytes, options, device)
+        let rewritten = match device {
+            Device::Cuda(_) => for_cuda(runtime, name, bytes, device)?,
+            Device::Auto | Device::Cpu => None,
+        };
+        Self::as_it_is(runtime, name, rewritten.as_deref().unwrap_or(bytes), options, device)
     }
 
-    pub(super) fn on_device(
+    /// A graph that is tried on a device, as it is.
+    pub(super) fn for_probe(runtime: &Runtime, bytes: &[u8], device: Device) -> Result<Self, Error> {
+        let options =
+            SessionOptions { device, threads: 1, optimization: Optimization::None, ..SessionOptions::default() };
+        Self::as_it_is(runtime, "device probe", bytes, &options, device)
+    }
+
+    fn as_it_is(
         runtime: &Runtime,
         name: &str,
         bytes: &[u8],
@@ -85,8 +96,6 @@ impl Session {
         device: Device,
     ) -> Result<Self, Error> {
         let builder = builder(runtime, options, device).map_err(|reason| Error::Device { device, reason })?;
-        let rewritten = if matches!(device, Device::Cuda(_)) { for_cuda(name, bytes) } else { None };
-        let bytes = rewritten.as_deref().unwrap_or(bytes);
         Self::commit(name.to_owned(), device, options, builder, |builder| builder.commit_from_memory(bytes))
     }
 
@@ -159,20 +168,24 @@ impl Session {
 }
 
 /// A model as the CUDA provider should be given it, where it must be another than the file's.
-fn for_cuda(name: &str, bytes: &[u8]) -> Option<Vec<u8>> {
-    match graph::decode(bytes).and_then(|model| graph::for_cuda(&model)) {
-        Ok(prepared) => {
-            let ForCuda { rewritten, obstacles } = prepared;
-            for obstacle in obstacles {
-                tracing::debug!("model `{name}` on CUDA: {obstacle}");
-            }
-            rewritten.as_ref().map(graph::encode)
-        }
+fn for_cuda(runtime: &Runtime, name: &str, bytes: &[u8], device: Device) -> Result<Option<Vec<u8>>, Error> {
+    let ForCuda { rewritten, obstacles, .. } = match graph::decode(bytes).and_then(|model| graph::for_cuda(&model)) {
+        Ok(prepared) => prepared,
         Err(error) => {
             tracing::debug!("model `{name}` goes to CUDA as it is: {error}");
-            None
+            return Ok(None);
         }
+    };
+    obstacles.iter().for_each(|obstacle| tracing::debug!("model `{name}` on CUDA: {obstacle}"));
+    if let Some(obstacle) = obstacles.iter().find(|obstacle| obstacle.trouble == Trouble::NeedsCudnn) {
+        runtime.probe_cudnn(device).map_err(|error| Error::Cudnn {
+            model: name.to_owned(),
+            device,
+            obstacle: obstacle.to_string(),
+            reason: reason_of(&error),
+        })?;
     }
+    Ok(rewritten.as_ref().map(graph::encode))
 }
 
 /// The position of `name`, or an error that lists the names there are.

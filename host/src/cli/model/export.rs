@@ -15,7 +15,7 @@ use crate::train::{NegativeLogLikelihood, PpoSurrogate};
 type MakeGraph = fn(&Hyperparameters) -> Result<ModelProto, GraphError>;
 
 /// The graphs of a policy, by file.
-const GRAPHS: [(&str, MakeGraph); 4] = [
+pub(super) const GRAPHS: [(&str, MakeGraph); 4] = [
     ("decode.onnx", decode_graph),
     ("logp.onnx", logp_graph),
     ("nll_grad.onnx", loss_gradient_graph::<NegativeLogLikelihood>),

@@ -1,20 +1,25 @@
 //! `temper model inspect`: the inputs, outputs and metadata of a model, and whether it can be used.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::{Context, Failure};
-use crate::cli::{Output, Search};
+use crate::cli::{Exit, Output, Search};
 use crate::crystal::Element;
-use crate::model::{Contract, InputKind, Inspection, ModelOutput, Operators, OutputKind, Port};
+use crate::graph::{ForCuda, GraphError, TABLE_OF, for_cuda};
+use crate::model::{self, Contract, InputKind, Inspection, ModelOutput, Operators, OutputKind, Port};
 use crate::policy::PolicyDirectory;
 use crate::runtime::{Device, Session, SessionOptions};
 
 /// Show the inputs, outputs and metadata of a model, and whether it can be used.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  temper model inspect models/chgnet-0.3.0")]
+#[command(
+    after_help = "Example:\n  temper model inspect models/chgnet-0.3.0\n\nWith --device cuda, also says which nodes CUDA could \
+                  not run, by a table of what ONNX Runtime lacks there; no GPU is needed."
+)]
 pub struct Inspect {
     /// A potential or property model (.onnx or its folder), or the folder of a policy
     #[arg(value_name = "MODEL")]
@@ -70,7 +75,14 @@ fn policy(folder: &Path, context: &Context) -> Result<(), Failure> {
     if let Some(provenance) = &model.provenance {
         provenance.iter().try_for_each(|(name, value)| row(name, &value.to_string()))?;
     }
-    Ok(())
+    if !matches!(context.device()?, Device::Cuda(_)) {
+        return Ok(());
+    }
+    super::export::GRAPHS.iter().try_for_each(|(name, make)| {
+        let internal = |error: GraphError| Failure::from_error(Exit::Internal, &error);
+        let graph = make(hyper).map_err(internal)?;
+        on_cuda(&format!("{name}: "), &for_cuda(&graph).map_err(internal)?, context)
+    })
 }
 
 fn reward_model(found: Inspection, context: &Context) -> Result<(), Failure> {
@@ -102,7 +114,23 @@ fn reward_model(found: Inspection, context: &Context) -> Result<(), Failure> {
     for line in &renames {
         row(context, "hint", &format!("to use it as the contract's own, add to {sidecar}: {line}"))?;
     }
+    if matches!(context.device()?, Device::Cuda(_)) {
+        on_cuda("", &model::for_cuda(&contract.path)?, context)?;
+    }
     row(context, "usable", "yes: ONNX Runtime loads it")
+}
+
+/// What of a graph CUDA runs only as other operators, and what it cannot run.
+fn on_cuda(graph: &str, found: &ForCuda, context: &Context) -> Result<(), Failure> {
+    let row = |text: &str| row(context, "CUDA", &format!("{graph}{text}"));
+    if !found.replaced.is_empty() {
+        row(&format!("written as operators that it has: {}", counted(&found.replaced)))?;
+    }
+    found.obstacles.iter().try_for_each(|obstacle| row(&obstacle.to_string()))?;
+    if found.obstacles.is_empty() {
+        row(&format!("every node runs there, as far as is known of ONNX Runtime {TABLE_OF}"))?;
+    }
+    Ok(())
 }
 
 fn row(context: &Context, name: &str, value: &str) -> Result<(), Failure> {
@@ -145,10 +173,14 @@ fn described_contract(contract: &Contract, context: &Context) -> Result<(), Fail
 
 /// "544 of opset 18: 83 Gather, 61 Mul", the most frequent first.
 fn operators(operators: &Operators) -> String {
-    let mut counts: Vec<(&String, &usize)> = operators.counts.iter().collect();
+    format!("{} of opset {}: {}", operators.total(), operators.opset, counted(&operators.counts))
+}
+
+fn counted(counts: &BTreeMap<String, usize>) -> String {
+    let mut counts: Vec<(&String, &usize)> = counts.iter().collect();
     counts.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), name.as_str()));
     let list: Vec<String> = counts.iter().map(|(name, count)| format!("{count} {name}")).collect();
-    format!("{} of opset {}: {}", operators.total(), operators.opset, list.join(", "))
+    list.join(", ")
 }
 
 fn meaning(kind: InputKind) -> String {

@@ -73,7 +73,7 @@ impl Plan {
         config.run.device = globals.device.clone().unwrap_or(config.run.device);
         let wish: Device = config.run.device.parse()?;
         let runtime = context.runtime(wish)?;
-        let device = runtime.resolve(wish, &|line| context.say(line))?;
+        let device = runtime.resolve(wish, &|_| ())?;
         let threads = context.threads(config.run.threads);
         let mut lock = Lock::new(env!("CARGO_PKG_VERSION"));
         lock.set_origin(&beginning.origin);

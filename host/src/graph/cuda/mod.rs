@@ -20,6 +20,8 @@ mod variadic;
 
 pub use table::{Obstacle, TABLE_OF, Trouble};
 
+use std::collections::BTreeMap;
+
 use super::builder::{Builder, Node, Value};
 use super::onnx::{ModelProto, NodeProto};
 use super::{Attributes, DataType, GraphError};
@@ -46,7 +48,9 @@ const REWRITES: [(&[&str], Rewrite); 10] = [
 pub struct ForCuda {
     /// The model as it should be loaded; `None` where it is good as it is.
     pub rewritten: Option<ModelProto>,
-    /// What the provider still has no use for, node by node.
+    /// How many nodes of each operator were written as others.
+    pub replaced: BTreeMap<String, usize>,
+    /// What the provider still cannot run as it runs others, node by node.
     pub obstacles: Vec<Obstacle>,
 }
 
@@ -69,10 +73,10 @@ pub fn for_cuda(model: &ModelProto) -> Result<ForCuda, GraphError> {
         return Ok(ForCuda::default());
     }
     let mut builder = Builder::as_it_is(model)?;
-    let any = rewrite(&mut builder);
+    let replaced = rewrite(&mut builder);
     let obstacles = table::obstacles(&builder);
-    let rewritten = any.then(|| builder.finish(graph.name(), &[])).transpose()?;
-    Ok(ForCuda { rewritten, obstacles })
+    let rewritten = (!replaced.is_empty()).then(|| builder.finish(graph.name(), &[])).transpose()?;
+    Ok(ForCuda { rewritten, replaced, obstacles })
 }
 
 /// The operators of nodes and of their subgraphs.
@@ -84,20 +88,20 @@ fn operators(nodes: &[NodeProto]) -> Vec<&str> {
     found
 }
 
-/// Whether anything was rewritten.
-fn rewrite(b: &mut Builder) -> bool {
-    let mut any = false;
+/// How many nodes of each operator were rewritten.
+fn rewrite(b: &mut Builder) -> BTreeMap<String, usize> {
+    let mut replaced = BTreeMap::new();
     for node in std::mem::take(&mut b.nodes) {
         let first = b.nodes.len();
         match stand_in(b, &node).zip(only_output(&node)) {
             Some((made, output)) => {
                 put_in_place(b, first, made, output);
-                any = true;
+                *replaced.entry(node.op).or_default() += 1;
             }
             None => b.nodes.push(node),
         }
     }
-    any
+    replaced
 }
 
 fn stand_in(b: &mut Builder, node: &Node) -> Option<Value> {
