@@ -280,6 +280,104 @@ fn restrictions_hold() {
     );
 }
 
+/// Reduced formula of a sample, elements in the order of their symbols, with the elements other than Li and O as M.
+fn family(line: &Value) -> String {
+    let mut amounts = std::collections::BTreeMap::new();
+    for symbol in line["species"].as_array().unwrap() {
+        *amounts.entry(symbol.as_str().unwrap().to_owned()).or_insert(0) += 1;
+    }
+    let least = *amounts.values().min().unwrap();
+    let name = |symbol: &str| if ["Li", "O"].contains(&symbol) { symbol.to_owned() } else { "M".to_owned() };
+    let mut parts: Vec<String> = amounts.iter().map(|(s, n)| format!("{}{}", name(s), n / least)).collect();
+    parts.sort();
+    parts.concat()
+}
+
+#[test]
+fn crystals_of_a_formula_can_be_asked_for() {
+    let folder = prepared(CONFIG);
+    let at = folder.path();
+    let sample = ["sample", "-m", "policy", "-n", "30", "--formula", "LiMO2", "--max-atoms", "24", "-o", "c.jsonl"];
+    let (_, said) = accepted(at, &sample);
+    assert!(said.contains("formula LiMO2: M any other element; Li, O as elements"), "{said}");
+    // The policy has three slots: too few for four atoms one by one.
+    assert!(said.contains("space groups have no such crystal and are left out: 1, 4"), "{said}");
+    let lines = json_lines(&at.join("c.jsonl"));
+    // A policy without training draws impossible cells; a formula has only what is a crystal.
+    let crystals: Vec<&Value> = lines.iter().filter(|line| line.get("species").is_some()).collect();
+    assert!(crystals.len() > 3, "{}", crystals.len());
+    for line in crystals {
+        assert_eq!(family(line), "Li1M1O2", "{line}");
+        assert!(line["species"].as_array().unwrap().len() <= 24);
+    }
+    let many = ["sample", "-m", "policy", "-n", "20", "--require-elements", "Li,O", "--max-elements", "2"];
+    accepted(at, &[&many[..], &["--max-sites", "3", "--spacegroup", "1,2", "-o", "d.jsonl"]].concat());
+    for line in json_lines(&at.join("d.jsonl")) {
+        let sites = line["tokens"]["sites"].as_array().unwrap().clone();
+        let elements: std::collections::BTreeSet<&str> = sites.iter().map(|s| s["a"].as_str().unwrap()).collect();
+        assert_eq!((elements.into_iter().collect::<Vec<_>>(), sites.len() <= 3), (vec!["Li", "O"], true), "{line}");
+    }
+}
+
+#[test]
+fn impossible_wishes_are_refused() {
+    let folder = prepared(CONFIG);
+    let at = folder.path();
+    let refused = |arguments: &[&str], message: &str| {
+        assert_refused(at, &[&["sample", "-m", "policy", "-n", "1", "-o", "c.jsonl"], arguments].concat(), 2, message);
+    };
+    refused(&["--formula", "LiMxO2"], "error: --formula: `Mx` in `LiMxO2` is not an element");
+    refused(
+        &["--require-elements", "Xx"],
+        "error: --require-elements: `Xx` is not an element; write symbols such as Li",
+    );
+    refused(
+        &["--formula", "LiMO2", "--require-elements", "Fe"],
+        "error: a formula says which elements a crystal has, so a list of required elements cannot stand beside it\n\
+         hint: write elements that must appear into the formula",
+    );
+    refused(&["--max-atoms", "3", "--spacegroup", "225,227"], "error: no space group has such a crystal: 225, 227");
+    for (set, message) in [
+        ("sampling.max_sites=0", "`sampling.max_sites` = 0: must be at least 1"),
+        ("sampling.n_elements={ min = 3, max = 2 }", "`sampling.n_elements`: `min` = 3 is more than `max` = 2"),
+        ("sampling.elements={ require = [\"Xx\"] }", "`sampling.elements.require`: `Xx` is not an element"),
+        ("sampling.formula=Li0.5O", "`sampling.formula`: the amount 0.5 of Li in `Li0.5O` is not a whole number"),
+        ("sampling.max_atoms=3", "225"),
+    ] {
+        let arguments = ["finetune", "run.toml", "--dry-run", "--set", set, "--set", "sampling.spacegroups=[225]"];
+        let output = temper(at, &arguments);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && said.contains(message), "{set}: {said}");
+    }
+}
+
+/// Every sample of every step, and a policy that still moves: ratios and KL are those of the restricted policy.
+#[test]
+fn a_restricted_policy_is_fine_tuned() {
+    let config = CONFIG.replace("elements = { exclude = [\"radioactive\"] }", "formula = \"LiMO2\"\nmax_atoms = 32");
+    let folder = prepared(&config.replace("[1, 225]", "[1, 2, 12, 166]"));
+    let at = folder.path();
+    accepted(at, &["finetune", "run.toml"]);
+    let mut crystals = 0;
+    for step in 1..=4 {
+        for line in json_lines(&at.join(format!("run/samples/step-{step}.jsonl"))) {
+            let logp = line["logp"].as_f64().unwrap();
+            assert!(logp.is_finite() && logp > -1e6, "{line}");
+            if line.get("species").is_some() {
+                crystals += 1;
+                assert_eq!(family(&line), "Li1M1O2", "{line}");
+            }
+        }
+    }
+    assert!(crystals > 4, "{crystals}");
+    let lines = metrics(&at.join("run"));
+    let kl = |line: &Value| line["kl"].as_f64().unwrap();
+    assert!(kl(&lines[0]).abs() < 1e-9 && lines[1..].iter().all(|line| kl(line).is_finite() && kl(line) != 0.0));
+    assert!(lines.iter().all(|line| line["skipped"] == 0 && line["grad_norms"][0].as_f64().unwrap() > 0.0));
+    let (written, formula) = (fs::read_to_string(at.join("run/run.toml")).unwrap(), "formula = \"LiMO2\"");
+    assert!(written.contains(formula), "{written}");
+}
+
 /// One potential and hull as reward and as judge: the judge agrees, and speaks only when it is due.
 #[test]
 fn a_judge_is_logged_and_never_rewarded() {

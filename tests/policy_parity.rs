@@ -19,6 +19,8 @@ mod mathematics;
 mod reference;
 #[path = "policy_parity/reproducibility.rs"]
 mod reproducibility;
+#[path = "policy_parity/restricted.rs"]
+mod restricted;
 #[path = "policy_parity/rounding.rs"]
 mod rounding;
 #[path = "policy_parity/sampling.rs"]

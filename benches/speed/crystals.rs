@@ -103,7 +103,7 @@ pub fn drawn(count: usize) -> Vec<Tokens> {
     let policy = PolicyDirectory::open(&shipped("crystalformer-small")).expect("the policy that ships");
     let hyper = &policy.model.hyper;
     let sampler = Sampler::load(&runtime(), hyper, resources(1 << 30)).expect("its graphs");
-    let settings = SampleSettings { temperature: 1.0, top_p: 1.0, elements: None };
+    let settings = SampleSettings::of_policy(None);
     let rows = sampler.sample(&policy.parameters, &groups(2 * count), draws(), &settings).expect("samples");
     let sound = |tokens: &Tokens| tokens.to_structure().is_ok_and(|s| smallest_distance(&s) > 1.0 && s.len() <= 60);
     rows.into_iter().filter_map(Result::ok).filter(sound).take(count).collect()

@@ -30,7 +30,7 @@ pub fn sample(effort: Effort) -> Measured {
     let (groups, sites) = (groups(count), numbers_of_sites(count));
     let sampler =
         Sampler::load(&runtime(), &hyper, resources(SAMPLING_MEMORY)).expect("graphs").with_sites(sites.clone());
-    let settings = SampleSettings { temperature: 1.0, top_p: 1.0, elements: None };
+    let settings = SampleSettings::of_policy(None);
     Measured::of(effort, SITES, count, || {
         let rows = sampler.sample(&parameters, &groups, draws(), &settings).expect("samples");
         // A letter without free coordinates cannot follow itself, so a few rows end before their time.

@@ -122,7 +122,7 @@ fn update(golden: &Golden, epochs: usize, state: &mut FinetuneState) -> UpdateSt
         baseline_decay: 0.95,
         max_failed: 0.0,
         groups: SpaceGroupDistribution::uniform(),
-        elements: None,
+        restriction: None,
         seed: 0,
         resources: resources(),
     };

@@ -64,7 +64,7 @@ fn crystals_do_not_depend_on_being_set_aside() {
 fn drawn(hyper: &Hyperparameters, parameters: &Parameters, resources: Resources) -> Vec<Tokens> {
     let sampler = Sampler::load(runtime(), hyper, resources).unwrap();
     let groups: Vec<SpaceGroup> = (0..CRYSTALS).map(|i| SpaceGroup::new(1 + (i as i64 * 7) % 230).unwrap()).collect();
-    let settings = SampleSettings { temperature: 1.0, top_p: 1.0, elements: None };
+    let settings = SampleSettings::of_policy(None);
     let draws = Draws { seed: 5, step: 1, first: 0 };
     let drawn = sampler.sample(parameters, &groups, draws, &settings).unwrap();
     drawn.into_iter().map(Result::unwrap).collect()

@@ -89,7 +89,7 @@ fn draw(golden: &Golden, groups: &[SpaceGroup], temperature: f64) -> Vec<Tokens>
     let hyper: &Hyperparameters = &golden.hyper;
     let resources = Resources { device: Device::Cpu, threads: 1, memory: 1 << 28 };
     let sampler = Sampler::load(runtime(), hyper, resources).unwrap();
-    let settings = SampleSettings { temperature, top_p: 1.0, elements: None };
+    let settings = SampleSettings { temperature, top_p: 1.0, restriction: None };
     let draws = Draws { seed: 11, step: 0, first: 0 };
     let drawn = sampler.sample(&golden.parameters, groups, draws, &settings).unwrap();
     drawn.into_iter().map(Result::unwrap).collect()

@@ -36,6 +36,7 @@ mod structures;
 mod terminal;
 mod token_rows;
 mod tokenize;
+mod wanted;
 
 pub use arguments::{Arguments, Command, Globals};
 pub use context::Context;

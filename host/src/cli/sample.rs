@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::elements::element_flags;
+use super::wanted::{WishError, possible_groups, restriction};
 use super::{Context, Failure, Output, Search};
-use crate::config::Elements;
+use crate::config::{ElementCount, Elements, Sampling};
 use crate::crystal::{Composition, Format, Record, Structure, StructureWriter, Tokens};
 use crate::policy::{
     Draws, ModelToml, PolicyDirectory, Refusal, Resources, SampleSettings, Sampler, SpaceGroupDistribution,
@@ -41,6 +41,24 @@ pub struct Sample {
     /// None of these elements; `radioactive` and `noble-gas` stand for several
     #[arg(long, value_name = "SYMBOLS", value_delimiter = ',')]
     exclude_elements: Vec<String>,
+    /// All of these elements in every crystal
+    #[arg(long, value_name = "SYMBOLS", value_delimiter = ',')]
+    require_elements: Vec<String>,
+    /// Most Wyckoff sites of a crystal
+    #[arg(long, value_name = "N")]
+    max_sites: Option<usize>,
+    /// Most atoms in the conventional cell
+    #[arg(long, value_name = "N")]
+    max_atoms: Option<usize>,
+    /// Fewest different elements
+    #[arg(long, value_name = "N")]
+    min_elements: Option<usize>,
+    /// Most different elements
+    #[arg(long, value_name = "N")]
+    max_elements: Option<usize>,
+    /// Only compositions of this family; A, E, G, J, L, M, Q, R, X and Z stand for any other element: LiMO2
+    #[arg(long, value_name = "FORMULA")]
+    formula: Option<String>,
     /// Below 1 favours likely crystals; 0 takes the most likely token everywhere
     #[arg(long, value_name = "T", default_value_t = 1.0)]
     temperature: f64,
@@ -57,8 +75,9 @@ impl Sample {
         self.check()?;
         let folder = Search::new(None).find("--model", &self.model)?;
         let PolicyDirectory { model, parameters } = context.policy(&folder)?.policy;
-        let settings = self.settings(model.hyper.atom_types)?;
-        let groups = self.groups(&model)?;
+        let wanted = restriction(&self.wishes(), &model.hyper, context).map_err(|wish| self.refused(wish))?;
+        let groups = possible_groups(self.groups(&model)?, wanted.as_deref(), context).map_err(Failure::user)?;
+        let settings = SampleSettings { temperature: self.temperature, top_p: self.top_p, restriction: wanted };
         let device = context.device()?;
         let runtime = context.runtime(device)?;
         let resources = Resources { device, threads: context.threads(0), memory: MEMORY };
@@ -97,19 +116,34 @@ impl Sample {
         Ok(())
     }
 
-    fn settings(&self, classes: usize) -> Result<SampleSettings, Failure> {
-        let elements = match (self.elements.is_empty(), self.exclude_elements.is_empty()) {
-            (false, _) => Some(("--elements", Elements::Only(self.elements.clone()))),
-            (true, false) => Some(("--exclude-elements", Elements::Exclude(self.exclude_elements.clone()))),
-            (true, true) => None,
+    /// The options as the table of a config.
+    fn wishes(&self) -> Sampling {
+        let list = |names: &[String]| (!names.is_empty()).then(|| names.to_vec());
+        let elements = Elements {
+            only: list(&self.elements),
+            exclude: list(&self.exclude_elements),
+            require: self.require_elements.clone(),
         };
-        let elements = match elements {
-            None => None,
-            Some((flag, list)) => {
-                Some(element_flags(&list, classes).map_err(|e| Failure::user(format!("{flag}: {e}")))?)
-            }
+        let count = ElementCount { min: self.min_elements, max: self.max_elements };
+        Sampling {
+            elements: (elements != Elements::default()).then_some(elements),
+            max_sites: self.max_sites,
+            max_atoms: self.max_atoms,
+            n_elements: (count != ElementCount::default()).then_some(count),
+            formula: self.formula.clone(),
+            ..Sampling::default()
+        }
+    }
+
+    fn refused(&self, wish: WishError) -> Failure {
+        let flag = match wish.key {
+            Some("formula") => "--formula: ",
+            Some("elements.require") => "--require-elements: ",
+            Some(_) if !self.elements.is_empty() => "--elements: ",
+            Some(_) => "--exclude-elements: ",
+            None => "",
         };
-        Ok(SampleSettings { temperature: self.temperature, top_p: self.top_p, elements })
+        wish.hints.into_iter().fold(Failure::user(format!("{flag}{}", wish.message)), Failure::hint)
     }
 
     fn groups(&self, model: &ModelToml) -> Result<SpaceGroupDistribution, Failure> {

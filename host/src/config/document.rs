@@ -281,7 +281,7 @@ mod tests {
             ("[sampling]\nelements = { excludes = [] }\n", "run.toml:10:14: unknown key `sampling.elements.excludes`"),
             (
                 "[sampling]\nelements = {}\n",
-                "run.toml:10:1: `sampling.elements`: give either `exclude` or `only`, a list of elements",
+                "run.toml:10:1: `sampling.elements`: give `exclude`, `only` or `require`, a list of elements",
             ),
             ("[sampling]\ntop_p = 0.0\n", "run.toml:10:1: `sampling.top_p` = 0: must be more than 0 and at most 1"),
             ("[sampling]\ntemperature = inf\n", "run.toml:10:1: `sampling.temperature` = inf: must be more than 0"),

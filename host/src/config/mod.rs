@@ -30,7 +30,7 @@ pub use reward::{
     Bound, BuiltinTerm, Correction, CorrectionPlugin, CorrectionProcess, Ends, ForceTerm, Gate, HullTerm, OnFailure,
     OnnxTerm, PluginTerm, ProcessTerm, Reward, RewardKind, Role,
 };
-pub use sampling::{Elements, Sampling, SpaceGroups};
+pub use sampling::{ElementCount, Elements, Sampling, SpaceGroups};
 pub use supervision::{Isolation, Supervision};
 
 /// A kind of config file.

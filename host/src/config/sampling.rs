@@ -19,6 +19,18 @@ pub struct Sampling {
     /// Which elements may appear; absent: all that the policy knows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub elements: Option<Elements>,
+    /// Most Wyckoff sites of a crystal; absent: as many as the policy has slots.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_sites: Option<usize>,
+    /// Most atoms in the conventional cell; absent: any number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_atoms: Option<usize>,
+    /// How many different elements a crystal has; absent: any number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n_elements: Option<ElementCount>,
+    /// Compositions that a crystal may have, such as `LiMO2`; absent: any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub formula: Option<String>,
     /// Divides the logits; 1 is the policy itself.
     pub temperature: f64,
     /// Share of the probability kept in each discrete choice, 0 < top_p <= 1.
@@ -27,7 +39,17 @@ pub struct Sampling {
 
 impl Default for Sampling {
     fn default() -> Self {
-        Self { batch: 200, spacegroups: SpaceGroups::Training, elements: None, temperature: 1.0, top_p: 1.0 }
+        Self {
+            batch: 200,
+            spacegroups: SpaceGroups::Training,
+            elements: None,
+            max_sites: None,
+            max_atoms: None,
+            n_elements: None,
+            formula: None,
+            temperature: 1.0,
+            top_p: 1.0,
+        }
     }
 }
 
@@ -39,7 +61,36 @@ impl Sampling {
         Problem::unless(positive, "sampling.temperature", temperature, "must be more than 0")?;
         let top_p = self.top_p;
         Problem::unless(top_p > 0.0 && top_p <= 1.0, "sampling.top_p", top_p, "must be more than 0 and at most 1")?;
+        for (key, value) in [("sampling.max_sites", self.max_sites), ("sampling.max_atoms", self.max_atoms)] {
+            Problem::unless(value != Some(0), key, 0, "must be at least 1")?;
+        }
+        self.n_elements.as_ref().map_or(Ok(()), ElementCount::check)?;
         self.spacegroups.check()
+    }
+}
+
+/// How many different elements a crystal has: `{ min = 2, max = 3 }`, one of the two or both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ElementCount {
+    /// Fewest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min: Option<usize>,
+    /// Most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max: Option<usize>,
+}
+
+impl ElementCount {
+    fn check(&self) -> Result<(), Problem> {
+        let key = "sampling.n_elements";
+        let wrong = |message: &str| Err(Problem::new(key, format!("`{key}`: {message}")));
+        match (self.min, self.max) {
+            (None, None) => wrong("give `min`, `max` or both"),
+            (Some(0), _) | (_, Some(0)) => wrong("`min` and `max` must be at least 1"),
+            (Some(min), Some(max)) if min > max => wrong(&format!("`min` = {min} is more than `max` = {max}")),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -126,14 +177,20 @@ impl<'de> Visitor<'de> for SpaceGroupsVisitor {
     }
 }
 
-/// Which elements may appear. Names are symbols (`Li`) or the classes `radioactive` and `noble-gas`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase", try_from = "ElementsTable")]
-pub enum Elements {
-    /// All but these.
-    Exclude(Vec<String>),
+/// Which elements may appear, and which must. Names are symbols (`Li`) or, but for those that must, the classes `radioactive` and
+/// `noble-gas`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "ElementsTable")]
+pub struct Elements {
+    /// None of these.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exclude: Option<Vec<String>>,
     /// These and no others.
-    Only(Vec<String>),
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub only: Option<Vec<String>>,
+    /// All of these in every crystal.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub require: Vec<String>,
 }
 
 /// The `elements` table as written.
@@ -142,16 +199,20 @@ pub enum Elements {
 struct ElementsTable {
     exclude: Option<Vec<String>>,
     only: Option<Vec<String>>,
+    require: Option<Vec<String>>,
 }
 
 impl TryFrom<ElementsTable> for Elements {
     type Error = &'static str;
 
     fn try_from(table: ElementsTable) -> Result<Self, Self::Error> {
-        match (table.exclude, table.only) {
-            (Some(names), None) => Ok(Self::Exclude(names)),
-            (None, Some(names)) => Ok(Self::Only(names)),
-            _ => Err("give either `exclude` or `only`, a list of elements"),
+        let ElementsTable { exclude, only, require } = table;
+        if exclude.is_some() && only.is_some() {
+            return Err("give either `exclude` or `only`, a list of elements");
         }
+        if exclude.is_none() && only.is_none() && require.is_none() {
+            return Err("give `exclude`, `only` or `require`, a list of elements");
+        }
+        Ok(Self { exclude, only, require: require.unwrap_or_default() })
     }
 }

@@ -164,33 +164,40 @@ impl FromStr for Composition {
     type Err = CompositionError;
 
     fn from_str(formula: &str) -> Result<Self, CompositionError> {
-        if formula.len() > LONGEST_FORMULA {
-            return Err(CompositionError::TooLong { bytes: formula.len() });
-        }
-        let mut amounts = Vec::new();
-        let mut rest = Scanner { formula, position: 0 };
-        loop {
-            rest.skip_blanks();
-            let factor = rest.number()?.unwrap_or(1.0);
-            amounts.extend(rest.part()?.into_iter().map(|(element, amount)| (element, amount * factor)));
-            if rest.next_char().is_none() {
-                return Self::new(amounts);
-            }
+        Self::new(read_formula(formula, Element::from_symbol_or_isotope)?)
+    }
+}
+
+/// Symbols and amounts of a formula, as often as they occur in it; `symbol` says what a capital with the small letters after it
+/// stands for.
+pub(super) fn read_formula<S>(formula: &str, symbol: fn(&str) -> Option<S>) -> Result<Vec<(S, f64)>, CompositionError> {
+    if formula.len() > LONGEST_FORMULA {
+        return Err(CompositionError::TooLong { bytes: formula.len() });
+    }
+    let mut amounts = Vec::new();
+    let mut rest = Scanner { formula, position: 0, symbol };
+    loop {
+        rest.skip_blanks();
+        let factor = rest.number()?.unwrap_or(1.0);
+        amounts.extend(rest.part()?.into_iter().map(|(symbol, amount)| (symbol, amount * factor)));
+        if rest.next_char().is_none() {
+            return Ok(amounts);
         }
     }
 }
 
 /// Where a formula is being read.
-struct Scanner<'a> {
+struct Scanner<'a, S> {
     formula: &'a str,
     position: usize,
+    symbol: fn(&str) -> Option<S>,
 }
 
-impl Scanner<'_> {
+impl<S> Scanner<'_, S> {
     /// Everything up to an adduct's dot or the end. Open brackets wait on a stack of our own, so depth costs no call stack.
-    fn part(&mut self) -> Result<Vec<(Element, f64)>, CompositionError> {
+    fn part(&mut self) -> Result<Vec<(S, f64)>, CompositionError> {
         let mut open: Vec<(char, usize)> = Vec::new();
-        let mut amounts: Vec<(Element, f64)> = Vec::new();
+        let mut amounts: Vec<(S, f64)> = Vec::new();
         loop {
             self.skip_blanks();
             match self.peek() {
@@ -206,8 +213,8 @@ impl Scanner<'_> {
                     self.multiply(&mut amounts[start..])?;
                 }
                 Some(c) if c.is_ascii_uppercase() => {
-                    let element = self.element()?;
-                    amounts.push((element, 1.0));
+                    let symbol = self.symbol()?;
+                    amounts.push((symbol, 1.0));
                     let last = amounts.len() - 1;
                     self.multiply(&mut amounts[last..])?;
                 }
@@ -221,19 +228,19 @@ impl Scanner<'_> {
         }
     }
 
-    /// An element's symbol: a capital and a small letter where they make one.
-    fn element(&mut self) -> Result<Element, CompositionError> {
+    /// A symbol: a capital and the small letters after it.
+    fn symbol(&mut self) -> Result<S, CompositionError> {
         let tail = &self.formula[self.position..];
         let letters = 1 + tail.bytes().skip(1).take_while(u8::is_ascii_lowercase).count();
         self.position += letters;
-        Element::from_symbol_or_isotope(&tail[..letters]).ok_or_else(|| CompositionError::UnknownElement {
+        (self.symbol)(&tail[..letters]).ok_or_else(|| CompositionError::UnknownElement {
             symbol: tail[..letters].into(),
             formula: self.formula.into(),
         })
     }
 
     /// Multiplies the amounts by the count that follows, if one does.
-    fn multiply(&mut self, amounts: &mut [(Element, f64)]) -> Result<(), CompositionError> {
+    fn multiply(&mut self, amounts: &mut [(S, f64)]) -> Result<(), CompositionError> {
         if let Some(factor) = self.number()? {
             amounts.iter_mut().for_each(|(_, amount)| *amount *= factor);
         }

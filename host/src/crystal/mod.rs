@@ -4,6 +4,7 @@
 mod composition;
 mod element;
 mod files;
+mod formula_family;
 mod mass;
 mod neighbours;
 #[cfg(test)]
@@ -24,6 +25,7 @@ pub use files::{
     Format, MAX_ATOMS, MAX_VECTOR, PairError, PairRecord, ReadError, Record, RecordWarning, Records, RowError,
     StructureWriter, WriteError, files_at, read_pairs, read_structures, read_structures_as, write_structures,
 };
+pub use formula_family::{FormulaFamily, FormulaFamilyError};
 pub use neighbours::{ClosestPair, NeighbourError, Neighbours, closest_pair, neighbours, smallest_distance};
 pub use rows::{for_each_chunk, map_ok, try_map_ok};
 pub use space_group::{SpaceGroup, SpaceGroupError};

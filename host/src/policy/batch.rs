@@ -2,8 +2,8 @@
 
 use ndarray::{Array1, Array2, Array3};
 
-use super::Hyperparameters;
 use super::letters::letter_may_follow;
+use super::{Hyperparameters, Restriction};
 use crate::crystal::{TokenError, Tokens};
 use crate::graph::Tensor;
 
@@ -51,21 +51,33 @@ impl Features {
     /// # Errors
     /// [`BatchError`] for the first crystal that the policy cannot take.
     pub fn new(crystals: &[&Tokens], hyper: &Hyperparameters) -> Result<Self, BatchError> {
+        Self::restricted(crystals, hyper, None)
+    }
+
+    /// The inputs for crystals under a restricted policy: [`super::ElementMask::of`] says which form of the graphs takes them.
+    ///
+    /// # Errors
+    /// As [`Features::new`].
+    pub fn restricted(
+        crystals: &[&Tokens],
+        hyper: &Hyperparameters,
+        restriction: Option<&Restriction>,
+    ) -> Result<Self, BatchError> {
         let sites = crystals.iter().map(|c| c.sites.len()).max().unwrap_or(0).max(1);
         let mut arrays = Arrays::new(crystals.len(), sites, hyper);
         for (row, crystal) in crystals.iter().enumerate() {
             check_crystal(crystal, hyper)?;
             arrays.fill(row, crystal, hyper)?;
+            arrays.fill_letter_mask(row, crystal, restriction, hyper);
         }
         let mut inputs = arrays.into_inputs();
-        inputs.push(("a_mask", element_mask(None, hyper)));
+        let mask = match restriction.map(|restriction| (restriction, restriction.fixed_elements())) {
+            None => element_mask(None, hyper),
+            Some((_, Some(allowed))) => element_mask(Some(&allowed), hyper),
+            Some((restriction, None)) => element_masks(crystals, sites, restriction, hyper),
+        };
+        inputs.push(("a_mask", mask));
         Ok(Self { inputs, crystals: crystals.len(), sites })
-    }
-
-    /// Scores crystals under the policy restricted to some elements: one flag per atom class, the pad's is not read.
-    pub fn restrict_elements(&mut self, allowed: &[bool], hyper: &Hyperparameters) {
-        self.inputs.retain(|(name, _)| *name != "a_mask");
-        self.inputs.push(("a_mask", element_mask(Some(allowed), hyper)));
     }
 
     /// Names and tensors, as the graphs declare them.
@@ -88,6 +100,20 @@ impl Features {
 fn element_mask(allowed: Option<&[bool]>, hyper: &Hyperparameters) -> Tensor {
     let free = |class: usize| class > 0 && allowed.is_none_or(|a| a.get(class) == Some(&true));
     Array1::from_shape_fn(hyper.atom_types, |class| if free(class) { 0.0 } else { FORBIDDEN }).into()
+}
+
+/// (b, s, NA): the same for every site, given the sites before it. Behind the last site nothing counts.
+fn element_masks(crystals: &[&Tokens], sites: usize, restriction: &Restriction, hyper: &Hyperparameters) -> Tensor {
+    let mut masks = Array3::zeros((crystals.len(), sites, hyper.atom_types));
+    for (row, crystal) in crystals.iter().enumerate() {
+        for (i, site) in crystal.sites.iter().enumerate() {
+            let allowed = restriction.elements(crystal.group, &crystal.sites[..i], site.wyckoff);
+            for (class, allowed) in allowed.into_iter().enumerate() {
+                masks[[row, i, class]] = if allowed { 0.0 } else { FORBIDDEN };
+            }
+        }
+    }
+    masks.into()
 }
 
 /// Whether a policy of these hyper-parameters can take a crystal.
@@ -171,16 +197,30 @@ impl Arrays {
             self.lattice[[row, i]] = crystal.lattice[i];
             self.lattice_weight[[row, i]] = f32::from(u8::from(free));
         }
+        Ok(())
+    }
+
+    fn fill_letter_mask(
+        &mut self,
+        row: usize,
+        crystal: &Tokens,
+        restriction: Option<&Restriction>,
+        hyper: &Hyperparameters,
+    ) {
         let mut previous = None;
-        for i in 0..=count {
+        for i in 0..=crystal.sites.len() {
+            let allowed = restriction.map(|restriction| restriction.letters(crystal.group, &crystal.sites[..i]));
             for letter in 0..hyper.wyck_types {
-                if !letter_may_follow(group, previous, letter) {
+                let may = match &allowed {
+                    Some(allowed) => allowed[letter],
+                    None => letter_may_follow(crystal.group, previous, letter),
+                };
+                if !may {
                     self.letter_mask[[row, i, letter]] = FORBIDDEN;
                 }
             }
             previous = crystal.sites.get(i).map(|site| site.wyckoff);
         }
-        Ok(())
     }
 
     fn into_inputs(self) -> Vec<(&'static str, Tensor)> {

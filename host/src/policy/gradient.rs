@@ -1,14 +1,15 @@
 //! The gradient of a loss over a batch of any size.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use ndarray::{Array1, ArrayD, arr0};
 
 use super::likelihood::{Group, GroupOutput, GroupedGraph, Kept, LikelihoodError, LogProbability};
 use super::loss::{DropoutMasks, Loss};
-use super::network::loss_gradient_graph;
+use super::network::masked_loss_gradient_graph;
 use super::resources::Resources;
-use super::{Hyperparameters, Parameters};
+use super::{ElementMask, Hyperparameters, Parameters, Restriction};
 use crate::crystal::Tokens;
 use crate::graph::Tensor;
 use crate::runtime::{Runtime, Session};
@@ -37,14 +38,23 @@ impl<L: Loss> LossGradient<L> {
     /// # Errors
     /// [`LikelihoodError::Graph`] and [`LikelihoodError::Runtime`].
     pub fn load(runtime: &Runtime, hyper: &Hyperparameters, resources: Resources) -> Result<Self, LikelihoodError> {
-        let (name, graph) = ("policy gradient graph", loss_gradient_graph::<L>(hyper)?);
-        let graph = GroupedGraph::load(runtime, name, &graph, hyper, Kept::ForDerivative, resources)?;
-        Ok(Self { graph, loss: PhantomData })
+        Self::restricted(runtime, hyper, None, resources)
     }
 
-    /// Scores under the policy restricted to some elements: one flag per atom class.
-    pub fn restricted_to(self, elements: Option<Vec<bool>>) -> Self {
-        Self { graph: self.graph.restricted_to(elements), ..self }
+    /// The same for a restricted policy.
+    ///
+    /// # Errors
+    /// As [`LossGradient::load`].
+    pub fn restricted(
+        runtime: &Runtime,
+        hyper: &Hyperparameters,
+        restriction: Option<Arc<Restriction>>,
+        resources: Resources,
+    ) -> Result<Self, LikelihoodError> {
+        let graph = masked_loss_gradient_graph::<L>(hyper, ElementMask::of(restriction.as_deref()))?;
+        let name = "policy gradient graph";
+        let graph = GroupedGraph::load(runtime, name, &graph, hyper, Kept::ForDerivative, resources)?;
+        Ok(Self { graph: graph.restricted_to(restriction), loss: PhantomData })
     }
 
     /// The gradient of `loss` over a batch, without dropout.

@@ -69,20 +69,27 @@ pub enum HeadError {
         /// Atom classes of the model.
         expected: usize,
     },
+    /// A restriction that leaves no letter.
+    #[error("no Wyckoff position of space group {group} is allowed")]
+    NoLetter {
+        /// Number of the space group.
+        group: u8,
+    },
     /// A mask that leaves no element.
     #[error("no element is allowed")]
     NoElement,
 }
 
 /// Log-probabilities of the letter after `previous` ([`letter_may_follow`]): from the logits of the first letter where that is `None`,
-/// else from the row of the previous site's Z token.
+/// else from the row of the previous site's Z token. `allowed` restricts the letters further, one flag per class.
 ///
 /// # Errors
-/// [`HeadError::Width`], [`HeadError::NotFinite`], [`HeadError::Letter`].
+/// [`HeadError::Width`], [`HeadError::NotFinite`], [`HeadError::Letter`], [`HeadError::NoLetter`].
 pub fn letters(
     row: &[f32],
     group: SpaceGroup,
     previous: Option<u8>,
+    allowed: Option<&[bool]>,
     hyper: &Hyperparameters,
 ) -> Result<Vec<f64>, HeadError> {
     let logits = columns(row, 0, hyper.wyck_types)?;
@@ -90,7 +97,13 @@ pub fn letters(
     if let Some(letter) = previous.filter(|letter| usize::from(*letter) > positions) {
         return Err(HeadError::Letter { letter, group: group.number(), positions });
     }
-    Ok(log_softmax(&logits, |letter| letter_may_follow(group, previous, letter)))
+    let may = |letter: usize| {
+        letter_may_follow(group, previous, letter) && allowed.is_none_or(|mask| mask.get(letter) == Some(&true))
+    };
+    if !(0..logits.len()).any(may) {
+        return Err(HeadError::NoLetter { group: group.number() });
+    }
+    Ok(log_softmax(&logits, may))
 }
 
 /// Log-probabilities of the element at letter `wyckoff`, from the row of its W token: padding exactly if the letter is.
@@ -205,7 +218,7 @@ mod tests {
     #[test]
     fn letters_do_not_descend_and_fixed_points_do_not_repeat() {
         let (hyper, row) = (tiny(), counting_row(145));
-        let after = |previous| letters(&row[..28], group(62), previous, &hyper).unwrap();
+        let after = |previous| letters(&row[..28], group(62), previous, None, &hyper).unwrap();
         assert_probabilities(&after(None), &[(1, 2.0 / 14.0), (2, 3.0 / 14.0), (3, 4.0 / 14.0), (4, 5.0 / 14.0)]);
         assert_probabilities(&after(Some(1)), &[(0, 1.0 / 13.0), (2, 3.0 / 13.0), (3, 4.0 / 13.0), (4, 5.0 / 13.0)]);
         for previous in [2, 3] {
@@ -249,12 +262,12 @@ mod tests {
     #[test]
     fn broken_rows_and_letters_are_refused() {
         let (hyper, mut row) = (tiny(), counting_row(145));
-        let refused = letters(&row, group(62), Some(5), &hyper);
+        let refused = letters(&row, group(62), Some(5), None, &hyper);
         assert_eq!(refused, Err(HeadError::Letter { letter: 5, group: 62, positions: 4 }));
         assert_eq!(coordinate(&row[..11], &hyper), Err(HeadError::Width { found: 11, expected: 12 }));
         assert_eq!(atoms(&row, 1, Some(&[true; 5]), &hyper), Err(HeadError::Mask { found: 5, expected: 119 }));
         row[3] = f32::NAN;
-        let refused = letters(&row, group(62), None, &hyper);
+        let refused = letters(&row, group(62), None, None, &hyper);
         assert!(matches!(refused, Err(HeadError::NotFinite { column: 3, .. })));
         assert!(matches!(atoms(&row, 1, None, &hyper), Err(HeadError::NotFinite { column: 3, .. })));
         assert!(lattice(&row, &hyper).is_ok());
@@ -279,7 +292,7 @@ mod tests {
                 numbers(&batch, "W").index_axis(ndarray::Axis(0), index).iter().map(|w| *w as u8).collect();
             let group = group(numbers(&batch, "G")[[index]] as i64);
             let single = |row: &[f64]| row.iter().map(|x| *x as f32).collect::<Vec<f32>>();
-            assert_close(&letters(&single(&first[0]), group, None, &hyper).unwrap(), &cooked[0]);
+            assert_close(&letters(&single(&first[0]), group, None, None, &hyper).unwrap(), &cooked[0]);
             for (site, letter) in site_letters.into_iter().enumerate() {
                 let row = |token: usize| single(&raw[5 * site + token]);
                 let target = |token: usize| &cooked[5 * site + token + 1];
@@ -291,7 +304,7 @@ mod tests {
                     let x = coordinate(&row(token), &hyper).unwrap();
                     assert_close(&[x.log_weights, x.loc, x.kappa].concat(), target(token));
                 }
-                assert_close(&letters(&row(4), group, Some(letter), &hyper).unwrap(), target(4));
+                assert_close(&letters(&row(4), group, Some(letter), None, &hyper).unwrap(), target(4));
             }
         }
     }

@@ -3,15 +3,15 @@
 //! A batch is cut into groups of like length. Groups run on several single-threaded sessions side by side, and their results are
 //! gathered in the order of the groups. Neither the groups nor the order depend on the number of threads, so results do not.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use ndarray::ArrayD;
 
 use super::batch::{BatchError, Features, check_crystal};
-use super::network::logp_graph;
+use super::network::masked_logp_graph;
 use super::resources::Resources;
 use super::workers::in_order;
-use super::{Hyperparameters, Parameters};
+use super::{ElementMask, Hyperparameters, Parameters, Restriction};
 use crate::crystal::Tokens;
 use crate::graph::onnx::ModelProto;
 use crate::graph::{GraphError, Tensor, encode};
@@ -87,13 +87,22 @@ impl Likelihood {
     /// # Errors
     /// [`LikelihoodError::Graph`] and [`LikelihoodError::Runtime`].
     pub fn load(runtime: &Runtime, hyper: &Hyperparameters, resources: Resources) -> Result<Self, LikelihoodError> {
-        let graph = logp_graph(hyper)?;
-        Ok(Self(GroupedGraph::load(runtime, "policy likelihood graph", &graph, hyper, Kept::Nothing, resources)?))
+        Self::restricted(runtime, hyper, None, resources)
     }
 
-    /// Scores under the policy restricted to some elements: one flag per atom class.
-    pub fn restricted_to(self, elements: Option<Vec<bool>>) -> Self {
-        Self(self.0.restricted_to(elements))
+    /// The same for a restricted policy.
+    ///
+    /// # Errors
+    /// As [`Likelihood::load`].
+    pub fn restricted(
+        runtime: &Runtime,
+        hyper: &Hyperparameters,
+        restriction: Option<Arc<Restriction>>,
+        resources: Resources,
+    ) -> Result<Self, LikelihoodError> {
+        let graph = masked_logp_graph(hyper, ElementMask::of(restriction.as_deref()))?;
+        let graph = GroupedGraph::load(runtime, "policy likelihood graph", &graph, hyper, Kept::Nothing, resources)?;
+        Ok(Self(graph.restricted_to(restriction)))
     }
 
     /// log p of each crystal.
@@ -139,8 +148,8 @@ pub(super) struct GroupedGraph {
     group_tokens: usize,
     group_bytes: u64,
     kept: Kept,
-    /// One flag per atom class, where only some elements may be drawn.
-    elements: Option<Vec<bool>>,
+    /// Where only some crystals are wanted.
+    restriction: Option<Arc<Restriction>>,
 }
 
 impl GroupedGraph {
@@ -160,11 +169,12 @@ impl GroupedGraph {
             .map(|_| Session::from_bytes(runtime, name, &bytes, &options).map(Mutex::new))
             .collect::<Result<_, _>>()?;
         let (group_tokens, group_bytes) = (if split.cuda { usize::MAX } else { GROUP_TOKENS }, split.bytes);
-        Ok(Self { sessions, hyper: hyper.clone(), group_tokens, group_bytes, kept, elements: None })
+        Ok(Self { sessions, hyper: hyper.clone(), group_tokens, group_bytes, kept, restriction: None })
     }
 
-    pub fn restricted_to(mut self, elements: Option<Vec<bool>>) -> Self {
-        self.elements = elements;
+    /// Scores under a restricted policy; the graph must have the form of [`ElementMask`] that it needs.
+    pub fn restricted_to(mut self, restriction: Option<Arc<Restriction>>) -> Self {
+        self.restriction = restriction;
         self
     }
 
@@ -201,12 +211,8 @@ impl GroupedGraph {
 
     fn features(&self, crystals: &[&Tokens], group: &[usize]) -> Result<Features, LikelihoodError> {
         let members: Vec<&Tokens> = group.iter().map(|row| crystals[*row]).collect();
-        let features = Features::new(&members, &self.hyper);
-        let mut features = features.map_err(|source| LikelihoodError::Crystal { row: group[0], source })?;
-        if let Some(allowed) = &self.elements {
-            features.restrict_elements(allowed, &self.hyper);
-        }
-        Ok(features)
+        let features = Features::restricted(&members, &self.hyper, self.restriction.as_deref());
+        features.map_err(|source| LikelihoodError::Crystal { row: group[0], source })
     }
 
     fn groups(&self, crystals: &[&Tokens]) -> Result<Vec<Group>, LikelihoodError> {

@@ -4,6 +4,7 @@
 //! Runs no code from a checkpoint, trains nothing, and scores no crystal.
 
 mod batch;
+mod completion;
 mod directory;
 #[cfg(test)]
 mod golden;
@@ -21,6 +22,7 @@ mod partial_crystal;
 mod pickle;
 mod random;
 mod resources;
+mod restriction;
 mod sample;
 mod space_groups;
 mod workers;
@@ -36,11 +38,12 @@ pub use import::{ImportError, import_checkpoint};
 pub use likelihood::{Likelihood, LikelihoodError, LogProbability};
 pub use loss::{DropoutMasks, Loss, row_input, scalar_input};
 pub use model_toml::{ModelToml, ModelTomlError};
-pub use network::{compact_graph, decode_graph, logp_graph, loss_gradient_graph};
+pub use network::{ElementMask, compact_graph, decode_graph, logp_graph, loss_gradient_graph};
 pub use parameters::{ParameterError, ParameterSpec, Parameters, parameter_specs};
 pub use partial_crystal::{Refusal, SampleSettings};
 pub use pickle::PickleError;
 pub use random::{DrawError, SampleStream, keyed_stream, probabilities};
 pub use resources::Resources;
+pub use restriction::{Restriction, RestrictionError, WantedCrystals};
 pub use sample::{Draws, Sampler};
 pub use space_groups::SpaceGroupDistribution;

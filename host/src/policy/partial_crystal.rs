@@ -1,19 +1,28 @@
 //! A crystal being written: what is drawn from the network's rows, token by token (spec section 7).
 
+use std::sync::Arc;
+
 use super::head::{self, CoordinateMixture, HeadError, LatticeMixture};
 use super::random::DrawError;
-use super::{Hyperparameters, SampleStream};
+use super::{Hyperparameters, Restriction, SampleStream};
 use crate::crystal::{Element, Site, SpaceGroup, Tokens, WyckoffPosition, wyckoff_position};
 
 /// The distribution that is drawn from.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct SampleSettings {
     /// 1 draws from the policy itself; 0 takes the most likely token everywhere.
     pub temperature: f64,
     /// Share of the probability that is drawn from, most likely classes first; 1 for all.
     pub top_p: f64,
-    /// One flag per atom class, where only some elements may be drawn.
-    pub elements: Option<Vec<bool>>,
+    /// Where only some crystals are wanted.
+    pub restriction: Option<Arc<Restriction>>,
+}
+
+impl SampleSettings {
+    /// The policy itself, or its restriction.
+    pub fn of_policy(restriction: Option<Arc<Restriction>>) -> Self {
+        Self { temperature: 1.0, top_p: 1.0, restriction }
+    }
 }
 
 /// Why a sample is no crystal.
@@ -62,15 +71,34 @@ impl PartialCrystal {
     }
 
     /// From the logits of the first letter.
-    pub fn first_letters(&mut self, row: &[f32], hyper: &Hyperparameters) -> Result<(), Refusal> {
-        self.letters = head::letters(row, self.group, None, hyper)?;
-        self.keep_to_sites();
-        Ok(())
+    pub fn first_letters(
+        &mut self,
+        row: &[f32],
+        settings: &SampleSettings,
+        hyper: &Hyperparameters,
+    ) -> Result<(), Refusal> {
+        self.letters_from(row, None, settings, hyper)
     }
 
     /// From the row of a Z token: what the next letter may be.
-    pub fn next_letters(&mut self, row: &[f32], hyper: &Hyperparameters) -> Result<(), Refusal> {
-        self.letters = head::letters(row, self.group, Some(self.letter), hyper)?;
+    pub fn next_letters(
+        &mut self,
+        row: &[f32],
+        settings: &SampleSettings,
+        hyper: &Hyperparameters,
+    ) -> Result<(), Refusal> {
+        self.letters_from(row, Some(self.letter), settings, hyper)
+    }
+
+    fn letters_from(
+        &mut self,
+        row: &[f32],
+        previous: Option<u8>,
+        settings: &SampleSettings,
+        hyper: &Hyperparameters,
+    ) -> Result<(), Refusal> {
+        let allowed = settings.restriction.as_ref().map(|restriction| restriction.letters(self.group, &self.sites));
+        self.letters = head::letters(row, self.group, previous, allowed.as_deref(), hyper)?;
         self.keep_to_sites();
         Ok(())
     }
@@ -110,7 +138,9 @@ impl PartialCrystal {
         if self.letter == 0 {
             return self.finish(settings);
         }
-        let classes = head::atoms(row, self.letter, settings.elements.as_deref(), hyper)?;
+        let restriction = settings.restriction.as_ref();
+        let allowed = restriction.map(|restriction| restriction.elements(self.group, &self.sites, self.letter));
+        let classes = head::atoms(row, self.letter, allowed.as_deref(), hyper)?;
         let class = draw(&mut self.stream, &classes, settings)?;
         let species = u8::try_from(class).ok().and_then(Element::from_number);
         let species = species.ok_or(Refusal::NotAnElement { class })?;

@@ -168,7 +168,7 @@ impl<'a> Chunk<'a> {
     fn decode(mut self, worker: &mut Worker) -> Result<Vec<Result<Tokens, Refusal>>, LikelihoodError> {
         let hyper = &self.sampler.hyper;
         let first = self.first_letters(worker)?;
-        self.each_row(|crystal, row| crystal.first_letters(&first[row], hyper));
+        self.each_row(|crystal, row| crystal.first_letters(&first[row], self.settings, hyper));
         let mut waiting = Vec::new();
         loop {
             while !self.section.rows.is_empty() && self.section.position < 5 * hyper.n_max {
@@ -201,7 +201,9 @@ impl<'a> Chunk<'a> {
         }
         let last = slot + 1 == hyper.n_max;
         self.each_row(
-            |crystal, row| if last { crystal.finish(settings) } else { crystal.next_letters(&raw[row], hyper) },
+            |crystal, row| {
+                if last { crystal.finish(settings) } else { crystal.next_letters(&raw[row], settings, hyper) }
+            },
         );
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Draws, SampleStream};
+use super::{Draws, Restriction, SampleStream};
 use crate::crystal::SpaceGroup;
 
 /// Space groups and their probabilities.
@@ -35,6 +35,30 @@ impl SpaceGroupDistribution {
         let groups: Vec<SpaceGroup> = SpaceGroup::all().collect();
         let cumulative = (1..=groups.len()).map(|n| n as f64).collect();
         Self { groups, cumulative }
+    }
+
+    /// The distribution over the groups that have a wanted crystal, in the same proportions, and the groups that are left out;
+    /// `None` in place of the former if no group has one.
+    pub fn restricted(&self, restriction: &Restriction) -> (Option<Self>, Vec<SpaceGroup>) {
+        let mut before = 0.0;
+        let mut kept = Self { groups: Vec::new(), cumulative: Vec::new() };
+        let (mut sum, mut left_out) = (0.0, Vec::new());
+        for (group, cumulative) in self.groups.iter().zip(&self.cumulative) {
+            let weight = cumulative - before;
+            before = *cumulative;
+            if restriction.allows(*group) {
+                sum += weight;
+                kept.groups.push(*group);
+                kept.cumulative.push(sum);
+            } else {
+                left_out.push(*group);
+            }
+        }
+        match left_out.is_empty() {
+            // The very same numbers: a sum of differences may differ in the last bit.
+            true => (Some(self.clone()), left_out),
+            false => ((sum > 0.0).then_some(kept), left_out),
+        }
     }
 
     /// The groups of samples `first..first + count`; each has a stream of its own.

@@ -127,11 +127,11 @@ impl Finetuning {
         base: Parameters,
         settings: &FinetuneSettings,
     ) -> Result<Self, LikelihoodError> {
-        let (resources, elements) = (settings.resources, &settings.elements);
+        let (resources, restriction) = (settings.resources, &settings.restriction);
         Ok(Self {
             sampler: Sampler::load(runtime, hyper, resources)?,
-            likelihood: Likelihood::load(runtime, hyper, resources)?.restricted_to(elements.clone()),
-            gradient: LossGradient::load(runtime, hyper, resources)?.restricted_to(elements.clone()),
+            likelihood: Likelihood::restricted(runtime, hyper, restriction.clone(), resources)?,
+            gradient: LossGradient::restricted(runtime, hyper, restriction.clone(), resources)?,
             base,
         })
     }
@@ -232,7 +232,7 @@ impl Finetuning {
     ) -> Result<Vec<Sample>, LikelihoodError> {
         let draws = Draws { seed: settings.seed, step: step as u32, first: rows.start as u32 };
         let groups = settings.groups.draw(draws, rows.len());
-        let sampling = SampleSettings { temperature: 1.0, top_p: 1.0, elements: settings.elements.clone() };
+        let sampling = SampleSettings::of_policy(settings.restriction.clone());
         let drawn = self.sampler.sample(parameters, &groups, draws, &sampling)?;
         Ok(drawn.into_iter().map(Sample::new).collect())
     }

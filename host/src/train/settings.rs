@@ -1,6 +1,8 @@
 //! How to fine-tune, and towards what.
 
-use crate::policy::{Resources, SpaceGroupDistribution};
+use std::sync::Arc;
+
+use crate::policy::{Resources, Restriction, SpaceGroupDistribution};
 use crate::reward::{Objective, Rewards};
 
 /// How the KL term enters the gradient.
@@ -39,8 +41,8 @@ pub struct FinetuneSettings {
     pub max_failed: f64,
     /// Where space groups come from.
     pub groups: SpaceGroupDistribution,
-    /// One flag per atom class, where only some elements may be drawn.
-    pub elements: Option<Vec<bool>>,
+    /// Where only some crystals are wanted.
+    pub restriction: Option<Arc<Restriction>>,
     /// Seed of every random stream.
     pub seed: u64,
     /// Where and how widely to run.

@@ -2,7 +2,7 @@
 
 use super::Planner;
 use crate::cli::Failure;
-use crate::cli::elements::element_flags;
+use crate::cli::wanted::{possible_groups, restriction};
 use crate::config::{self, Finetune, SpaceGroups};
 use crate::policy::{ModelToml, Resources, SpaceGroupDistribution};
 use crate::train::{FinetuneSettings, KlGradient};
@@ -32,8 +32,12 @@ impl Planner<'_> {
             }
         };
         let groups = groups.ok_or_else(|| self.mistake("sampling.spacegroups", "`sampling.spacegroups` is empty"))?;
-        let elements = sampling.elements.as_ref().map(|e| element_flags(e, model.hyper.atom_types)).transpose();
-        let elements = elements.map_err(|e| self.mistake("sampling.elements", format!("`sampling.elements`: {e}")))?;
+        let restriction = restriction(sampling, &model.hyper, self.context).map_err(|wish| {
+            let key = wish.key.map_or_else(|| "sampling".to_owned(), |key| format!("sampling.{key}"));
+            wish.hints.into_iter().fold(self.mistake(&key, format!("`{key}`: {}", wish.message)), Failure::hint)
+        })?;
+        let groups = possible_groups(groups, restriction.as_deref(), self.context)
+            .map_err(|message| self.mistake("sampling", format!("`sampling`: {message}")))?;
         Ok(FinetuneSettings {
             steps: config.run.steps,
             batch: sampling.batch,
@@ -50,7 +54,7 @@ impl Planner<'_> {
             baseline_decay: ppo.baseline_decay,
             max_failed: config.run.max_failed,
             groups,
-            elements,
+            restriction,
             seed: config.run.seed,
             resources,
         })

@@ -1,6 +1,6 @@
 //! The likelihood graphs: log p, and the gradient of any loss over it.
 
-use super::inputs::Inputs;
+use super::inputs::{ElementMask, Inputs};
 use super::layers::Network;
 use super::likelihood::likelihood;
 use super::transformer::Dropout;
@@ -13,8 +13,16 @@ use crate::policy::{Hyperparameters, Loss};
 /// # Errors
 /// [`GraphError`] is our mistake: any hyper-parameters that pass their check make a graph.
 pub fn logp_graph(hyper: &Hyperparameters) -> Result<ModelProto, GraphError> {
+    masked_logp_graph(hyper, ElementMask::OfPolicy)
+}
+
+/// The same with a mask of elements in the form that a restriction needs.
+///
+/// # Errors
+/// As [`logp_graph`].
+pub fn masked_logp_graph(hyper: &Hyperparameters, mask: ElementMask) -> Result<ModelProto, GraphError> {
     let mut n = Network::new(hyper);
-    let inputs = Inputs::declare(&mut n);
+    let inputs = Inputs::declare(&mut n, mask);
     let logp = likelihood(&mut n, &inputs, None);
     logp.declare(&mut n.b);
     n.finish("logp")
@@ -28,8 +36,19 @@ pub fn logp_graph(hyper: &Hyperparameters) -> Result<ModelProto, GraphError> {
 /// # Errors
 /// As [`logp_graph`], or a loss that cannot be built or differentiated.
 pub fn loss_gradient_graph<L: Loss>(hyper: &Hyperparameters) -> Result<ModelProto, GraphError> {
+    masked_loss_gradient_graph::<L>(hyper, ElementMask::OfPolicy)
+}
+
+/// The same with a mask of elements in the form that a restriction needs.
+///
+/// # Errors
+/// As [`loss_gradient_graph`].
+pub fn masked_loss_gradient_graph<L: Loss>(
+    hyper: &Hyperparameters,
+    mask: ElementMask,
+) -> Result<ModelProto, GraphError> {
     let mut n = Network::new(hyper);
-    let inputs = Inputs::declare(&mut n);
+    let inputs = Inputs::declare(&mut n, mask);
     let dropout = L::DROPOUT.then(|| Dropout::declare(&mut n));
     let logp = likelihood(&mut n, &inputs, dropout);
     let loss = L::build(&mut n.b, logp.total);

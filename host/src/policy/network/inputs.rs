@@ -2,6 +2,24 @@
 
 use super::layers::Network;
 use crate::graph::{Builder, DataType, Dim, Value};
+use crate::policy::Restriction;
+
+/// Which form the mask of elements has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ElementMask {
+    /// The same everywhere: (NA).
+    OfPolicy,
+    /// One for every site: (b, s, NA).
+    OfSites,
+}
+
+impl ElementMask {
+    /// The form that a restriction needs.
+    pub fn of(restriction: Option<&Restriction>) -> Self {
+        let fixed = restriction.is_none_or(|restriction| restriction.fixed_elements().is_some());
+        if fixed { Self::OfPolicy } else { Self::OfSites }
+    }
+}
 
 /// Inputs of the likelihood graphs, for b crystals of at most s sites.
 pub(super) struct Inputs {
@@ -23,7 +41,7 @@ pub(super) struct Inputs {
     pub letter_mask: Value,
     /// float32 (b, s + 1): 1 for sites and for the stop behind them if a slot is left, else 0.
     pub letter_weight: Value,
-    /// float32 (NA): 0 for elements that may be drawn, -1e10 for the others and for the pad.
+    /// float32 (NA), or (b, s, NA): 0 for elements that may be drawn, -1e10 for the others and for the pad.
     pub atom_mask: Value,
     /// float32 (b, s): 1 for sites.
     pub atom_weight: Value,
@@ -58,13 +76,17 @@ impl Extents {
 }
 
 impl Inputs {
-    pub fn declare(n: &mut Network) -> Self {
+    pub fn declare(n: &mut Network, mask: ElementMask) -> Self {
         let letters = Dim::Known(n.hyper.wyck_types as i64);
         let elements = Dim::Known(n.hyper.atom_types as i64);
         let b = &mut n.b;
         let extents = Extents::declare(b);
         let Extents { crystals, sites, slots, .. } = extents;
         let (three, six) = (Dim::Known(3), Dim::Known(6));
+        let mask_shape: &[Dim] = match mask {
+            ElementMask::OfPolicy => &[elements],
+            ElementMask::OfSites => &[crystals, sites, elements],
+        };
         Self {
             extents,
             group: b.input("G", DataType::I64, &[crystals]),
@@ -75,7 +97,7 @@ impl Inputs {
             lattice: b.input("L", DataType::F64, &[crystals, six]),
             letter_mask: b.input("w_mask", DataType::F32, &[crystals, slots, letters]),
             letter_weight: b.input("w_weight", DataType::F32, &[crystals, slots]),
-            atom_mask: b.input("a_mask", DataType::F32, &[elements]),
+            atom_mask: b.input("a_mask", DataType::F32, mask_shape),
             atom_weight: b.input("a_weight", DataType::F32, &[crystals, sites]),
             coordinate_weight: b.input("xyz_weight", DataType::F32, &[crystals, sites, three]),
             lattice_weight: b.input("l_weight", DataType::F32, &[crystals, six]),

@@ -15,4 +15,5 @@ mod names;
 mod transformer;
 
 pub use decode::{compact_graph, decode_graph};
-pub use gradients::{logp_graph, loss_gradient_graph};
+pub use gradients::{logp_graph, loss_gradient_graph, masked_logp_graph, masked_loss_gradient_graph};
+pub use inputs::ElementMask;

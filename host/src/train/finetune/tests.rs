@@ -24,7 +24,7 @@ fn settings(kl_gradient: KlGradient) -> FinetuneSettings {
         baseline_decay: 0.95,
         max_failed: 1.0,
         groups: SpaceGroupDistribution::uniform(),
-        elements: None,
+        restriction: None,
         seed: 3,
         resources: Resources { device: Device::Cpu, threads: 1, memory: 1 << 30 },
     }
