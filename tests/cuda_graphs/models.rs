@@ -97,9 +97,7 @@ fn sampled(policy: &PolicyDirectory) -> Vec<Tokens> {
     let sampler = Sampler::load(&runtime(), &policy.model.hyper, resources).unwrap();
     let groups: Vec<SpaceGroup> = [2, 14, 62, 139, 166, 225, 216, 1].map(|n| SpaceGroup::new(n).unwrap()).to_vec();
     let draws = Draws { seed: 3, step: 0, first: 0 };
-    let drawn = sampler
-        .sample(&policy.parameters, &groups, draws, &SampleSettings { temperature: 1.0, top_p: 1.0, elements: None })
-        .unwrap();
+    let drawn = sampler.sample(&policy.parameters, &groups, draws, &SampleSettings::of_policy(None)).unwrap();
     drawn.into_iter().flatten().collect()
 }
 
