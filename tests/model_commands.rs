@@ -45,6 +45,47 @@ fn a_checkpoint_becomes_a_policy_with_graphs() {
 }
 
 #[test]
+fn space_groups_of_an_imported_policy_come_from_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::write(at.join("small.toml"), SMALL).unwrap();
+    let checkpoint = checkpoint();
+    let import = ["model", "import", &checkpoint, "-o", "policy", "--config", "small.toml"];
+    let uniform = "warning: the policy does not know how often each space group occurs in its training data";
+    let (_, said) = accepted(at, &import);
+    assert!(said.starts_with(uniform) && said.contains("hint: --spacegroups-from"), "{said}");
+    let sample = ["sample", "-m", "policy", "-n", "1", "-o", "c.jsonl"];
+    assert!(accepted(at, &sample).1.starts_with(uniform));
+    let before = fs::read(at.join("policy/model.toml")).unwrap();
+    assert_refused(
+        at,
+        &import,
+        2,
+        "error: policy/model.toml exists already\nhint: name another folder, or replace the policy with --force",
+    );
+    // Two of caesium chloride (221), one of rock salt's metal sublattice (225), and a row that is none.
+    let cubic = |a: f64, species: &str, frac: &str| {
+        format!("{{\"lattice\": [[{a},0,0],[0,{a},0],[0,0,{a}]], \"species\": {species}, \"frac_coords\": {frac}}}\n")
+    };
+    let caesium = cubic(4.1, "[\"Cs\",\"Cl\"]", "[[0,0,0],[0.5,0.5,0.5]]");
+    let copper = cubic(3.6, "[\"Cu\",\"Cu\",\"Cu\",\"Cu\"]", "[[0,0,0],[0,0.5,0.5],[0.5,0,0.5],[0.5,0.5,0]]");
+    fs::write(at.join("data.jsonl"), format!("{caesium}{copper}{{}}\n{caesium}")).unwrap();
+    let counted = [&import[..], &["--force", "--spacegroups-from", "data.jsonl"]].concat();
+    let (_, said) = accepted(at, &counted);
+    assert!(said.starts_with("2 space groups from 3 of 4 crystals; the others are left out (row 3: "), "{said}");
+    let after = fs::read_to_string(at.join("policy/model.toml")).unwrap();
+    assert!(after.as_bytes() != before && after.contains("221 = 2.0") && after.contains("225 = 1.0"), "{after}");
+    assert!(!accepted(at, &sample).1.contains("warning"));
+    fs::write(at.join("none.jsonl"), "{}\n").unwrap();
+    let none = temper(at, &[&import[..], &["--force", "--spacegroups-from", "none.jsonl"]].concat());
+    let said = String::from_utf8(none.stderr).unwrap();
+    assert!(
+        none.status.code() == Some(2) && said.contains("none.jsonl: none of 1 crystals has a space group"),
+        "{said}"
+    );
+}
+
+#[test]
 fn models_that_cannot_be_used_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
@@ -57,6 +98,10 @@ fn models_that_cannot_be_used_are_named() {
     let checkpoint = checkpoint();
     let output = temper(at, &["model", "import", &checkpoint, "-o", "policy"]);
     assert_eq!(output.status.code(), Some(2), "the paper's hyper-parameters do not fit");
+    let said = String::from_utf8(output.stderr).unwrap();
+    let hint =
+        "hint: these are the paper's hyper-parameters; give the checkpoint's own in a model.toml with --config\n";
+    assert!(said.ends_with(hint), "{said}");
     assert!(!at.join("policy").exists());
     let Some(shared) = shared() else { return };
     let whole = fs::read(shared.join("models/chgnet-0.3.0-fast.onnx")).unwrap();

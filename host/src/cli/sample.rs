@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::wanted::{WishError, possible_groups, restriction};
+use super::wanted::{WishError, possible_groups, restriction, training_groups};
 use super::{Context, Failure, Output, Search};
 use crate::config::{ElementCount, Elements, Sampling};
 use crate::crystal::{Composition, Format, Record, Structure, StructureWriter, Tokens};
@@ -76,7 +76,8 @@ impl Sample {
         let folder = Search::new(None).find("--model", &self.model)?;
         let PolicyDirectory { model, parameters } = context.policy(&folder)?.policy;
         let wanted = restriction(&self.wishes(), &model.hyper, context).map_err(|wish| self.refused(wish))?;
-        let groups = possible_groups(self.groups(&model)?, wanted.as_deref(), context).map_err(Failure::user)?;
+        let groups =
+            possible_groups(self.groups(&model, context)?, wanted.as_deref(), context).map_err(Failure::user)?;
         let settings = SampleSettings { temperature: self.temperature, top_p: self.top_p, restriction: wanted };
         let device = context.device()?;
         let runtime = context.runtime(device)?;
@@ -146,13 +147,11 @@ impl Sample {
         wish.hints.into_iter().fold(Failure::user(format!("{flag}{}", wish.message)), Failure::hint)
     }
 
-    fn groups(&self, model: &ModelToml) -> Result<SpaceGroupDistribution, Failure> {
-        let groups = if !self.spacegroup.is_empty() {
-            SpaceGroupDistribution::new(&self.spacegroup.iter().map(|n| (*n, 1.0)).collect())
-        } else if let Some(frequencies) = &model.spacegroups {
-            SpaceGroupDistribution::new(frequencies)
+    fn groups(&self, model: &ModelToml, context: &Context) -> Result<SpaceGroupDistribution, Failure> {
+        let groups = if self.spacegroup.is_empty() {
+            training_groups(model, context)
         } else {
-            Some(SpaceGroupDistribution::uniform())
+            SpaceGroupDistribution::new(&self.spacegroup.iter().map(|n| (*n, 1.0)).collect())
         };
         groups.ok_or_else(|| Failure::user("in the policy's model.toml, every space group has the weight 0"))
     }

@@ -7,7 +7,23 @@ use super::elements::{element_flags, required_elements};
 use crate::config::Sampling;
 use crate::crystal::FormulaFamily;
 use crate::hint::Hint;
-use crate::policy::{Hyperparameters, Restriction, RestrictionError, SpaceGroupDistribution, WantedCrystals};
+use crate::policy::{
+    Hyperparameters, ModelToml, Restriction, RestrictionError, SpaceGroupDistribution, WantedCrystals,
+};
+
+/// What a policy lacks that was not told the frequencies of its training data.
+pub(super) const UNIFORM: &str =
+    "the policy does not know how often each space group occurs in its training data; all are drawn equally often";
+
+/// The frequencies of the policy's training data. Warns where it does not know them.
+pub(super) fn training_groups(model: &ModelToml, context: &Context) -> Option<SpaceGroupDistribution> {
+    if let Some(frequencies) = &model.spacegroups {
+        return SpaceGroupDistribution::new(frequencies);
+    }
+    context
+        .say(&format!("warning: {UNIFORM}\nhint: name space groups, or add a table [spacegroups] to its model.toml"));
+    Some(SpaceGroupDistribution::uniform())
+}
 
 /// A wish that cannot be fulfilled.
 pub(super) struct WishError {

@@ -2,7 +2,7 @@
 
 use super::Planner;
 use crate::cli::Failure;
-use crate::cli::wanted::{possible_groups, restriction};
+use crate::cli::wanted::{possible_groups, restriction, training_groups};
 use crate::config::{self, Finetune, SpaceGroups};
 use crate::policy::{ModelToml, Resources, SpaceGroupDistribution};
 use crate::train::{FinetuneSettings, KlGradient};
@@ -23,10 +23,9 @@ impl Planner<'_> {
                 return Err(self.mistake(key, message));
             }
         }
-        let groups = match (&sampling.spacegroups, &model.spacegroups) {
-            (SpaceGroups::Training, None) => Some(SpaceGroupDistribution::uniform()),
-            (SpaceGroups::Training, Some(frequencies)) => SpaceGroupDistribution::new(frequencies),
-            (SpaceGroups::Weighted(weights), _) => {
+        let groups = match &sampling.spacegroups {
+            SpaceGroups::Training => training_groups(model, self.context),
+            SpaceGroups::Weighted(weights) => {
                 let weights = weights.iter().filter_map(|(n, w)| Some((u8::try_from(*n).ok()?, *w))).collect();
                 SpaceGroupDistribution::new(&weights)
             }
