@@ -73,6 +73,7 @@ pub struct Sample {
 impl Sample {
     pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
         self.check()?;
+        let mut sink = Sink::create(&self.out)?;
         let folder = Search::new(None).find("--model", &self.model)?;
         let PolicyDirectory { model, parameters } = context.policy(&folder)?.policy;
         let wanted = restriction(&self.wishes(), &model.hyper, context).map_err(|wish| self.refused(wish))?;
@@ -83,7 +84,6 @@ impl Sample {
         let runtime = context.runtime(device)?;
         let resources = Resources { device, threads: context.threads(0), memory: MEMORY };
         let sampler = Sampler::load(&runtime, &model.hyper, resources)?;
-        let mut sink = Sink::create(&self.out)?;
         let progress = context.progress("crystals", self.n as u64);
         let mut refused = 0;
         for first in (0..self.n).step_by(CHUNK) {
