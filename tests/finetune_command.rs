@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use support::{accepted, assert_refused, command, json_lines, prepared, small, temper};
 use temper::graph::onnx::StringStringEntryProto;
-use temper::graph::{Builder, DataType, Dim, encode};
+use temper::graph::{Attributes, Builder, DataType, Dim, encode};
 use temper::policy::{ModelToml, Parameters, PolicyDirectory};
 
 const CONFIG: &str = r#"
@@ -141,6 +141,38 @@ fn the_kl_term_draws_a_policy_to_its_base() {
         let mean = |lines: &[Value]| lines.iter().map(|line| line["kl"].as_f64().unwrap()).sum::<f64>() / 5.0;
         let (first, last) = (mean(&lines[..5]), mean(&lines[15..]));
         assert!(first > 0.5 && last < 0.7 * first, "KL to the base went from {first} to {last}, {}", form[0]);
+    }
+}
+
+/// A sum over edges that overwrites instead of adding is what exporters make of `index_add`: the file runs, and its numbers are wrong.
+#[test]
+fn a_dry_run_refuses_a_model_of_senseless_numbers() {
+    let folder = prepared(
+        &CONFIG
+            .replace("[rewards.density.builtin]\nterm = \"density\"", "[rewards.density.onnx]\nmodel = \"sum.onnx\""),
+    );
+    let at = folder.path();
+    for (reduction, code) in [("add", 0), ("none", 3)] {
+        let mut b = Builder::new();
+        let (n, m) = (b.symbol("n"), b.symbol("b"));
+        let numbers = b.input("atomic_numbers", DataType::I64, &[n]);
+        let batch = b.input("batch", DataType::I64, &[n]);
+        let cell = b.input("cell", DataType::F32, &[m, Dim::Known(3), Dim::Known(3)]);
+        let charges = b.cast(numbers, DataType::F32);
+        let level = b.reduce_sum(cell, &[1, 2], false);
+        let none = b.zeros_like(level);
+        let how = Attributes::none().string("reduction", reduction);
+        let sum = b.node("ScatterElements", &[none, batch, charges], how);
+        b.output("charge", sum);
+        let model = b.finish("sum", &[("temper.contract", "1"), ("temper.elements", "1-94")]).unwrap();
+        fs::write(at.join("sum.onnx"), encode(&model)).unwrap();
+        let output = temper(at, &["finetune", "run.toml", "--dry-run"]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{reduction}: {said}");
+        if code == 3 {
+            assert!(said.contains("sum.onnx: charge is wrong under "), "{said}");
+            assert!(said.contains("hint: the file has 1 scatter node without a reduction"), "{said}");
+        }
     }
 }
 

@@ -36,6 +36,7 @@ const POTENTIAL: Potential<'_> = Potential {
     positions: "positions",
     cell: "cell",
     batch: Some("batch"),
+    edges: None,
     energy: "energy",
     per_atom: false,
     to_electronvolt: 1.0,

@@ -44,6 +44,12 @@ pub struct Pair {
     pub positions: &'static str,
     /// Whether positions come as one row of numbers.
     pub flat: bool,
+    /// Added to the energy of each atom.
+    pub offset: f64,
+    /// An output `twice`, the doubled energy of the cell, and one `mixed`, that of the cell and of one atom together.
+    pub more: bool,
+    /// Whether it is zero beyond its cutoff.
+    pub ends: bool,
 }
 
 impl Default for Pair {
@@ -63,6 +69,9 @@ impl Default for Pair {
             forces: None,
             positions: "positions",
             flat: false,
+            offset: 0.0,
+            more: false,
+            ends: false,
         }
     }
 }
@@ -93,6 +102,12 @@ impl Pair {
         let level = b.reduce_sum(cell, &[1, 2], false);
         let none = b.zeros_like(level);
         let mut energy = self.summed(&mut b, none, edges);
+        if self.offset != 0.0 {
+            let ones = b.reduce_sum(positions, &[1], false);
+            let offsets = b.filled_like(ones, self.offset);
+            energy =
+                b.node("ScatterElements", &[energy, batch, offsets], Attributes::none().string("reduction", "add"));
+        }
         if self.per_atom {
             let ones = b.reduce_sum(positions, &[1], false);
             let ones = b.filled_like(ones, 1.0);
@@ -111,6 +126,17 @@ impl Pair {
             b.mul_scalar(slope, factor)
         });
         b.output("energy", energy);
+        if self.more {
+            let twice = b.mul_scalar(energy, 2.0);
+            b.output("twice", twice);
+            let ones = b.reduce_sum(positions, &[1], false);
+            let ones = b.filled_like(ones, 1.0);
+            let add = Attributes::none().string("reduction", "add");
+            let count = b.node("ScatterElements", &[none, batch, ones], add);
+            let mean = b.div(energy, count);
+            let mixed = b.add(energy, mean);
+            b.output("mixed", mixed);
+        }
         forces.into_iter().for_each(|forces| b.output("forces", forces));
         let keys: Vec<String> = metadata.iter().map(|(key, _)| format!("temper.{key}")).collect();
         let metadata: Vec<(&str, &str)> =
@@ -142,6 +168,7 @@ impl Pair {
         let square = b.mul(fraction, fraction);
         let rest = b.neg(square);
         let rest = b.add_scalar(rest, 1.0);
+        let rest = if self.ends { b.relu(rest) } else { rest };
         let smooth = b.mul(rest, rest);
         let charges = self.charges(b);
         let charges = b.gather(charges, numbers, 0);

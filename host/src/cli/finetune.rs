@@ -41,6 +41,7 @@ impl Finetune {
         let training = Finetuning::new(&plan.runtime, &plan.model.hyper, plan.base.clone(), &plan.settings)?;
         if self.dry_run {
             self.check_directory(&plan, &beginning)?;
+            plan.check_models()?;
             let steps = plan.settings.steps;
             return context.print(&format!("everything checks out: {steps} steps of {}", plan.settings.batch));
         }

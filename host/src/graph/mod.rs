@@ -30,6 +30,6 @@ pub use error::GraphError;
 pub use external::{embed_external, external_files};
 pub use file::{decode, encode, fix_inputs, for_runtime};
 pub use ops::differentiable;
-pub use potential::{Potential, add_forces_and_stress};
+pub use potential::{EdgeGeometry, Potential, add_forces_and_stress};
 pub use shape::{Dim, Symbols, TypeFacts};
 pub use tensor::{DataType, Tensor};

@@ -10,7 +10,7 @@ use crate::atomic::write_atomically;
 use crate::graph::Potential;
 
 /// Goes up whenever the derivation, or the form of an entry, changes within one version of the program.
-const FORMAT: &str = "forces and stress, 2";
+const FORMAT: &str = "forces and stress, 3";
 
 /// Length of the checksum at the start of an entry.
 const CHECKSUM: usize = 32;
@@ -72,6 +72,7 @@ mod tests {
         positions: "positions",
         cell: "cell",
         batch: None,
+        edges: None,
         energy: "energy",
         per_atom: false,
         to_electronvolt: 1.0,

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use super::graph_inputs::AtomGraph;
-use super::{EvaluationError, ModelOptions, OnnxModel};
+use super::{EvaluationError, ModelInput, ModelOptions, OnnxModel};
 use crate::runtime::{self, Runtime, Session};
 
 /// Memory that a graph with derivatives takes for each edge and triplet, bytes: it keeps the activations of its forward pass.
@@ -17,6 +17,8 @@ const LARGE: usize = 65_536;
 #[derive(Debug)]
 pub(super) struct Engine {
     pub sessions: Vec<Mutex<Session>>,
+    /// What the graph is fed beside the inputs of the contract.
+    pub extra: Vec<ModelInput>,
     /// Edges and triplets of one batch; a single crystal may have more.
     batch_cost: usize,
     /// Most edges and triplets of a single crystal.
@@ -31,12 +33,17 @@ impl Engine {
         session: impl Fn() -> Result<Session, runtime::Error>,
     ) -> Result<Self, runtime::Error> {
         let sessions = (0..count).map(|_| session().map(Mutex::new)).collect::<Result<_, _>>()?;
-        Ok(Self { sessions, batch_cost: options.batch_cost, largest: usize::MAX })
+        Ok(Self { sessions, extra: Vec::new(), batch_cost: options.batch_cost, largest: usize::MAX })
     }
 
     /// A graph with derivatives: as many sessions as the memory allows with a large crystal in each. Batches are smaller, for
     /// the memory that they take.
-    pub fn of_derivatives(runtime: &Runtime, model: &OnnxModel, graph: &[u8]) -> Result<Self, runtime::Error> {
+    pub fn of_derivatives(
+        runtime: &Runtime,
+        model: &OnnxModel,
+        graph: &[u8],
+        extra: Vec<ModelInput>,
+    ) -> Result<Self, runtime::Error> {
         let budget = usize::try_from(model.options.memory / BYTES_PER_COST).unwrap_or(usize::MAX);
         let count = (budget / LARGE).clamp(1, model.engine.sessions.len());
         let largest = budget / count;
@@ -44,7 +51,7 @@ impl Engine {
         let session = model.options.session();
         let open = || Session::from_bytes(runtime, &name, graph, &session);
         let batch_cost = (model.options.batch_cost / 4).min(largest);
-        Ok(Self { batch_cost, largest, ..Self::open(count, &model.options, open)? })
+        Ok(Self { extra, batch_cost, largest, ..Self::open(count, &model.options, open)? })
     }
 
     /// How many crystals of these costs, at least one, make a batch.

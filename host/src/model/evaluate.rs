@@ -96,7 +96,8 @@ impl OnnxModel {
             .contract
             .inputs
             .iter()
-            .map(|input| (input.name.as_str(), graph_inputs::tensor(input, batch, self.contract.state)))
+            .chain(&engine.extra)
+            .map(|input| (input.name.as_str(), graph_inputs::tensor(input, batch, &self.contract)))
             .collect();
         let inputs: Vec<(&str, Input<'_>)> = tensors.iter().map(|(name, tensor)| (*name, tensor.into())).collect();
         let names: Vec<&str> = outputs.iter().map(|output| output.name.as_str()).collect();

@@ -3,17 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::derived::{ADDED, DerivedGraph, length_factor};
 use super::engine::Engine;
-use super::model_file::ModelFile;
-use super::{
-    Contract, EvaluationError, InputKind, ModelError, ModelInput, ModelOutput, OnnxModel, OutputKind, cache, verify,
-};
+use super::{EvaluationError, ModelError, ModelOutput, OnnxModel, OutputKind, verify};
 use crate::crystal::Structure;
-use crate::graph::{self, Potential};
 use crate::runtime::Runtime;
-
-/// Names of the outputs that are added, chosen so that no exporter uses them.
-const ADDED: [&str; 2] = ["temper/forces", "temper/stress"];
 
 /// A potential with forces and stress.
 #[derive(Debug)]
@@ -67,12 +61,13 @@ impl ForceModel {
         let contract = model.contract();
         let own = |quantity| contract.output(quantity).cloned();
         // The graph differentiates by the file's unit of length, and divides by its volume in that.
-        let length = contract.inputs.iter().find(|input| input.kind == InputKind::Positions).map_or(1.0, |x| x.factor);
+        let length = length_factor(contract);
         let added = |i: usize, quantity: &str, kind, factor| ModelOutput {
             name: ADDED[i].into(),
             quantity: quantity.into(),
             kind,
             factor,
+            unit: None,
         };
         let (forces, stress) = (own("forces"), own("stress"));
         let derived = match (&forces, &stress) {
@@ -81,7 +76,8 @@ impl ForceModel {
         };
         let forces = forces.unwrap_or_else(|| added(0, "forces", OutputKind::Forces, length));
         let stress = stress.unwrap_or_else(|| added(1, "stress", OutputKind::Stress, length.powi(3)));
-        let engine = derived.as_ref().map(|graph| Engine::of_derivatives(runtime, &model, &graph.bytes)).transpose()?;
+        let engine = |graph: &DerivedGraph| Engine::of_derivatives(runtime, &model, &graph.bytes, graph.extra.clone());
+        let engine = derived.as_ref().map(engine).transpose()?;
         let model = Self { model, derived: engine, forces, stress };
         if let Some(fresh) = derived.filter(|graph| !graph.from_cache) {
             verify::against_differences(&model)?;
@@ -132,69 +128,16 @@ fn response(mut numbers: Vec<Vec<f64>>, scalars: usize) -> Result<(Vec<f64>, Res
     Ok((numbers.into_iter().flatten().collect(), Response { forces, stress }))
 }
 
-/// The model's file with forces and stress added.
-struct DerivedGraph {
-    bytes: Vec<u8>,
-    key: cache::Key,
-    /// Only what has been verified is stored.
-    from_cache: bool,
-}
-
-impl DerivedGraph {
-    /// From the cache, or made now.
-    fn of(contract: &Contract, cache: Option<&Path>) -> Result<Self, ModelError> {
-        let no_forces = |reason: String| ModelError::NoForces { model: contract.path.display().to_string(), reason };
-        let potential = potential(contract).map_err(no_forces)?;
-        let file = ModelFile::read(&contract.path)?;
-        let key = cache::Key::new(file.contents(), &potential);
-        if let Some(bytes) = cache.and_then(|folder| cache::load(folder, &key)) {
-            return Ok(Self { bytes, key, from_cache: true });
-        }
-        let derived = graph::add_forces_and_stress(&file.model, &potential);
-        let derived = derived.map_err(|error| no_forces(error.to_string()))?;
-        Ok(Self { bytes: graph::encode(&derived), key, from_cache: false })
-    }
-
-    /// A cache that cannot be written costs time and nothing else.
-    fn store(&self, cache: Option<&Path>) {
-        if let Some(Err(error)) = cache.map(|folder| cache::store(folder, &self.key, &self.bytes)) {
-            tracing::debug!("a graph with derivatives is not kept: {error}");
-        }
-    }
-}
-
-/// The contract's ports under the file's names; an error says why the file has no derivatives.
-fn potential(contract: &Contract) -> Result<Potential<'_>, String> {
-    let port = |kind: InputKind| contract.inputs.iter().find(|input: &&ModelInput| input.kind == kind);
-    let needed = |kind, what: &str| {
-        port(kind)
-            .map(|input| input.name.as_str())
-            .ok_or_else(|| format!("it takes no `{what}`, and does not depend on it"))
-    };
-    let energy = contract.output("energy").ok_or("it gives no `energy`, so it is not a potential")?;
-    let batch = port(InputKind::Batch).map(|input| input.name.as_str());
-    if batch.is_none() && !contract.one_at_a_time {
-        return Err("it takes no `batch`, and is not for one crystal at a time either".into());
-    }
-    Ok(Potential {
-        positions: needed(InputKind::Positions, "positions")?,
-        cell: needed(InputKind::Cell, "cell")?,
-        batch,
-        energy: &energy.name,
-        per_atom: energy.kind == OutputKind::EnergyPerAtom,
-        to_electronvolt: energy.factor,
-        added: ADDED,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
 
     use super::*;
     use crate::crystal::{Element, Lattice};
+    use crate::graph;
+    use crate::model::derived::potential;
     use crate::model::testing::{json_lines, runtime, shared, structure};
-    use crate::model::{Executor, ModelOptions};
+    use crate::model::{Contract, Executor, ModelOptions, cache};
 
     /// The potential that ships.
     fn shipped() -> PathBuf {
@@ -374,7 +317,7 @@ mod tests {
         let whole = std::fs::read(entry.path()).unwrap();
         assert!(whole.ends_with(&made));
         // That the entry is read at all: one with another graph and its checksum is believed.
-        let key = cache::Key::new([&std::fs::read(shipped()).unwrap()[..]], &potential(&contract).unwrap());
+        let key = cache::Key::new([&std::fs::read(shipped()).unwrap()[..]], &potential(&contract).unwrap().0);
         cache::store(folder.path(), &key, b"other").unwrap();
         assert_eq!(derived(folder.path()), b"other");
         let mut flipped = whole.clone();
@@ -412,7 +355,7 @@ mod tests {
         };
         let own = evaluate(&model);
         let bytes = graph::encode(&prepared.rewritten.unwrap());
-        model.derived = Some(Engine::of_derivatives(&runtime(), &model.model, &bytes).unwrap());
+        model.derived = Some(Engine::of_derivatives(&runtime(), &model.model, &bytes, derived.extra).unwrap());
         for ((energy, own), (other_energy, other)) in own.into_iter().zip(evaluate(&model)) {
             assert!((energy[0] - other_energy[0]).abs() < 1e-5 * energy[0].abs());
             assert!(

@@ -1,8 +1,8 @@
 //! Crystals as graphs of atoms and their neighbours, and these as the arrays of the contract.
 
-use ndarray::{Array, Array1, Array2, Array3, ArrayD, Dimension, IxDyn};
+use ndarray::{ArrayD, IxDyn};
 
-use super::{Contract, EvaluationError, InputKind, ModelInput};
+use super::{Axis, Contract, EvaluationError, InputKind, ModelInput};
 use crate::crystal::{Lattice, NeighbourError, Neighbours, OVERLAP, Structure, neighbours, smallest_distance};
 use crate::graph::{DataType, Tensor};
 
@@ -95,52 +95,129 @@ impl AtomGraph {
     pub fn cost(&self) -> usize {
         self.neighbours.len() + self.neighbours.triplets.len()
     }
+
+    /// From the centre to the neighbour of each edge, angstrom.
+    fn edge_vectors(&self) -> impl Iterator<Item = [f64; 3]> {
+        (0..self.neighbours.len()).map(|edge| {
+            let (i, j) = (self.neighbours.centre[edge] as usize, self.neighbours.neighbour[edge] as usize);
+            let shift = self.shift(edge);
+            std::array::from_fn(|k| self.positions[j][k] + shift[k] - self.positions[i][k])
+        })
+    }
+
+    /// The cell offset of an edge's neighbour, Cartesian, angstrom.
+    fn shift(&self, edge: usize) -> [f64; 3] {
+        self.cell.cartesian(self.neighbours.shift[edge].map(f64::from))
+    }
 }
 
-/// The tensor of one input for a batch; `state` is fed where a state is declared.
-pub(super) fn tensor(input: &ModelInput, crystals: &[AtomGraph], state: i64) -> Tensor {
-    let b = crystals.len();
-    let n = crystals.iter().map(AtomGraph::atoms).sum();
-    let e = crystals.iter().map(|c| c.neighbours.len()).sum();
-    let t = crystals.iter().map(|c| c.neighbours.triplets.len()).sum();
-    let lists = || with_offsets(crystals).map(|(c, atom, edge)| (&c.neighbours, atom, edge));
+/// Crystals that are evaluated together.
+struct Batch<'a> {
+    crystals: &'a [AtomGraph],
+    contract: &'a Contract,
+}
+
+/// The tensor of one input for a batch of crystals.
+pub(super) fn tensor(input: &ModelInput, crystals: &[AtomGraph], contract: &Contract) -> Tensor {
+    let batch = Batch { crystals, contract };
+    let shape: Vec<usize> = input.axes.iter().map(|axis| batch.length(*axis, input)).collect();
     match input.kind {
-        InputKind::AtomicNumbers => {
-            integers(input, Array1::from_iter(crystals.iter().flat_map(|c| c.numbers.iter().copied())))
+        InputKind::Constant(value) => floats(input, ArrayD::from_elem(IxDyn(&shape), value)),
+        kind => match batch.numbers(kind, input.factor) {
+            Numbers::Floats(values) => floats(input, in_rows(values, &shape, is_turned(input))),
+            Numbers::Integers(values) => integers(input, in_rows(values, &shape, is_turned(input))),
+        },
+    }
+}
+
+/// Numbers in row-major order of the contract's axes.
+enum Numbers {
+    Floats(Vec<f64>),
+    Integers(Vec<i64>),
+}
+
+impl Batch<'_> {
+    fn length(&self, axis: Axis, input: &ModelInput) -> usize {
+        let sum = |count: fn(&AtomGraph) -> usize| self.crystals.iter().map(count).sum();
+        match axis {
+            Axis::Atoms => sum(AtomGraph::atoms),
+            Axis::Crystals => self.crystals.len(),
+            Axis::CrystalsAndOne => self.crystals.len() + 1,
+            Axis::Edges => sum(|c| c.neighbours.len()),
+            Axis::Triplets => sum(|c| c.neighbours.triplets.len()),
+            Axis::Species => input.declared_width.unwrap_or_else(|| self.contract.species()),
+            Axis::Fixed(length) => usize::try_from(length).unwrap_or(0),
         }
-        InputKind::Positions => {
-            let numbers = crystals.iter().flat_map(|c| c.positions.iter().flatten().map(|x| x * input.factor));
-            floats(input, shaped(n, 3, numbers))
+    }
+
+    /// What the host supplies, lengths times `factor`.
+    fn numbers(&self, kind: InputKind, factor: f64) -> Numbers {
+        use Numbers::{Floats, Integers};
+        let crystals = self.crystals;
+        let lists = || with_offsets(crystals).map(|(c, atom, edge)| (&c.neighbours, atom, edge));
+        let scaled = |values: &mut dyn Iterator<Item = f64>| Floats(values.map(|x| x * factor).collect());
+        let counts = |count: fn(&AtomGraph) -> usize| Integers(crystals.iter().map(|c| count(c) as i64).collect());
+        let centres = || lists().flat_map(|(l, atom, _)| l.centre.iter().map(move |i| atom + i64::from(*i)));
+        let others = || lists().flat_map(|(l, atom, _)| l.neighbour.iter().map(move |j| atom + i64::from(*j)));
+        match kind {
+            InputKind::AtomicNumbers => Integers(crystals.iter().flat_map(|c| c.numbers.iter().copied()).collect()),
+            InputKind::SpeciesIndex => Integers(self.places().map(|place| place as i64).collect()),
+            InputKind::SpeciesOneHot => Floats(self.one_hot()),
+            InputKind::Positions => scaled(&mut crystals.iter().flat_map(|c| c.positions.iter().flatten().copied())),
+            InputKind::Cell => scaled(&mut crystals.iter().flat_map(|c| c.cell.0.into_iter().flatten())),
+            InputKind::Pbc => Integers(vec![1; 3 * crystals.len()]),
+            InputKind::Batch => {
+                let crystal = |(i, c): (usize, &AtomGraph)| std::iter::repeat_n(i as i64, c.atoms());
+                Integers(crystals.iter().enumerate().flat_map(crystal).collect())
+            }
+            InputKind::AtomCounts => counts(AtomGraph::atoms),
+            InputKind::EdgeCounts => counts(|c| c.neighbours.len()),
+            InputKind::FirstAtoms => {
+                let ends = crystals.iter().scan(0, |atoms, c| {
+                    *atoms += c.atoms() as i64;
+                    Some(*atoms)
+                });
+                Integers(std::iter::once(0).chain(ends).collect())
+            }
+            InputKind::EdgeIndex => Integers(centres().chain(others()).collect()),
+            InputKind::EdgeCentre => Integers(centres().collect()),
+            InputKind::EdgeNeighbour => Integers(others().collect()),
+            InputKind::EdgeShift => {
+                scaled(&mut lists().flat_map(|(l, ..)| l.shift.iter().flatten().map(|x| f64::from(*x))))
+            }
+            InputKind::EdgeShiftCartesian => {
+                scaled(&mut crystals.iter().flat_map(|c| (0..c.neighbours.len()).flat_map(|edge| c.shift(edge))))
+            }
+            InputKind::EdgeVector => scaled(&mut crystals.iter().flat_map(|c| c.edge_vectors().flatten())),
+            InputKind::EdgeLength => {
+                let length = |v: [f64; 3]| v.iter().map(|x| x * x).sum::<f64>().sqrt();
+                scaled(&mut crystals.iter().flat_map(|c| c.edge_vectors().map(length)))
+            }
+            InputKind::EdgeReverse => {
+                let reverse = lists().flat_map(|(l, _, edge)| l.reverse.iter().map(move |r| edge + i64::from(*r)));
+                Integers(reverse.collect())
+            }
+            InputKind::TripletIndex => {
+                let side = |k: usize| {
+                    lists().flat_map(move |(l, _, edge)| l.triplets.iter().map(move |pair| edge + i64::from(pair[k])))
+                };
+                Integers(side(0).chain(side(1)).collect())
+            }
+            InputKind::State => Integers(vec![self.contract.state; crystals.len()]),
+            InputKind::Constant(value) => Floats(vec![value]),
         }
-        InputKind::Cell => {
-            let cell = |(i, j, k): (usize, usize, usize)| crystals[i].cell.0[j][k] * input.factor;
-            floats(input, Array3::from_shape_fn((b, 3, 3), cell))
-        }
-        InputKind::Batch => {
-            let crystal = |(i, c): (usize, &AtomGraph)| std::iter::repeat_n(i as i64, c.atoms());
-            integers(input, Array1::from_iter(crystals.iter().enumerate().flat_map(crystal)))
-        }
-        InputKind::EdgeIndex => {
-            let centres = lists().flat_map(|(l, atom, _)| l.centre.iter().map(move |i| atom + i64::from(*i)));
-            let others = lists().flat_map(|(l, atom, _)| l.neighbour.iter().map(move |j| atom + i64::from(*j)));
-            integers(input, shaped(2, e, centres.chain(others)))
-        }
-        InputKind::EdgeShift => {
-            let shifts = lists().flat_map(|(l, ..)| l.shift.iter().flatten().map(|x| f64::from(*x)));
-            floats(input, shaped(e, 3, shifts))
-        }
-        InputKind::EdgeReverse => {
-            let reverse = lists().flat_map(|(l, _, edge)| l.reverse.iter().map(move |r| edge + i64::from(*r)));
-            integers(input, Array1::from_iter(reverse))
-        }
-        InputKind::TripletIndex => {
-            let side = |k: usize| {
-                lists().flat_map(move |(l, _, edge)| l.triplets.iter().map(move |pair| edge + i64::from(pair[k])))
-            };
-            integers(input, shaped(2, t, side(0).chain(side(1))))
-        }
-        InputKind::State => integers(input, Array1::from_elem(b, state)),
-        InputKind::Constant(value) => constant(input, value, b),
+    }
+
+    /// The place of each atom's element in the list of elements.
+    fn places(&self) -> impl Iterator<Item = usize> {
+        let numbers = self.crystals.iter().flat_map(|c| c.numbers.iter());
+        // An element that is not in the list is refused before.
+        numbers.map(|number| self.contract.place(*number).unwrap_or(0))
+    }
+
+    fn one_hot(&self) -> Vec<f64> {
+        let width = self.contract.species();
+        self.places().flat_map(|place| (0..width).map(move |column| f64::from(u8::from(column == place)))).collect()
     }
 }
 
@@ -154,32 +231,33 @@ fn with_offsets(crystals: &[AtomGraph]) -> impl Iterator<Item = (&AtomGraph, i64
     })
 }
 
-/// `rows` x `columns` values in row-major order.
-fn shaped<T: Copy + Default>(rows: usize, columns: usize, values: impl Iterator<Item = T>) -> Array2<T> {
-    let mut array = Array2::default((rows, columns));
-    array.iter_mut().zip(values).for_each(|(slot, value)| *slot = value);
-    array
+/// Whether the file has the two rows of a list as columns.
+fn is_turned(input: &ModelInput) -> bool {
+    matches!(input.axes[..], [Axis::Edges | Axis::Triplets, Axis::Fixed(2)])
 }
 
-fn floats<D: Dimension>(input: &ModelInput, values: Array<f64, D>) -> Tensor {
+/// Values in a shape, or in that of two columns from two rows. A shape that does not hold them stays empty, which no session takes.
+fn in_rows<T: Clone + Default>(values: Vec<T>, shape: &[usize], turned: bool) -> ArrayD<T> {
+    let first = if turned { shape.iter().rev().copied().collect() } else { shape.to_vec() };
+    let array = ArrayD::from_shape_vec(IxDyn(&first), values).unwrap_or_else(|_| ArrayD::default(IxDyn(&[0])));
+    if turned { array.reversed_axes() } else { array }
+}
+
+fn floats(input: &ModelInput, values: ArrayD<f64>) -> Tensor {
     match input.data_type {
         DataType::F64 => values.into(),
-        _ => values.mapv(|x| x as f32).into(),
+        DataType::F32 => values.mapv(|x| x as f32).into(),
+        _ => integers(input, values.mapv(|x| x as i64)),
     }
 }
 
-fn integers<D: Dimension>(input: &ModelInput, values: Array<i64, D>) -> Tensor {
+fn integers(input: &ModelInput, values: ArrayD<i64>) -> Tensor {
     match input.data_type {
         DataType::I32 => values.mapv(|x| x as i32).into(),
+        DataType::F32 => values.mapv(|x| x as f32).into(),
+        DataType::F64 => values.mapv(|x| x as f64).into(),
+        DataType::Bool => values.mapv(|x| x != 0).into(),
         _ => values.into(),
-    }
-}
-
-fn constant(input: &ModelInput, value: f64, crystals: usize) -> Tensor {
-    let shape = vec![crystals; input.rank];
-    match input.data_type {
-        DataType::F32 | DataType::F64 => floats(input, ArrayD::from_elem(IxDyn(&shape), value)),
-        _ => integers(input, ArrayD::from_elem(IxDyn(&shape), value as i64)),
     }
 }
 
@@ -223,36 +301,98 @@ mod tests {
             neighbours: neighbours(s, 4.5, Some(3.5), 10_000).unwrap(),
         };
         let batch = [graph(&chain), graph(&pair)];
-        let fed = |kind, data_type| {
-            tensor(&ModelInput { name: "x".into(), kind, data_type, rank: 1, factor: 1.0 }, &batch, 7)
+        let contract = every_input();
+        let fed = |name: &str| {
+            let input = contract.inputs.iter().find(|input| input.name == name).unwrap();
+            tensor(input, &batch, &contract)
         };
-        let integer = |kind| fed(kind, DataType::I64).as_i64().unwrap().clone();
-        let float = |kind| fed(kind, DataType::F32).as_f32().unwrap().clone();
-        let (positions, cell, shift) =
-            (float(InputKind::Positions), float(InputKind::Cell), float(InputKind::EdgeShift));
-        let (owner, edges, reverse) =
-            (integer(InputKind::Batch), integer(InputKind::EdgeIndex), integer(InputKind::EdgeReverse));
-        let triplets = integer(InputKind::TripletIndex);
+        let integer = |name| fed(name).as_i64().unwrap().clone();
+        let float = |name| fed(name).as_f32().unwrap().clone();
+        let (positions, cell, shift) = (float("positions"), float("cell"), float("edge_shift"));
+        let (owner, edges, reverse) = (integer("batch"), integer("edge_index"), integer("edge_reverse"));
+        let triplets = integer("triplet_index");
         assert_eq!(owner.iter().copied().collect::<Vec<_>>(), [0, 1, 1]);
-        let length = |e: usize| {
+        let along = |e: usize, k: usize| {
+            let crystal = owner[edges[[0, e]] as usize] as usize;
+            (0..3).map(|a| shift[[e, a]] * cell[[crystal, a, k]]).sum::<f32>()
+        };
+        let vector = |e: usize| {
             let (i, j) = (edges[[0, e]] as usize, edges[[1, e]] as usize);
             assert_eq!(owner[i], owner[j]);
-            let along = |k: usize| (0..3).map(|a| shift[[e, a]] * cell[[owner[i] as usize, a, k]]).sum::<f32>();
-            (0..3).map(|k| (positions[[j, k]] + along(k) - positions[[i, k]]).powi(2)).sum::<f32>().sqrt()
+            [0, 1, 2].map(|k| positions[[j, k]] + along(e, k) - positions[[i, k]])
         };
+        let length = |e: usize| vector(e).map(|x| x * x).iter().sum::<f32>().sqrt();
+        let (vectors, backwards, cartesian) = (float("edge_vector"), float("backwards"), float("edge_shift_cartesian"));
+        let (lengths, columns) = (float("edge_length"), integer("columns"));
+        let (centres, others) = (integer("edge_centre"), integer("edge_neighbour"));
+        assert_eq!((lengths.shape()[1], columns.shape()[1]), (1, 2));
         for e in 0..edges.shape()[1] {
             assert!(length(e) > 2.0 && length(e) <= 4.5001);
             let r = reverse[e] as usize;
             assert_eq!((edges[[0, r]], edges[[1, r]]), (edges[[1, e]], edges[[0, e]]));
             assert_eq!(shift[[r, 1]], -shift[[e, 1]]);
+            assert!((lengths[[e, 0]] - length(e)).abs() < 1e-5);
+            assert_eq!([centres[e], others[e]], [edges[[0, e]], edges[[1, e]]]);
+            assert_eq!([columns[[e, 0]], columns[[e, 1]]], [edges[[0, e]], edges[[1, e]]]);
+            for (k, expected) in vector(e).into_iter().enumerate() {
+                assert!((vectors[[e, k]] - expected).abs() < 1e-5 && (backwards[[e, k]] + expected).abs() < 1e-5);
+                assert!((cartesian[[e, k]] - along(e, k)).abs() < 1e-5);
+            }
         }
         assert!(triplets.shape()[1] > 30);
         for t in 0..triplets.shape()[1] {
             let (e, f) = (triplets[[0, t]] as usize, triplets[[1, t]] as usize);
             assert!(e != f && edges[[0, e]] == edges[[0, f]] && length(e) <= 3.5001 && length(f) <= 3.5001);
         }
-        assert_eq!(integer(InputKind::State).as_slice().unwrap(), [7, 7]);
-        assert_eq!(float(InputKind::Constant(0.5)).as_slice().unwrap(), [0.5, 0.5]);
-        assert_eq!(fed(InputKind::Positions, DataType::F64).shape(), [3, 3]);
+        let counts = [batch[0].neighbours.len() as i64, batch[1].neighbours.len() as i64];
+        assert_eq!(integer("n_edges").as_slice().unwrap(), counts);
+        assert_eq!(integer("n_atoms").as_slice().unwrap(), [1, 2]);
+        assert_eq!(integer("first_atom").as_slice().unwrap(), [0, 1, 3]);
+        assert_eq!(integer("state").as_slice().unwrap(), [7, 7]);
+        // Iron is the second of the elements 1, 26 and 8.
+        assert_eq!(integer("species_index").as_slice().unwrap(), [1, 1, 1]);
+        assert_eq!(float("species_one_hot").as_slice().unwrap(), [0.0, 1.0, 0.0].repeat(3));
+        assert_eq!(fed("pbc"), ArrayD::from_elem(IxDyn(&[2, 3]), true).into());
+        assert_eq!(fed("charge").shape(), [2, 1]);
+        assert_eq!(float("per_atom").as_slice().unwrap(), [0.5; 3]);
+    }
+
+    /// A contract with every input, `edge_vector` a second time turned around, and constants.
+    fn every_input() -> Contract {
+        const F32: i32 = 1;
+        const I64: i32 = 7;
+        let inputs = [
+            ("atomic_numbers", I64, vec!["n"]),
+            ("species_index", I64, vec!["n"]),
+            ("species_one_hot", F32, vec!["n", "3"]),
+            ("positions", F32, vec!["n", "3"]),
+            ("cell", F32, vec!["b", "3", "3"]),
+            ("pbc", 9, vec!["b", "3"]),
+            ("batch", I64, vec!["n"]),
+            ("n_atoms", I64, vec!["b"]),
+            ("first_atom", I64, vec!["c"]),
+            ("n_edges", I64, vec!["b"]),
+            ("edge_index", I64, vec!["2", "e"]),
+            ("columns", I64, vec!["e", "2"]),
+            ("edge_centre", I64, vec!["e"]),
+            ("edge_neighbour", I64, vec!["e"]),
+            ("edge_shift", F32, vec!["e", "3"]),
+            ("edge_shift_cartesian", F32, vec!["e", "3"]),
+            ("edge_vector", F32, vec!["e", "3"]),
+            ("backwards", F32, vec!["e", "3"]),
+            ("edge_length", F32, vec!["e", "1"]),
+            ("edge_reverse", I64, vec!["e"]),
+            ("triplet_index", I64, vec!["2", "t"]),
+            ("state", I64, vec!["b"]),
+            ("charge", F32, vec!["b", "1"]),
+            ("per_atom", F32, vec!["n"]),
+        ];
+        let metadata = [("contract", "1"), ("cutoff", "4.5"), ("triplet_cutoff", "3.5"), ("elements", "1,26,8")];
+        let bytes = crate::model::testing::model(&inputs, &[("energy", F32, vec!["b"])], &metadata);
+        let folder = tempfile::tempdir().unwrap();
+        let sidecar = "state.default = 7\n[inputs]\ncolumns = \"edge_index\"\nbackwards = \"-edge_vector\"\n\
+            [constants]\ncharge = 0\nper_atom = 0.5\n";
+        std::fs::write(folder.path().join("all.toml"), sidecar).unwrap();
+        Contract::of_bytes(&bytes, &folder.path().join("all.onnx")).unwrap()
     }
 }

@@ -6,6 +6,7 @@
 mod cache;
 mod check;
 mod contract;
+mod derived;
 mod engine;
 mod error;
 mod evaluate;
@@ -17,12 +18,15 @@ mod onnx_model;
 mod single_batch;
 #[cfg(test)]
 pub(crate) mod testing;
+mod trial;
 mod verify;
 
-pub use check::{Golden, GoldenError, GoldenRow, ModelReport, check_model, textbook_crystals};
+pub use check::{
+    Golden, GoldenError, GoldenRow, ModelReport, QuickCheck, check_model, check_quickly, textbook_crystals,
+};
 pub use contract::{
-    Contract, ContractError, InputKind, Inspection, ModelInput, ModelOutput, Operators, OutputKind, Port, SidecarLine,
-    locate_model,
+    Axis, Contract, ContractError, InputKind, Inspection, ModelInput, ModelOutput, Operators, OutputKind, Port,
+    SidecarLine, locate_model,
 };
 pub use error::{EvaluationError, ModelError};
 pub use executor::Executor;
@@ -30,6 +34,7 @@ pub use forces::{ForceModel, Response};
 pub use model_file::for_cuda;
 pub use onnx_model::{ModelId, ModelOptions, OnnxModel};
 pub use single_batch::CrystalOutputs;
+pub use trial::Trial;
 
 /// Most edges, and most triplets, of one crystal: beyond that one crystal would need gigabytes.
 const LARGEST_LIST: usize = 500_000;

@@ -68,7 +68,16 @@ impl OnnxModel {
         path: &Path,
         options: ModelOptions,
     ) -> Result<Self, ModelError> {
-        let contract = Contract::read(path)?;
+        Self::with_contract(runtime, executor, Contract::read(path)?, options)
+    }
+
+    /// As [`Self::open`], with a contract that is not that of the file as it stands.
+    pub(super) fn with_contract(
+        runtime: &Runtime,
+        executor: &Executor,
+        contract: Contract,
+        options: ModelOptions,
+    ) -> Result<Self, ModelError> {
         let device = runtime.resolve(options.device, &|line| tracing::warn!("{line}"))?;
         // A device other than the processor runs one batch after the other; the threads then only prepare them.
         let sessions = if matches!(device, Device::Cuda(_)) { 1 } else { executor.threads() };

@@ -41,6 +41,21 @@ impl OnnxModel {
         self.every_output(&batch)
     }
 
+    /// Every output for one crystal with neighbours up to another distance than the file's cutoff, angstrom.
+    ///
+    /// # Errors
+    /// As [`Self::evaluate_single_batch`].
+    pub(super) fn evaluate_with_cutoff(
+        &self,
+        structure: &Structure,
+        cutoff: f64,
+    ) -> Result<Vec<CrystalOutputs>, EvaluationError> {
+        let mut contract = self.contract.clone();
+        contract.cutoff = Some(cutoff);
+        let graph = AtomGraph::new(structure, &contract, LARGEST_LIST)?;
+        self.every_output(&[graph])
+    }
+
     fn every_output(&self, batch: &[AtomGraph]) -> Result<Vec<CrystalOutputs>, EvaluationError> {
         let outputs: Vec<&ModelOutput> = self.contract.outputs.iter().collect();
         self.run(&self.engine, batch, &outputs)

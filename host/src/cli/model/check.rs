@@ -16,8 +16,9 @@ use crate::model::{ForceModel, Golden, ModelReport, OnnxModel, check_model, text
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  temper model check models/chgnet-0.3.0\n\n\
     The checks are: translation, rotation, permutations, supercells, other cells of the same lattice, batches (one with NaN \
-    in it), every declared element, single atoms, no edges, no triplets, the same crystal twice, forces and stress (the model's \
-    own, or derived from its energy) against differences of the energy, and crystals per second. The exit code is 3 when a check \
+    in it), a longer cutoff, every declared element, single atoms, no edges, no triplets, the same crystal twice, forces and stress (the model's \
+    own, or derived from its energy) against differences of the energy, crystals per second, and energies per atom beside those of \
+    the elements. The exit code is 3 when a check \
     fails.\n\n\
     Rows of --golden have lattice, species, frac_coords, and energy, forces, stress or a property, in eV per cell, eV/A and \
     eV/A^3. The values may also be in one object of the row.")]

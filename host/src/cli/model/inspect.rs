@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{Context, Failure};
+use super::{Context, Failure, senseless};
 use crate::cli::{Exit, Output, Search};
 use crate::crystal::Element;
 use crate::graph::{ForCuda, GraphError, TABLE_OF, for_cuda};
-use crate::model::{self, Contract, InputKind, Inspection, ModelOutput, Operators, OutputKind, Port};
+use crate::model::{
+    self, Axis, Contract, Executor, InputKind, Inspection, ModelInput, ModelOptions, ModelOutput, OnnxModel, Operators,
+    OutputKind, Port, Trial, check_quickly,
+};
 use crate::policy::PolicyDirectory;
-use crate::runtime::{Device, Session, SessionOptions};
+use crate::runtime::Device;
 
 /// Show the inputs, outputs and metadata of a model, and whether it can be used.
 #[derive(Debug, Args)]
@@ -35,15 +38,46 @@ impl Inspect {
         if path.join("model.toml").is_file() {
             return policy(&path, context);
         }
-        let found = Inspection::read(&path)?;
+        let mut found = Inspection::read(&path)?;
+        let trial = tried(&mut found, context);
         if self.write_sidecar {
-            return write_sidecar(&found, context);
+            return write_sidecar(&found, trial, context);
         }
-        reward_model(found, context)
+        reward_model(found, trial, context)
     }
 }
 
-fn write_sidecar(found: &Inspection, context: &Context) -> Result<(), Failure> {
+/// Finds by trying what the names of inputs leave open. Where nothing can be run, the user is told why.
+fn tried(found: &mut Inspection, context: &Context) -> Option<Trial> {
+    if found.missing.is_empty() {
+        return None;
+    }
+    let trial = context.runtime(Device::Cpu).and_then(|runtime| Ok(found.try_inputs(&runtime)?));
+    Some(trial.unwrap_or_else(|failure| Trial::NotMade(failure.to_string())))
+}
+
+/// What a trial found, in a sentence.
+fn outcome(trial: &Trial) -> Option<String> {
+    match trial {
+        Trial::NotNeeded => None,
+        Trial::NotMade(reason) => Some(format!("nothing was tried: {reason}")),
+        Trial::Settled(tried) => {
+            let which =
+                if *tried == 1 { "this".to_owned() } else { format!("of {tried} meanings of its inputs only this") };
+            Some(format!(
+                "{which} lets small crystals keep their numbers when they are translated, turned and described otherwise"
+            ))
+        }
+        Trial::Open(open) => {
+            Some(format!("several meanings of {open} inputs keep the numbers of small crystals: you must say which"))
+        }
+        Trial::Contradicted(tried, complaint) => Some(format!(
+            "with none of {tried} meanings of its inputs do small crystals keep their numbers: {complaint}"
+        )),
+    }
+}
+
+fn write_sidecar(found: &Inspection, trial: Option<Trial>, context: &Context) -> Result<(), Failure> {
     let path = &found.sidecar;
     if path.symlink_metadata().is_ok() {
         return Err(Failure::user(format!("{}: the file already exists, so nothing was written", path.display())));
@@ -54,6 +88,15 @@ fn write_sidecar(found: &Inspection, context: &Context) -> Result<(), Failure> {
     let open = found.missing.iter().filter(|line| line.value.is_none()).count();
     context.say(&format!("{}: {open} lines to fill in", path.display()));
     found.beyond.iter().for_each(|error| context.say(&format!("warning: a sidecar cannot fix this: {error}")));
+    match trial {
+        Some(Trial::Contradicted(..)) => {
+            trial.as_ref().and_then(outcome).iter().for_each(|line| context.say(&format!("warning: {line}")))
+        }
+        Some(Trial::NotMade(reason)) => {
+            context.say(&format!("warning: nothing was tried: {reason}"));
+        }
+        trial => trial.as_ref().and_then(outcome).iter().for_each(|line| context.say(line)),
+    }
     Ok(())
 }
 
@@ -85,7 +128,7 @@ fn policy(folder: &Path, context: &Context) -> Result<(), Failure> {
     })
 }
 
-fn reward_model(found: Inspection, context: &Context) -> Result<(), Failure> {
+fn reward_model(found: Inspection, trial: Option<Trial>, context: &Context) -> Result<(), Failure> {
     let renames: Vec<String> = found.renames().map(ToString::to_string).collect();
     let sidecar = found.sidecar.display().to_string();
     let contract = match found.contract {
@@ -98,6 +141,9 @@ fn reward_model(found: Inspection, context: &Context) -> Result<(), Failure> {
             let add = format!("add to {sidecar}");
             found.missing.iter().try_for_each(|line| row(context, &add, &line.to_string()))?;
             renames.iter().try_for_each(|line| row(context, &add, line))?;
+            if let Some(line) = trial.as_ref().and_then(outcome) {
+                row(context, "trial", &line)?;
+            }
             let failure = Failure::from(error);
             return Err(match found.beyond {
                 _ if found.missing.is_empty() => failure,
@@ -107,18 +153,25 @@ fn reward_model(found: Inspection, context: &Context) -> Result<(), Failure> {
         }
     };
     described_contract(&contract, context)?;
-    // Whether the operators and types are there is for the runtime to say.
+    // Whether the operators and types are there is for the runtime to say, and whether the numbers make sense for crystals.
     let runtime = context.runtime(Device::Cpu)?;
-    let options = SessionOptions { device: Device::Cpu, threads: 1, ..SessionOptions::default() };
-    Session::from_file(&runtime, &contract.path, &options)?;
+    let model = OnnxModel::open(&runtime, &Executor::new(1)?, &contract.path, ModelOptions::default())?;
+    let check = check_quickly(&model);
     for line in &renames {
         row(context, "hint", &format!("to use it as the contract's own, add to {sidecar}: {line}"))?;
     }
     if matches!(context.device()?, Device::Cuda(_)) {
         on_cuda("", &model::for_cuda(&contract.path)?, context)?;
     }
-    row(context, "usable", "yes: ONNX Runtime loads it")
+    if let Some(complaint) = check.complaint() {
+        row(context, "usable", &format!("no: {complaint}"))?;
+        return Err(senseless(&model, &complaint));
+    }
+    row(context, "usable", if check.passed() { YES } else { "yes: ONNX Runtime loads it; no crystal was tried" })
 }
+
+/// What is said of a model whose numbers make sense.
+const YES: &str = "yes: ONNX Runtime loads it, and small crystals keep their numbers when they are translated, turned and described otherwise";
 
 /// What of a graph CUDA runs only as other operators, and what it cannot run.
 fn on_cuda(graph: &str, found: &ForCuda, context: &Context) -> Result<(), Failure> {
@@ -150,8 +203,7 @@ fn described_contract(contract: &Contract, context: &Context) -> Result<(), Fail
         row(name, value.as_deref().unwrap_or("not stated"))?;
     }
     for input in &contract.inputs {
-        let factor = if input.factor == 1.0 { String::new() } else { format!(", times {} in the file", input.factor) };
-        row("input", &format!("{}: {}{factor}", input.name, meaning(input.kind)))?;
+        row("input", &format!("{}: {}", input.name, meaning(input)))?;
     }
     for output in &contract.outputs {
         row("output", &described(output))?;
@@ -183,19 +235,47 @@ fn counted(counts: &BTreeMap<String, usize>) -> String {
     list.join(", ")
 }
 
-fn meaning(kind: InputKind) -> String {
-    match kind {
-        InputKind::AtomicNumbers => "atomic numbers [n]".to_owned(),
-        InputKind::Positions => "Cartesian positions [n, 3], A".to_owned(),
-        InputKind::Cell => "lattice vectors as rows [b, 3, 3], A".to_owned(),
-        InputKind::Batch => "crystal of each atom [n]".to_owned(),
-        InputKind::EdgeIndex => "centre and neighbour of each edge [2, e]".to_owned(),
-        InputKind::EdgeShift => "cell offset of each edge's neighbour [e, 3]".to_owned(),
-        InputKind::EdgeReverse => "opposite edge [e]".to_owned(),
-        InputKind::TripletIndex => "pairs of edges with one centre [2, t]".to_owned(),
-        InputKind::State => "state [b]".to_owned(),
-        InputKind::Constant(value) => format!("the constant {value}"),
-    }
+fn meaning(input: &ModelInput) -> String {
+    let what = match input.kind {
+        InputKind::AtomicNumbers => "atomic numbers",
+        InputKind::SpeciesIndex => "places of the elements in `elements`",
+        InputKind::SpeciesOneHot => "1 in the column of each atom's element",
+        InputKind::Positions => "Cartesian positions",
+        InputKind::Cell => "lattice vectors as rows",
+        InputKind::Pbc => "whether the crystal repeats, which it does",
+        InputKind::Batch => "crystal of each atom",
+        InputKind::AtomCounts => "atoms of each crystal",
+        InputKind::FirstAtoms => "first atom of each crystal",
+        InputKind::EdgeCounts => "edges of each crystal",
+        InputKind::EdgeIndex => "centre and neighbour of each edge",
+        InputKind::EdgeCentre => "centre of each edge",
+        InputKind::EdgeNeighbour => "neighbour of each edge",
+        InputKind::EdgeShift => "cell offset of each edge's neighbour",
+        InputKind::EdgeShiftCartesian => "Cartesian cell offset of each edge's neighbour",
+        InputKind::EdgeVector => "from the centre of each edge to its neighbour",
+        InputKind::EdgeLength => "length of each edge",
+        InputKind::EdgeReverse => "opposite edge",
+        InputKind::TripletIndex => "pairs of edges with one centre",
+        InputKind::State => "state",
+        InputKind::Constant(value) => return format!("the constant {value} [{}]", extents(&input.axes)),
+    };
+    let length = if input.kind.is_length() { ", A" } else { "" };
+    let factor = if input.factor == 1.0 { String::new() } else { format!(", times {} in the file", input.factor) };
+    format!("{what} [{}]{length}{factor}", extents(&input.axes))
+}
+
+/// "n, 3".
+fn extents(axes: &[Axis]) -> String {
+    let extent = |axis: &Axis| match axis {
+        Axis::Atoms => "n".to_owned(),
+        Axis::Crystals => "b".to_owned(),
+        Axis::CrystalsAndOne => "b + 1".to_owned(),
+        Axis::Edges => "e".to_owned(),
+        Axis::Triplets => "t".to_owned(),
+        Axis::Species => "s".to_owned(),
+        Axis::Fixed(length) => length.to_string(),
+    };
+    axes.iter().map(extent).collect::<Vec<_>>().join(", ")
 }
 
 fn described(output: &ModelOutput) -> String {
@@ -210,9 +290,10 @@ fn described(output: &ModelOutput) -> String {
     };
     let renamed =
         if output.name == output.quantity { String::new() } else { format!(" (in the file: {})", output.name) };
+    let own = output.unit.as_ref().map_or_else(String::new, |unit| format!(", {unit}"));
     let unit =
         if output.factor == 1.0 { String::new() } else { format!(", the file's number times {}", output.factor) };
-    format!("{}: {meaning}{unit}{renamed}", output.quantity)
+    format!("{}: {meaning}{own}{unit}{renamed}", output.quantity)
 }
 
 /// Ranges of atomic numbers that the model knows.

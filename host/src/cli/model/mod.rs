@@ -7,7 +7,20 @@ mod inspect;
 
 use clap::Subcommand;
 
-use super::{Context, Failure};
+use super::{Context, Exit, Failure};
+use crate::model::{OnnxModel, check_quickly};
+
+/// Refuses a model of which small crystals do not keep their numbers when they are described otherwise.
+pub(super) fn sensible(model: &OnnxModel) -> Result<(), Failure> {
+    check_quickly(model).complaint().map_or(Ok(()), |complaint| Err(senseless(model, &complaint)))
+}
+
+/// The failure of a model whose numbers make no sense.
+fn senseless(model: &OnnxModel, complaint: &str) -> Failure {
+    let failure = Failure::new(Exit::Model, format!("{}: {complaint}", model.contract().path.display()));
+    let failure = model.advice().into_iter().fold(failure, Failure::hint);
+    failure.hint("`temper model check` tells more")
+}
 
 /// Inspect, check, export and import models.
 #[derive(Debug, Subcommand)]

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::models::ModelKey;
+use super::model::sensible;
 use super::resume::Beginning;
 use super::{Context, Failure, Search};
 use crate::config::{Config, Document, Finetune, Problem};
@@ -42,6 +43,8 @@ pub struct Plan {
     pub runtime: Arc<Runtime>,
     /// Hashes of everything that the run's numbers depend on.
     pub lock: Lock,
+    /// The models of its terms.
+    models: Vec<Arc<OnnxModel>>,
 }
 
 /// Opens what a config names.
@@ -96,7 +99,16 @@ impl Plan {
         let resources = Resources { device, threads, memory: config.run.memory.bytes() };
         let settings = planner.settings(&config, &model, resources)?;
         let text = config.to_toml()?;
-        Ok(Self { config, text, model, start, base, objectives, settings, runtime, lock: planner.lock })
+        let models = planner.models.into_values().collect();
+        Ok(Self { config, text, model, start, base, objectives, settings, runtime, lock: planner.lock, models })
+    }
+
+    /// The cheap part of `temper model check` on every model.
+    ///
+    /// # Errors
+    /// The first model of which small crystals do not keep their numbers when they are described otherwise.
+    pub fn check_models(&self) -> Result<(), Failure> {
+        self.models.iter().try_for_each(|model| sensible(model))
     }
 }
 

@@ -163,7 +163,7 @@ mod tests {
     use crate::model::ModelOutput;
 
     fn port(quantity: &str, kind: OutputKind) -> ModelOutput {
-        ModelOutput { name: quantity.into(), quantity: quantity.into(), kind, factor: 1.0 }
+        ModelOutput { name: quantity.into(), quantity: quantity.into(), kind, factor: 1.0, unit: None }
     }
 
     #[test]

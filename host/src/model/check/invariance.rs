@@ -4,6 +4,7 @@ use super::change::{Change, doubled, permuted, redescribed, rotated, translated}
 use super::{LargestDeviation, ModelUnderTest, alone};
 use crate::conformance::CheckResult;
 use crate::crystal::Structure;
+use crate::model::OnnxModel;
 
 /// Other descriptions of a crystal.
 type Make = fn(&Structure) -> Vec<Change>;
@@ -25,7 +26,7 @@ fn check(tested: &ModelUnderTest<'_>, name: &'static str, make: &Make) -> Vec<Ch
     let mut largest = LargestDeviation::of(tested.ports());
     for ((crystal, structure), outputs) in tested.crystals.iter().zip(&tested.outputs) {
         for change in make(structure) {
-            compare(tested, &mut largest, crystal, structure.len(), outputs, &change);
+            compare(tested.model, &mut largest, crystal, structure.len(), outputs, &change);
         }
     }
     largest.into_iter().map(|largest| largest.check(name)).collect()
@@ -33,19 +34,20 @@ fn check(tested: &ModelUnderTest<'_>, name: &'static str, make: &Make) -> Vec<Ch
 
 /// Compares the outputs of a changed crystal with what becomes of the old ones.
 pub(super) fn compare(
-    tested: &ModelUnderTest<'_>,
+    model: &OnnxModel,
     largest: &mut [LargestDeviation<'_>],
     crystal: &str,
     atoms: usize,
     outputs: &[Vec<f64>],
     change: &Change,
 ) {
-    let found = alone(tested.model, &change.structure);
-    for (index, (largest, port)) in largest.iter_mut().zip(tested.ports()).enumerate() {
+    let found = alone(model, &change.structure);
+    for (index, (largest, port)) in largest.iter_mut().zip(&model.contract().outputs).enumerate() {
         match &found {
             Ok(found) => {
                 let expected = change.expected(port.kind, &outputs[index], atoms);
-                largest.compare(&expected, &found[index], change.structure.len(), crystal);
+                let times = change.structure.len() as f64 / atoms as f64;
+                largest.compare_per_cell(&expected, &found[index], change.structure.len(), times, crystal);
             }
             Err(failure) => largest.fail(failure, crystal),
         }

@@ -71,7 +71,7 @@ fn single_atoms(tested: &ModelUnderTest<'_>) -> Vec<CheckResult> {
         match alone(tested.model, &crystal) {
             Ok(outputs) => {
                 for change in doubled(&crystal) {
-                    invariance::compare(tested, &mut largest, &at, 1, &outputs, &change);
+                    invariance::compare(tested.model, &mut largest, &at, 1, &outputs, &change);
                 }
             }
             Err(failure) => largest.iter_mut().for_each(|largest| largest.fail(&failure, &at)),

@@ -5,11 +5,14 @@
 mod batches;
 mod change;
 mod crystals;
+mod cutoff;
 mod derivatives;
 mod golden;
 mod invariance;
 mod limits;
+mod quick;
 mod report;
+mod scale;
 
 use crate::conformance::{CheckCrystals, CheckResult, NamedCrystal};
 use crate::crystal::Structure;
@@ -17,6 +20,7 @@ use crate::model::{CrystalOutputs, EvaluationError, ForceModel, ModelOutput, Onn
 
 pub use crystals::textbook_crystals;
 pub use golden::{Golden, GoldenError, GoldenRow};
+pub use quick::{QuickCheck, check_quickly};
 use report::LargestDeviation;
 pub use report::ModelReport;
 
@@ -39,19 +43,21 @@ pub fn check_model(
     crystals: CheckCrystals,
     golden: Option<&Golden>,
 ) -> ModelReport {
-    let mut report = ModelReport::new(model);
+    let mut report = ModelReport::new();
     let tested = ModelUnderTest::new(model, crystals, &mut report);
     if tested.crystals.is_empty() {
         report.checks.push(CheckResult::skipped("invariance", "no crystal is left to check on"));
     } else {
         report.checks.extend(invariance::checks(&tested));
         report.checks.extend(batches::checks(&tested));
+        report.checks.extend(cutoff::checks(&tested));
     }
     report.checks.extend(limits::checks(&tested));
     report.checks.extend(derivatives::checks(&tested, forces));
+    report.checks.extend(scale::checks(&tested));
     report.checks.extend(golden.into_iter().flat_map(|golden| golden::checks(model, golden)));
     report.set_aside.extend(golden.into_iter().flat_map(|golden| golden.set_aside.clone()));
-    report.explain();
+    report.explain(model);
     report
 }
 

@@ -14,13 +14,11 @@ pub struct ModelReport {
     pub set_aside: Vec<String>,
     /// What a failure most likely comes from.
     pub advice: Option<String>,
-    overwriting: usize,
 }
 
 impl ModelReport {
-    pub(super) fn new(model: &OnnxModel) -> Self {
-        let overwriting = model.contract().operators.overwriting();
-        Self { checks: Vec::new(), crystals: 0, set_aside: Vec::new(), advice: None, overwriting }
+    pub(super) fn new() -> Self {
+        Self { checks: Vec::new(), crystals: 0, set_aside: Vec::new(), advice: None }
     }
 
     /// The checks that failed.
@@ -33,17 +31,24 @@ impl ModelReport {
         self.failed().next().is_none()
     }
 
-    pub(super) fn explain(&mut self) {
+    pub(super) fn explain(&mut self, model: &OnnxModel) {
         let sums = ["permutation", "supercell", "batch", "single atoms"];
         let about_sums = self.failed().any(|check| sums.iter().any(|name| check.name.contains(name)));
-        if about_sums && self.overwriting > 0 {
-            let n = self.overwriting;
-            self.advice = Some(format!(
+        self.advice = model.advice().filter(|_| about_sums);
+    }
+}
+
+impl OnnxModel {
+    /// What sums that are wrong most likely come from.
+    pub fn advice(&self) -> Option<String> {
+        let n = self.contract().operators.overwriting();
+        (n > 0).then(|| {
+            format!(
                 "the file has {n} scatter node{} without a reduction, which overwrite instead of adding up; exporters make them \
                  of index_add: export it with scatter_add",
                 if n == 1 { "" } else { "s" }
-            ));
-        }
+            )
+        })
     }
 }
 
@@ -53,11 +58,15 @@ pub(super) struct LargestDeviation<'a> {
     number: f64,
     compared: usize,
     note: String,
+    /// The largest deviation of a property from one that grows with the cell, as a total charge or a volume does.
+    grown: f64,
+    /// Comparisons that `grown` knows of.
+    compared_cells: usize,
 }
 
 impl<'a> LargestDeviation<'a> {
     pub fn new(output: &'a ModelOutput) -> Self {
-        Self { output, number: 0.0, compared: 0, note: String::new() }
+        Self { output, number: 0.0, compared: 0, note: String::new(), grown: 0.0, compared_cells: 0 }
     }
 
     /// One for each output.
@@ -67,6 +76,22 @@ impl<'a> LargestDeviation<'a> {
 
     /// Compares an output of a crystal of so many atoms; `at` names the crystal.
     pub fn compare(&mut self, expected: &[f64], found: &[f64], atoms: usize, at: &str) {
+        self.add(deviation(self.output.kind, expected, found, atoms), at);
+    }
+
+    /// Whether two values of the output are further apart than this share of the tolerance.
+    pub fn exceeds(&self, share: f64, expected: &[f64], found: &[f64], atoms: usize) -> bool {
+        deviation(self.output.kind, expected, found, atoms) > share * tolerance(self.output.kind).0
+    }
+
+    /// As [`Self::compare`], for a cell that holds `times` as much as the one whose property is expected: a property may be the same
+    /// or grow with the cell, as long as it does the same in every comparison.
+    pub fn compare_per_cell(&mut self, expected: &[f64], found: &[f64], atoms: usize, times: f64, at: &str) {
+        if matches!(self.output.kind, OutputKind::Property | OutputKind::MeanEigenvalue) {
+            let grown: Vec<f64> = expected.iter().map(|x| x * times).collect();
+            self.grown = self.grown.max(deviation(self.output.kind, &grown, found, atoms));
+            self.compared_cells += 1;
+        }
         self.add(deviation(self.output.kind, expected, found, atoms), at);
     }
 
@@ -86,6 +111,11 @@ impl<'a> LargestDeviation<'a> {
     /// The check, with the tolerance that float32 allows.
     pub fn check(self, name: &'static str) -> CheckResult {
         let (tolerance, unit) = tolerance(self.output.kind);
+        let grows = self.number > tolerance && self.grown <= tolerance && self.compared_cells == self.compared;
+        if grows {
+            let check = CheckResult::measured(name, self.grown, tolerance, unit).of(&self.output.quantity);
+            return check.noting("it grows with the cell");
+        }
         self.check_within(name, tolerance, unit)
     }
 
@@ -111,6 +141,15 @@ fn tolerance(kind: OutputKind) -> (f64, &'static str) {
     }
 }
 
+/// Half of the last digit of float32, relative.
+const HALF_DIGIT: f64 = 1.0 / (1 << 24) as f64;
+
+/// What float32 may leave out of a total energy (eV) that so many atoms were added up to: a digit when it is stored, and half of one
+/// for each sum on the way, of which the errors add up as in a random walk.
+pub(super) fn resolution(energy: f64, atoms: usize) -> f64 {
+    HALF_DIGIT * energy.abs() * (2.0 + (atoms as f64).sqrt())
+}
+
 /// How far two values of an output are apart, in the unit of its tolerance; infinite if one is not a number or their
 /// sizes differ.
 fn deviation(kind: OutputKind, expected: &[f64], found: &[f64], atoms: usize) -> f64 {
@@ -124,9 +163,13 @@ fn deviation(kind: OutputKind, expected: &[f64], found: &[f64], atoms: usize) ->
         Forces | Property | MeanEigenvalue => 1.0 + largest,
         Stress | Magmoms => 1.0,
     };
+    let rounding = match kind {
+        Energy | EnergyPerAtom => 2.0 * resolution(largest, atoms),
+        _ => 0.0,
+    };
     let difference = |(e, f): (&f64, &f64)| {
-        let d = (e - f).abs() / scale;
-        if d.is_nan() { f64::INFINITY } else { d }
+        let d = ((e - f).abs() - rounding).max(0.0) / scale;
+        if d.is_nan() || !(e - f).is_finite() { f64::INFINITY } else { d }
     };
     expected.iter().zip(found).map(difference).fold(0.0, f64::max)
 }
@@ -138,7 +181,7 @@ mod tests {
     #[test]
     fn deviations_are_measured_in_the_unit_of_the_tolerance() {
         let of = |kind, e: &[f64], f: &[f64]| deviation(kind, e, f, 4);
-        assert_eq!(of(OutputKind::Energy, &[-8.0], &[-7.0]), 0.25);
+        assert!((of(OutputKind::Energy, &[-8.0], &[-7.0]) - 0.25).abs() < 1e-6);
         assert_eq!(of(OutputKind::Forces, &[3.0, 0.0], &[3.0, 1.0]), 0.25);
         assert_eq!(of(OutputKind::Stress, &[3.0], &[2.5]), 0.5);
         assert_eq!(of(OutputKind::Property, &[-1.0], &[0.0]), 0.5);
@@ -146,5 +189,7 @@ mod tests {
             assert_eq!(of(OutputKind::Property, &[1.0], broken), f64::INFINITY);
         }
         assert_eq!(of(OutputKind::Stress, &[f64::INFINITY], &[f64::INFINITY]), f64::INFINITY);
+        assert_eq!(of(OutputKind::Energy, &[f64::NAN], &[1.0]), f64::INFINITY);
+        assert_eq!(of(OutputKind::Energy, &[f64::INFINITY], &[1.0]), f64::INFINITY);
     }
 }

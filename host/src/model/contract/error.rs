@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::ports;
+use super::inputs;
 use crate::hint::Hint;
 
 /// Why a file cannot be used as a model.
@@ -108,7 +108,7 @@ pub enum ContractError {
     },
     /// An input of a name that the contract does not have.
     #[error(
-        "{}: input `{name}` is none of {}", sidecar.with_extension("onnx").display(), ports::input_names().join(", ")
+        "{}: input `{name}` is none of {}", sidecar.with_extension("onnx").display(), inputs::input_names().join(", ")
     )]
     UnknownInput {
         /// Where a sidecar is sought.

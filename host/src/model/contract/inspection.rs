@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::metadata::Metadata;
 use super::sidecar_template::{self, SidecarLine};
 use super::{Contract, ContractError, Operators, decode, locate_model, ports, unreadable};
-use crate::graph::onnx::ValueInfoProto;
+use crate::graph::onnx::{ModelProto, ValueInfoProto};
 
 /// An input or output as the file declares it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,9 @@ pub struct Inspection {
     pub beyond: Option<ContractError>,
     /// Lines that may be useful, each a comment in a template unless it renames an output.
     suggested: Vec<SidecarLine>,
+    model: ModelProto,
+    /// What the file and its sidecar say, and what is assumed where they say nothing.
+    assumed: Metadata,
 }
 
 impl Inspection {
@@ -49,7 +52,7 @@ impl Inspection {
         let model = decode(&std::fs::read(&path).map_err(|source| unreadable(&path, source))?, &path)?;
         let metadata = Metadata::read(&model, &path)?;
         let graph = model.graph.clone().unwrap_or_default();
-        let (missing, outcome) = sidecar_template::missing(&model, &metadata, &path);
+        let (missing, assumed, outcome) = sidecar_template::missing(&model, &metadata, &path);
         let suggested = outcome
             .as_ref()
             .map_or_else(|_| Vec::new(), |contract| sidecar_template::suggested(contract, &graph, &metadata));
@@ -63,7 +66,26 @@ impl Inspection {
             beyond: outcome.err(),
             suggested,
             path,
+            model,
+            assumed,
         })
+    }
+
+    /// The contract with what is assumed, and with these meanings of inputs: name in the file, name in the contract.
+    ///
+    /// # Errors
+    /// [`ContractError`] when that is no contract.
+    pub(in crate::model) fn with_inputs(&self, meanings: &[(&str, &str)]) -> Result<Contract, ContractError> {
+        let mut metadata = self.assumed.clone();
+        for (port, meaning) in meanings {
+            metadata.inputs.insert((*port).into(), (*meaning).into());
+        }
+        Contract::assemble(&self.model, metadata, &self.path)
+    }
+
+    /// Whether a key is missing and only assumed.
+    pub(in crate::model) fn assumes(&self, key: &str) -> bool {
+        self.missing.iter().any(|line| line.table.is_none() && line.key == key)
     }
 
     /// An output that would be an energy under the contract's name.
@@ -124,8 +146,8 @@ mod tests {
             "[inputs] lattice = \"cell\"",
             "[inputs] system_idx = \"batch\"",
             "[inputs] \"edge.index\" = \"edge_index\"",
-            "[inputs] displacements = \"edge_shift\"",
-            "[constants] total_charge = \"?\"",
+            "[inputs] displacements = \"?\"",
+            "[constants] total_charge = 0",
             "cutoff = \"?\"",
         ];
         assert_eq!(lines, expected);
@@ -134,8 +156,9 @@ mod tests {
         let sidecar = folder.path().join("foreign.toml");
         std::fs::write(&sidecar, &template).unwrap();
         let refused = Contract::read(&folder.path().join("foreign.onnx")).unwrap_err().to_string();
-        assert!(refused.ends_with("constants.total_charge must be a number, not \"?\""), "{refused}");
-        let filled = template.replace("total_charge = \"?\"", "total_charge = 0").replace("\"?\"", "5.0");
+        assert!(refused.contains("input `displacements` is none of"), "{refused}");
+        let filled =
+            template.replace("displacements = \"?\"", "displacements = \"edge_shift\"").replace("\"?\"", "5.0");
         std::fs::write(&sidecar, filled).unwrap();
         let contract = Contract::read(&folder.path().join("foreign.onnx")).unwrap();
         assert_eq!(contract.cutoff, Some(5.0));
@@ -159,7 +182,11 @@ mod tests {
         let inputs = [("alpha", I64, vec!["n"]), ("beta", I64, vec!["n"])];
         let found = inspect(folder.path(), &model(&inputs, &[("gap", F32, vec!["b"])], &[("contract", "1")]));
         assert!(found.missing.iter().all(|line| line.value.is_none()), "{:?}", found.missing);
-        assert!(found.missing[0].comment.contains("one of atomic_numbers, batch"), "{:?}", found.missing[0]);
+        assert!(
+            found.missing[0].comment.contains("one of atomic_numbers, species_index, batch"),
+            "{:?}",
+            found.missing[0]
+        );
     }
 
     #[test]

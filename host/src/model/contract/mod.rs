@@ -7,10 +7,12 @@
 
 mod aliases;
 mod error;
+mod inputs;
 mod inspection;
 mod locate;
 mod metadata;
 mod operators;
+mod outputs;
 mod ports;
 mod sidecar_template;
 #[cfg(test)]
@@ -23,11 +25,14 @@ use crate::crystal::Element;
 use crate::graph::GraphError;
 use crate::graph::onnx::ModelProto;
 pub use error::ContractError;
+pub use inputs::{InputKind, ModelInput};
 pub use inspection::{Inspection, Port};
 pub use locate::locate_model;
 use metadata::Metadata;
 pub use operators::Operators;
-pub use ports::{InputKind, ModelInput, ModelOutput, OutputKind};
+pub use outputs::{ModelOutput, OutputKind};
+pub use ports::Axis;
+pub(super) use sidecar_template::Choices;
 pub use sidecar_template::SidecarLine;
 
 /// The one version that this host speaks.
@@ -50,8 +55,10 @@ pub struct Contract {
     pub cutoff: Option<f64>,
     /// Triplets of edges up to this length, angstrom; given when triplets are fed.
     pub triplet_cutoff: Option<f64>,
-    /// `elements[z]`: whether the model knows the element of atomic number z.
-    elements: [bool; 119],
+    /// Atomic numbers of the elements that the model knows, in the order in which they are listed.
+    elements: Vec<u8>,
+    /// Whether nothing says which elements it knows.
+    pub(super) assumes_elements: bool,
     /// Energies are on this scale: "MP2020" with the Materials Project 2020 corrections in them, "PBE" raw, or a free name.
     pub energy_reference: Option<String>,
     /// Meaning of the values of `state`.
@@ -98,17 +105,18 @@ impl Contract {
         let no_graph = || ContractError::NotOnnx { path: path.into(), reason: "it holds no graph".into() };
         let graph = model.graph.as_ref().ok_or_else(no_graph)?;
         check_version(&metadata, path)?;
-        let (inputs, single_inputs) = ports::inputs(graph, &metadata)?;
-        let (outputs, single_outputs) = ports::outputs(graph, &mut metadata)?;
+        let (inputs, single_inputs) = inputs::inputs(graph, &metadata)?;
+        let (outputs, single_outputs) = outputs::outputs(graph, &mut metadata)?;
         if outputs.is_empty() {
             return Err(ContractError::NoOutput { path: path.into(), reasons: metadata.warnings.join("; ") });
         }
         // A file that is not told which atom belongs to which crystal can only mean one crystal.
-        let has_batch = inputs.iter().any(|input| input.kind == InputKind::Batch);
+        let has_batch = inputs.iter().any(|input| input.kind.tells_crystals_apart());
         let one_at_a_time = single_inputs || single_outputs || !has_batch;
         let (cutoff, triplet_cutoff) = cutoffs(&inputs, &metadata, path)?;
         let state = default_state(&inputs, &metadata, path)?;
         let elements = metadata.parsed("elements", "atomic numbers such as 1-83,89-94", element_ranges)?;
+        check_species(&inputs, elements.as_deref(), &metadata, path)?;
         let warnings = warnings(std::mem::take(&mut metadata.warnings), elements.is_some(), one_at_a_time, path);
         let text = |key| metadata.get(key).map(String::from);
         let stem = || path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
@@ -119,7 +127,8 @@ impl Contract {
             one_at_a_time,
             cutoff,
             triplet_cutoff,
-            elements: elements.unwrap_or([true; 119]),
+            assumes_elements: elements.is_none(),
+            elements: elements.unwrap_or_else(|| (1..=118).collect()),
             energy_reference: text("energy_reference"),
             states: text("state"),
             state,
@@ -135,7 +144,22 @@ impl Contract {
 
     /// Whether the model was made for an element.
     pub fn knows(&self, element: Element) -> bool {
-        self.elements[usize::from(element.number())]
+        self.elements.contains(&element.number())
+    }
+
+    /// Takes no other elements than these.
+    pub(super) fn restrict_to(&mut self, elements: &[u8]) {
+        self.elements = elements.to_vec();
+    }
+
+    /// How many elements the model knows, s.
+    pub fn species(&self) -> usize {
+        self.elements.len()
+    }
+
+    /// The place of an atomic number in the list of elements that the file declares, from 0.
+    pub(super) fn place(&self, number: i64) -> Option<usize> {
+        self.elements.iter().position(|known| i64::from(*known) == number)
     }
 
     /// The output of a quantity, such as `energy`.
@@ -230,16 +254,44 @@ fn distance(text: &str) -> Option<f64> {
     text.parse().ok().filter(|x: &f64| *x > 0.0 && *x <= LONGEST_CUTOFF)
 }
 
-/// "1-83,89" as a table by atomic number.
-fn element_ranges(text: &str) -> Option<[bool; 119]> {
-    let mut known = [false; 119];
+/// "1-83,89" as atomic numbers in that order, each once.
+fn element_ranges(text: &str) -> Option<Vec<u8>> {
+    let mut known = Vec::new();
     for part in text.split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         let (first, last) = (first.trim().parse::<usize>().ok()?, last.trim().parse::<usize>().ok()?);
-        if first == 0 || first > last {
+        if first == 0 || first > last || last > 118 {
             return None;
         }
-        known.get_mut(first..=last)?.fill(true);
+        known.extend(
+            (first..=last)
+                .filter_map(|number| u8::try_from(number).ok())
+                .filter(|z| !known.contains(z))
+                .collect::<Vec<_>>(),
+        );
     }
     Some(known)
+}
+
+/// A model that takes species by their place needs the list of elements, of the right length.
+fn check_species(
+    inputs: &[ModelInput],
+    elements: Option<&[u8]>,
+    metadata: &Metadata,
+    path: &Path,
+) -> Result<(), ContractError> {
+    let needed = inputs.iter().find(|input| input.kind.needs_elements());
+    require(needed.is_some(), &elements, "elements", "the model takes species by their place in that list", path)?;
+    for input in inputs.iter().filter(|input| input.kind == InputKind::SpeciesOneHot) {
+        let (Some(width), Some(elements)) = (input.declared_width, elements) else { continue };
+        if elements.len() != width {
+            let expected = format!(
+                "{width} elements, one for each column of the input `{}`; these are {}",
+                input.name,
+                elements.len()
+            );
+            return Err(metadata.refuse("elements", &expected));
+        }
+    }
+    Ok(())
 }

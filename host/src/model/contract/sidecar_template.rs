@@ -6,9 +6,8 @@
 use std::path::Path;
 
 use super::metadata::Metadata;
-use super::{Contract, ContractError, InputKind, OutputKind, aliases, ports};
+use super::{Contract, ContractError, InputKind, OutputKind, aliases, inputs, ports};
 use crate::graph::onnx::{GraphProto, ModelProto, ValueInfoProto};
-use crate::spelling::nearest;
 
 /// Lines that a template has at most: a contract has far fewer keys and inputs.
 const MOST_LINES: usize = 64;
@@ -24,11 +23,22 @@ pub struct SidecarLine {
     pub value: Option<String>,
     /// What the user should know of it.
     pub comment: String,
+    /// What an input may be.
+    pub(in crate::model) choices: Option<Choices>,
+}
+
+/// All that an input may be by type and shape, the most likely first. A trial may tell which it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::model) struct Choices {
+    /// Its name in the file.
+    pub port: String,
+    /// Names in the contract.
+    pub names: Vec<String>,
 }
 
 impl SidecarLine {
     fn key(key: &str, value: Option<&str>, comment: &str) -> Self {
-        Self { table: None, key: key.into(), value: value.map(String::from), comment: comment.into() }
+        Self { table: None, key: key.into(), value: value.map(String::from), comment: comment.into(), choices: None }
     }
 
     /// The line; a value that only the user can know is "?", which is refused until it is filled in.
@@ -68,12 +78,13 @@ pub(super) fn text(path: &Path, missing: &[SidecarLine], suggested: &[SidecarLin
     text
 }
 
-/// The lines that make the contract whole, and the contract with them, or what no line mends.
+/// The lines that make the contract whole, the keys with what is assumed of them, and the contract with them, or what no line
+/// mends.
 pub(super) fn missing(
     model: &ModelProto,
     metadata: &Metadata,
     path: &Path,
-) -> (Vec<SidecarLine>, Result<Contract, ContractError>) {
+) -> (Vec<SidecarLine>, Metadata, Result<Contract, ContractError>) {
     let mut assumed = metadata.clone();
     let mut lines = Vec::new();
     loop {
@@ -82,7 +93,7 @@ pub(super) fn missing(
         let remedy = outcome.as_ref().err().zip(graph).and_then(|(error, graph)| remedy(error, graph, &mut assumed));
         match remedy {
             Some(line) if lines.len() < MOST_LINES => lines.push(line),
-            _ => return (lines, outcome),
+            _ => return (lines, assumed, outcome),
         }
     }
 }
@@ -93,6 +104,12 @@ fn remedy(error: &ContractError, graph: &GraphProto, assumed: &mut Metadata) -> 
         ContractError::Missing { key, .. } => {
             let (value, assume, comment) = match *key {
                 "contract" => (Some("\"1\""), "1", "the version of the contract"),
+                "elements" => {
+                    let width = one_hot_width(graph, assumed).unwrap_or(118);
+                    let comment = "atomic numbers in the order in which the model counts them, such as 1-83,89";
+                    assumed.assume(key, &format!("1-{width}"));
+                    return Some(SidecarLine::key(key, None, comment));
+                }
                 "cutoff" => (None, "30", "angstrom, the distance up to which the model was given neighbours"),
                 "triplet_cutoff" => (None, "1e-6", "angstrom, the longest edges of a triplet"),
                 "state.default" => (None, "0", "the fidelity or head to use, a whole number"),
@@ -124,28 +141,65 @@ fn reduce(port: &ValueInfoProto) -> String {
     format!("reduce.{}", port.name())
 }
 
-/// What an input of an unknown name is most likely called in the contract; a constant if it is like none of its inputs.
+/// Columns of the input that has one for each element, if a file fixes them.
+fn one_hot_width(graph: &GraphProto, assumed: &Metadata) -> Option<i64> {
+    let named = |port: &&ValueInfoProto| {
+        assumed.inputs.get(port.name()).map_or(port.name(), String::as_str) == "species_one_hot"
+    };
+    let (_, shape) = ports::type_and_shape(graph.input.iter().find(named)?)?;
+    shape?.last().copied().flatten().filter(|width| (1..=118).contains(width))
+}
+
+/// Inputs whose meaning their name settles. Of the others, programs have different notions by the same name (the sign and the unit
+/// of shifts, the direction of an edge), so only a trial tells.
+const SETTLED_BY_NAME: [&str; 9] =
+    ["atomic_numbers", "species_one_hot", "positions", "cell", "pbc", "batch", "n_atoms", "edge_index", "state"];
+
+/// What an input of an unknown name is called in the contract, where its name says so; else what it may be. A constant if it is like
+/// none of its inputs.
 fn named_input(port: &ValueInfoProto, graph: &GraphProto, assumed: &mut Metadata) -> SidecarLine {
-    let taken = |name: &str| {
-        let fed = |port: &ValueInfoProto| assumed.inputs.get(port.name()).map_or(port.name(), String::as_str) == name;
-        graph.input.iter().any(fed)
-    };
-    let free: Vec<&str> = ports::candidates(port).into_iter().filter(|name| !taken(name)).collect();
-    let alias = aliases::input(port.name()).filter(|name| !taken(name));
-    let similar = || nearest(&port.name().to_lowercase(), free.iter().copied());
-    let (name, comment) = match (alias.or_else(similar), &free[..]) {
-        (Some(name), _) => (Some(name), "guessed from its name".to_owned()),
-        (None, [only]) => (Some(*only), "guessed from its type and shape".to_owned()),
-        (None, several) => (None, format!("which it is; by type and shape one of {}", several.join(", "))),
-    };
+    let bare = |name: &str| name.trim_start_matches('-').to_owned();
+    let fed =
+        |port: &ValueInfoProto| assumed.inputs.get(port.name()).cloned().unwrap_or_else(|| port.name().to_owned());
+    let taken = |name: &str| graph.input.iter().any(|port| bare(&fed(port)) == bare(name));
     let key = quoted(port.name());
-    if let Some(assume) = name.or(free.first().copied()) {
-        assumed.inputs.insert(port.name().into(), assume.into());
-        return SidecarLine { table: Some("inputs"), key, value: name.map(|name| format!("\"{name}\"")), comment };
+    if aliases::is_charge(port.name()) {
+        assumed.constants.insert(port.name().into(), 0.0);
+        let (value, comment) = (Some("0".to_owned()), "a crystal is neutral".to_owned());
+        return SidecarLine { table: Some("constants"), key, value, comment, choices: None };
     }
-    assumed.constants.insert(port.name().into(), 0.0);
-    let comment = "the number to feed; it is like no input of the contract".into();
-    SidecarLine { table: Some("constants"), key, value: None, comment }
+    let free: Vec<String> = inputs::candidates(port, graph, assumed).into_iter().filter(|name| !taken(name)).collect();
+    let mut meant = aliases::inputs(port.name(), &inputs::input_names());
+    if free.is_empty()
+        && let [only] = meant[..]
+        && !taken(only)
+    {
+        // What is wrong with its type or shape is then said.
+        assumed.inputs.insert(port.name().into(), only.into());
+        let (value, comment) = (Some(format!("\"{only}\"")), "by its name".to_owned());
+        return SidecarLine { table: Some("inputs"), key, value, comment, choices: None };
+    }
+    meant.retain(|name| free.iter().any(|free| free == name));
+    let unlikely = |name: &str| !meant.contains(&name.trim_start_matches('-'));
+    let mut choices = free;
+    // Three columns are a vector rather than three elements.
+    choices.sort_by_key(|name| (unlikely(name), name == "species_one_hot"));
+    let Some(assume) = choices.first().cloned() else {
+        assumed.constants.insert(port.name().into(), 0.0);
+        let comment = "the number to feed; it is like no input of the contract".into();
+        return SidecarLine { table: Some("constants"), key, value: None, comment, choices: None };
+    };
+    assumed.inputs.insert(port.name().into(), assume);
+    let value = match meant[..] {
+        [only] if SETTLED_BY_NAME.contains(&only) => Some(format!("\"{only}\"")),
+        _ => None,
+    };
+    let comment = match value {
+        Some(_) => "by its name".to_owned(),
+        None => format!("which it is; by type and shape one of {}", choices.join(", ")),
+    };
+    let choices = Choices { port: port.name().into(), names: choices };
+    SidecarLine { table: Some("inputs"), key, value, comment, choices: Some(choices) }
 }
 
 /// What the contract does not need but a user may want to say.
@@ -157,8 +211,8 @@ pub(super) fn suggested(contract: &Contract, graph: &GraphProto, metadata: &Meta
         if let Some(meant) = meant.filter(|meant| contract.output(meant).is_none()) {
             has_energy |= meant == "energy";
             let comment = "guessed from its name; without it a property of that name".into();
-            let value = Some(format!("\"{meant}\""));
-            lines.push(SidecarLine { table: Some("outputs"), key: quoted(port.name()), value, comment });
+            let (key, value) = (quoted(port.name()), Some(format!("\"{meant}\"")));
+            lines.push(SidecarLine { table: Some("outputs"), key, value, comment, choices: None });
         }
     }
     let mut offer = |key: &str, value: &str, comment: &str| {
@@ -170,17 +224,13 @@ pub(super) fn suggested(contract: &Contract, graph: &GraphProto, metadata: &Meta
     if has_energy {
         offer("energy_reference", "\"PBE\"", "or \"MP2020\", or a name: the scale of a hull it may be used with");
         offer("energy_per_atom", "true", "if the energy is per atom, not of the cell");
-        offer("unit.energy", "\"eV\"", "or meV, Ha, kJ/mol, kcal/mol");
+        offer("unit.energy", "\"eV\"", "or meV, Ha, kJ/mol, kcal/mol, and each with /atom");
     }
     if contract.inputs.iter().any(|input| input.kind == InputKind::Positions) {
         offer("unit.positions", "\"A\"", "or nm, bohr: of positions and cell in the file; cutoffs are in angstrom");
     }
     for output in contract.outputs.iter().filter(|output| output.kind == OutputKind::Property) {
-        offer(
-            &format!("unit.{}", quoted(&output.quantity)),
-            "\"eV\"",
-            "where the property has a unit that is to be converted",
-        );
+        offer(&format!("unit.{}", quoted(&output.quantity)), "\"eV\"", "the unit of the property, in any words");
     }
     for key in ["name", "version", "license", "source"] {
         offer(key, "\"...\"", "copied into cards and lock files");

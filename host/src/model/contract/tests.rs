@@ -80,7 +80,7 @@ fn the_sidecar_wins_renames_and_pins() {
     assert_eq!((contract.cutoff, contract.state, contract.license.as_deref()), (Some(5.0), 2, Some("MIT")));
     assert_eq!(contract.inputs[1].kind, InputKind::Positions);
     let charge = &contract.inputs[5];
-    assert_eq!((charge.kind, charge.rank), (InputKind::Constant(-1.0), 0));
+    assert_eq!((charge.kind, charge.axes.len()), (InputKind::Constant(-1.0), 0));
     let energy = contract.output("energy").unwrap();
     assert_eq!((energy.name.as_str(), energy.kind), ("e", OutputKind::EnergyPerAtom));
     assert!((energy.factor - 27.2114).abs() < 1e-4);
@@ -129,8 +129,9 @@ fn inputs_that_cannot_be_fed_are_refused() {
     let refused = |change: fn(&mut Vec<Port>, &mut Vec<Port>)| read(&METADATA, None, change).unwrap_err();
     assert_eq!(
         refused(|inputs, _| inputs[1] = ("pos", F32, vec!["n", "3"])),
-        "pair.onnx: input `pos` is none of atomic_numbers, positions, cell, batch, edge_index, edge_shift, edge_reverse, \
-         triplet_index, state"
+        "pair.onnx: input `pos` is none of atomic_numbers, species_index, species_one_hot, positions, cell, pbc, batch, n_atoms, \
+         first_atom, n_edges, edge_index, edge_centre, edge_neighbour, edge_shift, edge_shift_cartesian, edge_vector, \
+         edge_length, edge_reverse, triplet_index, state"
     );
     let problem = |change| refused(change).replace("pair.onnx: input ", "");
     assert_eq!(problem(|i, _| i[1].2 = vec!["n"]), "`positions` has 1 axes instead of 2");
@@ -204,6 +205,36 @@ fn units_of_length_are_those_of_positions_and_cell() {
     assert_eq!(two, "pair.toml: `unit.cell` is \"A\"; expected the unit of the positions");
     let refused = read(&METADATA, Some("unit.cell = \"pm\""), unchanged).unwrap_err();
     assert_eq!(refused, "pair.toml: `unit.cell` is \"pm\"; expected A, nm, bohr");
+}
+
+/// Formation energies, conductivities, capacities: whatever a property is measured in.
+#[test]
+fn a_property_may_have_any_unit_and_an_energy_not() {
+    let gap = |_: &mut Vec<Port>, outputs: &mut Vec<Port>| outputs.push(("gap", F32, vec!["b"]));
+    let unit = |text: &str| {
+        let contract = read(&METADATA, Some(&format!("unit.gap = \"{text}\"")), gap).unwrap();
+        let output = contract.output("gap").unwrap();
+        (output.factor, output.unit.clone().unwrap())
+    };
+    for text in ["eV/atom", "W/(m K)", "mAh/g", "log10(GPa)"] {
+        assert_eq!(unit(text), (1.0, text.to_owned()));
+    }
+    assert_eq!(unit("meV"), (1e-3, "eV".to_owned()));
+    for (unit, reason) in [("eV/mol", "expected eV, meV"), ("W/(m K)", "expected eV, meV")] {
+        let refused = read(&METADATA, Some(&format!("unit.energy = \"{unit}\"")), unchanged).unwrap_err();
+        assert!(refused.contains(reason), "{refused}");
+    }
+    let per_atom = read(&METADATA, Some("unit.energy = \"meV/atom\""), unchanged).unwrap();
+    let energy = per_atom.output("energy").unwrap();
+    assert_eq!((energy.kind, energy.factor), (OutputKind::EnergyPerAtom, 1e-3));
+    let both = read(&METADATA, Some("unit.energy = \"eV/atom\"\nenergy_per_atom = false"), unchanged).unwrap_err();
+    assert_eq!(
+        both,
+        "pair.toml: `energy_per_atom` is \"false\"; expected true, since the unit of the energy is one per atom"
+    );
+    assert!(
+        read(&METADATA, Some("unit.magmoms = \"e\""), |_, outputs| outputs.push(("magmoms", F32, vec!["n"]))).is_ok()
+    );
 }
 
 #[test]
