@@ -1,6 +1,6 @@
 //! What the stages are measured on.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use temper::crystal::{Element, Site, SpaceGroup, Tokens, smallest_distance, wyckoff_positions};
@@ -15,27 +15,39 @@ const CRYSTALS_BY_SITES: [u32; 22] =
     [0, 20, 349, 1143, 662, 360, 280, 165, 106, 93, 56, 28, 57, 9, 14, 8, 9, 7, 17, 7, 30, 0];
 
 pub fn runtime() -> Arc<Runtime> {
-    Runtime::open(&Locator::from_env(&|line| println!("{line}")), Device::Cpu).expect("ONNX Runtime")
+    Runtime::open(&Locator::from_env(&|line| println!("{line}")), device()).expect("ONNX Runtime")
+}
+
+/// Where the models run: what TEMPER_BENCH_DEVICE says, or the CPU.
+pub fn device() -> Device {
+    std::env::var("TEMPER_BENCH_DEVICE").map_or(Device::Cpu, |name| name.parse().expect("a device"))
+}
+
+/// The folder of the crate `host`: where cargo says it is, or where it was when this was built.
+pub fn host() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
 }
 
 /// The folder of reference material beside the repository (or TEMPER_SHARED), where it is there.
 pub fn shared() -> Option<PathBuf> {
-    let beside = || concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared").into();
+    let beside = || host().join("../../shared");
     Some(std::env::var_os("TEMPER_SHARED").map_or_else(beside, PathBuf::from)).filter(|folder| folder.is_dir())
 }
 
 /// A model that ships.
 pub fn shipped(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models").join(path)
+    host().join("../models").join(path)
 }
 
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Both cores, with this much memory for activations and caches.
+/// All cores, with this much memory for activations and caches; on a CUDA device ten times as much.
 pub fn resources(memory: u64) -> Resources {
-    Resources { device: Device::Cpu, threads: cores(), memory }
+    let device = device();
+    let memory = if device == Device::Cpu { memory } else { 10 * memory };
+    Resources { device, threads: cores(), memory }
 }
 
 /// The space groups that `crystalformer-small` was trained on, as often as there.

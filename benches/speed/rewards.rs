@@ -7,14 +7,15 @@ use serde::Deserialize;
 use temper::crystal::{Composition, Element, Lattice, Structure, Tokens, neighbours};
 use temper::hull::{Entry, Hull, open_hull};
 use temper::model::{Executor, ForceModel, ModelOptions, OnnxModel};
+use temper::runtime::Device;
 
-use super::crystals::{drawn, runtime, shared, shipped};
+use super::crystals::{cores, device, drawn, runtime, shared, shipped};
 use super::measure::{Effort, Measured};
 
 /// eV/atom, as the parity tests have it.
-const TOLERANCE: f64 = 1e-4;
+pub const TOLERANCE: f64 = 1e-4;
 /// Of 1 + the largest force, eV/A, likewise.
-const FORCE_TOLERANCE: f64 = 5e-4;
+pub const FORCE_TOLERANCE: f64 = 5e-4;
 
 /// A crystal with what PyTorch's CHGNet says of it.
 #[derive(Deserialize)]
@@ -27,17 +28,19 @@ struct Golden {
 
 /// What PyTorch's CHGNet says of a crystal.
 #[derive(Deserialize)]
-struct Reference {
+pub struct Reference {
     /// eV.
-    energy: f64,
+    pub energy: f64,
     /// eV/A.
-    forces: Vec<[f64; 3]>,
+    pub forces: Vec<[f64; 3]>,
 }
 
-fn potential() -> OnnxModel {
-    let executor = Executor::new(1).expect("a thread");
-    OnnxModel::open(&runtime(), &executor, &shipped("chgnet-0.3.0"), ModelOptions::default())
-        .expect("the potential that ships")
+pub fn potential() -> OnnxModel {
+    // A CUDA device is fed by all cores.
+    let threads = if device() == Device::Cpu { 1 } else { cores() };
+    let executor = Executor::new(threads).expect("threads");
+    let options = ModelOptions { device: device(), ..ModelOptions::default() };
+    OnnxModel::open(&runtime(), &executor, &shipped("chgnet-0.3.0"), options).expect("the potential that ships")
 }
 
 pub fn energy(effort: Effort) -> Measured {
@@ -90,7 +93,7 @@ pub fn lists(effort: Effort) -> Measured {
 }
 
 /// What energies and forces are measured on: crystals of which they are known, where such are there.
-fn crystals(effort: Effort) -> (String, Vec<(Structure, Option<Reference>)>) {
+pub fn crystals(effort: Effort) -> (String, Vec<(Structure, Option<Reference>)>) {
     let (on, mut crystals) = match shared() {
         Some(folder) => ("golden set", golden(&folder.join("golden/mlip.dev.jsonl"))),
         None => {

@@ -12,7 +12,7 @@ use super::graph_inputs::{self, AtomGraph};
 use super::{EvaluationError, LARGEST_LIST, ModelOutput, OnnxModel, OutputKind};
 use crate::crystal::{Structure, map_ok};
 use crate::graph::Tensor;
-use crate::runtime::Input;
+use crate::runtime::{Device, Input};
 
 impl OnnxModel {
     /// The values of `quantities` for every structure, in eV, eV/A, eV/A^3 or muB where the file declares a unit, energies
@@ -43,7 +43,11 @@ impl OnnxModel {
         structures: &[&Structure],
         outputs: &[&ModelOutput],
     ) -> Vec<Result<OutputRow, EvaluationError>> {
-        let chunk = if self.contract.one_at_a_time { 1 } else { CHUNK };
+        let chunk = match self.options.device {
+            _ if self.contract.one_at_a_time => 1,
+            Device::Cuda(_) => CUDA_CHUNK,
+            Device::Auto | Device::Cpu => CHUNK,
+        };
         let rows = |chunk: &[&Structure]| self.evaluate_chunk(engine, chunk, outputs);
         self.executor.run(|| structures.par_chunks(chunk).with_max_len(1).flat_map_iter(rows).collect())
     }
@@ -120,6 +124,8 @@ type OutputRow = Vec<Vec<f64>>;
 
 /// Crystals that one worker takes at a time: the same on every machine, so that batches, and with them rounding, are too.
 const CHUNK: usize = 16;
+/// On a CUDA device, which runs one batch at a time and takes about as long for a small one as for a larger one.
+const CUDA_CHUNK: usize = 256;
 
 /// The numbers of each crystal, in our units.
 fn numbers(output: &ModelOutput, tensor: &Tensor, batch: &[AtomGraph]) -> Result<Vec<Vec<f64>>, String> {

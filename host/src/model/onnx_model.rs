@@ -14,13 +14,16 @@ use crate::runtime::{Device, Runtime, Session, SessionOptions};
 pub struct ModelOptions {
     /// Where.
     pub device: Device,
-    /// Edges and triplets that one batch may have; a single crystal may have more.
+    /// Edges and triplets that one batch on the CPU may have; a single crystal may have more.
     pub batch_cost: usize,
     /// Budget for the activations that derivatives keep, in bytes, over all threads.
     pub memory: u64,
     /// How long the model may take for one crystal. A batch that takes longer is evaluated again one crystal at a time.
     pub deadline: Option<Duration>,
 }
+
+/// A batch on a CUDA device is so many times as large as one on the CPU.
+const CUDA_BATCH: usize = 16;
 
 impl Default for ModelOptions {
     fn default() -> Self {
@@ -81,7 +84,8 @@ impl OnnxModel {
         let device = runtime.resolve(options.device, &|line| tracing::warn!("{line}"))?;
         // A device other than the processor runs one batch after the other; the threads then only prepare them.
         let sessions = if matches!(device, Device::Cuda(_)) { 1 } else { executor.threads() };
-        let options = ModelOptions { device, ..options };
+        let batch_cost = if device == Device::Cpu { options.batch_cost } else { CUDA_BATCH * options.batch_cost };
+        let options = ModelOptions { device, batch_cost, ..options };
         let (name, rewritten) = (contract.path.display().to_string(), ModelFile::read(&contract.path)?.for_runtime());
         let open = || match &rewritten {
             Some(bytes) => Session::from_bytes(runtime, &name, bytes, &options.session()),

@@ -3,7 +3,7 @@
 //! A batch is cut into groups of like length. Groups run on several single-threaded sessions side by side, and their results are
 //! gathered in the order of the groups. Neither the groups nor the order depend on the number of threads, so results do not.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ndarray::ArrayD;
 
@@ -15,11 +15,15 @@ use super::{ElementMask, Hyperparameters, Parameters, Restriction};
 use crate::crystal::Tokens;
 use crate::graph::onnx::ModelProto;
 use crate::graph::{GraphError, Tensor, encode};
-use crate::runtime::{Input, Runtime, Session, SessionOptions};
+use crate::runtime::{Device, Input, OrtTensor, Runtime, Session, SessionOptions};
 
 /// Most bytes and tokens of a group on the CPU. More tokens than this leave the processor's caches between two operators.
 const GROUP_BYTES: u64 = 1 << 30;
 const GROUP_TOKENS: usize = 1024;
+/// Tokens of a group, pads included, for each token that counts. A CUDA device takes about as long for a small group as for a
+/// larger one, and so is given fewer of them.
+const PADDING_CPU: f64 = 1.125;
+const PADDING_CUDA: f64 = 1.5;
 
 /// The parts of log p, nats.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -143,6 +147,10 @@ pub(super) struct Group {
 /// A graph over batches of crystals, ready to run group by group.
 pub(super) struct GroupedGraph {
     sessions: Vec<Mutex<Session>>,
+    /// Where the graph runs.
+    device: Device,
+    /// The parameters of the last run, on a device with a memory of its own.
+    uploaded: Mutex<Option<Arc<Uploaded>>>,
     pub hyper: Hyperparameters,
     /// Most tokens of a group, and most bytes that they may take.
     group_tokens: usize,
@@ -150,6 +158,12 @@ pub(super) struct GroupedGraph {
     kept: Kept,
     /// Where only some crystals are wanted.
     restriction: Option<Arc<Restriction>>,
+}
+
+/// Parameters, and their copies on the device.
+struct Uploaded {
+    parameters: Parameters,
+    copies: Vec<OrtTensor>,
 }
 
 impl GroupedGraph {
@@ -168,8 +182,10 @@ impl GroupedGraph {
         let sessions = (0..split.workers)
             .map(|_| Session::from_bytes(runtime, name, &bytes, &options).map(Mutex::new))
             .collect::<Result<_, _>>()?;
-        let (group_tokens, group_bytes) = (if split.cuda { usize::MAX } else { GROUP_TOKENS }, split.bytes);
-        Ok(Self { sessions, hyper: hyper.clone(), group_tokens, group_bytes, kept, restriction: None })
+        let (group_tokens, group_bytes) =
+            (if split.device == Device::Cpu { GROUP_TOKENS } else { usize::MAX }, split.bytes);
+        let (device, hyper, uploaded) = (split.device, hyper.clone(), Mutex::new(None));
+        Ok(Self { sessions, device, uploaded, hyper, group_tokens, group_bytes, kept, restriction: None })
     }
 
     /// Scores under a restricted policy; the graph must have the form of [`ElementMask`] that it needs.
@@ -198,7 +214,13 @@ impl GroupedGraph {
         extra: &[(&'static str, Tensor)],
     ) -> Result<GroupOutput, LikelihoodError> {
         let features = self.features(crystals, &group.rows)?;
-        let mut inputs: Vec<(&str, Input<'_>)> = parameters.iter().map(|(name, p)| (name, Input::F32(p))).collect();
+        let uploaded = self.uploaded(parameters)?;
+        let mut inputs: Vec<(&str, Input<'_>)> = match &uploaded {
+            Some(on_device) => {
+                parameters.iter().map(|(name, _)| name).zip(on_device.copies.iter().map(Input::from)).collect()
+            }
+            None => parameters.iter().map(|(name, p)| (name, Input::F32(p))).collect(),
+        };
         inputs.extend(features.inputs().iter().chain(extra).map(|(name, tensor)| (*name, Input::Tensor(tensor))));
         let gradients: Vec<String> = match self.kept {
             Kept::Nothing => Vec::new(),
@@ -207,6 +229,21 @@ impl GroupedGraph {
         let mut outputs = vec!["logp_w", "logp_xyz", "logp_a", "logp_l"];
         outputs.extend(gradients.iter().map(String::as_str));
         GroupOutput::read(session.run(&inputs, &outputs)?, features.crystals())
+    }
+
+    /// The parameters on a CUDA device, copied there when they have changed; none on the CPU, which reads them where they lie.
+    fn uploaded(&self, parameters: &Parameters) -> Result<Option<Arc<Uploaded>>, LikelihoodError> {
+        if self.device == Device::Cpu {
+            return Ok(None);
+        }
+        let mut last = self.uploaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(same) = last.as_ref().filter(|last| last.parameters == *parameters) {
+            return Ok(Some(Arc::clone(same)));
+        }
+        // The old copies make room first.
+        *last = None;
+        let copies = parameters.iter().map(|(_, p)| OrtTensor::upload(p, self.device)).collect::<Result<_, _>>()?;
+        Ok(Some(Arc::clone(last.insert(Arc::new(Uploaded { parameters: parameters.clone(), copies })))))
     }
 
     fn features(&self, crystals: &[&Tokens], group: &[usize]) -> Result<Features, LikelihoodError> {
@@ -224,7 +261,8 @@ impl GroupedGraph {
             let tokens = 5 * sites + 1;
             rows * tokens <= self.group_tokens && rows as u64 * self.row_bytes(tokens) <= self.group_bytes
         };
-        let groups = group_by_length(&lengths, fits).into_iter().enumerate();
+        let padding = if self.device == Device::Cpu { PADDING_CPU } else { PADDING_CUDA };
+        let groups = group_by_length(&lengths, padding, fits).into_iter().enumerate();
         // A crystal without sites takes a slot all the same.
         let tokens = |rows: &[usize]| 5 * rows.iter().map(|row| lengths[*row]).max().unwrap_or(0).max(1) + 1;
         Ok(groups.map(|(number, rows)| Group { number, tokens: tokens(&rows), rows }).collect())
@@ -242,8 +280,9 @@ impl GroupedGraph {
 }
 
 /// Rows in groups of like length, longest first: a costly group that is begun last would keep one thread busy alone. A group
-/// grows while padding stays below an eighth and `fits(rows, longest)`; every group has a row.
-fn group_by_length(lengths: &[usize], fits: impl Fn(usize, usize) -> bool) -> Vec<Vec<usize>> {
+/// grows while its sites, padding included, are at most `padding` times its crystals' and `fits(rows, longest)`; every group has
+/// a row.
+fn group_by_length(lengths: &[usize], padding: f64, fits: impl Fn(usize, usize) -> bool) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     order.sort_by_key(|row| std::cmp::Reverse(lengths[*row]));
     let mut groups: Vec<Vec<usize>> = Vec::new();
@@ -251,7 +290,7 @@ fn group_by_length(lengths: &[usize], fits: impl Fn(usize, usize) -> bool) -> Ve
     for row in order {
         let joins = groups.last().is_some_and(|group: &Vec<usize>| {
             let (rows, longest) = (group.len() + 1, lengths[group[0]]);
-            8 * longest * rows <= 9 * (filled + lengths[row]) && fits(rows, longest)
+            (longest * rows) as f64 <= padding * (filled + lengths[row]) as f64 && fits(rows, longest)
         });
         match groups.last_mut().filter(|_| joins) {
             Some(group) => {
@@ -310,7 +349,7 @@ mod tests {
     #[test]
     fn groups_hold_every_row_once_and_pad_little() {
         let lengths = [3, 1, 20, 3, 4, 1, 7, 8, 8, 2, 2, 2, 19];
-        let groups = group_by_length(&lengths, |rows, sites| rows <= 4 && rows * sites <= 30);
+        let groups = group_by_length(&lengths, PADDING_CPU, |rows, sites| rows <= 4 && rows * sites <= 30);
         let mut rows: Vec<usize> = groups.concat();
         rows.sort_unstable();
         assert_eq!(rows, (0..lengths.len()).collect::<Vec<_>>());

@@ -19,18 +19,19 @@ pub(super) struct Split {
     pub workers: usize,
     /// Bytes that a task of a worker may take.
     pub bytes: u64,
-    /// Whether the one worker is a CUDA device.
-    pub cuda: bool,
+    /// What `device` means here: the CPU or a CUDA device, which is one worker.
+    pub device: Device,
 }
 
 impl Resources {
     /// Workers whose tasks take `bytes` each: less memory means fewer workers, and smaller tasks only where not even one fits.
     /// So the cut into tasks, and with it the last bits of results, does not depend on the number of threads.
     pub(super) fn split(&self, runtime: &Runtime, bytes: u64) -> Result<Split, Error> {
-        if matches!(runtime.resolve(self.device, &|_| ())?, Device::Cuda(_)) {
-            return Ok(Split { workers: 1, bytes: self.memory, cuda: true });
+        let device = runtime.resolve(self.device, &|_| ())?;
+        if matches!(device, Device::Cuda(_)) {
+            return Ok(Split { workers: 1, bytes: self.memory, device });
         }
         let fit = usize::try_from(self.memory / bytes).unwrap_or(usize::MAX);
-        Ok(Split { workers: self.threads.min(fit).max(1), bytes: bytes.min(self.memory), cuda: false })
+        Ok(Split { workers: self.threads.min(fit).max(1), bytes: bytes.min(self.memory), device })
     }
 }

@@ -17,12 +17,14 @@ use super::{Hyperparameters, Parameters, Resources, SampleStream, compact_graph,
 use crate::crystal::{SpaceGroup, Tokens};
 use crate::graph::onnx::ModelProto;
 use crate::graph::{Tensor, encode, fix_inputs};
-use crate::runtime::{Input, OrtTensor, Runtime, Session, SessionOptions};
+use crate::runtime::{Device, Input, OrtTensor, Runtime, Session, SessionOptions};
 
 /// A batch is cut into this many chunks, so that several workers get some, but of rows between these bounds: with few rows the
 /// weights are read for little.
 const CHUNKS: usize = 4;
 const CHUNK_ROWS: (usize, usize) = (64, 256);
+/// Rows of a chunk on a CUDA device, which takes about as long for a token of many rows as of few.
+const CUDA_ROWS: usize = 2048;
 /// Bytes of the caches of a chunk on the CPU.
 const CHUNK_BYTES: u64 = 768 << 20;
 
@@ -117,7 +119,10 @@ impl Sampler {
             Some(same) => loaded.insert(same),
             None => loaded.insert(self.sessions(parameters)?),
         };
-        let rows = groups.len().div_ceil(CHUNKS).clamp(CHUNK_ROWS.0, CHUNK_ROWS.1);
+        let rows = match self.split.device {
+            Device::Cuda(_) => CUDA_ROWS,
+            Device::Auto | Device::Cpu => groups.len().div_ceil(CHUNKS).clamp(CHUNK_ROWS.0, CHUNK_ROWS.1),
+        };
         let chunks: Vec<(usize, &[SpaceGroup])> = groups.chunks(rows).enumerate().collect();
         let mut all = Vec::with_capacity(groups.len());
         let decode = |worker: &mut Worker, (index, chunk): &(usize, &[SpaceGroup])| {
@@ -238,8 +243,8 @@ impl<'a> Chunk<'a> {
     fn first_letters(&mut self, worker: &mut Worker) -> Result<Vec<Vec<f32>>, LikelihoodError> {
         let n = self.section.rows.len();
         let token = Token { kind: 0, class: vec![0; n], multiplicity: vec![0.0; n], coordinate: vec![0.0; n] };
-        let first = self.run(worker, &token, &["first"])?.remove(0);
-        split_rows(first.to_tensor()?)
+        let (first, _) = self.run(worker, &token, "first", &[])?;
+        split_rows(first)
     }
 
     /// Draws the letters and feeds them.
@@ -279,16 +284,21 @@ impl<'a> Chunk<'a> {
     /// Feeds a token and returns the output layer's rows.
     fn step(&mut self, worker: &mut Worker, token: &Token) -> Result<Vec<Vec<f32>>, LikelihoodError> {
         let names = self.cache_names("_out");
-        let mut outputs = vec!["raw"];
-        outputs.extend(names.iter().map(String::as_str));
-        let mut results = self.run(worker, token, &outputs)?;
-        let raw = results.remove(0);
-        self.section.caches = results;
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let (raw, caches) = self.run(worker, token, "raw", &names)?;
+        self.section.caches = caches;
         self.section.position += 1;
-        split_rows(raw.to_tensor()?)
+        split_rows(raw)
     }
 
-    fn run(&self, worker: &mut Worker, token: &Token, outputs: &[&str]) -> Result<Vec<OrtTensor>, LikelihoodError> {
+    /// Runs the decoding graph; only the one output `fetched` leaves the device.
+    fn run(
+        &self,
+        worker: &mut Worker,
+        token: &Token,
+        fetched: &'static str,
+        kept: &[&str],
+    ) -> Result<(Tensor, Vec<OrtTensor>), LikelihoodError> {
         let h = &self.sampler.hyper;
         let n = self.section.rows.len();
         let groups = self.section.rows.iter().map(|i| i64::from(self.crystals[*i].group.number())).collect();
@@ -308,7 +318,8 @@ impl<'a> Chunk<'a> {
         for (i, name) in names.iter().enumerate() {
             inputs.push((name, self.section.caches.get(i).map_or(Input::Tensor(&empty[i % 2]), Input::OrtTensor)));
         }
-        Ok(worker.decode.run_values(&inputs, outputs)?)
+        let (mut fetched, kept) = worker.decode.run_keeping(&inputs, &[fetched], kept)?;
+        Ok((fetched.remove(0), kept))
     }
 
     /// Drops finished rows from the caches once they are a quarter of all, or all.
@@ -339,7 +350,7 @@ impl<'a> Chunk<'a> {
             names.iter().zip(&self.section.caches).map(|(name, cache)| (name.as_str(), Input::OrtTensor(cache))),
         );
         let outputs: Vec<&str> = outputs.iter().map(String::as_str).collect();
-        Ok(Section { rows, caches: worker.compact.run_values(&inputs, &outputs)?, position })
+        Ok(Section { rows, caches: worker.compact.run_keeping(&inputs, &[], &outputs)?.1, position })
     }
 
     fn cache_names(&self, suffix: &str) -> Vec<String> {

@@ -5,6 +5,7 @@
 //! or fetches the pinned wheel, and refuses whatever does not carry the pinned hash. This module prints nothing: what a user
 //! should read while waiting goes through a callback.
 
+mod bound;
 mod deadline;
 mod device;
 mod doctor;

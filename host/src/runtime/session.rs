@@ -9,6 +9,7 @@ use ort::logging::LogLevel;
 use ort::session::SessionInputValue;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
+use super::bound;
 use super::deadline::{Stoppable, Watch, Watchdog};
 use super::error::{plain, reason_of};
 use super::{Device, Error, Input, OrtTensor, Runtime, TensorInfo};
@@ -141,7 +142,32 @@ impl Session {
         self.run_values(inputs, outputs)?.iter().map(OrtTensor::to_tensor).collect()
     }
 
-    /// As [`Self::run`], but leaves the results in ONNX Runtime's memory, for the next run to read.
+    /// Runs the graph, copies the outputs `fetched` into arrays, and leaves the outputs `kept` where they were computed, on the
+    /// device or in ONNX Runtime's memory, for the next run to read.
+    ///
+    /// # Errors
+    /// As [`Self::run`]. On a CUDA device no deadline is kept.
+    pub fn run_keeping(
+        &mut self,
+        inputs: &[(&str, Input<'_>)],
+        fetched: &[&str],
+        kept: &[&str],
+    ) -> Result<(Vec<Tensor>, Vec<OrtTensor>), Error> {
+        for name in fetched.iter().chain(kept) {
+            find(&self.outputs, "output", name, &self.name)?;
+        }
+        let mut values = match self.device {
+            Device::Cuda(index) => {
+                let run = bound::run(&mut self.inner, index, inputs, fetched, kept);
+                run.map_err(|error| Error::Run { model: self.name.clone(), reason: error.to_string() })?
+            }
+            Device::Auto | Device::Cpu => self.run_values(inputs, &[fetched, kept].concat())?,
+        };
+        let kept = values.split_off(fetched.len());
+        Ok((values.iter().map(OrtTensor::to_tensor).collect::<Result<_, _>>()?, kept))
+    }
+
+    /// Runs the graph and leaves the results in ONNX Runtime's memory.
     ///
     /// # Errors
     /// As [`Self::run`].
