@@ -15,6 +15,8 @@ mod exact;
 mod float64;
 #[path = "policy_parity/mathematics.rs"]
 mod mathematics;
+#[path = "policy_parity/preparation.rs"]
+mod preparation;
 #[path = "policy_parity/reference.rs"]
 mod reference;
 #[path = "policy_parity/reproducibility.rs"]

@@ -26,6 +26,9 @@ struct Golden {
     chgnet: Reference,
 }
 
+/// MP-20's energies.
+const ENTRIES: &str = "data/mp_20/hull_entries.csv.gz";
+
 /// What PyTorch's CHGNet says of a crystal.
 #[derive(Deserialize)]
 pub struct Reference {
@@ -121,7 +124,8 @@ fn golden(path: &Path) -> Vec<(Structure, Option<Reference>)> {
 type Question = (Composition, f64, Option<f64>);
 
 pub fn hull(effort: Effort) -> Measured {
-    let (hull, questions) = shared().map_or_else(shipped_hull, |folder| large_hull(&folder));
+    let large = shared().filter(|folder| folder.join(ENTRIES).is_file());
+    let (hull, questions) = large.map_or_else(shipped_hull, |folder| large_hull(&folder));
     let questions = &questions[..questions.len().min(effort.items(5000))];
     let on = format!("{} entries, {} on the hull", hull.info().built_from, hull.info().phases);
     let mut answers = Vec::new();
@@ -142,7 +146,7 @@ pub fn hull(effort: Effort) -> Measured {
 
 /// MP-20's hull, and compounds with pymatgen's answers.
 fn large_hull(folder: &Path) -> (Hull, Vec<Question>) {
-    let hull = open_hull(&folder.join("data/mp_20/hull_entries.csv.gz"), &|_, _| ()).expect("a hull").hull;
+    let hull = open_hull(&folder.join(ENTRIES), &|_, _| ()).expect("a hull").hull;
     let mut table = csv::Reader::from_path(folder.join("golden/ehull_mp20.dev.csv")).expect("pymatgen's answers");
     let question = |row: csv::StringRecord| {
         let number = |column: usize| row[column].parse::<f64>().expect("a number");

@@ -21,6 +21,7 @@ mod potential;
 mod products;
 mod proto;
 mod shape;
+mod split;
 mod tensor;
 
 pub use attribute::Attributes;
@@ -32,4 +33,5 @@ pub use file::{decode, encode, fix_inputs, for_runtime};
 pub use ops::differentiable;
 pub use potential::{EdgeGeometry, Potential, add_forces_and_stress};
 pub use shape::{Dim, Symbols, TypeFacts};
+pub use split::{Split, split};
 pub use tensor::{DataType, Tensor};

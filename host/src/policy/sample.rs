@@ -5,26 +5,29 @@
 //! own, and the chunks do not depend on the number of threads. Where the caches of long crystals would need more memory than there
 //! is, half of a chunk waits.
 
+use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
 use ndarray::{Array1, Array2, ArrayD, ArrayView1, Axis, IxDyn};
 
 use super::likelihood::LikelihoodError;
 use super::partial_crystal::{PartialCrystal, Refusal, SampleSettings};
-use super::resources::Split;
+use super::resources;
 use super::workers::in_order;
 use super::{Hyperparameters, Parameters, Resources, SampleStream, compact_graph, decode_graph};
 use crate::crystal::{SpaceGroup, Tokens};
 use crate::graph::onnx::ModelProto;
-use crate::graph::{Tensor, encode, fix_inputs};
+use crate::graph::{Split, Tensor, encode, fix_inputs, split};
 use crate::runtime::{Device, Input, OrtTensor, Runtime, Session, SessionOptions};
 
 /// A batch is cut into this many chunks, so that several workers get some, but of rows between these bounds: with few rows the
 /// weights are read for little.
 const CHUNKS: usize = 4;
 const CHUNK_ROWS: (usize, usize) = (64, 256);
-/// Rows of a chunk on a CUDA device, which takes about as long for a token of many rows as of few.
-const CUDA_ROWS: usize = 2048;
+/// The same on a CUDA device, which takes about as long for a token of many rows as of few.
+const CUDA_ROWS: (usize, usize) = (64, 2048);
+/// Sessions side by side on a CUDA device: while it computes a token for one, the host draws for the others.
+const CUDA_WORKERS: usize = 4;
 /// Bytes of the caches of a chunk on the CPU.
 const CHUNK_BYTES: u64 = 768 << 20;
 
@@ -43,10 +46,13 @@ pub struct Draws {
 pub struct Sampler {
     runtime: Runtime,
     decode: ModelProto,
+    /// Whether what follows from the parameters is computed once and handed to sessions that outlive them. Otherwise the
+    /// parameters are constants of the sessions, which the CPU brings into the layout that suits it.
+    hands_over: bool,
     compact: Vec<u8>,
     options: SessionOptions,
     hyper: Hyperparameters,
-    split: Split,
+    split: resources::Split,
     loaded: Mutex<Option<Loaded>>,
     /// Number of sites of each sample, where it is given and not drawn.
     sites: Option<Vec<usize>>,
@@ -55,7 +61,15 @@ pub struct Sampler {
 /// Sessions that hold the parameters, so that what follows from them alone is computed once, not with every token.
 struct Loaded {
     parameters: Parameters,
+    handed: Vec<(String, OrtTensor)>,
+    prepare: Option<Prepare>,
     workers: Vec<Mutex<Worker>>,
+}
+
+/// Computes what follows from the parameters alone, for the names of the decoding graph's inputs.
+struct Prepare {
+    session: Session,
+    handed: Vec<String>,
 }
 
 struct Worker {
@@ -69,31 +83,57 @@ impl Sampler {
     /// # Errors
     /// [`LikelihoodError`] when they cannot be made or the device cannot be used.
     pub fn load(runtime: &Runtime, hyper: &Hyperparameters, resources: Resources) -> Result<Self, LikelihoodError> {
+        let split = resources.split(runtime, CHUNK_BYTES)?.shared_by(CUDA_WORKERS);
         Ok(Self {
             runtime: runtime.clone(),
             decode: decode_graph(hyper)?,
+            hands_over: split.device != Device::Cpu,
             compact: encode(&compact_graph(hyper)?),
             options: SessionOptions { device: resources.device, threads: 1, ..SessionOptions::default() },
             hyper: hyper.clone(),
-            split: resources.split(runtime, CHUNK_BYTES)?,
+            split,
             loaded: Mutex::new(None),
             sites: None,
         })
     }
 
-    fn sessions(&self, parameters: &Parameters) -> Result<Loaded, LikelihoodError> {
-        let mut decode = self.decode.clone();
-        fix_inputs(&mut decode, parameters.iter().map(|(name, p)| (name, Tensor::F32(p.clone()))));
-        let decode = encode(&decode);
-        let load = |name, bytes| Session::from_bytes(&self.runtime, name, bytes, &self.options);
+    /// Sessions for these parameters, made anew or brought up to date.
+    fn loaded(&self, old: Option<Loaded>, parameters: &Parameters) -> Result<Loaded, LikelihoodError> {
+        match old {
+            Some(same) if same.parameters == *parameters => Ok(same),
+            Some(Loaded { prepare: Some(mut prepare), workers, handed, .. }) => {
+                // Makes room first.
+                drop(handed);
+                let handed = prepare.run(parameters)?;
+                Ok(Loaded { parameters: parameters.clone(), handed, prepare: Some(prepare), workers })
+            }
+            _ if self.hands_over => {
+                let names: Vec<&str> = parameters.iter().map(|(name, _)| name).collect();
+                let Split { prepare, rest, handed } = split(&self.decode, &names)?;
+                let session = self.session("policy preparation graph", &encode(&prepare))?;
+                let mut prepare = Prepare { session, handed };
+                let (handed, workers) = (prepare.run(parameters)?, self.workers(&encode(&rest))?);
+                Ok(Loaded { parameters: parameters.clone(), handed, prepare: Some(prepare), workers })
+            }
+            _ => {
+                let mut decode = self.decode.clone();
+                fix_inputs(&mut decode, parameters.iter().map(|(name, p)| (name, Tensor::F32(p.clone()))));
+                let workers = self.workers(&encode(&decode))?;
+                Ok(Loaded { parameters: parameters.clone(), handed: Vec::new(), prepare: None, workers })
+            }
+        }
+    }
+
+    fn workers(&self, decode: &[u8]) -> Result<Vec<Mutex<Worker>>, LikelihoodError> {
         let worker = |_| {
-            Ok(Mutex::new(Worker {
-                decode: load("policy decoding graph", &decode)?,
-                compact: load("cache compaction graph", &self.compact)?,
-            }))
+            let decode = self.session("policy decoding graph", decode)?;
+            Ok(Mutex::new(Worker { decode, compact: self.session("cache compaction graph", &self.compact)? }))
         };
-        let workers = (0..self.split.workers).map(worker).collect::<Result<_, LikelihoodError>>()?;
-        Ok(Loaded { parameters: parameters.clone(), workers })
+        (0..self.split.workers).map(worker).collect()
+    }
+
+    fn session(&self, name: &str, bytes: &[u8]) -> Result<Session, LikelihoodError> {
+        Ok(Session::from_bytes(&self.runtime, name, bytes, &self.options)?)
     }
 
     /// Gives sample i `sites[i]` sites, as far as its group allows: to measure what a policy that has not been trained would
@@ -115,28 +155,45 @@ impl Sampler {
         settings: &SampleSettings,
     ) -> Result<Vec<Result<Tokens, Refusal>>, LikelihoodError> {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        let loaded = match loaded.take().filter(|loaded| loaded.parameters == *parameters) {
-            Some(same) => loaded.insert(same),
-            None => loaded.insert(self.sessions(parameters)?),
-        };
-        let rows = match self.split.device {
-            Device::Cuda(_) => CUDA_ROWS,
-            Device::Auto | Device::Cpu => groups.len().div_ceil(CHUNKS).clamp(CHUNK_ROWS.0, CHUNK_ROWS.1),
-        };
+        let current = self.loaded(loaded.take(), parameters)?;
+        let loaded = loaded.insert(current);
+        let (least, most) = if self.split.device == Device::Cpu { CHUNK_ROWS } else { CUDA_ROWS };
+        let rows = groups.len().div_ceil(CHUNKS).clamp(least, most);
         let chunks: Vec<(usize, &[SpaceGroup])> = groups.chunks(rows).enumerate().collect();
         let mut all = Vec::with_capacity(groups.len());
         let decode = |worker: &mut Worker, (index, chunk): &(usize, &[SpaceGroup])| {
             let first = draws.first + (index * rows) as u32;
-            Chunk::new(self, settings, chunk, Draws { first, ..draws }).decode(worker)
+            Chunk::new(self, &loaded.handed, settings, chunk, Draws { first, ..draws }).decode(worker)
         };
         in_order(&loaded.workers, &chunks, decode, |_, drawn| all.extend(drawn))?;
         Ok(all)
     }
 }
 
+impl Prepare {
+    /// The decoding graph's inputs for these parameters; those that are parameters themselves are copied to the device.
+    fn run(&mut self, parameters: &Parameters) -> Result<Vec<(String, OrtTensor)>, LikelihoodError> {
+        let device = self.session.device();
+        let fed: Vec<(&str, Input<'_>)> = parameters.iter().map(|(name, p)| (name, Input::F32(p))).collect();
+        let read: HashSet<&str> = self.session.inputs().iter().map(|input| input.name.as_str()).collect();
+        let fed: Vec<(&str, Input<'_>)> = fed.into_iter().filter(|(name, _)| read.contains(name)).collect();
+        let made: Vec<&str> = self.session.outputs().iter().map(|output| output.name.as_str()).collect();
+        let made: Vec<String> = made.into_iter().map(str::to_owned).collect();
+        let names: Vec<&str> = made.iter().map(String::as_str).collect();
+        let (_, values) = self.session.run_keeping(&fed, &[], &names)?;
+        let mut handed: Vec<(String, OrtTensor)> = made.into_iter().zip(values).collect();
+        for (name, p) in parameters.iter().filter(|(name, _)| self.handed.iter().any(|handed| handed == name)) {
+            handed.push((name.to_owned(), OrtTensor::upload(p, device)?));
+        }
+        Ok(handed)
+    }
+}
+
 /// Crystals that are decoded side by side.
 struct Chunk<'a> {
     sampler: &'a Sampler,
+    /// Inputs that are the same for every token.
+    handed: &'a [(String, OrtTensor)],
     settings: &'a SampleSettings,
     crystals: Vec<PartialCrystal>,
     section: Section,
@@ -160,14 +217,20 @@ struct Token {
 }
 
 impl<'a> Chunk<'a> {
-    fn new(sampler: &'a Sampler, settings: &'a SampleSettings, groups: &[SpaceGroup], draws: Draws) -> Self {
+    fn new(
+        sampler: &'a Sampler,
+        handed: &'a [(String, OrtTensor)],
+        settings: &'a SampleSettings,
+        groups: &[SpaceGroup],
+        draws: Draws,
+    ) -> Self {
         let wanted = |index: usize| sampler.sites.as_ref().and_then(|sites| sites.get(index)).copied();
         let begun = |(i, group): (usize, &SpaceGroup)| {
             let index = draws.first + i as u32;
             PartialCrystal::new(*group, SampleStream::new(draws.seed, draws.step, index), wanted(index as usize))
         };
         let section = Section { rows: (0..groups.len()).collect(), caches: Vec::new(), position: 0 };
-        Self { sampler, settings, crystals: groups.iter().enumerate().map(begun).collect(), section }
+        Self { sampler, handed, settings, crystals: groups.iter().enumerate().map(begun).collect(), section }
     }
 
     fn decode(mut self, worker: &mut Worker) -> Result<Vec<Result<Tokens, Refusal>>, LikelihoodError> {
@@ -315,6 +378,7 @@ impl<'a> Chunk<'a> {
         let names = self.cache_names("");
         let mut inputs: Vec<(&str, Input<'_>)> =
             fed.iter().map(|(name, tensor)| (*name, Input::Tensor(tensor))).collect();
+        inputs.extend(self.handed.iter().map(|(name, value)| (name.as_str(), value.into())));
         for (i, name) in names.iter().enumerate() {
             inputs.push((name, self.section.caches.get(i).map_or(Input::Tensor(&empty[i % 2]), Input::OrtTensor)));
         }

@@ -64,6 +64,13 @@ impl Session {
         }
         let device = runtime.resolve(options.device, &|line| tracing::warn!("{line}"))?;
         let name = path.display().to_string();
+        if matches!(device, Device::Cuda(_)) {
+            let bytes = std::fs::read(path).map_err(failed)?;
+            if let Some(rewritten) = for_cuda(&name, &bytes) {
+                let builder = builder(runtime, options, device).map_err(|reason| Error::Device { device, reason })?;
+                return Self::commit(name, device, options, builder, |builder| builder.commit_from_memory(&rewritten));
+            }
+        }
         let builder = builder(runtime, options, device).map_err(|reason| Error::Device { device, reason })?;
         Self::commit(name, device, options, builder, |builder| builder.commit_from_file(path))
     }
@@ -247,8 +254,9 @@ fn builder(runtime: &Runtime, options: &SessionOptions, device: Device) -> Resul
             .with_inter_op_spinning(false)?
             // One plan of the memory would be kept for every set of shapes, and shapes vary.
             .with_memory_pattern(false)?
-            // A resumed run must end with the same numbers.
-            .with_deterministic_compute(true)?
+            // A resumed run must end with the same numbers. On CUDA it cannot, whatever is asked for (scatters add atomically),
+            // and gradients would take three times as long.
+            .with_deterministic_compute(!matches!(device, Device::Cuda(_)))?
             // The default quantizes what is multiplied with 8-bit weights to 8 bits as well, which makes energies noisy.
             .with_config_entry("session.qdq_matmulnbits_accuracy_level", "1")?
             // Only ONNX: the other format that the library would accept is not checked as strictly.
