@@ -64,13 +64,6 @@ impl Session {
         }
         let device = runtime.resolve(options.device, &|line| tracing::warn!("{line}"))?;
         let name = path.display().to_string();
-        if matches!(device, Device::Cuda(_)) {
-            let bytes = std::fs::read(path).map_err(failed)?;
-            if let Some(rewritten) = for_cuda(&name, &bytes) {
-                let builder = builder(runtime, options, device).map_err(|reason| Error::Device { device, reason })?;
-                return Self::commit(name, device, options, builder, |builder| builder.commit_from_memory(&rewritten));
-            }
-        }
         let builder = builder(runtime, options, device).map_err(|reason| Error::Device { device, reason })?;
         Self::commit(name, device, options, builder, |builder| builder.commit_from_file(path))
     }
