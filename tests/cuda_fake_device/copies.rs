@@ -1,0 +1,142 @@
+//! How much is copied between the processor and the device, at the size of the paper's policy.
+//!
+//! Each task runs in a process of its own, whose calls are counted at its end. What one more token, group or optimiser step
+//! costs is the difference between two tasks. The bounds are what is true today, a tenth added.
+
+use std::process::Command;
+use std::sync::Arc;
+
+use temper::crystal::{Element, Site, SpaceGroup, Tokens};
+use temper::policy::{
+    Draws, Hyperparameters, Likelihood, LossGradient, Parameters, Resources, SampleSettings, Sampler,
+};
+use temper::runtime::{Device, Locator, Runtime};
+use temper::train::PpoSurrogate;
+
+use crate::device::{FakeDevice, Report, device};
+
+/// What the process that is counted does: a task's name and a number.
+const TASK: &str = "TEMPER_TEST_TASK";
+
+/// Crystals that are drawn side by side.
+const ROWS: usize = 64;
+
+fn runtime() -> Arc<Runtime> {
+    Runtime::open(&Locator::from_env(&|line| println!("{line}")), Device::Cuda(0)).unwrap()
+}
+
+fn resources() -> Resources {
+    Resources { device: Device::Cuda(0), threads: 1, memory: 4 << 30 }
+}
+
+fn draws(hyper: &Hyperparameters, parameters: &Parameters, sampler: Option<&Sampler>, sites: usize) {
+    let made;
+    let sampler = match sampler {
+        Some(sampler) => sampler,
+        None => {
+            made = Sampler::load(&runtime(), hyper, resources()).unwrap().with_sites(vec![sites; ROWS]);
+            &made
+        }
+    };
+    let settings = SampleSettings::of_policy(None);
+    let groups = vec![SpaceGroup::new(1).unwrap(); ROWS];
+    sampler.sample(parameters, &groups, Draws { seed: 1, step: 0, first: 0 }, &settings).unwrap();
+}
+
+/// Triclinic crystals of one length.
+fn crystals(sites: usize) -> Vec<Tokens> {
+    let site =
+        |i: usize| Site { wyckoff: 1, species: Element::from_number(11).unwrap(), coord: [0.1, 0.2, i as f64 / 20.0] };
+    let crystal = Tokens {
+        group: SpaceGroup::new(1).unwrap(),
+        lattice: [4.0, 4.1, 4.2, 1.5, 1.6, 1.7],
+        sites: (0..sites).map(site).collect(),
+    };
+    vec![crystal; 8]
+}
+
+/// Does what the variable asks for, in a process that a test below starts; nothing otherwise.
+#[test]
+fn the_task_of_a_child() {
+    let Ok(task) = std::env::var(TASK) else { return };
+    let (task, number) = task.split_once(' ').unwrap();
+    let number: usize = number.parse().unwrap();
+    let hyper = Hyperparameters::paper();
+    let mut parameters = Parameters::initialise(&hyper, 1);
+    match task {
+        "decode" => draws(&hyper, &parameters, None, number),
+        "groups" => {
+            let likelihood = Likelihood::load(&runtime(), &hyper, resources()).unwrap();
+            let lengths = [9, 6, 4];
+            let crystals: Vec<Tokens> = lengths[..number].iter().flat_map(|sites| crystals(*sites)).collect();
+            likelihood.log_probabilities(&parameters, &crystals.iter().collect::<Vec<_>>()).unwrap();
+        }
+        _ => {
+            let (runtime, crystals) = (runtime(), crystals(3));
+            let crystals: Vec<&Tokens> = crystals.iter().collect();
+            let sampler = Sampler::load(&runtime, &hyper, resources()).unwrap().with_sites(vec![1; ROWS]);
+            let likelihood = Likelihood::load(&runtime, &hyper, resources()).unwrap();
+            let gradient = LossGradient::<PpoSurrogate>::load(&runtime, &hyper, resources()).unwrap();
+            let zeros = vec![0.0; 8];
+            let (old_logp, base_logp, advantage) = (zeros.clone(), zeros.clone(), zeros);
+            let row_weight = vec![0.125; 8];
+            let loss = PpoSurrogate { row_weight, old_logp, base_logp, advantage, clip: 0.2, beta: 0.0 };
+            for _ in 0..number {
+                parameters.iter_mut().for_each(|(_, mut p)| p *= 1.01);
+                draws(&hyper, &parameters, Some(&sampler), 1);
+                likelihood.log_probabilities(&parameters, &crystals).unwrap();
+                gradient.gradient(&parameters, &crystals, &loss).unwrap();
+            }
+        }
+    }
+}
+
+fn counted(device: &FakeDevice, task: &str) -> Report {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["copies::the_task_of_a_child", "--exact", "--nocapture"]).env(TASK, task);
+    let (output, report) = device.run(command);
+    assert!(output.status.success(), "{task}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(report.contains_key("cudaMalloc"), "{task} never came to the device");
+    report
+}
+
+/// Bytes up, bytes down, and sessions that were made.
+fn cost(report: &Report) -> [f64; 3] {
+    let of = |names: &[&str], i: usize| {
+        let calls = names.iter().filter_map(|name| report.get(*name));
+        calls.map(|(count, bytes)| [*count, *bytes][i] as f64).sum::<f64>()
+    };
+    [of(&["H2D async", "H2D sync"], 1), of(&["D2H async", "D2H sync"], 1), of(&["cublasCreate_v2"], 0)]
+}
+
+/// What a unit costs, of which the second task has `units` more than the first.
+fn difference(device: &FakeDevice, tasks: [&str; 2], units: f64) -> [f64; 3] {
+    let [less, more] = tasks.map(|task| cost(&counted(device, task)));
+    let each = [0, 1, 2].map(|i: usize| (more[i] - less[i]) / units);
+    println!("{}: {:.0} bytes up, {:.0} bytes down, {} sessions each", tasks[1], each[0], each[1], each[2]);
+    each
+}
+
+/// On average of the seventh to the eleventh, with the cache of 64 rows going up and down for each.
+#[test]
+fn copies_of_a_token() {
+    let Some(device) = device() else { return };
+    let [up, down, sessions] = difference(device, ["decode 1", "decode 2"], 5.0);
+    assert!(up < 39.3e6 && down < 44.2e6 && sessions == 0.0, "{up} {down} {sessions}");
+}
+
+/// Parameters go up for each, 19.3 MB.
+#[test]
+fn copies_of_a_group_of_log_probabilities() {
+    let Some(device) = device() else { return };
+    let [up, down, sessions] = difference(device, ["groups 1", "groups 2"], 1.0);
+    assert!(up < 21.3e6 && down < 300.0 && sessions == 0.0, "{up} {down} {sessions}");
+}
+
+/// Of 64 crystals of one site and one group of eight, with one gradient.
+#[test]
+fn copies_of_an_optimiser_step() {
+    let Some(device) = device() else { return };
+    let [up, down, sessions] = difference(device, ["step 1", "step 2"], 1.0);
+    assert!(up < 133e6 && down < 124.6e6 && sessions <= 3.0, "{up} {down} {sessions}");
+}
