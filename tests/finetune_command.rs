@@ -435,6 +435,45 @@ fn a_judge_is_logged_and_never_rewarded() {
     assert_eq!(lines.iter().map(objective).collect::<Vec<_>>(), alone);
 }
 
+/// A hull of iron and oxygen, asked about other crystals.
+#[test]
+fn a_hull_without_the_elements_of_the_run_is_told_beforehand() {
+    let folder = prepared(CONFIG);
+    let at = folder.path();
+    fs::write(at.join("e.csv"), "formula,energy_per_atom\nFe,-8\nO,-5\n").unwrap();
+    accepted(at, &["hull", "build", "--entries", "e.csv", "--energy-reference", "MP2020", "-o", "x.hull", "-q"]);
+    let term = format!("[rewards.e.hull]\npotential = \"{}\"\nreference = \"x.hull\"\n", chgnet());
+    fs::write(at.join("run.toml"), format!("{CONFIG}\n{term}")).unwrap();
+    let run = |elements: &str| {
+        let elements = format!("sampling.elements={{ {elements} }}");
+        let output = temper(at, &["finetune", "run.toml", "--dry-run", "--set", &elements]);
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let key = "`rewards.e.hull.reference`: ";
+    let (code, said) = run("only = [\"Li\", \"F\"]");
+    let none = "the hull has a reference for none of the elements that may be drawn\n";
+    assert!(code == Some(2) && said.contains(&format!("{key}{none}")) && said.contains("hint: it has O, Fe"), "{said}");
+    let (code, said) = run("require = [\"Li\"]");
+    let absent = "the hull has no reference for Li, which every crystal has";
+    assert!(code == Some(2) && said.contains(&format!("{key}{absent}")), "{said}");
+    let (code, said) = run("only = [\"Fe\", \"O\", \"Li\"]");
+    let some = "crystals with Li fail: the hull has no reference for 1 of the 3 elements that may be drawn";
+    assert!(code == Some(0) && said.contains(&format!("warning: {key}{some}")), "{said}");
+    let (code, said) = run("only = [\"Fe\", \"O\"]");
+    assert!(code == Some(0) && !said.contains("warning"), "{said}");
+}
+
+#[test]
+fn optimiser_steps_that_are_all_skipped_are_told() {
+    let folder = prepared(&CONFIG.replace("-density", "-1e200 * density"));
+    let (_, said) = accepted(folder.path(), &["finetune", "run.toml", "--set", "run.steps=1"]);
+    let warning = "warning: step 1: none of the 3 optimiser steps was taken, because the gradient is not finite";
+    assert!(said.contains(warning) && said.contains("hint: an objective of ordinary size"), "{said}");
+    let folder = prepared(CONFIG);
+    let (_, said) = accepted(folder.path(), &["finetune", "run.toml", "--set", "run.steps=1"]);
+    assert!(!said.contains("none of the"), "{said}");
+}
+
 /// A potential on another scale than the hull: refused with the correction named, and fine with it.
 #[test]
 fn a_correction_bridges_energy_references() {

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use support::{accepted, assert_refused};
+use support::{accepted, assert_refused, temper};
 
 const CONFIG: &str = r#"
 [data]
@@ -145,4 +145,20 @@ fn the_last_epoch_of_an_early_stop_is_kept() {
     arguments.push("--resume");
     accepted(at, &arguments);
     assert_eq!(metrics(&at.join("run")), lines);
+}
+
+#[test]
+fn a_batch_of_more_than_there_is_names_the_largest() {
+    let folder = prepared();
+    let at = folder.path();
+    let output = temper(at, &["pretrain", "pretrain.toml", "--set", "train.batch=100"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    let error = said.lines().find(|line| line.starts_with("error: ")).unwrap();
+    let train: usize = error["error: ".len()..].split(' ').next().unwrap().parse().unwrap();
+    assert!(error.ends_with("training needs at least one batch, `train.batch` = 100, and one held out"), "{said}");
+    assert!(said.contains(&format!("hint: train.batch can be at most {train} here")), "{said}");
+    let fits = format!("train.batch={train}");
+    let arguments = ["pretrain", "pretrain.toml", "--set", &fits, "--set", "train.epochs=1", "--set", "run.dir=other"];
+    accepted(at, &arguments);
 }

@@ -178,7 +178,14 @@ impl From<PretrainError> for Failure {
     fn from(error: PretrainError) -> Self {
         match error {
             PretrainError::Likelihood(error) => error.into(),
-            error => Self::from_error(Exit::Usage, &error),
+            PretrainError::TooFew { train, valid, batch } => {
+                let failure = Self::from_error(Exit::Usage, &error);
+                match (train < batch && train > 0, valid) {
+                    (true, _) => failure.hint(format!("train.batch can be at most {train} here")),
+                    (false, 0) => failure.hint("a larger data.holdout holds some out"),
+                    (false, _) => failure,
+                }
+            }
         }
     }
 }

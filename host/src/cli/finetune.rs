@@ -133,6 +133,13 @@ impl FinetuneObserver for Observer {
             self.run.step(record, state, last || self.interrupted.take_checkpoint())?;
         self.progress.set(record.step as u64, self.steps as u64);
         self.progress.say(&line(&metrics));
+        if metrics.skipped > 0 && metrics.grad_norms.is_empty() {
+            self.progress.say(&format!(
+                "warning: step {}: none of the {} optimiser steps was taken, because the gradient is not finite; the mean \
+                 objective is {:e}\nhint: an objective of ordinary size helps, such as one divided by its largest value",
+                metrics.step, metrics.skipped, metrics.objective_mean
+            ));
+        }
         if let Some(before) = collapsed_from {
             self.progress.say(&format!(
                 "warning: unique formulas fell to {:.1} % from {:.1} %: the policy repeats itself\n\

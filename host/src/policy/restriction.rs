@@ -110,7 +110,7 @@ impl Restriction {
                 return Err(RestrictionError::BesideFormula(what));
             }
         }
-        if let Some(element) = self.must_appear().find(|element| !self.allowed(usize::from(element.number()))) {
+        if let Some(element) = self.always().find(|element| !self.allowed(usize::from(element.number()))) {
             return Err(RestrictionError::NotAllowed(element));
         }
         self.check_counts()
@@ -133,7 +133,17 @@ impl Restriction {
         }
     }
 
-    fn must_appear(&self) -> impl Iterator<Item = Element> + '_ {
+    /// The elements that a crystal may have.
+    pub fn possible(&self) -> Vec<Element> {
+        let closed = self.wanted.formula.as_ref().is_some_and(|family| family.placeholders().is_empty());
+        let possible = |element: &Element| {
+            self.allowed(element.number().into()) && (!closed || self.always().any(|named| named == *element))
+        };
+        (1..=118).filter_map(Element::from_number).filter(possible).collect()
+    }
+
+    /// The elements that every crystal has.
+    pub fn always(&self) -> impl Iterator<Item = Element> + '_ {
         let named = self.wanted.formula.iter().flat_map(|family| family.named().iter().map(|(element, _)| *element));
         self.wanted.required.iter().copied().chain(named)
     }
@@ -189,8 +199,8 @@ impl Restriction {
                 with.add(letter, element);
                 self.can_end(&with)
             };
-            let special = begun.counts.iter().any(|(known, _)| *known == element)
-                || self.must_appear().any(|known| known == element);
+            let special =
+                begun.counts.iter().any(|(known, _)| *known == element) || self.always().any(|known| known == element);
             self.allowed(class) && if special { fits() } else { *others.get_or_insert_with(fits) }
         };
         (0..self.classes).map(may).collect()

@@ -136,7 +136,8 @@ pub enum PretrainError {
     Likelihood(#[from] LikelihoodError),
     /// No complete batch, or nothing held out.
     #[error(
-        "{train} crystals to train on and {valid} held out: training needs at least one batch of {batch}, and one held out"
+        "{train} crystals to train on and {valid} held out: training needs at least one batch, `train.batch` = {batch}, and \
+         one held out"
     )]
     TooFew {
         /// To train on.

@@ -1,5 +1,6 @@
 //! A fine-tuning run with everything opened and checked: every mistake that a user can make is found here, before anything runs.
 
+mod elements;
 mod models;
 mod plugins;
 mod policies;
@@ -98,6 +99,7 @@ impl Plan {
         let objectives = planner.objectives(&config)?;
         let resources = Resources { device, threads, memory: config.run.memory.bytes() };
         let settings = planner.settings(&config, &model, resources)?;
+        planner.check_elements(&config, settings.restriction.as_deref(), &model.hyper)?;
         let text = config.to_toml()?;
         let models = planner.models.into_values().collect();
         Ok(Self { config, text, model, start, base, objectives, settings, runtime, lock: planner.lock, models })
