@@ -386,3 +386,86 @@ fn rows_are_corrected_as_by_pymatgen() {
     let text = fs::read_to_string(at.join("out.csv")).unwrap();
     assert!(text.contains("energy_already,NaCl,-5,-0.6,-5.3,"), "{text}");
 }
+
+/// Rows as people have them, with the corrections that pymatgen 2026.10.16 gives (eV per cell), where it gives one: run types,
+/// adjustments, oxidation states, peroxides. The last two rows of the first file have NaN in a key that nobody reads, and as energy.
+#[test]
+fn rows_from_real_use_are_corrected_as_pymatgen_corrects_them() {
+    let Some(shared) = shared() else { return };
+    let rows = shared.join("cases/structures");
+    if !rows.is_dir() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let elements = "H Li N O F Na Si P S Cl Mn Fe Co Cu Te I Cs Ba Ce C";
+    let entries: String = elements.split(' ').map(|symbol| format!("{symbol},0\n")).collect();
+    fs::write(at.join("e.csv"), format!("formula,energy_per_atom\n{entries}")).unwrap();
+    accepted(at, &["hull", "build", "--entries", "e.csv", "--energy-reference", "MP2020", "-o", "x.hull", "-q"]);
+    let none = None::<f64>;
+    let parameters = [none, none, Some(-0.614), Some(-0.614), Some(-0.614), Some(-0.687), Some(-0.614), none];
+    let of_parameters = [
+        "r2scan_in_parameters",
+        "gga_on_oxide_in_parameters",
+        "energy_str",
+        "energy_already",
+        "oxi_species",
+        "D2O",
+        "nan_extra",
+        "energy_nan",
+    ];
+    let data = [
+        ("r1", -3.042),
+        ("r6", -0.614),
+        ("r14", -6.573),
+        ("r16", -3.557),
+        ("r17", -3.405),
+        ("r18", -4.386),
+        ("d1", -0.422),
+        ("d2", -0.93),
+        ("d3", -1.374),
+        ("d5", -1.374),
+        ("d7", -3.251),
+        ("d8", -3.251),
+        ("d9", -2.748),
+        ("d10", -3.251),
+        ("d11", -0.614),
+        ("d12", -0.614),
+        ("d13", 0.0),
+        ("d14", -0.614),
+        ("d15", 0.071),
+        ("d16", -0.975),
+        ("d17", 0.0),
+        ("d18", -5.004),
+        ("d19", -0.179),
+        ("d20", -1.228),
+        ("d21", -0.614),
+        ("d23", -1.006),
+    ];
+    let refused = ["r4", "r5", "r8", "r9", "r10", "r11", "r12", "r13", "r15", "r19", "d4", "d6"];
+    let of_data = data.iter().map(|(id, value)| (*id, Some(*value))).chain(refused.map(|id| (id, none)));
+    for (file, expected) in [
+        ("m_params.jsonl", of_parameters.into_iter().zip(parameters).collect::<Vec<_>>()),
+        ("m_data.jsonl", of_data.collect()),
+    ] {
+        let file = rows.join(file);
+        let query = ["hull", "query", "--hull", "x.hull", "--structures", file.to_str().unwrap()];
+        accepted(at, &[&query[..], &["--correction", "mp2020", "-o", "o.csv", "-q"]].concat());
+        let answers: HashMap<String, (String, String)> = csv::Reader::from_path(at.join("o.csv"))
+            .unwrap()
+            .deserialize::<HashMap<String, String>>()
+            .map(Result::unwrap)
+            .map(|mut row| (row["id"].clone(), (row.remove("correction").unwrap(), row.remove("status").unwrap())))
+            .collect();
+        for (id, expected) in expected {
+            let (correction, status) = &answers[id];
+            match expected {
+                Some(value) => {
+                    let found: f64 = correction.parse().unwrap_or_else(|_| panic!("{id}: {status}"));
+                    assert!((found - value).abs() < 6e-4 && status == "ok", "{id}: {found}, {status}");
+                }
+                None => assert!(correction.is_empty() && status != "ok", "{id}: {correction}"),
+            }
+        }
+    }
+}

@@ -7,6 +7,7 @@ mod files;
 mod formula_family;
 mod mass;
 mod neighbours;
+mod non_finite;
 #[cfg(test)]
 pub(crate) mod npz;
 mod operation;
@@ -27,6 +28,7 @@ pub use files::{
 };
 pub use formula_family::{FormulaFamily, FormulaFamilyError};
 pub use neighbours::{ClosestPair, NeighbourError, Neighbours, closest_pair, neighbours, smallest_distance};
+pub use non_finite::QuoteNonFinite;
 pub use rows::{for_each_chunk, map_ok, try_map_ok};
 pub use space_group::{SpaceGroup, SpaceGroupError};
 pub use structure::{Lattice, OVERLAP, Structure, StructureError};

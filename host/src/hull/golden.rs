@@ -121,3 +121,37 @@ fn a_saved_hull_answers_as_the_one_that_was_built() {
     };
     assert_eq!(answer(&loaded.hull), answer(&built));
 }
+
+/// Entries as people have them, with the energies that pymatgen 2026.10.16 reads: reduced formula, eV/atom, and the number of
+/// rejected rows.
+#[test]
+fn entry_files_from_real_use() {
+    let Some(folder) = shared("cases/structures") else { return };
+    const LITHIUM: [(&str, f64); 3] = [("Li", -1.9), ("O2", -4.9), ("Li2O", -4.766667)];
+    let and = |last: (&'static str, f64)| [&LITHIUM[..], &[last]].concat();
+    let deuterium = vec![("H2", -3.35), ("H2", -3.3), ("O2", -4.9), ("H2O", -4.833333)];
+    let oxides = vec![("Li", -1.9), ("O2", -4.9), ("Li2O2", -4.925), ("Li2O", -4.85), ("LiO2", -4.933333)];
+    for (name, expected, rejected) in [
+        ("h_D.json", deuterium, 0),
+        ("h_adj_sum_not_corr.json", and(("Li2O2", -5.5)), 0),
+        ("h_bom.json", LITHIUM.to_vec(), 0),
+        ("h_inf_data.json", and(("Li2O2", -4.75)), 0),
+        ("h_jsonl_entries.jsonl", and(("Li2O2", -4.75)), 0),
+        ("h_mixed_functionals.json", vec![("Na", -1.3), ("Na", -3.565), ("Cl2", -1.8), ("NaCl", -4.007)], 0),
+        ("h_mpapi_thermo.json", LITHIUM.to_vec(), 0),
+        ("h_nan_energy.json", LITHIUM.to_vec(), 1),
+        ("h_nan_in_data.json", and(("Li2O2", -4.75)), 0),
+        ("h_pandas_records.json", LITHIUM.to_vec(), 0),
+        ("h_pd_dict.json", LITHIUM.to_vec(), 0),
+        ("h_pymatgen_written.json", oxides, 0),
+    ] {
+        let found = read_entries(&folder.join(name)).unwrap();
+        let energies = found.entries.iter().map(|e| (e.composition().reduced_formula(), e.energy_per_atom()));
+        let energies: Vec<(String, f64)> = energies.collect();
+        assert_eq!((energies.len(), found.rejected.count), (expected.len(), rejected), "{name}: {energies:?}");
+        for ((formula, energy), (reduced, stated)) in energies.iter().zip(&expected) {
+            assert!(formula == reduced && (energy - stated).abs() < 1e-6, "{name}: {formula} {energy}");
+        }
+        assert_eq!(found.run_types.warning().is_some(), name == "h_mixed_functionals.json", "{name}");
+    }
+}

@@ -6,10 +6,9 @@ use std::io::BufRead;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::non_finite::QuoteNonFinite;
 use super::rows::{Row, Sink};
 use super::{Entry, stated_correction};
-use crate::crystal::{Composition, Element};
+use crate::crystal::{Composition, Element, QuoteNonFinite};
 
 /// Reads every entry of a file (its shapes: [`super::read_entries`]). Only a broken document is an error.
 pub(super) fn read_json(file: impl BufRead, sink: Sink<'_>) -> Result<(), serde_json::Error> {

@@ -27,7 +27,6 @@ mod error;
 mod file;
 mod index;
 mod json;
-mod non_finite;
 mod open;
 mod query;
 mod read;

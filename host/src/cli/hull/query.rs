@@ -30,8 +30,8 @@ pub struct Query {
     /// A hull of `temper hull build`, a CSV with formula and energy_per_atom, or JSON of pymatgen
     #[arg(long, value_name = "HULL")]
     hull: PathBuf,
-    /// A table with the columns formula and energy_per_atom (eV/atom)
-    #[arg(long, value_name = "CSV", required_unless_present = "structures", conflicts_with = "structures")]
+    /// Entries: a table with the columns formula and energy_per_atom (eV/atom), JSON or JSON lines of pymatgen, or a hull
+    #[arg(long, value_name = "FILE", required_unless_present = "structures", conflicts_with = "structures")]
     entries: Option<PathBuf>,
     /// Structures: .cif, .csv with a cif column, .jsonl, .extxyz, POSCAR, each also with .gz
     #[arg(long, value_name = "FILE")]

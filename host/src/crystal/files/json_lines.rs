@@ -1,7 +1,7 @@
 //! JSON lines: one object `{id, lattice, species, frac_coords}` per line. `lattice` has three rows of three numbers
 //! (angstrom), `species` symbols or atomic numbers; other keys are carried along.
 
-use super::super::{Element, Lattice, Structure};
+use super::super::{Element, Lattice, QuoteNonFinite, Structure};
 use super::record::{RawRecord, RowError, checked};
 use super::source::Source;
 use super::species;
@@ -29,7 +29,7 @@ pub(super) fn rows(mut source: Source) -> impl Iterator<Item = io::Result<RawRec
 }
 
 fn row(text: &[u8], line: usize) -> RawRecord {
-    let mut object: Map<String, Value> = match serde_json::from_slice(text) {
+    let mut object: Map<String, Value> = match object(text) {
         Ok(object) => object,
         Err(error) => {
             let structure = Err(RowError::syntax(line, format!("not a JSON object: {error}")));
@@ -45,6 +45,11 @@ fn row(text: &[u8], line: usize) -> RawRecord {
         Some(other) => (None, Err(RowError::value("id", &other.to_string(), "a string or a number"))),
     };
     RawRecord { id, line, structure, extra: object, warnings: Vec::new() }
+}
+
+/// A line as an object. `NaN` and infinities, as Python writes them, become texts: they are no concern of keys that nobody reads.
+pub(super) fn object(text: &[u8]) -> Result<Map<String, Value>, serde_json::Error> {
+    serde_json::from_slice(text).or_else(|error| serde_json::from_reader(QuoteNonFinite::new(text)).map_err(|_| error))
 }
 
 /// The structure that an object describes; takes its keys out.
@@ -107,6 +112,10 @@ mod tests {
         assert_eq!(structure.species.iter().map(|e| e.symbol()).collect::<Vec<_>>(), ["Cs", "Cl"]);
         assert_eq!((row.id.as_deref(), row.line), (Some("a"), 3));
         assert_eq!(serde_json::to_string(&row.extra).unwrap(), r#"{"gap":[1.5,null]}"#);
+        // As Python writes what is no number.
+        let python = super::row(LINE.replace("null", "NaN, -Infinity, \"NaN\"").as_bytes(), 3);
+        assert_eq!(python.structure.unwrap(), structure);
+        assert_eq!(serde_json::to_string(&python.extra).unwrap(), r#"{"gap":[1.5,"NaN","-Infinity","NaN"]}"#);
         assert_eq!(super::row(LINE.replace("\"a\"", "7").as_bytes(), 1).id.as_deref(), Some("7"));
     }
 
@@ -123,12 +132,13 @@ mod tests {
             ("[0,4,0]", "[0,1e9,0]", "a lattice vector of 1.000e9 A is longer than 100000 A"),
             ("0.5]]", "\"x\"]]", "row 2 of frac_coords is \"[0.5,0.5,\\\"x\\\"]\", not three numbers"),
             ("[0.5,0.5,0.5]", "[1,0,0]", "atoms Cs1 and Cl2 overlap: 0.0000 A apart"),
+            ("0.5]]", "NaN]]", "row 2 of frac_coords is \"[0.5,0.5,\\\"NaN\\\"]\", not three numbers"),
             ("frac_coords", "coords", "no key \"frac_coords\""),
             ("\"a\"", "[1]", "id is \"[1]\", not a string or a number"),
         ] {
             assert_eq!(row(LINE.replace(from, to).as_bytes(), 1).structure.unwrap_err().to_string(), reason);
         }
-        for text in ["[1]", "{\"id\":", "{} {}", "\u{7f}", "{\"lattice\":NaN}", &LINE.replace("0.5]]", "1e999]]")] {
+        for text in ["[1]", "{\"id\":", "{} {}", "\u{7f}", "{\"lattice\":NaNa}", &LINE.replace("0.5]]", "1e999]]")] {
             assert!(
                 row(text.as_bytes(), 7).structure.unwrap_err().to_string().starts_with("line 7: not a JSON object")
             );

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::json_lines::structure_of;
+use super::json_lines::{object, structure_of};
 use super::read::{ReadError, open};
 use super::record::RowError;
 use super::source::Source;
@@ -68,8 +68,7 @@ fn next_pair(source: &mut Source) -> io::Result<Option<PairRecord>> {
 }
 
 fn pair(text: &[u8]) -> Result<[Structure; 2], PairError> {
-    let mut object: Map<String, Value> =
-        serde_json::from_slice(text).map_err(|error| PairError::Syntax(error.to_string()))?;
+    let mut object: Map<String, Value> = object(text).map_err(|error| PairError::Syntax(error.to_string()))?;
     let mut side = |side: &'static str| {
         let structure = match object.shift_remove(side) {
             Some(Value::Object(mut object)) => structure_of(&mut object),

@@ -7,7 +7,7 @@ const LONGEST: usize = "-Infinity".len();
 
 /// Puts these words between quotes wherever they stand as values, so that a reader of JSON takes them for texts; what stands
 /// within a text stays as it is.
-pub(super) struct QuoteNonFinite<R> {
+pub struct QuoteNonFinite<R> {
     inner: R,
     place: NumberPlace,
     /// The word under way; empty between words.
@@ -28,6 +28,7 @@ enum NumberPlace {
 }
 
 impl<R: BufRead> QuoteNonFinite<R> {
+    /// Reads what `inner` has.
     pub fn new(inner: R) -> Self {
         Self { inner, place: NumberPlace::Between, word: Vec::new(), ready: Vec::new(), taken: 0 }
     }
