@@ -18,7 +18,7 @@ pub(super) fn run(
     let host = memory(AllocationDevice::CPU, 0, MemoryType::CPUOutput)?;
     let mut binding = session.create_binding()?;
     for (name, input) in inputs {
-        let value = input.to_ort()?;
+        let value = input.to_owned_ort()?;
         binding.bind_input(*name, &*value)?;
     }
     for (names, place) in [(fetched, &host), (kept, &device)] {

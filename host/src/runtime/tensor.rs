@@ -115,6 +115,29 @@ impl<'a> Input<'a> {
     }
 }
 
+impl<'a> Input<'a> {
+    /// As [`Self::to_ort`], in memory of its own: what a binding of `ort` 2.0.0-rc.15 needs of a tensor that the graph reads on the
+    /// CPU, because it waits for itself where it copies a borrowed one.
+    pub(super) fn to_owned_ort(self) -> ort::Result<SessionInputValue<'a>> {
+        match self {
+            Self::OrtTensor(tensor) => Ok((&tensor.0).into()),
+            Self::F32(array) | Self::Tensor(Tensor::F32(array)) => own(array),
+            Self::Tensor(Tensor::F64(array)) => own(array),
+            Self::Tensor(Tensor::I64(array)) => own(array),
+            Self::Tensor(Tensor::I32(array)) => own(array),
+            Self::Tensor(Tensor::Bool(array)) => own(array),
+            Self::Tensor(Tensor::Other(_)) => Err(ort::Error::new("a tensor of this element type is not fed")),
+        }
+    }
+}
+
+fn own<T>(array: &ndarray::ArrayD<T>) -> ort::Result<SessionInputValue<'static>>
+where
+    T: PrimitiveTensorElementType + fmt::Debug + Clone + 'static,
+{
+    Ok(ort::value::Tensor::from_array(array.as_standard_layout().into_owned())?.into())
+}
+
 /// ONNX Runtime reads row-major memory; an array laid out otherwise is the only one that is copied.
 fn borrow<T>(array: &ndarray::ArrayD<T>) -> ort::Result<SessionInputValue<'_>>
 where
