@@ -102,7 +102,7 @@ pub struct New {
     /// Folder in which the new one is made; by default the current folder
     #[arg(long, value_name = "FOLDER")]
     dir: Option<PathBuf>,
-    /// Folder of temper-plugin-api; by default that of the source checkout, or the package registry where there is none
+    /// Folder of temper-plugin-api; by default that of the source checkout from which Temper was built
     #[arg(long, value_name = "FOLDER")]
     api: Option<PathBuf>,
 }
@@ -131,11 +131,14 @@ impl New {
     fn dependency(&self) -> Result<String, Failure> {
         let Some(given) = &self.api else {
             let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("plugin-api");
-            return Ok(if checkout.join("Cargo.toml").is_file() {
-                format!("# Of this Temper's source checkout. From a registry: {API}{}", at(&checkout))
-            } else {
-                API.to_owned()
-            });
+            if !checkout.join("Cargo.toml").is_file() {
+                return Err(Failure::user(format!("{}: there is no temper-plugin-api any more", checkout.display()))
+                    .hint("name the folder plugin-api of Temper's sources with --api"));
+            }
+            return Ok(format!(
+                "# Of this Temper's source checkout; a git repository would do as well.\n{}",
+                at(&checkout)
+            ));
         };
         if !given.join("Cargo.toml").is_file() {
             return Err(Failure::user(format!("--api {}: not a crate, because it has no Cargo.toml", given.display())));
