@@ -109,8 +109,9 @@ impl<'de> Visitor<'de> for Node<'_> {
             };
             items.next_value_seed(Node { rows: &mut |row| values.push(row), place: inside })?;
         }
+        let states = |key| fields.contains_key(key);
         let entry =
-            self.place == JsonPlace::Entry || fields.contains_key("composition") || fields.contains_key("energy");
+            self.place == JsonPlace::Entry || ["composition", "energy", "energy_per_atom"].into_iter().any(states);
         match nested {
             true => {}
             false if entry && self.place != JsonPlace::Data => (self.rows)(read_entry(&fields)),
@@ -146,8 +147,10 @@ impl<'de> Visitor<'de> for Node<'_> {
 }
 
 /// The keys of an entry that are read.
-const FIELDS: [&str; 8] = [
+const FIELDS: [&str; 10] = [
     "composition",
+    "formula",
+    "formula_pretty",
     "energy",
     "energy_per_atom",
     "correction",
@@ -167,7 +170,7 @@ fn read_entry(fields: &Map<String, Value>) -> Result<Row, String> {
     let run_type = stated(fields, "parameters").and_then(|parameters| parameters.get("run_type")?.as_str());
     let run_type = run_type.map(str::to_owned);
     let read = || {
-        let composition = composition(stated(fields, "composition").ok_or("it has no `composition`")?)?;
+        let composition = composition(stated_composition(fields)?)?;
         let per_atom = match number(fields, "energy")? {
             Some(energy) => (energy + stated_correction(fields)?) / composition.num_atoms(),
             None => number(fields, "energy_per_atom")?.ok_or("it has no `energy`")?,
@@ -176,6 +179,19 @@ fn read_entry(fields: &Map<String, Value>) -> Result<Row, String> {
         Ok(Row { entry, run_type })
     };
     read().map_err(|reason: String| format!("{reason}{name}"))
+}
+
+/// The composition; or a formula, which may be a reduced one, where nothing depends on how many formula units there are.
+fn stated_composition(fields: &Map<String, Value>) -> Result<&Value, String> {
+    let formula =
+        || stated(fields, "formula").or(stated(fields, "formula_pretty")).filter(|formula| formula.is_string());
+    let missing = || "it has no `composition`".to_owned();
+    match (stated(fields, "composition"), stated(fields, "energy")) {
+        (Some(composition), _) => Ok(composition),
+        (None, None) => formula().ok_or_else(missing),
+        (None, Some(_)) if formula().is_none() => Err(missing()),
+        (None, Some(_)) => Err("it has no `composition`, and `energy` is that of all its atoms".to_owned()),
+    }
 }
 
 fn stated<'a>(fields: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {

@@ -29,7 +29,8 @@ pub struct ReadEntries {
 ///   as the values of an object (as elemental references come), or under `entries`, `entry`, `all_entries` (as in the dictionary
 ///   of a PhaseDiagram) or `data` (as in an answer of the Materials Project's API). A list may as well hold records with such
 ///   dictionaries under `entry` or `entries`: rows of a pandas table, thermo documents. The energy is (`energy` + the sum of
-///   `energy_adjustments`, or else `correction`) / number of atoms; a record without `energy` may have `energy_per_atom`.
+///   `energy_adjustments`, or else `correction`) / number of atoms; a record without `energy` may have `energy_per_atom`, and then
+///   `formula` or `formula_pretty` in place of `composition`.
 ///
 /// # Errors
 /// [`HullError`] `Read`, `Column` or `Json` when the file as a whole is unusable, `NoEntries` when every row of it is. Single
@@ -116,6 +117,8 @@ pub(super) struct Columns {
     formula: usize,
     energy: usize,
     id: Option<usize>,
+    /// How many the table has.
+    count: usize,
 }
 
 impl Columns {
@@ -127,11 +130,20 @@ impl Columns {
                 HullError::Column { path: path.into(), column: name, found: found.join(", ") }
             })
         };
-        Ok(Self { formula: column("formula")?, energy: column("energy_per_atom")?, id: place("id") })
+        Ok(Self {
+            formula: column("formula")?,
+            energy: column("energy_per_atom")?,
+            id: place("id"),
+            count: names.len(),
+        })
     }
 
     /// Composition and energy (eV/atom) of a row, or why it has none.
     pub fn read(&self, row: &csv::ByteRecord) -> Result<(Composition, f64), String> {
+        // A decimal comma, or one in a text without quotes, shifts what follows.
+        if row.iter().skip(self.count).any(|surplus| !surplus.trim_ascii().is_empty()) {
+            return Err(format!("it has {} columns, and the table has {}", row.len(), self.count));
+        }
         let formula = field(row, self.formula, "formula")?;
         let energy = field(row, self.energy, "energy_per_atom")?;
         let composition = formula.parse::<Composition>().map_err(|e| e.to_string())?;
@@ -178,6 +190,33 @@ mod tests {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(content).unwrap();
         read_entries(file.path())
+    }
+
+    #[test]
+    fn columns_that_are_shifted_are_no_energies() {
+        let table = b"id,formula,energy_per_atom\n1,Li,-1.9,\n2,O2,-4.9, ,\n3,Li2O,-4,766667\n4,Na2,Cl,-1\n";
+        let found = read(table).unwrap();
+        assert_eq!(summary(&found), [("Li".into(), -1.9), ("O2".into(), -4.9)]);
+        let reasons: Vec<String> = found.rejected.first.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            reasons,
+            ["row 4: it has 4 columns, and the table has 3", "row 5: it has 4 columns, and the table has 3"]
+        );
+    }
+
+    #[test]
+    fn a_formula_does_where_the_energy_is_per_atom() {
+        let rows = br#"[{"formula": "Li2O", "energy_per_atom": -4.75}, {"formula_pretty": "Li", "energy_per_atom": -1.9, "formula": null},
+            {"formula": "Li2O", "energy": -14.25}, {"formula": 3, "energy_per_atom": 0}, {"formula": "Xx", "energy_per_atom": 0}]"#;
+        let found = read(rows).unwrap();
+        assert_eq!(summary(&found), [("Li2O".into(), -4.75), ("Li".into(), -1.9)]);
+        let reasons: Vec<String> = found.rejected.first.iter().map(ToString::to_string).collect();
+        assert_eq!(reasons[0], "row 3: it has no `composition`, and `energy` is that of all its atoms");
+        assert_eq!(reasons[1], "row 4: it has no `composition`");
+        assert!(reasons[2].contains("`Xx`"), "{}", reasons[2]);
+        let lines =
+            b"{\"formula\": \"Li\", \"energy_per_atom\": -1.9}\n{\"formula\": \"O2\", \"energy_per_atom\": -4.9}\n";
+        assert_eq!(summary(&read(lines).unwrap()).len(), 2);
     }
 
     fn summary(read: &ReadEntries) -> Vec<(String, f64)> {

@@ -24,8 +24,9 @@ pub(super) fn from_symbol(text: &str) -> Result<Element, RowError> {
 }
 
 /// The element of a site's label: a symbol, then nothing but a number, a charge or a suffix, as in `Fe1`, `O1A`, `OW2`,
-/// `Na(1)`, `Fe3+`. Labels that can be read in two ways are refused: `CA1`, and `T1` (a tetrahedron) or `Va1` (a vacancy).
-pub(super) fn from_label(text: &str) -> Result<Element, RowError> {
+/// `Na(1)`, `Fe3+`. Labels that can be read in two ways are refused: `CA1`, unless one of the two is among the elements of
+/// the file's `formula` and the other is not, and `T1` (a tetrahedron) or `Va1` (a vacancy).
+pub(super) fn from_label(text: &str, formula: &[Element]) -> Result<Element, RowError> {
     if is_water(text)
         && let Some(oxygen) = from_letters("O")
     {
@@ -51,9 +52,13 @@ pub(super) fn from_label(text: &str) -> Result<Element, RowError> {
         _ if is_vacancy => Err(error()),
         (Some(element), _) if second_is_lower && is_suffix(2) => Ok(element),
         _ if !is_suffix(1) => Err(error()),
-        (Some(one), Some(other)) => Err(RowError::Element {
-            found: format!("{text:?}: it can be {one} or {other}; give _atom_site_type_symbol"),
-        }),
+        (Some(one), Some(other)) => match [one, other].map(|element| formula.contains(&element)) {
+            [true, false] => Ok(one),
+            [false, true] => Ok(other),
+            _ => Err(RowError::Element {
+                found: format!("{text:?}: it can be {one} or {other}; give _atom_site_type_symbol"),
+            }),
+        },
         (Some(element), None) | (None, Some(element)) => Ok(element),
         (None, None) => Err(error()),
     }
@@ -157,9 +162,9 @@ mod tests {
             ("W2", "W"),
             ("H1B", "H"),
         ] {
-            assert_eq!(from_label(text).unwrap().symbol(), symbol, "{text}");
+            assert_eq!(from_label(text, &[]).unwrap().symbol(), symbol, "{text}");
         }
-        let refused = |label: &str| from_label(label).unwrap_err().to_string();
+        let refused = |label: &str| from_label(label, &[]).unwrap_err().to_string();
         assert_eq!(refused("CA1"), "unknown element \"CA1\": it can be Ca or C; give _atom_site_type_symbol");
         for text in
             ["", "1", "Q1", "\u{e9}", "T1", "T", "Va1", "VA", "Vac", "Cg1", "Cnt1", "Oa1", "Fe/Mg", "AlSi1", "O-a", "M"]
@@ -172,5 +177,19 @@ mod tests {
             assert_eq!(refused(text), expected);
         }
         assert!(refused("SO4").contains("oxygen among them"));
+        let formula = |symbols: &[&str]| symbols.iter().map(|s| Element::from_symbol(s).unwrap()).collect::<Vec<_>>();
+        for (label, symbols, read) in [
+            ("CA1", &["Ca", "O"][..], Some("Ca")),
+            ("CA1", &["C", "O"], Some("C")),
+            ("CA1", &["C", "Ca"], None),
+            ("CA1", &["O"], None),
+            ("NA2B", &["Na", "Cl"], Some("Na")),
+            ("CL1A", &["Na", "Cl"], Some("Cl")),
+            // What is certain by itself stays as it is.
+            ("Ca1", &["C"], Some("Ca")),
+            ("OW2", &["W"], Some("O")),
+        ] {
+            assert_eq!(from_label(label, &formula(symbols)).ok().map(Element::symbol), read, "{label} {symbols:?}");
+        }
     }
 }

@@ -105,6 +105,13 @@ impl<'a> Agreement<'a> {
     }
 }
 
+/// The elements of the chemical formula; none where it is absent or cannot be read.
+pub(super) fn formula_elements(block: &Block) -> Vec<Element> {
+    let amounts = block.value("_chemical_formula_sum").and_then(Amounts::of_formula);
+    let amounts = amounts.map_or([0.0; 119], |amounts| amounts.0);
+    (1..=118).filter(|number| amounts[usize::from(*number)] > 0.0).filter_map(Element::from_number).collect()
+}
+
 /// How much there is of each element, by atomic number.
 struct Amounts([f64; 119]);
 

@@ -265,6 +265,15 @@ mod tests {
     }
 
     #[test]
+    fn the_formula_settles_what_a_label_can_mean() {
+        let sites = "NA1 0 0 0\nCL1 .5 .5 .5";
+        let refused = parse(&text("_symmetry_space_group_name_H-M 'F m -3 m'", sites)).unwrap_err().to_string();
+        assert!(refused.contains("\"NA1\": it can be Na or N"), "{refused}");
+        let formula = "_symmetry_space_group_name_H-M 'F m -3 m'\n_chemical_formula_sum 'Cl Na'";
+        assert_eq!(warned(&text(formula, sites)), ("Na4 Cl4".to_owned(), Vec::new()));
+    }
+
+    #[test]
     fn a_group_is_applied_and_special_positions_are_merged() {
         let listed = "loop_ _space_group_symop.operation_xyz x,y,z -x,-y,z -x,y,-z x,-y,-z z,x,y z,-x,-y -z,-x,y -z,x,-y y,z,x -y,z,-x y,-z,-x -y,-z,x";
         for symmetry in ["_symmetry_space_group_name_H-M 'F m -3 m'", "_space_group_IT_number 225"] {

@@ -1,5 +1,6 @@
 //! The atom sites of a CIF.
 
+use super::agreement::formula_elements;
 use super::operator::from_whole;
 use super::syntax::{Block, Column};
 use super::with_uncertainty;
@@ -67,6 +68,8 @@ struct SiteTable<'b, 'a> {
     hydrogens: Option<Column<'b, 'a>>,
     multiplicities: Option<Column<'b, 'a>>,
     flags: Option<Column<'b, 'a>>,
+    /// Elements of the chemical formula.
+    formula: Vec<Element>,
 }
 
 impl<'b, 'a> SiteTable<'b, 'a> {
@@ -100,6 +103,7 @@ impl<'b, 'a> SiteTable<'b, 'a> {
                 found => found,
             },
             flags: column("_atom_site_calc_flag")?,
+            formula: formula_elements(block),
         })
     }
 
@@ -113,7 +117,7 @@ impl<'b, 'a> SiteTable<'b, 'a> {
         let (label, symbol) = (known(&self.labels), known(&self.symbols));
         let element = match (symbol, label) {
             (Some(symbol), _) => species::from_symbol(symbol)?,
-            (None, Some(label)) => species::from_label(label)?,
+            (None, Some(label)) => species::from_label(label, &self.formula)?,
             (None, None) => return Err(RowError::missing("_atom_site_label or _atom_site_type_symbol")),
         };
         let name = label.or(symbol).unwrap_or_default();
