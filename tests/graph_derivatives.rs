@@ -16,6 +16,8 @@ mod cases;
 mod check;
 #[path = "graph_derivatives/composites.rs"]
 mod composites;
+#[path = "graph_derivatives/empty.rs"]
+mod empty;
 #[path = "graph_derivatives/files.rs"]
 mod files;
 #[path = "graph_derivatives/model_cases.rs"]

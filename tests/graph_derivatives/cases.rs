@@ -543,9 +543,7 @@ fn products() -> Vec<Case> {
         let attributes = plain().int("transA", turn_a).int("transB", turn_b);
         for bias in [&[4][..], &[2, 1], &[], &[2, 4]] {
             let attributes = attributes.clone().float("alpha", 0.5).float("beta", 2.0);
-            // Over an empty inner axis, ONNX Runtime 1.28 forgets beta.
-            let case = Case::new("Gemm", &[a, c, bias], move |b, v| b.node("Gemm", v, attributes.clone()));
-            rows.push(case.state(0, &[1 - turn_a as usize]).state(1, &[turn_b as usize]));
+            rows.push(Case::new("Gemm", &[a, c, bias], move |b, v| b.node("Gemm", v, attributes.clone())));
         }
         rows.push(Case::new("Gemm", &[a, c], move |b, v| b.node("Gemm", v, attributes.clone())));
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use temper::crystal::{Structure, read_structures};
+use temper::crystal::{Structure, neighbours, read_structures};
 use temper::graph::onnx::{ModelProto, StringStringEntryProto};
 use temper::graph::{Attributes, Builder, DataType, Dim, encode};
 use temper::model::{Executor, ForceModel, ModelError, ModelOptions, OnnxModel};
@@ -165,6 +165,65 @@ fn a_crystal_without_triplets_has_an_energy() {
         let crystals = structures(&folder.join("zt.extxyz"));
         compare(&path, &crystals, false).unwrap_or_else(|reason| panic!("{name}: {reason}"));
     }
+}
+
+/// `E = 2 |r_1|^2 + |r_2|^2`, read by indices of 32 bits: forces are `-4 r_1` and `-2 r_2`.
+#[test]
+fn indices_of_32_bits_have_the_right_forces() {
+    let Some(folder) = folder() else { return };
+    let model = open(&folder.join("i32.onnx"));
+    let forces = with_forces(&model).unwrap();
+    let mut compared = 0;
+    for structure in structures(&folder.join("xt.extxyz")).iter().filter(|structure| structure.len() >= 2) {
+        let (energy, found) = forces.evaluate(&[structure], &["energy"]).remove(0).unwrap();
+        let r = structure.positions();
+        let square = |r: [f64; 3]| r.iter().map(|x| x * x).sum::<f64>();
+        let expected = 2.0 * square(r[0]) + square(r[1]);
+        assert!((energy[0] - expected).abs() < 1e-5 * expected, "{} not {expected}", energy[0]);
+        for (atom, force) in found.forces.iter().enumerate() {
+            let factor = [-4.0, -2.0].get(atom).copied().unwrap_or(0.0);
+            for (found, x) in force.iter().zip(r[atom]) {
+                assert!((found - factor * x).abs() < 1e-4, "{found}, not {}", factor * x);
+            }
+        }
+        compared += 1;
+    }
+    assert!(compared > 0);
+}
+
+/// Sums over triplets of the squared cell offset of their first edge: with its index, by a positive and a negative axis, and its
+/// largest component.
+#[test]
+fn sums_over_triplets_are_those_of_the_list() {
+    let Some(folder) = folder() else { return };
+    let copies = tempfile::tempdir().unwrap();
+    let crystals = ["cscl", "zt", "xt"].map(|name| structures(&folder.join(format!("{name}.extxyz"))));
+    for name in ["pos", "neg", "topk"] {
+        // Beside one of them lies a config of its name, which is no sidecar.
+        let path = copies.path().join(format!("{name}.onnx"));
+        std::fs::copy(folder.join(format!("{name}.onnx")), &path).unwrap();
+        let model = open(&path);
+        for structure in crystals.iter().flatten() {
+            let structure = wrapped(structure);
+            let list = neighbours(&structure, 4.0, Some(2.0), 1_000_000).unwrap();
+            let of = |pair: &[u32; 2]| {
+                let squares = list.shift[pair[0] as usize].map(|x| f64::from(x * x));
+                match name {
+                    "topk" => squares.into_iter().fold(0.0, f64::max),
+                    _ => squares.iter().sum::<f64>() * f64::from(pair[0]),
+                }
+            };
+            let expected: f64 = list.triplets.iter().map(of).sum();
+            let found = energy(&model, &structure);
+            assert!((found - expected).abs() <= 1e-5 * expected.abs(), "{name}: {found}, not {expected}");
+        }
+    }
+}
+
+/// With all atoms inside the cell, as models are given them.
+fn wrapped(structure: &Structure) -> Structure {
+    let frac = structure.frac.iter().map(|r| r.map(|x| x.rem_euclid(1.0))).collect();
+    Structure { frac, ..structure.clone() }
 }
 
 /// A derivative that is not that of the energy: the energy counts rounded positions, whose slope nobody sees.

@@ -1,10 +1,12 @@
 //! Products of matrices, in the forms that ONNX Runtime 1.28 can multiply when a leading axis is empty.
 //!
 //! It cannot broadcast over an axis without elements: a product with a vector, one of a matrix with a batch, and, once fused
-//! with a `Transpose`, one of a batch with a matrix fail. As one product of two matrices they do not.
+//! with a `Transpose`, one of a batch with a matrix fail. As one product of two matrices they do not. Of two batches, the one with
+//! the empty axis is padded, and the product cropped.
 
 use super::Attributes;
 use super::builder::{Builder, Value};
+use super::import::{crop, pad_empty};
 use super::shape::Dim;
 
 impl Builder {
@@ -33,8 +35,37 @@ impl Builder {
                 let product = self.flat_product(turned, other);
                 Some(self.swap_last(product, b.len()))
             }
+            (3.., 3..) => self.broadcast_product([x, y], [&a, &b]),
             _ => None,
         }
+    }
+
+    /// Of two batches, where one is repeated along an axis of the other that may have no elements.
+    fn broadcast_product(&mut self, factors: [Value; 2], shapes: [&[Dim]; 2]) -> Option<Value> {
+        let rank = shapes[0].len().max(shapes[1].len());
+        let repeated = |own: &[Dim], other: &[Dim], axis: usize| {
+            let facing = (axis + other.len()).checked_sub(own.len()).map(|place| other[place]);
+            may_be_zero(own[axis]) && facing.is_none_or(|dim| dim.known() == Some(1))
+        };
+        let axes = [[0, 1], [1, 0]].map(|[own, other]| {
+            let (own, other) = (shapes[own], shapes[other]);
+            (0..own.len() - 2).filter(|axis| repeated(own, other, *axis)).collect::<Vec<usize>>()
+        });
+        if axes.iter().all(Vec::is_empty) {
+            return None;
+        }
+        let mut padded = factors;
+        for (factor, axes) in padded.iter_mut().zip(&axes).filter(|(_, axes)| !axes.is_empty()) {
+            *factor = pad_empty(self, *factor, axes)?;
+        }
+        let mut product = self.plain_product(padded[0], padded[1]);
+        for ((factor, axes), shape) in
+            factors.into_iter().zip(&axes).zip(shapes).filter(|((_, axes), _)| !axes.is_empty())
+        {
+            let pairs: Vec<(usize, usize)> = axes.iter().map(|axis| (axis + rank - shape.len(), *axis)).collect();
+            product = crop(self, product, factor, &pairs);
+        }
+        Some(product)
     }
 
     fn plain_product(&mut self, x: Value, y: Value) -> Value {
@@ -75,5 +106,9 @@ impl Builder {
 
 /// Whether an axis before the last two may have no elements.
 fn may_be_empty(shape: &[Dim]) -> bool {
-    shape[..shape.len().saturating_sub(2)].iter().any(|dim| dim.known().is_none_or(|n| n == 0))
+    shape[..shape.len().saturating_sub(2)].iter().any(|dim| may_be_zero(*dim))
+}
+
+fn may_be_zero(dim: Dim) -> bool {
+    dim.known().is_none_or(|n| n == 0)
 }

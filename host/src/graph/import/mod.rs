@@ -15,6 +15,8 @@ mod sequences;
 
 use std::collections::{HashMap, HashSet};
 
+pub(super) use guards::{crop, pad_empty};
+
 use super::builder::{Builder, Node, Value, names_read};
 use super::file::Origin;
 use super::onnx::{
