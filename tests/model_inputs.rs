@@ -200,11 +200,21 @@ fn what_no_trial_can_show_is_left_to_the_user() {
     Field { species: Species::Index, names: &[("species_index", "atom_types")], ..Field::default() }
         .write(&at.join("types.onnx"), &[]);
     let (_, said) = accepted(at, &["model", "inspect", "types.onnx", "--write-sidecar"]);
-    assert!(said.contains("several meanings of 1 inputs"), "{said}");
+    assert!(said.contains("what 1 of its inputs means, "), "{said}");
     let draft = fs::read_to_string(at.join("types.toml")).unwrap();
     let line = draft.lines().find(|line| line.starts_with("atom_types = \"?\"")).unwrap_or_default();
     assert!(line.contains("one of atomic_numbers, species_index"), "{draft}");
     assert_eq!(ELEMENTS.len(), 6);
+    // A charge is none, and how a spin is counted is not known.
+    Field { columns: true, names: &[("charge", "spin")], ..Field::default() }.write(&at.join("spin.onnx"), &METADATA);
+    Field { columns: true, names: &[("charge", "total_charge")], ..Field::default() }
+        .write(&at.join("ion.onnx"), &METADATA);
+    for (file, line) in [("spin", "spin = \"?\""), ("ion", "total_charge = 0")] {
+        accepted(at, &["model", "inspect", &format!("{file}.onnx"), "--write-sidecar"]);
+        let draft = fs::read_to_string(at.join(format!("{file}.toml"))).unwrap();
+        let (_, constants) = draft.split_once("[constants]\n").unwrap();
+        assert!(constants.starts_with(line), "{draft}");
+    }
 }
 
 /// A sidecar that says what is not so: the file runs, and its numbers are those of no crystal.

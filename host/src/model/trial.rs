@@ -52,12 +52,33 @@ impl Inspection {
         if choices.is_empty() || self.beyond.is_some() {
             return Ok(Trial::NotNeeded);
         }
-        let combinations = combinations(&choices);
+        // Of what no symmetry tells, the most likely will do; all of it only where nothing else is right.
+        let likely: Vec<(bool, Choices)> = choices
+            .iter()
+            .map(|(known, choices)| {
+                (*known || !choices.names.first().is_some_and(|name| is_geometry(name)), choices.clone())
+            })
+            .collect();
+        match self.try_combinations(runtime, &combinations(&likely), &choices)? {
+            Trial::Contradicted(..) if likely != choices => {
+                self.try_combinations(runtime, &combinations(&choices), &choices)
+            }
+            trial => Ok(trial),
+        }
+    }
+
+    /// The outcome of some combinations of meanings; what is certain is filled in.
+    fn try_combinations(
+        &mut self,
+        runtime: &Runtime,
+        combinations: &[Meanings<'_>],
+        choices: &[(bool, Choices)],
+    ) -> Result<Trial, ModelError> {
         let mut tried = 0;
         let mut passed: Vec<(&Meanings<'_>, QuickCheck)> = Vec::new();
         let mut complaint = None;
         let mut model: Option<OnnxModel> = None;
-        for meanings in &combinations {
+        for meanings in combinations {
             let Ok(contract) = self.with_inputs(meanings) else { continue };
             let contract = self.assumed_cutoffs(contract);
             let model = match &mut model {

@@ -69,7 +69,10 @@ fn outcome(trial: &Trial) -> Option<String> {
             ))
         }
         Trial::Open(open) => {
-            Some(format!("several meanings of {open} inputs keep the numbers of small crystals: you must say which"))
+            let means = if *open == 1 { "means" } else { "mean" };
+            Some(format!(
+                "what {open} of its inputs {means}, crystals that are described otherwise do not tell: you must say"
+            ))
         }
         Trial::Contradicted(tried, complaint) => Some(format!(
             "with none of {tried} meanings of its inputs do small crystals keep their numbers: {complaint}"

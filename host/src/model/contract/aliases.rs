@@ -53,6 +53,25 @@ const STATES: &[&str] = &["head", "fidelity", "state_attr", "task", "heads", "da
 /// Names of the charge of a crystal, which is none.
 const CHARGES: &[&str] = &["charge", "total_charge", "charges", "q", "tot_charge"];
 
+/// Names of a spin or its multiplicity, whose values programs count differently.
+const SPINS: &[&str] = &["spin", "total_spin", "multiplicity", "mult", "spin_multiplicity", "total_magmom"];
+
+/// Inputs whose meaning their name settles. Of the others, programs have different notions by the same name (the sign and the unit
+/// of shifts, the direction of an edge), so only a trial tells.
+const SETTLED: [&str; 11] = [
+    "atomic_numbers",
+    "species_one_hot",
+    "positions",
+    "cell",
+    "pbc",
+    "batch",
+    "n_atoms",
+    "first_atom",
+    "n_edges",
+    "edge_index",
+    "state",
+];
+
 /// Names of energies, forces and stress, in lower case.
 const OUTPUTS: [(&str, &[&str]); 3] = [
     ("energy", &["e", "energies", "total_energy", "potential_energy", "etot", "e_total", "pot_energy"]),
@@ -70,6 +89,19 @@ pub(super) fn inputs(name: &str, contract: &[&'static str]) -> Vec<&'static str>
         INPUTS.iter().filter(|(_, aliases)| aliases.contains(&name.as_str())).map(|(known, _)| *known).collect();
     found.extend(STATES.contains(&name.as_str()).then_some("state"));
     found
+}
+
+/// The input that a name means in all programs, of those that it may be.
+pub(super) fn settled(meanings: &[&'static str]) -> Option<&'static str> {
+    match meanings {
+        [only] if SETTLED.contains(only) => Some(only),
+        _ => None,
+    }
+}
+
+/// Whether an input of this name is a spin.
+pub(super) fn is_spin(name: &str) -> bool {
+    SPINS.contains(&plain(name).as_str())
 }
 
 /// Whether an input of this name is the charge of a crystal.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::ContractError;
+use super::aliases;
 use super::metadata::Metadata;
 use super::ports::{Axis, fit, no_such_port, runtime_inputs, symbols, type_and_shape};
 use super::units::{self, Dimension};
@@ -186,11 +187,13 @@ fn known_input(name: &str) -> Option<(InputKind, &'static [Axis], f64)> {
     (sign > 0.0 || kind.has_direction()).then_some((*kind, *axes, sign))
 }
 
-/// What the names of free axes count, from the inputs that are known.
+/// What the names of free axes count, from the inputs that are known, or would be by another name.
 fn named_axes<'a>(ports: &[&'a ValueInfoProto], metadata: &Metadata) -> BTreeMap<&'a str, Axis> {
     let mut named = BTreeMap::new();
     for port in ports {
-        let Some((_, axes, _)) = known_input(contract_name(port, metadata)) else { continue };
+        let name = contract_name(port, metadata);
+        let settled = || known_input(aliases::settled(&aliases::inputs(name, &input_names()))?);
+        let Some((_, axes, _)) = known_input(name).or_else(settled) else { continue };
         let Some((_, Some(shape))) = type_and_shape(port) else { continue };
         let Ok((axes, _)) = fit(&shape, axes) else { continue };
         for (symbol, axis) in symbols(port).into_iter().zip(axes).filter(|(symbol, _)| !symbol.is_empty()) {

@@ -150,11 +150,6 @@ fn one_hot_width(graph: &GraphProto, assumed: &Metadata) -> Option<i64> {
     shape?.last().copied().flatten().filter(|width| (1..=118).contains(width))
 }
 
-/// Inputs whose meaning their name settles. Of the others, programs have different notions by the same name (the sign and the unit
-/// of shifts, the direction of an edge), so only a trial tells.
-const SETTLED_BY_NAME: [&str; 9] =
-    ["atomic_numbers", "species_one_hot", "positions", "cell", "pbc", "batch", "n_atoms", "edge_index", "state"];
-
 /// What an input of an unknown name is called in the contract, where its name says so; else what it may be. A constant if it is like
 /// none of its inputs.
 fn named_input(port: &ValueInfoProto, graph: &GraphProto, assumed: &mut Metadata) -> SidecarLine {
@@ -167,6 +162,11 @@ fn named_input(port: &ValueInfoProto, graph: &GraphProto, assumed: &mut Metadata
         assumed.constants.insert(port.name().into(), 0.0);
         let (value, comment) = (Some("0".to_owned()), "a crystal is neutral".to_owned());
         return SidecarLine { table: Some("constants"), key, value, comment, choices: None };
+    }
+    if aliases::is_spin(port.name()) {
+        assumed.constants.insert(port.name().into(), 0.0);
+        let comment = "the spin of a crystal as the model counts it".to_owned();
+        return SidecarLine { table: Some("constants"), key, value: None, comment, choices: None };
     }
     let free: Vec<String> = inputs::candidates(port, graph, assumed).into_iter().filter(|name| !taken(name)).collect();
     let mut meant = aliases::inputs(port.name(), &inputs::input_names());
@@ -190,13 +190,10 @@ fn named_input(port: &ValueInfoProto, graph: &GraphProto, assumed: &mut Metadata
         return SidecarLine { table: Some("constants"), key, value: None, comment, choices: None };
     };
     assumed.inputs.insert(port.name().into(), assume);
-    let value = match meant[..] {
-        [only] if SETTLED_BY_NAME.contains(&only) => Some(format!("\"{only}\"")),
-        _ => None,
-    };
+    let value = aliases::settled(&meant).map(|only| format!("\"{only}\""));
     let comment = match value {
         Some(_) => "by its name".to_owned(),
-        None => format!("which it is; by type and shape one of {}", choices.join(", ")),
+        None => format!("which it is; by type and shape one of {}, or a number in [constants]", choices.join(", ")),
     };
     let choices = Choices { port: port.name().into(), names: choices };
     SidecarLine { table: Some("inputs"), key, value, comment, choices: Some(choices) }
