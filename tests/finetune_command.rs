@@ -270,6 +270,78 @@ fn mistakes_in_a_config_name_the_place() {
 }
 
 #[test]
+fn names_that_the_files_need_are_refused() {
+    for name in ["id", "logp", "lattice", "tokens", "objective", "formula", "cif", "pbc"] {
+        let folder =
+            prepared(&CONFIG.replace("rewards.density", &format!("rewards.{name}")).replace("-density", "-1 * n"));
+        let said = String::from_utf8(temper(folder.path(), &["finetune", "run.toml", "--dry-run"]).stderr).unwrap();
+        let expected = format!(
+            "error: run.toml:23:10: `rewards.{name}`: samples and candidates have a value `{name}` of their own\n"
+        );
+        assert!(said.starts_with(&expected), "{said}");
+        assert!(said.contains(&format!("hint: call the term something else, such as `{name}_term`")), "{said}");
+    }
+}
+
+#[test]
+fn sizes_are_bounded_before_memory_is_taken() {
+    let folder = prepared(CONFIG);
+    for (key, bound) in [
+        ("sampling.batch=100000000000", "must be 1 to 1000000"),
+        ("run.steps=5000000000", "must be 1 to 1000000000"),
+        ("run.threads=100000000", "must be at most 4096"),
+        ("ppo.epochs=100000000", "must be 1 to 10000"),
+    ] {
+        let output = temper(folder.path(), &["finetune", "run.toml", "--dry-run", "--set", key]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && said.contains(bound), "{key}: {said}");
+    }
+    let output = temper(folder.path(), &["--threads", "100000000", "finetune", "run.toml"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && said.contains("must be at most 4096"), "{said}");
+}
+
+/// A learning rate with which a step overflows: said at the step, and the end after as many steps as the config allows.
+#[test]
+fn a_run_that_learns_nothing_ends() {
+    let folder = prepared(CONFIG);
+    let at = folder.path();
+    let set = ["--set", "ppo.learning_rate=1e300", "--set", "run.steps=9", "--set", "guards.max_idle_steps=3"];
+    let output = temper(at, &[&["finetune", "run.toml"][..], &set].concat());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    let reason = "none of the 3 optimiser steps was taken, because the gradient is not finite; the mean objective is ";
+    assert!(said.contains(&format!("warning: step 1: {reason}")), "{said}");
+    assert!(said.contains(&format!("error: step 3: {reason}")), "{said}");
+    assert!(said.contains("; nothing was learned in 3 steps in a row"), "{said}");
+    let skipped: Vec<_> = metrics(&at.join("run")).iter().map(|line| line["skipped"].as_u64().unwrap()).collect();
+    assert_eq!(skipped, [3, 3, 3]);
+    let parameters = fs::read(at.join("run/checkpoints/step-3/params.safetensors")).unwrap();
+    assert!(parameters == fs::read(at.join("policy/params.safetensors")).unwrap(), "the policy is as it was");
+}
+
+/// Steps of 0.1 in every parameter throw the policy far from its base.
+#[test]
+fn an_alarm_warns_or_stops() {
+    let folder = prepared(CONFIG);
+    let at = folder.path();
+    let set = ["--set", "ppo.learning_rate=0.1", "--set", "run.steps=9", "--set", "guards.kl_bound=0.5"];
+    let (_, said) = accepted(at, &[&["finetune", "run.toml", "--set", "run.dir=warned"][..], &set].concat());
+    assert_eq!(said.matches("warning: KL to the base is ").count(), 1, "{said}");
+    let stop = ["finetune", "run.toml", "--set", "guards.kl=stop", "--set", "run.checkpoint_every=1000"];
+    let output = temper(at, &[&stop[..], &set].concat());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    let lines = metrics(&at.join("run"));
+    let last = lines.len();
+    assert!(
+        last < 9 && lines[last - 1]["kl"].as_f64().unwrap() > 0.5 && lines[last - 2]["kl"].as_f64().unwrap() <= 0.5
+    );
+    assert!(said.contains(&format!("error: step {last}: KL to the base is ")), "{said}");
+    assert!(at.join(format!("run/checkpoints/step-{last}")).is_dir(), "the step is kept");
+}
+
+#[test]
 fn samples_do_not_depend_on_threads_or_number() {
     let folder = prepared(CONFIG);
     let at = folder.path();
@@ -426,6 +498,8 @@ fn a_judge_is_logged_and_never_rewarded() {
         assert_eq!(line["judge"].is_null(), !due);
         if due {
             assert_eq!(line["judge"]["e_hull"], line["terms"]["stability"]);
+            let values = line["judge"]["e_hull"]["values"].as_u64().unwrap();
+            assert_eq!(line["judge_gap"].as_f64(), (values > 0).then_some(0.0), "a judge that is the potential itself");
         }
     }
     fs::write(at.join("run.toml"), CONFIG).unwrap();
@@ -466,7 +540,9 @@ fn a_hull_without_the_elements_of_the_run_is_told_beforehand() {
 #[test]
 fn optimiser_steps_that_are_all_skipped_are_told() {
     let folder = prepared(&CONFIG.replace("-density", "-1e200 * density"));
-    let (_, said) = accepted(folder.path(), &["finetune", "run.toml", "--set", "run.steps=1"]);
+    let output = temper(folder.path(), &["finetune", "run.toml", "--set", "run.steps=1"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "a run in which nothing was learned has failed: {said}");
     let warning = "warning: step 1: none of the 3 optimiser steps was taken, because the gradient is not finite";
     assert!(said.contains(warning) && said.contains("hint: an objective of ordinary size"), "{said}");
     let folder = prepared(CONFIG);

@@ -180,11 +180,34 @@ fn mistakes_are_found_before_the_run() {
 fn a_batch_of_which_nothing_is_left_says_where_it_went() {
     let folder = prepared();
     let set = "rewards.kinds.builtin.bound={ min = 4 }";
-    let output = temper(folder.path(), &["finetune", "run.toml", "--quiet", "--set", set]);
+    let guards = "guards.max_idle_steps=2";
+    let output = temper(folder.path(), &["finetune", "run.toml", "--set", set, "--set", guards]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(3), "{said}");
-    assert!(said.starts_with("error: step 1: no crystal of the batch has an objective: 64 sampled, "), "{said}");
+    assert!(said.contains("warning: step 1: no crystal of the batch has an objective: 64 sampled, "));
+    assert!(said.contains("\nerror: step 2: no crystal of the batch has an objective: 64 sampled, "), "{said}");
     assert!(said.contains(" decoded, 0 kinds, 0 scored"), "{said}");
+    assert!(said.contains("; nothing was learned in 2 steps in a row"), "{said}");
+    // The steps are on record, with the reasons of each row.
+    let metrics = json_lines(&folder.path().join("run/metrics.jsonl"));
+    assert_eq!(metrics.iter().map(|line| line["idle_steps"].as_u64()).collect::<Vec<_>>(), [Some(1), Some(2)]);
+    assert!(metrics[0]["objective_mean"].is_null() && metrics[0]["baseline"].is_null());
+    assert_eq!(json_lines(&folder.path().join("run/samples/step-2.jsonl")).len(), 64);
+    // A run that has not learned yet goes on, and learns.
+    accepted(
+        folder.path(),
+        &[
+            "finetune",
+            "run.toml",
+            "--resume",
+            "--set",
+            "run.steps=3",
+            "--accept-changed",
+            "rewards.kinds.builtin.bound",
+        ],
+    );
+    let metrics = json_lines(&folder.path().join("run/metrics.jsonl"));
+    assert!(metrics.len() == 3 && metrics[2]["objective_mean"].is_f64() && metrics[2]["idle_steps"] == 0);
 }
 
 #[test]

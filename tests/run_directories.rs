@@ -124,7 +124,7 @@ fn damaged_state_is_refused_by_file_and_key() {
         assert!(said.contains(&format!("{file}`state.{key}`: invalid type: string \"x\"")), "{said}");
     }
     for (key, value, part) in [
-        ("baseline", json!(null), "`state.baseline`: invalid type: null"),
+        ("baseline", json!(null), "`state.baseline` is null"),
         ("best", json!({"step": 1}), "`state.best`: missing field `objective`"),
         ("candidates", json!([{"id": "step-1-0"}]), "`state.candidates[0]`: missing field `lattice`"),
         ("pareto", json!(null), "`state.pareto` is null, but the config has a front"),

@@ -8,7 +8,7 @@ use crate::pages::{book, guide, quoted, rows};
 use crate::support::temper;
 
 /// Heading of a table of keys, the subcommand that reads it, and the TOML in front of its keys.
-const TABLES: [(&str, &str, &str); 20] = [
+const TABLES: [(&str, &str, &str); 21] = [
     ("Top level", "finetune", ""),
     ("`[policy]`", "finetune", "[policy]"),
     ("`[run]`", "finetune", "[run]"),
@@ -17,6 +17,7 @@ const TABLES: [(&str, &str, &str); 20] = [
     ("`[pareto]`", "finetune", "[pareto]"),
     ("`[judge]`", "finetune", "[judge]"),
     ("`[judge.hull]`", "finetune", "[judge.hull]"),
+    ("`[guards]`", "finetune", "[guards]"),
     ("`[rewards.NAME.hull]`", "finetune", "[rewards.a.hull]"),
     ("`[rewards.NAME.force]`", "finetune", "[rewards.b.force]"),
     ("`[rewards.NAME.onnx]`", "finetune", "[rewards.c.onnx]"),
@@ -40,6 +41,7 @@ model = "m"
 terms = { a = "min", b = "min" }
 [judge.hull]
 potential = "p"
+[guards]
 [rewards.a.hull]
 potential = "p"
 reference = "h"

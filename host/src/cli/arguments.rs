@@ -8,6 +8,7 @@ use super::{
     Context, Failure, completions, doctor, export, finetune, hull, index, init, logp, match_pairs, model, plugin,
     pretrain, sample, score, setup, tokenize,
 };
+use crate::config::MOST_THREADS;
 
 /// Reinforcement fine-tuning of crystal generators.
 #[derive(Debug, Parser)]
@@ -27,7 +28,7 @@ pub struct Globals {
     #[arg(long, global = true, value_name = "DEVICE")]
     pub device: Option<String>,
     /// Number of threads; 0: all cores
-    #[arg(long, global = true, value_name = "N")]
+    #[arg(long, global = true, value_name = "N", value_parser = at_most_threads)]
     pub threads: Option<usize>,
     /// Seed of every random stream
     #[arg(long, global = true, value_name = "SEED")]
@@ -41,6 +42,11 @@ pub struct Globals {
     /// Log messages of the program: error, warn, info, debug, trace, or per module, such as temper=debug
     #[arg(long, global = true, value_name = "LEVEL", default_value = "error")]
     pub log: String,
+}
+
+fn at_most_threads(text: &str) -> Result<usize, String> {
+    let threads: usize = text.parse().map_err(|error: std::num::ParseIntError| error.to_string())?;
+    if threads <= MOST_THREADS { Ok(threads) } else { Err(format!("must be at most {MOST_THREADS}")) }
 }
 
 /// The subcommands.

@@ -186,6 +186,8 @@ impl From<PretrainError> for Failure {
                     (false, _) => failure,
                 }
             }
+            error @ PretrainError::NothingLearned { .. } => Self::from_error(Exit::Model, &error),
+            error => Self::from_error(Exit::Usage, &error),
         }
     }
 }

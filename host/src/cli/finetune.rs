@@ -6,9 +6,12 @@ use clap::Args;
 
 use super::resume::{Beginning, Resumption, after_interruption};
 use super::{Context, Exit, Failure, Interrupts, Plan, Progress};
-use crate::config::{self, Direction, Pareto};
+use crate::config::{self, Direction, Guards, Pareto};
 use crate::policy::ModelToml;
-use crate::record::{Checkpoints, FinetuneRun, ParetoAxis, ParetoFront, RunDirectory, Start, StepMetrics, StepSummary};
+use crate::record::{
+    Alarm, AlarmSettings, Checkpoints, FinetuneRun, ParetoAxis, ParetoFront, Reaction, RunDirectory, Start,
+    StepMetrics, StepSummary,
+};
 use crate::train::{FinetuneObserver, FinetuneState, Finetuning, StageTimes, StepRecord};
 
 /// Fine-tune a policy by PPO against rewards.
@@ -83,7 +86,8 @@ impl Finetune {
         let start = self.start(plan, beginning, &directory)?;
         let checkpoints = Checkpoints { every: run.checkpoint_every, keep: run.keep };
         let pareto = plan.config.pareto.as_ref().map(front);
-        let opened = FinetuneRun::open(directory, &start, described(plan), checkpoints, pareto)?;
+        let alarms = alarms(&plan.config.guards.clone().unwrap_or_default());
+        let opened = FinetuneRun::open(directory, &start, described(plan), checkpoints, alarms, pareto)?;
         sentence.iter().for_each(|sentence| context.say(sentence));
         Ok(opened)
     }
@@ -129,27 +133,23 @@ impl FinetuneObserver for Observer {
     type Error = Failure;
 
     fn step(&mut self, record: &StepRecord, state: &FinetuneState, last: bool) -> Result<(), Failure> {
-        let StepSummary { metrics, collapsed_from } =
-            self.run.step(record, state, last || self.interrupted.take_checkpoint())?;
+        let wanted = last || self.interrupted.take_checkpoint();
+        let StepSummary { metrics, alarms } = self.run.step(record, state, wanted)?;
         self.progress.set(record.step as u64, self.steps as u64);
         self.progress.say(&line(&metrics));
-        if metrics.skipped > 0 && metrics.grad_norms.is_empty() {
-            self.progress.say(&format!(
-                "warning: step {}: none of the {} optimiser steps was taken, because the gradient is not finite; the mean \
-                 objective is {:e}\nhint: an objective of ordinary size helps, such as one divided by its largest value",
-                metrics.step, metrics.skipped, metrics.objective_mean
-            ));
-        }
-        if let Some(before) = collapsed_from {
-            self.progress.say(&format!(
-                "warning: unique formulas fell to {:.1} % from {:.1} %: the policy repeats itself\n\
-                 hint: a larger ppo.kl_weight holds it back",
-                100.0 * metrics.unique_formulas,
-                100.0 * before
-            ));
+        warning(record).into_iter().for_each(|text| self.progress.say(&text));
+        let (stops, warns): (Vec<Alarm>, Vec<Alarm>) = alarms.into_iter().partition(|alarm| alarm.stops);
+        for Alarm { message, hint, .. } in warns {
+            self.progress.say(&format!("warning: {message}\nhint: {hint}"));
         }
         self.last = Some(metrics);
-        Ok(())
+        match stops.into_iter().next() {
+            None => Ok(()),
+            Some(Alarm { message, hint, .. }) => {
+                let message = format!("step {}: {message}; the run ends, as [guards] says", record.step);
+                Err(Failure::new(Exit::Model, message).hint(hint))
+            }
+        }
     }
 
     fn interrupted(&self) -> bool {
@@ -157,14 +157,30 @@ impl FinetuneObserver for Observer {
     }
 }
 
+/// What is wrong with a step as far as learning from it goes.
+fn warning(record: &StepRecord) -> Option<String> {
+    let (step, update) = (record.step, &record.update);
+    let hint = match update.grad_norms.is_empty() && update.skipped > 0 {
+        true => "\nhint: an objective of ordinary size helps, such as one divided by its largest value",
+        false => "",
+    };
+    match &record.idle {
+        Some(reason) => Some(format!("warning: step {step}: {reason}{hint}")),
+        None if update.skipped > 0 => {
+            Some(format!("warning: step {step}: {} optimiser steps skipped: gradient not finite", update.skipped))
+        }
+        None => None,
+    }
+}
+
 fn line(m: &StepMetrics) -> String {
     let stable = m.stable_fraction.map_or_else(String::new, |x| format!("  stable {:5.1} %", 100.0 * x));
     let scored = m.funnel.last().map_or_else(String::new, |stage| format!("  {} {}", stage.stage, stage.rows));
     format!(
-        "step {:4}  objective {:8.4}{stable}  KL {:7.3}  unique {:5.1} %  failed {:4.1} %{scored}  {:.1} s (sample {:.1}, reward {:.1}, gradient {:.1})",
+        "step {:4}  objective {:>8}{stable}  KL {:>7}  unique {:5.1} %  failed {:4.1} %{scored}  {:.1} s (sample {:.1}, reward {:.1}, gradient {:.1})",
         m.step,
-        m.objective_mean,
-        m.kl,
+        number(m.objective_mean, 4),
+        number(m.kl, 3),
         100.0 * m.unique_formulas,
         100.0 * m.failed_fraction,
         m.time.step,
@@ -172,6 +188,27 @@ fn line(m: &StepMetrics) -> String {
         m.time.reward,
         m.time.update(),
     )
+}
+
+fn number(value: Option<f64>, digits: usize) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}"))
+}
+
+/// What rings, and what then happens.
+fn alarms(guards: &Guards) -> AlarmSettings {
+    let reaction = |reaction: config::Reaction| match reaction {
+        config::Reaction::Ignore => Reaction::Ignore,
+        config::Reaction::Warn => Reaction::Warn,
+        config::Reaction::Stop => Reaction::Stop,
+    };
+    AlarmSettings {
+        unique_formulas: reaction(guards.unique_formulas),
+        space_groups: reaction(guards.space_groups),
+        elements: reaction(guards.elements),
+        clip_fraction: reaction(guards.clip_fraction),
+        kl: reaction(guards.kl),
+        kl_bound: guards.kl_bound,
+    }
 }
 
 /// The empty front that a config asks for.
@@ -187,11 +224,11 @@ fn front(pareto: &Pareto) -> ParetoFront {
 fn comparison(first: &StepMetrics, last: &StepMetrics) -> String {
     let mut rows = vec![("", format!("step {}", first.step), format!("step {}", last.step))];
     let mut row = |name, value: &dyn Fn(&StepMetrics) -> String| rows.push((name, value(first), value(last)));
-    row("mean objective", &|s| format!("{:.4}", s.objective_mean));
+    row("mean objective", &|s| number(s.objective_mean, 4));
     if first.stable_fraction.is_some() {
         row("stable, e_hull < 0.1 eV/atom", &|s| format!("{:.1} %", 100.0 * s.stable_fraction.unwrap_or(0.0)));
     }
-    row("KL to the base, nats", &|s| format!("{:.3}", s.kl));
+    row("KL to the base, nats", &|s| number(s.kl, 3));
     row("unique formulas", &|s| format!("{:.1} %", 100.0 * s.unique_formulas));
     row("failed", &|s| format!("{:.1} %", 100.0 * s.failed_fraction));
     for (place, stage) in first.funnel.iter().enumerate() {

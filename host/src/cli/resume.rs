@@ -76,6 +76,11 @@ impl Resumption {
 }
 
 impl Beginning {
+    /// Whether there is a run in this directory that is resumed.
+    pub fn goes_on(&self, directory: &Path) -> Result<bool, RunError> {
+        Ok(self.resume && RunDirectory::look(directory, true, "steps")?.resumes_after().is_some())
+    }
+
     /// Where the run writes what its config names with a relative path: a run that is resumed by its directory may be resumed from
     /// any folder, and may have been moved since `old_dir`.
     pub fn output(&self, path: &Path, old_dir: Option<&Path>) -> PathBuf {

@@ -257,7 +257,13 @@ mod tests {
                 "[run]\nsteps = \"x\"\n",
                 "run.toml:10:1: `run.steps`: invalid type: string \"x\", expected a whole number of at least 0",
             ),
-            ("[run]\nsteps = 0\n", "run.toml:10:1: `run.steps` = 0: must be at least 1"),
+            ("[run]\nsteps = 0\n", "run.toml:10:1: `run.steps` = 0: must be 1 to 1000000000"),
+            (
+                "[sampling]\nbatch = 100000000000\n",
+                "run.toml:10:1: `sampling.batch` = 100000000000: must be 1 to 1000000",
+            ),
+            ("[guards]\nkl = \"stopp\"\n", "run.toml:10:1: `guards.kl`: unknown value `stopp`"),
+            ("[guards]\nmax_idle_steps = 0\n", "run.toml:10:1: `guards.max_idle_steps` = 0: must be at least 1"),
             (
                 "[run]\nsteps = -3\n",
                 "run.toml:10:1: `run.steps`: invalid value: integer `-3`, expected a whole number of at least 0",
@@ -360,7 +366,7 @@ mod tests {
     #[test]
     fn hints_name_the_nearest_and_list_what_is_valid() {
         let Err(ConfigError::Mistake { hints, place, .. }) = read(&format!("{RUN}[policy2]\n"), &[]) else { panic!() };
-        let valid = "valid here: objective, policy, run, sampling, ppo, rewards, pareto, judge";
+        let valid = "valid here: objective, policy, run, sampling, ppo, rewards, pareto, judge, guards";
         assert_eq!(hints, ["did you mean `policy`?", valid]);
         assert_eq!(place, Location::File { file: "run.toml".into(), line: 9, column: 2, text: "[policy2]".into() });
         // Keys that terms share are among the valid ones.
@@ -390,7 +396,7 @@ mod tests {
                 "run.steps=x",
                 "--set run.steps=x: `run.steps`: invalid type: string \"x\", expected a whole number of at least 0",
             ),
-            ("run.steps=0", "--set run.steps=0: `run.steps` = 0: must be at least 1"),
+            ("run.steps=0", "--set run.steps=0: `run.steps` = 0: must be 1 to 1000000000"),
             ("objective.x=1", "--set objective.x=1: `objective` is not a table"),
             ("sampling.spacegroups=[1", "--set sampling.spacegroups=[1: not TOML: unclosed array, expected `]`"),
             ("run.steps", "--set run.steps: expected KEY=VALUE"),

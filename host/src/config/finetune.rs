@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::document::nearest;
-use super::{Config, Correction, Deadline, Memory, Problem, Reward, Sampling};
+use super::{Config, Correction, Deadline, Guards, Memory, Problem, Reward, Sampling};
 
 /// A fine-tuning run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +33,9 @@ pub struct Finetune {
     /// A second opinion, never in the objective.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub judge: Option<Judge>,
+    /// When the run warns, and when it stops by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guards: Option<Guards>,
 }
 
 /// The `[policy]` table.
@@ -181,6 +184,13 @@ impl Pareto {
     }
 }
 
+/// Random numbers are keyed by the step, which has 32 bits there.
+pub(super) const MOST_STEPS: usize = 1_000_000_000;
+/// More than any machine has cores.
+pub const MOST_THREADS: usize = 4096;
+/// Optimiser steps on one batch.
+const MOST_EPOCHS: usize = 10_000;
+
 /// The `[judge.KIND]` table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -238,6 +248,7 @@ impl Config for Finetune {
             reward.check(name)?;
         }
         self.pareto.as_ref().map_or(Ok(()), |pareto| pareto.check(&self.rewards))?;
+        self.guards.as_ref().map_or(Ok(()), Guards::check)?;
         let Some(Judge { hull }) = &self.judge else { return Ok(()) };
         hull.correction.check("judge.hull.correction")?;
         Problem::unless(hull.every >= 1, "judge.hull.every", hull.every, "must be at least 1")
@@ -246,7 +257,10 @@ impl Config for Finetune {
 
 impl Run {
     fn check(&self) -> Result<(), Problem> {
-        Problem::unless(self.steps >= 1, "run.steps", self.steps, "must be at least 1")?;
+        let steps = (1..=MOST_STEPS).contains(&self.steps);
+        Problem::unless(steps, "run.steps", self.steps, &format!("must be 1 to {MOST_STEPS}"))?;
+        let threads = self.threads <= MOST_THREADS;
+        Problem::unless(threads, "run.threads", self.threads, &format!("must be at most {MOST_THREADS}"))?;
         Problem::unless(
             self.checkpoint_every >= 1,
             "run.checkpoint_every",
@@ -263,7 +277,8 @@ impl Ppo {
     fn check(&self) -> Result<(), Problem> {
         let positive = |value: f64| value > 0.0 && value.is_finite();
         Problem::unless(self.clip > 0.0 && self.clip < 1.0, "ppo.clip", self.clip, "must be between 0 and 1")?;
-        Problem::unless(self.epochs >= 1, "ppo.epochs", self.epochs, "must be at least 1")?;
+        let epochs = (1..=MOST_EPOCHS).contains(&self.epochs);
+        Problem::unless(epochs, "ppo.epochs", self.epochs, &format!("must be 1 to {MOST_EPOCHS}"))?;
         Problem::unless(positive(self.learning_rate), "ppo.learning_rate", self.learning_rate, "must be more than 0")?;
         let tau = self.kl_weight;
         Problem::unless(tau >= 0.0 && tau.is_finite(), "ppo.kl_weight", tau, "must be at least 0")?;
@@ -284,7 +299,7 @@ impl Finetune {
     /// The config as far as it shapes the numbers of a step: a run may be resumed with more steps, elsewhere, on more threads.
     pub fn decisive(&self) -> Self {
         let run = Run { seed: self.run.seed, max_failed: self.run.max_failed, ..Run::default() };
-        Self { run, ..self.clone() }
+        Self { run, guards: None, ..self.clone() }
     }
 }
 

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Config, Memory, Problem};
+use super::finetune::MOST_STEPS;
+use super::sampling::LARGEST_BATCH;
+use super::{Config, MOST_THREADS, Memory, Problem};
 
 /// A pretraining by maximum likelihood.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -223,6 +225,9 @@ impl Config for Pretrain {
         self.data.check()?;
         let every = self.run.checkpoint_every;
         Problem::unless(every >= 1, "run.checkpoint_every", every, "must be at least 1")?;
+        let threads = self.run.threads;
+        let rule = format!("must be at most {MOST_THREADS}");
+        Problem::unless(threads <= MOST_THREADS, "run.threads", threads, &rule)?;
         self.train.check()
     }
 }
@@ -253,8 +258,11 @@ impl Data {
 
 impl Train {
     fn check(&self) -> Result<(), Problem> {
-        Problem::unless(self.batch >= 1, "train.batch", self.batch, "must be at least 1")?;
-        Problem::unless(self.epochs >= 1, "train.epochs", self.epochs, "must be at least 1")?;
+        for (key, value, most) in
+            [("train.batch", self.batch, LARGEST_BATCH), ("train.epochs", self.epochs, MOST_STEPS)]
+        {
+            Problem::unless((1..=most).contains(&value), key, value, &format!("must be 1 to {most}"))?;
+        }
         for (key, value) in [("train.learning_rate", self.learning_rate), ("train.grad_clip", self.grad_clip)] {
             Problem::unless(value > 0.0 && value.is_finite(), key, value, "must be more than 0")?;
         }
@@ -287,7 +295,7 @@ mod tests {
             ("", "p.toml:1:1: the key `policy` is missing"),
             ("[policy]\nmodle = \"x\"\n", "p.toml:4:1: unknown key `policy.modle`"),
             ("[policy.crystalformer]\nkx = 3\n", "p.toml:4:1: unknown key `policy.crystalformer.kx`"),
-            ("[policy]\nmodel = \"x\"\n[train]\nbatch = 0\n", "p.toml:6:1: `train.batch` = 0: must be at least 1"),
+            ("[policy]\nmodel = \"x\"\n[train]\nbatch = 0\n", "p.toml:6:1: `train.batch` = 0: must be 1 to 1000000"),
         ] {
             assert_eq!(read(rest).unwrap_err().to_string(), expected);
         }

@@ -53,9 +53,13 @@ impl Default for Sampling {
     }
 }
 
+/// Crystals of a batch are in memory all at once.
+pub(super) const LARGEST_BATCH: usize = 1_000_000;
+
 impl Sampling {
     pub(super) fn check(&self) -> Result<(), Problem> {
-        Problem::unless(self.batch >= 1, "sampling.batch", self.batch, "must be at least 1")?;
+        let batch = (1..=LARGEST_BATCH).contains(&self.batch);
+        Problem::unless(batch, "sampling.batch", self.batch, &format!("must be 1 to {LARGEST_BATCH}"))?;
         let temperature = self.temperature;
         let positive = temperature > 0.0 && temperature.is_finite();
         Problem::unless(positive, "sampling.temperature", temperature, "must be more than 0")?;

@@ -5,19 +5,17 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::alarms::{Alarm, AlarmSettings, Alarms};
 use super::candidates::{Candidate, Candidates};
 use super::checkpoint::Checkpoint;
 use super::directory::METRICS;
-use super::json::{present, read_json};
+use super::json::read_json;
 use super::samples::sample_line;
 use super::sinks::{JsonLines, Sinks};
 use super::{ParetoFront, RunDirectory, RunError, Start, StepMetrics};
 use crate::atomic::write_atomically;
 use crate::policy::ModelToml;
 use crate::train::{FinetuneState, StepRecord};
-
-/// Share of the first step's unique formulas below which the policy is said to collapse.
-const COLLAPSE: f64 = 0.5;
 
 /// When checkpoints are written, and which are kept.
 #[derive(Clone, Copy, Debug)]
@@ -39,8 +37,7 @@ pub struct FinetuneRun {
     candidates: Candidates,
     pareto: Option<ParetoFront>,
     first: Option<StepMetrics>,
-    /// Whether a collapse has been reported.
-    collapsed: bool,
+    alarms: Alarms,
     /// Step of the newest checkpoint.
     saved: Option<u64>,
 }
@@ -50,20 +47,28 @@ pub struct FinetuneRun {
 pub struct StepSummary {
     /// The line of `metrics.jsonl`.
     pub metrics: StepMetrics,
-    /// The first step's share of unique formulas, once: when less than half of it is left.
-    pub collapsed_from: Option<f64>,
+    /// What rings for the first time.
+    pub alarms: Vec<Alarm>,
 }
 
 /// `state` of a checkpoint's `state.json`.
 #[derive(Serialize, Deserialize)]
 struct StoredState {
-    #[serde(deserialize_with = "present")]
+    /// Null before any batch that could be learned from.
+    #[serde(deserialize_with = "Option::deserialize")]
     baseline: Option<f64>,
-    #[serde(deserialize_with = "present")]
+    #[serde(deserialize_with = "Option::deserialize")]
     best: Option<StoredBest>,
+    /// Steps in a row, up to this one, from which nothing was learned.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    idle: usize,
     candidates: Candidates,
     #[serde(deserialize_with = "Option::deserialize")]
     pareto: Option<Vec<Candidate>>,
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// The step with the highest mean objective.
@@ -84,6 +89,7 @@ impl FinetuneRun {
         start: &Start<'_>,
         model: ModelToml,
         checkpoints: Checkpoints,
+        alarms: AlarmSettings,
         mut pareto: Option<ParetoFront>,
     ) -> Result<(Self, Option<FinetuneState>), RunError> {
         // What cannot be read is said before anything is written.
@@ -103,9 +109,9 @@ impl FinetuneRun {
                 (Some(state), candidates)
             }
         };
-        let sinks = Sinks::new(vec![Box::new(lines)]);
+        let (sinks, alarms) = (Sinks::new(vec![Box::new(lines)]), Alarms::new(alarms));
         let saved = state.as_ref().map(|_| last);
-        let run = Self { directory, model, checkpoints, sinks, candidates, pareto, first, collapsed: false, saved };
+        let run = Self { directory, model, checkpoints, sinks, candidates, pareto, first, alarms, saved };
         // A kill may have come between the checkpoint and these.
         run.write_best_crystals()?;
         Ok((run, state))
@@ -127,11 +133,13 @@ impl FinetuneRun {
         let metrics = StepMetrics::new(record);
         self.sinks.record(record.step as u64, &metrics)?;
         let is_best = state.best.is_some_and(|(step, _)| step == record.step);
-        if wanted || is_best || record.step.is_multiple_of(self.checkpoints.every) {
+        let alarms = self.alarms.check(self.first.get_or_insert_with(|| metrics.clone()), &metrics);
+        let ends = alarms.iter().any(|alarm| alarm.stops);
+        if wanted || is_best || ends || record.step.is_multiple_of(self.checkpoints.every) {
             self.sinks.sync()?;
             self.checkpoint(state)?;
         }
-        Ok(StepSummary { collapsed_from: self.collapse(&metrics), metrics })
+        Ok(StepSummary { alarms, metrics })
     }
 
     /// Writes a checkpoint, the candidates and the Pareto front.
@@ -143,6 +151,7 @@ impl FinetuneRun {
             best: None,
             state: StoredState {
                 baseline: state.baseline,
+                idle: state.idle,
                 best: state.best.map(|(step, objective)| StoredBest { step, objective }),
                 candidates: self.candidates.clone(),
                 pareto: self.pareto.as_ref().map(|front| front.members().to_vec()),
@@ -163,14 +172,6 @@ impl FinetuneRun {
     /// The step of the newest checkpoint.
     pub fn saved(&self) -> Option<u64> {
         self.saved
-    }
-
-    /// The first step's share of unique formulas, when for the first time too little of it is left.
-    fn collapse(&mut self, metrics: &StepMetrics) -> Option<f64> {
-        let first = self.first.get_or_insert_with(|| metrics.clone()).unique_formulas;
-        let collapsed = !self.collapsed && metrics.unique_formulas < COLLAPSE * first;
-        self.collapsed |= collapsed;
-        collapsed.then_some(first)
     }
 
     /// The Pareto front, if the run keeps one.
@@ -197,13 +198,19 @@ fn restore(
 ) -> Result<(FinetuneState, Candidates), RunError> {
     let Checkpoint { step, parameters, adam, mut state, .. } = checkpoint;
     let refused = |reason: String| RunError::content(&directory.state_file(step), reason);
+    // Only a run that has not learned yet has neither; a number that is not finite is null as well.
+    for (key, is_null) in [("baseline", state.baseline.is_none()), ("best", state.best.is_none())] {
+        if is_null && state.idle < step as usize {
+            return Err(refused(format!("`state.{key}` is null")));
+        }
+    }
     match (pareto, state.pareto.take()) {
         (Some(front), Some(members)) => front.restore(members).map_err(refused)?,
         (None, None) => {}
         (Some(_), None) => return Err(refused("`state.pareto` is null, but the config has a front".to_owned())),
         (None, Some(_)) => return Err(refused("`state.pareto` is a front, but the config has none".to_owned())),
     }
-    let StoredState { baseline, best, candidates, .. } = state;
+    let StoredState { baseline, best, idle, candidates, .. } = state;
     let best = best.map(|best| (best.step, best.objective));
-    Ok((FinetuneState { baseline, best, step: step as usize, parameters, adam }, candidates))
+    Ok((FinetuneState { baseline, best, idle, step: step as usize, parameters, adam }, candidates))
 }

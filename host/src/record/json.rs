@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde::de::{Deserialize, DeserializeOwned, Deserializer};
+use serde::de::DeserializeOwned;
 
 use super::RunError;
 
@@ -16,9 +16,4 @@ pub fn read_json<T: DeserializeOwned>(file: &Path, place: &str, text: &[u8]) -> 
     })?;
     json.end().map_err(|error| refused(error.to_string()))?;
     Ok(value)
-}
-
-/// For a key that must be there and must not be null once a run has begun.
-pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(json: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(json).map(Some)
 }

@@ -14,20 +14,34 @@ pub struct StepMetrics {
     /// From 1.
     pub step: usize,
     /// Mean objective.
-    pub objective_mean: f64,
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub objective_mean: Option<f64>,
     /// Its standard deviation.
-    pub objective_std: f64,
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub objective_std: Option<f64>,
     /// Baseline that was subtracted.
-    pub baseline: f64,
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub baseline: Option<f64>,
     /// KL to the base, nats.
-    pub kl: f64,
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub kl: Option<f64>,
     /// Entropy, nats.
-    pub entropy: f64,
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub entropy: Option<f64>,
     /// Share of stable crystals; `None` without a hull term.
     #[serde(deserialize_with = "Option::deserialize")]
     pub stable_fraction: Option<f64>,
     /// Share of distinct formulas.
     pub unique_formulas: f64,
+    /// Distinct space groups of the rows on which everything succeeded; runs of earlier versions lack this and the next two.
+    #[serde(default)]
+    pub space_groups: Option<usize>,
+    /// The element that is in the most crystals.
+    #[serde(default)]
+    pub top_element: Option<String>,
+    /// Its share of them.
+    #[serde(default)]
+    pub top_element_share: Option<f64>,
     /// Share of failed rows.
     pub failed_fraction: f64,
     /// Rows that came through each stage of the scoring. A list, because a filter may be called what a stage is called.
@@ -38,10 +52,19 @@ pub struct StepMetrics {
     pub grad_norms: Vec<f64>,
     /// Optimiser steps that were skipped.
     pub skipped: usize,
+    /// Rows that left the batch without a finite log p.
+    #[serde(default)]
+    pub not_finite: usize,
+    /// Steps in a row from which nothing was learned.
+    #[serde(default)]
+    pub idle_steps: usize,
     /// Statistics of every reward term, in the config's order.
     pub terms: Map<String, Value>,
     /// The same of the monitor, at its steps.
     pub judge: Option<Map<String, Value>>,
+    /// Mean of the judge's energy above hull less that of the hull term, eV/atom.
+    #[serde(default)]
+    pub judge_gap: Option<f64>,
     /// Seconds per stage.
     pub time: StageTimes,
 }
@@ -104,6 +127,12 @@ impl StepMetrics {
             clip_fraction: record.update.clip_fraction,
             grad_norms: record.update.grad_norms.clone(),
             skipped: record.update.skipped,
+            space_groups: Some(record.space_groups),
+            top_element: record.top_element.map(|(element, _)| element.symbol().to_owned()),
+            top_element_share: record.top_element.map(|(_, share)| share),
+            not_finite: record.not_finite,
+            idle_steps: record.idle_steps,
+            judge_gap: record.judge_gap,
             terms: terms(&record.table),
             judge: record.monitor.as_ref().map(terms),
             time: record.times,

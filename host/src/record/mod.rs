@@ -1,6 +1,7 @@
 //! The files of a run: config and lock, checkpoints, metrics, samples, candidates. Everything is written aside, synced and renamed,
 //! so that a kill at any moment leaves either the old state or the new one; what is read back is read strictly.
 
+mod alarms;
 mod candidates;
 mod changes;
 mod checkpoint;
@@ -19,6 +20,7 @@ mod samples;
 mod sinks;
 mod writer_lock;
 
+pub use alarms::{Alarm, AlarmSettings, Reaction};
 pub use changes::Change;
 pub use directory::{RunDirectory, Start};
 pub use error::RunError;
@@ -29,5 +31,5 @@ pub use pareto::{ParetoAxis, ParetoFront};
 pub use pretrain::PretrainRun;
 pub use run_card::run_card;
 pub use run_policy::{RunPolicy, run_policy};
-pub use samples::tokens_json;
+pub use samples::{OWN_NAMES, tokens_json};
 pub use sinks::Sink;

@@ -6,6 +6,26 @@ use crate::crystal::{Site, Structure, Tokens};
 use crate::reward::Outcome;
 use crate::train::{Sample, StepRecord};
 
+/// Names that lines of samples and tables of candidates have for what is theirs: a term of the same name would take its place.
+pub const OWN_NAMES: [&str; 16] = [
+    "id",
+    "tokens",
+    "lattice",
+    "species",
+    "frac_coords",
+    "refused",
+    "objective",
+    "objective_failed",
+    "logp",
+    "formula",
+    "spacegroup",
+    "cif",
+    "Lattice",
+    "Properties",
+    "pbc",
+    "forces",
+];
+
 /// A line of `samples/step-N.jsonl`.
 pub fn sample_line(record: &StepRecord, row: usize, sample: &Sample) -> String {
     let mut line = Map::new();

@@ -28,27 +28,48 @@ impl Adam {
 
     /// One step down the gradient, scaled to norm `clip` if it is longer. Returns the norm before clipping.
     ///
-    /// A gradient that is not finite changes nothing: the caller sees its norm and decides.
+    /// A gradient that is not finite, or one that would make anything else so, changes nothing: the caller sees the norm, then
+    /// infinite, and decides.
     pub fn descend(&mut self, parameters: &mut Parameters, gradient: &[ArrayD<f32>], rate: f64, clip: f64) -> f64 {
         let norm = global_norm(gradient);
         if !norm.is_finite() {
             return norm;
         }
         let scale = if norm < clip { 1.0 } else { (clip / norm) as f32 };
-        self.count += 1;
-        let power = |beta: f32| 1.0 - f64::from(beta).powf(self.count as f64);
-        let (correct1, correct2) = (power(BETA1) as f32, power(BETA2) as f32);
-        let rate = rate as f32;
+        let count = self.count + 1;
+        let power = |beta: f32| 1.0 - f64::from(beta).powf(count as f64);
+        let step = Step { scale, correct: [power(BETA1) as f32, power(BETA2) as f32], rate: rate as f32 };
+        let moments = self.first.iter().zip(&self.second);
+        let is_finite = parameters.iter().zip(gradient).zip(moments).all(|(((_, p), g), (m, v))| {
+            let new = p.iter().zip(g).zip(m.iter().zip(v)).map(|((p, g), (m, v))| step.of(*p, *g, *m, *v));
+            new.fold(true, |finite, (p, m, v)| finite & p.is_finite() & m.is_finite() & v.is_finite())
+        });
+        if !is_finite {
+            return f64::INFINITY;
+        }
+        self.count = count;
         let moments = self.first.iter_mut().zip(&mut self.second);
         for (((_, p), g), (m, v)) in parameters.iter_mut().zip(gradient).zip(moments) {
-            Zip::from(p).and(g).and(m).and(v).for_each(|p, g, m, v| {
-                let g = g * scale;
-                *m = BETA1 * *m + (1.0 - BETA1) * g;
-                *v = BETA2 * *v + (1.0 - BETA2) * g * g;
-                *p -= rate * (*m / correct1) / ((*v / correct2).sqrt() + EPSILON);
-            });
+            Zip::from(p).and(g).and(m).and(v).for_each(|p, g, m, v| (*p, *m, *v) = step.of(*p, *g, *m, *v));
         }
         norm
+    }
+}
+
+/// What a step does to each number.
+struct Step {
+    scale: f32,
+    correct: [f32; 2],
+    rate: f32,
+}
+
+impl Step {
+    /// Parameter and moments after the step.
+    fn of(&self, p: f32, g: f32, m: f32, v: f32) -> (f32, f32, f32) {
+        let g = g * self.scale;
+        let m = BETA1 * m + (1.0 - BETA1) * g;
+        let v = BETA2 * v + (1.0 - BETA2) * g * g;
+        (p - self.rate * (m / self.correct[0]) / ((v / self.correct[1]).sqrt() + EPSILON), m, v)
     }
 }
 
@@ -94,5 +115,12 @@ mod tests {
         assert!(adam.descend(&mut parameters, &gradient, 1e-2, 1.0).is_nan());
         assert_eq!(parameters, before);
         assert_eq!(adam.count, 0);
+        // Finite, and what it leads to is not: the square of a gradient, or a parameter.
+        let fresh = adam.clone();
+        for (value, rate) in [(1e25, 1e-2), (1.0, 1e300)] {
+            gradient[0].fill(value);
+            assert_eq!(adam.descend(&mut parameters, &gradient, rate, 1e30), f64::INFINITY, "{value} {rate}");
+            assert_eq!((&parameters, &adam), (&before, &fresh));
+        }
     }
 }

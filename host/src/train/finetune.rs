@@ -7,7 +7,10 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::losses::{PpoSurrogate, mean_weights};
-use super::statistics::{clip_fraction, kl_k3, mean, stable_fraction, standard_deviation, unique_formulas};
+use super::statistics::{
+    clip_fraction, first_reasons, gap, kl_k3, mean, space_groups, stable_fraction, standard_deviation, top_element,
+    unique_formulas,
+};
 use super::{Adam, FinetuneSettings, KlGradient, Objectives, Sample, StageTimes, StepRecord, UpdateStatistics};
 use crate::crystal::{Structure, Tokens};
 use crate::policy::{
@@ -30,6 +33,8 @@ pub struct FinetuneState {
     pub baseline: Option<f64>,
     /// Step with the highest mean objective so far, and that objective.
     pub best: Option<(usize, f64)>,
+    /// Steps in a row, up to the last one, from which nothing was learned.
+    pub idle: usize,
 }
 
 /// What a fine-tuning tells the outside, and is told by it.
@@ -59,28 +64,38 @@ pub enum FinetuneError {
         /// The reason.
         source: ReductionError,
     },
-    /// No row is left to learn from.
-    #[error("step {step}: no crystal of the batch has an objective: {funnel}")]
-    EmptyBatch {
+    /// Nothing was learned for too long.
+    #[error("step {step}: {reason}; {}", nothing_learned(*steps))]
+    Idle {
         /// From 1.
         step: usize,
-        /// Where they were lost.
-        funnel: String,
+        /// Why nothing was learned from it.
+        reason: String,
+        /// Steps in a row for which that was so.
+        steps: usize,
     },
+}
+
+fn nothing_learned(steps: usize) -> String {
+    match steps {
+        1 => "nothing was learned".to_owned(),
+        steps => format!("nothing was learned in {steps} steps in a row"),
+    }
 }
 
 impl FinetuneState {
     /// Before the first step.
     pub fn new(parameters: Parameters) -> Self {
         let adam = Adam::new(&parameters);
-        Self { parameters, adam, step: 0, baseline: None, best: None }
+        Self { parameters, adam, step: 0, baseline: None, best: None, idle: 0 }
     }
 
-    fn finish(&mut self, step: usize, baseline: f64, objective_mean: f64) {
+    fn finish(&mut self, step: usize, learned: &Learned, objective_mean: Option<f64>) {
         self.step = step;
-        self.baseline = Some(baseline);
-        if self.best.is_none_or(|(_, best)| objective_mean > best) {
-            self.best = Some((step, objective_mean));
+        self.baseline = learned.statistics.as_ref().map(|statistics| statistics.baseline).or(self.baseline);
+        self.idle = if learned.idle.is_some() { self.idle + 1 } else { 0 };
+        if let Some(mean) = objective_mean.filter(|mean| self.best.is_none_or(|(_, best)| *mean > best)) {
+            self.best = Some((step, mean));
         }
     }
 }
@@ -102,12 +117,26 @@ struct Batch {
     monitor: Option<RewardTable>,
     /// Rows that failed.
     failed: usize,
+    /// Rows without a finite log p.
+    not_finite: usize,
+    /// Why it must not be learned from, if so.
+    refused: Option<ReductionError>,
 }
 
 impl Batch {
     /// The crystals to train on.
     fn crystals(&self) -> Vec<&Tokens> {
         self.trainable.iter().filter_map(|row| self.samples[*row].tokens.as_ref()).collect()
+    }
+
+    /// Where all rows were lost, and the first reasons.
+    fn nothing_left(&self) -> String {
+        if let Some(refused) = &self.refused {
+            return refused.to_string();
+        }
+        let reasons = first_reasons(&self.samples, &self.table);
+        let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join("; ")) };
+        format!("no crystal of the batch has an objective: {}{reasons}", self.table.funnel_text())
     }
 
     /// Their objectives.
@@ -150,45 +179,69 @@ impl Finetuning {
         let is_over = |state: &FinetuneState, observer: &O| state.step >= settings.steps || observer.interrupted();
         let mut last = is_over(state, observer);
         while !last {
-            let record = self.step(objectives, settings, state)?;
-            last = is_over(state, observer);
+            let (record, refused) = self.step(objectives, settings, state)?;
+            let step = record.step;
+            // A run that ends without having learned anything has failed as well.
+            let in_vain = state.step >= settings.steps && state.idle == state.step;
+            let is_idle = in_vain || state.idle >= settings.max_idle_steps;
+            last = refused.is_some() || is_idle || is_over(state, observer);
             observer.step(&record, state, last)?;
+            if let Some(source) = refused {
+                return Err(FinetuneError::Rewards { step, source }.into());
+            }
+            if let Some(reason) = record.idle.filter(|_| is_idle) {
+                return Err(FinetuneError::Idle { step, reason, steps: state.idle }.into());
+            }
         }
         Ok(())
     }
 
+    /// One step, and why it must be the last, if so.
     fn step(
         &self,
         objectives: &Objectives,
         settings: &FinetuneSettings,
         state: &mut FinetuneState,
-    ) -> Result<StepRecord, FinetuneError> {
+    ) -> Result<(StepRecord, Option<ReductionError>), FinetuneError> {
         let (step, start) = (state.step + 1, Instant::now());
         let mut times = StageTimes::default();
         let mut batch = self.collect(step, objectives, settings, &state.parameters, &mut times)?;
-        let statistics = self.learn(&batch.crystals(), &batch.rewards(), settings, state, &mut times)?;
-        let objective_mean = mean(&batch.rewards());
-        state.finish(step, statistics.baseline, objective_mean);
-        for (row, logp) in batch.trainable.iter().zip(&statistics.logp) {
+        let learned = self.learn(&mut batch, settings, state, &mut times)?;
+        let rewards = batch.rewards();
+        let objective_mean = (!rewards.is_empty()).then(|| mean(&rewards)).filter(|mean| mean.is_finite());
+        let objective_std = objective_mean.map(|_| standard_deviation(&rewards)).filter(|std| std.is_finite());
+        state.finish(step, &learned, objective_mean);
+        times.step = start.elapsed().as_secs_f64();
+        let Learned { statistics, idle } = learned;
+        for (row, logp) in batch.trainable.iter().zip(statistics.iter().flat_map(|statistics| &statistics.logp)) {
             batch.samples[*row].logp = Some(*logp);
         }
-        times.step = start.elapsed().as_secs_f64();
-        Ok(StepRecord {
+        let of = |value: fn(&BatchStatistics) -> f64| statistics.as_ref().map(value);
+        let (table, samples) = (&batch.table, &batch.samples);
+        let hull = objectives.hull_term;
+        let record = StepRecord {
             step,
             objective_mean,
-            objective_std: standard_deviation(&batch.rewards()),
-            baseline: statistics.baseline,
-            kl: statistics.kl,
-            entropy: statistics.entropy,
-            stable_fraction: objectives.hull_term.map(|term| stable_fraction(&batch.table, term)),
-            unique_formulas: unique_formulas(&batch.samples),
-            failed_fraction: batch.failed as f64 / batch.samples.len() as f64,
-            update: statistics.update,
+            objective_std,
+            baseline: of(|s| s.baseline),
+            kl: of(|s| s.kl),
+            entropy: of(|s| s.entropy),
+            idle,
+            idle_steps: state.idle,
+            not_finite: batch.not_finite,
+            stable_fraction: hull.map(|term| stable_fraction(table, term)),
+            unique_formulas: unique_formulas(samples),
+            space_groups: space_groups(samples, |row| table.complete(row)),
+            top_element: top_element(samples),
+            failed_fraction: batch.failed as f64 / samples.len() as f64,
+            update: statistics.map(|statistics| statistics.update).unwrap_or_default(),
+            judge_gap: hull.zip(batch.monitor.as_ref()).and_then(|(term, monitor)| gap(table, term, monitor)),
             table: batch.table,
             monitor: batch.monitor,
             samples: batch.samples,
             times,
-        })
+        };
+        Ok((record, batch.refused))
     }
 
     /// Samples crystals and scores them.
@@ -206,8 +259,15 @@ impl Finetuning {
         let mut table = timed(&mut times.reward, || objectives.rewards.score(&structures));
         let monitor = objectives.monitor.as_ref().filter(|monitor| step.is_multiple_of(monitor.every));
         let monitor = monitor.map(|monitor| timed(&mut times.reward, || monitor.rewards.score(&structures)));
-        let values = table.objective_values(&objectives.objective, settings.max_failed);
-        let values = values.map_err(|source| FinetuneError::Rewards { step, source })?;
+        let values = match table.objective_values(&objectives.objective, settings.max_failed) {
+            Ok(values) => values,
+            // The step is recorded all the same, so that it can be seen what failed.
+            Err(refused @ ReductionError::TooManyFailed { failed, .. }) => {
+                let (trainable, refused) = (Vec::new(), Some(refused));
+                return Ok(Batch { samples, trainable, table, monitor, failed, not_finite: 0, refused });
+            }
+            Err(source) => return Err(FinetuneError::Rewards { step, source }),
+        };
         table.reached("scored", values.scored());
         for (sample, value) in samples.iter_mut().zip(values.values()) {
             sample.objective = *value;
@@ -216,10 +276,7 @@ impl Finetuning {
             samples[*row].not_finite = Some(reason.clone());
         }
         let trainable: Vec<usize> = (0..samples.len()).filter(|row| samples[*row].is_trainable()).collect();
-        if trainable.is_empty() {
-            return Err(FinetuneError::EmptyBatch { step, funnel: table.funnel_text() });
-        }
-        Ok(Batch { failed: values.failed(), samples, trainable, table, monitor })
+        Ok(Batch { failed: values.failed(), samples, trainable, table, monitor, not_finite: 0, refused: None })
     }
 
     /// Draws some rows of a step's batch. The random numbers belong to the row, so that a batch drawn in parts is the same batch.
@@ -237,21 +294,27 @@ impl Finetuning {
         Ok(drawn.into_iter().map(Sample::new).collect())
     }
 
-    /// Optimiser steps on a scored batch that the current parameters drew.
+    /// Optimiser steps on a scored batch that the current parameters drew. Rows without a finite log p leave it.
     fn learn(
         &self,
-        crystals: &[&Tokens],
-        rewards: &[f64],
+        batch: &mut Batch,
         settings: &FinetuneSettings,
         state: &mut FinetuneState,
         times: &mut StageTimes,
-    ) -> Result<BatchStatistics, LikelihoodError> {
-        let (logp, base_logp) = timed(&mut times.likelihood, || {
-            let logp = self.log_probabilities(&state.parameters, crystals)?;
-            Ok::<_, LikelihoodError>((logp, self.log_probabilities(&self.base, crystals)?))
-        })?;
+    ) -> Result<Learned, LikelihoodError> {
+        if batch.trainable.is_empty() {
+            return Ok(Learned::nothing(batch.nothing_left()));
+        }
+        let (logp, base_logp) = timed(&mut times.likelihood, || self.densities(batch, &state.parameters))?;
+        if batch.trainable.is_empty() {
+            return Ok(Learned::nothing("no crystal of the batch has a finite log p under policy and base".to_owned()));
+        }
         let log_ratio_to_base: Vec<f64> = logp.iter().zip(&base_logp).map(|(logp, base)| logp - base).collect();
-        let (advantage, baseline) = advantages(rewards, &log_ratio_to_base, state.baseline, settings);
+        let (advantage, baseline) = advantages(&batch.rewards(), &log_ratio_to_base, state.baseline, settings);
+        if !advantage.iter().chain([&baseline]).all(|x| x.is_finite()) {
+            return Ok(Learned::nothing(format!("the objective overflows: the baseline is {baseline}")));
+        }
+        let crystals = batch.crystals();
         let loss = PpoSurrogate {
             row_weight: mean_weights(crystals.len()),
             old_logp: logp,
@@ -263,9 +326,22 @@ impl Finetuning {
                 KlGradient::Reference => settings.kl_weight,
             },
         };
-        let update = self.update(crystals, &loss, settings, state, times)?;
+        let update = self.update(&crystals, &loss, settings, state, times)?;
+        let idle = (update.grad_norms.is_empty() && update.skipped > 0)
+            .then(|| all_skipped(update.skipped, mean(&batch.rewards())));
         let (kl, entropy) = (mean(&log_ratio_to_base), -mean(&loss.old_logp));
-        Ok(BatchStatistics { logp: loss.old_logp, kl, entropy, baseline, update })
+        Ok(Learned { statistics: Some(BatchStatistics { logp: loss.old_logp, kl, entropy, baseline, update }), idle })
+    }
+
+    /// log p of the batch's crystals under the policy and the base, each finite.
+    fn densities(&self, batch: &mut Batch, parameters: &Parameters) -> Result<(Vec<f64>, Vec<f64>), LikelihoodError> {
+        let crystals = batch.crystals();
+        let logp = self.log_probabilities(parameters, &crystals)?;
+        let base = self.log_probabilities(&self.base, &crystals)?;
+        let before = batch.trainable.len();
+        let kept = keep_finite(&mut batch.trainable, &logp, &base);
+        batch.not_finite = before - batch.trainable.len();
+        Ok(kept)
     }
 
     fn log_probabilities(&self, parameters: &Parameters, crystals: &[&Tokens]) -> Result<Vec<f64>, LikelihoodError> {
@@ -306,6 +382,20 @@ impl Finetuning {
     }
 }
 
+/// What came of a batch.
+struct Learned {
+    /// `None` where there was nothing to learn from.
+    statistics: Option<BatchStatistics>,
+    /// Why nothing was learned, if so.
+    idle: Option<String>,
+}
+
+impl Learned {
+    fn nothing(reason: String) -> Self {
+        Self { statistics: None, idle: Some(reason) }
+    }
+}
+
 /// What is reported of learning from a batch.
 struct BatchStatistics {
     /// log p of the crystals under the policy that drew them.
@@ -315,6 +405,19 @@ struct BatchStatistics {
     entropy: f64,
     baseline: f64,
     update: UpdateStatistics,
+}
+
+fn all_skipped(steps: usize, mean: f64) -> String {
+    format!(
+        "none of the {steps} optimiser steps was taken, because the gradient is not finite; the mean objective is {mean:e}"
+    )
+}
+
+/// Removes the rows of which one of two numbers is not finite, and returns the numbers of the others.
+fn keep_finite(rows: &mut Vec<usize>, first: &[f64], second: &[f64]) -> (Vec<f64>, Vec<f64>) {
+    let mut pairs = first.iter().zip(second).map(|(a, b)| a.is_finite() && b.is_finite());
+    rows.retain(|_| pairs.next() == Some(true));
+    first.iter().zip(second).filter(|(a, b)| a.is_finite() && b.is_finite()).unzip()
 }
 
 /// Advantages A = R - b and the baseline b. R is r - tau ln(p / p_base) in the paper's form and r in the reference's; b is the mean

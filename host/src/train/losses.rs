@@ -36,6 +36,8 @@ impl Loss for NegativeLogLikelihood {
 /// The clipped objective of PPO, to be ascended: `sum(row_weight * min(r A', clip(r, 1 - eps, 1 + eps) A'))` with
 /// `r = exp(logp - old_logp)` and `A' = advantage - beta (logp - base_logp)` (Schulman et al. 2017, eq. 7; spec section 8).
 ///
+/// The logarithm of r is taken as at most 30 and at least -30: no clip range reaches so far, and float32 holds the result.
+///
 /// `beta = 0` is the form of arXiv 2504.02367, where the KL term is part of the advantage; `beta = tau` that of its reference code.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PpoSurrogate {
@@ -53,6 +55,8 @@ pub struct PpoSurrogate {
     pub beta: f64,
 }
 
+const LARGEST_LOG_RATIO: f64 = 30.0;
+
 impl Loss for PpoSurrogate {
     const GRAPH: &'static str = "ppo_grad";
     const DROPOUT: bool = false;
@@ -62,7 +66,10 @@ impl Loss for PpoSurrogate {
             ["row_weight", "old_logp", "base_logp", "advantage"].map(|name| row_input(b, name));
         let [clip, beta] = ["clip", "beta"].map(|name| scalar_input(b, name));
         let log_ratio = b.sub(logp, old);
-        let ratio = b.exp(log_ratio);
+        let [least, most] = [-LARGEST_LOG_RATIO, LARGEST_LOG_RATIO].map(|bound| b.scalar_like(log_ratio, bound));
+        let bounded = b.max(log_ratio, least);
+        let bounded = b.min(bounded, most);
+        let ratio = b.exp(bounded);
         let log_ratio_to_base = b.sub(logp, base);
         let penalty = b.mul(beta, log_ratio_to_base);
         let advantage = b.sub(advantage, penalty);

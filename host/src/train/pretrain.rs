@@ -134,6 +134,14 @@ pub enum PretrainError {
     /// The policy could not be evaluated.
     #[error(transparent)]
     Likelihood(#[from] LikelihoodError),
+    /// Nothing was learned.
+    #[error("epoch {epoch}: all {steps} optimiser steps were skipped: their gradients are not finite")]
+    NothingLearned {
+        /// From 1.
+        epoch: usize,
+        /// Steps of the epoch.
+        steps: usize,
+    },
     /// No complete batch, or nothing held out.
     #[error(
         "{train} crystals to train on and {valid} held out: training needs at least one batch, `train.batch` = {batch}, and \
@@ -178,8 +186,13 @@ pub fn pretrain<O: PretrainObserver>(
     let mut last = is_over(state, observer);
     while !last {
         let epoch = training.epoch(data, state, &mut |done, of| observer.step(done, of))?;
-        last = is_over(state, observer);
+        let steps = train / batch;
+        let nothing = epoch.skipped == steps;
+        last = nothing || is_over(state, observer);
         observer.epoch(&epoch, state, last)?;
+        if nothing {
+            return Err(PretrainError::NothingLearned { epoch: epoch.epoch, steps }.into());
+        }
     }
     Ok(())
 }

@@ -39,6 +39,8 @@ pub struct FinetuneSettings {
     pub baseline_decay: f64,
     /// Largest share of a batch that may fail.
     pub max_failed: f64,
+    /// Steps in a row from which nothing was learned, after which the run ends.
+    pub max_idle_steps: usize,
     /// Where space groups come from.
     pub groups: SpaceGroupDistribution,
     /// Where only some crystals are wanted.

@@ -1,10 +1,10 @@
 //! The estimators behind the numbers that a step reports.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use super::{STABLE, Sample};
-use crate::crystal::Composition;
-use crate::reward::RewardTable;
+use crate::crystal::{Composition, Element};
+use crate::reward::{Outcome, RewardTable};
 
 /// The arithmetic mean; 0 of nothing.
 pub fn mean(values: &[f64]) -> f64 {
@@ -44,6 +44,52 @@ pub fn unique_formulas(samples: &[Sample]) -> f64 {
     formulas.len() as f64 / samples.len().max(1) as f64
 }
 
+/// Distinct space groups of the rows that `count`.
+pub fn space_groups(samples: &[Sample], count: impl Fn(usize) -> bool) -> usize {
+    let tokens =
+        samples.iter().enumerate().filter(|(row, _)| count(*row)).filter_map(|(_, sample)| sample.tokens.as_ref());
+    tokens.map(|tokens| tokens.group.number()).collect::<HashSet<u8>>().len()
+}
+
+/// The element that is in the most crystals, and its share of them.
+pub fn top_element(samples: &[Sample]) -> Option<(Element, f64)> {
+    let crystals: Vec<_> = samples.iter().filter_map(|sample| sample.structure.as_ref().ok()).collect();
+    let mut counts = BTreeMap::new();
+    for crystal in &crystals {
+        for number in crystal.species.iter().map(|element| element.number()).collect::<HashSet<u8>>() {
+            *counts.entry(number).or_insert(0_usize) += 1;
+        }
+    }
+    let (number, count) = counts.into_iter().max_by_key(|(number, count)| (*count, std::cmp::Reverse(*number)))?;
+    Some((Element::from_number(number)?, count as f64 / crystals.len() as f64))
+}
+
+/// The mean of what the first term of `other` says above what a term of `own` says, over the rows for which both have a value.
+pub fn gap(own: &RewardTable, term: usize, other: &RewardTable) -> Option<f64> {
+    let both = |row: usize| Some(other.row(row).first()?.value()? - own.row(row).get(term)?.value()?);
+    let gaps: Vec<f64> = (0..own.rows()).filter_map(both).collect();
+    (!gaps.is_empty()).then(|| mean(&gaps)).filter(|gap| gap.is_finite())
+}
+
+/// The first distinct reasons for which rows have no crystal or no value.
+pub fn first_reasons(samples: &[Sample], table: &RewardTable) -> Vec<String> {
+    const REASONS: usize = 3;
+    let mut reasons = Vec::new();
+    for (row, sample) in samples.iter().enumerate() {
+        let failed = table.row(row).iter().find_map(|outcome| match outcome {
+            Outcome::Failed(failure) => Some(failure.to_string()),
+            _ => None,
+        });
+        let reason = sample.structure.as_ref().err().cloned().or(failed);
+        let reason = reason.or_else(|| sample.not_finite.as_ref().map(ToString::to_string));
+        reasons.extend(reason.filter(|reason| !reasons.contains(reason)));
+        if reasons.len() == REASONS {
+            break;
+        }
+    }
+    reasons
+}
+
 fn mean_of(values: &[f64], of: impl Fn(f64) -> f64) -> f64 {
     values.iter().map(|x| of(*x)).sum::<f64>() / values.len().max(1) as f64
 }
@@ -51,6 +97,7 @@ fn mean_of(values: &[f64], of: impl Fn(f64) -> f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reward::{Column, NO_LIMITS, OnFailure};
 
     #[test]
     fn means_and_deviations() {
@@ -66,6 +113,47 @@ mod tests {
         assert!((clip_fraction(&log_ratios, 0.2) - 0.4).abs() < 1e-12);
         assert!((clip_fraction(&log_ratios, 0.195) - 0.4).abs() < 1e-12);
         assert!((clip_fraction(&log_ratios, 0.15) - 0.8).abs() < 1e-12);
+    }
+
+    /// 0.5 - 0.25 and 1.5 - 0.5 where both have a value: 0.625 on average.
+    #[test]
+    fn the_gap_counts_where_both_have_a_value() {
+        let column = |name: &str| Column {
+            name: name.into(),
+            on_failure: OnFailure::Worst,
+            worst: None,
+            bound: None,
+            limits: NO_LIMITS,
+        };
+        let mut own = RewardTable::new(vec![column("density"), column("hull")], 4);
+        let mut judge = RewardTable::new(vec![column("e_hull")], 4);
+        for (row, (hull, other)) in
+            [(Some(0.25), Some(0.5)), (None, Some(9.0)), (Some(7.0), None), (Some(0.5), Some(1.5))]
+                .into_iter()
+                .enumerate()
+        {
+            hull.into_iter().for_each(|x| own.set(row, 1, Outcome::Value(x)));
+            other.into_iter().for_each(|x| judge.set(row, 0, Outcome::Value(x)));
+        }
+        assert_eq!(gap(&own, 1, &judge), Some(0.625));
+        assert_eq!(gap(&own, 0, &judge), None);
+    }
+
+    #[test]
+    fn the_top_element_is_in_the_most_crystals_however_often() {
+        use crate::crystal::{Lattice, Structure};
+        let sample = |symbols: &[&str]| {
+            let species: Vec<Element> = symbols.iter().map(|s| Element::from_symbol(s).unwrap()).collect();
+            let places = (0..species.len()).map(|i| [0.1 * i as f64, 0.0, 0.0]).collect();
+            let lattice = Lattice([[9.0, 0.0, 0.0], [0.0, 9.0, 0.0], [0.0, 0.0, 9.0]]);
+            let structure = Structure::new(lattice, species, places).map_err(|e| e.to_string());
+            Sample { tokens: None, structure, objective: None, not_finite: None, logp: None }
+        };
+        let lost =
+            Sample { tokens: None, structure: Err("lost".into()), objective: None, not_finite: None, logp: None };
+        let samples = [sample(&["O", "O", "O"]), sample(&["Hg"]), sample(&["Hg", "O"]), sample(&["Hg"]), lost];
+        assert_eq!(top_element(&samples), Some((Element::from_symbol("Hg").unwrap(), 0.75)));
+        assert_eq!(top_element(&samples[4..]), None);
     }
 
     /// r - 1 - ln r is 1 - ln 2 at 2, ln 2 - 1/2 at 1/2, 0 at 1.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::crystal::{Structure, Tokens};
+use crate::crystal::{Element, Structure, Tokens};
 use crate::policy::Refusal;
 use crate::reward::{NotFinite, RewardTable};
 
@@ -88,20 +88,30 @@ pub struct UpdateStatistics {
 pub struct StepRecord {
     /// From 1.
     pub step: usize,
-    /// Mean objective over the rows in the batch.
-    pub objective_mean: f64,
+    /// Mean objective over the rows in the batch; this and the next four have no value where there was nothing to learn from.
+    pub objective_mean: Option<f64>,
     /// Its standard deviation (population).
-    pub objective_std: f64,
+    pub objective_std: Option<f64>,
     /// Baseline that was subtracted.
-    pub baseline: f64,
+    pub baseline: Option<f64>,
     /// Mean of ln p(policy) - ln p(base) over the batch: an estimate of KL(policy || base), nats, before the step.
-    pub kl: f64,
+    pub kl: Option<f64>,
     /// Mean of -ln p: an estimate of the policy's entropy, nats.
-    pub entropy: f64,
+    pub entropy: Option<f64>,
+    /// Why nothing was learned from the step, if so.
+    pub idle: Option<String>,
+    /// Steps in a row, up to this one, from which nothing was learned.
+    pub idle_steps: usize,
+    /// Rows that left the batch because their log p under the policy or the base is not finite.
+    pub not_finite: usize,
     /// Crystals below [`STABLE`] over all that were requested; `None` without a hull term.
     pub stable_fraction: Option<f64>,
     /// Distinct reduced formulas over all that were requested.
     pub unique_formulas: f64,
+    /// Distinct space groups of the rows on which everything succeeded.
+    pub space_groups: usize,
+    /// The element that is in the most crystals, and its share of them.
+    pub top_element: Option<(Element, f64)>,
     /// Rows without a valid crystal or with a failed term, over all that were requested.
     pub failed_fraction: f64,
     /// Of the optimiser steps.
@@ -110,6 +120,8 @@ pub struct StepRecord {
     pub table: RewardTable,
     /// The outcomes of the monitored terms, at the steps at which they are evaluated.
     pub monitor: Option<RewardTable>,
+    /// Mean of the monitor's first term less the hull term, over the rows for which both have a value, eV/atom.
+    pub judge_gap: Option<f64>,
     /// The crystals.
     pub samples: Vec<Sample>,
     /// Seconds per stage.

@@ -95,6 +95,9 @@ impl Plan {
             force_models: BTreeMap::new(),
             hulls: BTreeMap::new(),
         };
+        if !beginning.goes_on(&config.run.dir)? {
+            planner.check_names(&config)?;
+        }
         let (model, start, base) = planner.policies(&config.policy)?;
         let objectives = planner.objectives(&config)?;
         let resources = Resources { device, threads, memory: config.run.memory.bytes() };

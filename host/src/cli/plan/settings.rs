@@ -52,6 +52,7 @@ impl Planner<'_> {
             kl_stop: ppo.kl_stop,
             baseline_decay: ppo.baseline_decay,
             max_failed: config.run.max_failed,
+            max_idle_steps: config.guards.clone().unwrap_or_default().max_idle_steps,
             groups,
             restriction,
             seed: config.run.seed,

@@ -7,6 +7,7 @@ use super::Planner;
 use super::models::ModelRef;
 use crate::cli::Failure;
 use crate::config::{self, Finetune, Reward, RewardKind, Role};
+use crate::record::OWN_NAMES;
 use crate::reward::{
     BuiltinTerm, ForceScale, ForceTerm, HullTerm, KnownCompositions, Novelty, Objective, OnFailure, OnnxTerm, Rewards,
     Sanity, Term, TermKind, Uniqueness, WORST_E_HULL,
@@ -27,6 +28,18 @@ impl Planner<'_> {
         let objective = self.objective(&config.objective, &terms)?;
         let rewards = Rewards::new(terms, Sanity::default(), self.executor.clone());
         Ok(Objectives { rewards, objective, hull_term, monitor })
+    }
+
+    /// Refuses names that the files of a run have for themselves. Runs of earlier versions may have them, and go on.
+    pub(super) fn check_names(&self, config: &Finetune) -> Result<(), Failure> {
+        match config.rewards.keys().find(|name| OWN_NAMES.contains(&name.as_str())) {
+            None => Ok(()),
+            Some(name) => {
+                let key = format!("rewards.{name}");
+                let message = format!("`{key}`: samples and candidates have a value `{name}` of their own");
+                Err(self.mistake(&key, message).hint(format!("call the term something else, such as `{name}_term`")))
+            }
+        }
     }
 
     fn objective(&self, text: &str, terms: &[Term]) -> Result<Objective, Failure> {

@@ -23,6 +23,7 @@ fn settings(kl_gradient: KlGradient) -> FinetuneSettings {
         kl_stop: None,
         baseline_decay: 0.95,
         max_failed: 1.0,
+        max_idle_steps: 5,
         groups: SpaceGroupDistribution::uniform(),
         restriction: None,
         seed: 3,
@@ -122,11 +123,35 @@ impl Bench {
 
     /// `learn` on a batch with some rewards.
     fn learn(&self, rewards: &[f64], settings: &FinetuneSettings, state: &mut FinetuneState) -> BatchStatistics {
-        let finetuning = self.finetuning(settings);
-        let statistics =
-            finetuning.learn(&self.crystals(), rewards, settings, state, &mut StageTimes::default()).unwrap();
-        state.finish(state.step + 1, statistics.baseline, mean(rewards));
-        statistics
+        let (learned, _) = self.try_to_learn(rewards, settings, state);
+        assert_eq!(learned.idle, None);
+        learned.statistics.unwrap()
+    }
+
+    fn try_to_learn(
+        &self,
+        rewards: &[f64],
+        settings: &FinetuneSettings,
+        state: &mut FinetuneState,
+    ) -> (Learned, Batch) {
+        let mut batch = self.batch(rewards);
+        let learned = self.finetuning(settings).learn(&mut batch, settings, state, &mut StageTimes::default()).unwrap();
+        state.finish(state.step + 1, &learned, Some(mean(rewards)));
+        (learned, batch)
+    }
+
+    fn batch(&self, rewards: &[f64]) -> Batch {
+        let sample =
+            |(tokens, reward): (&Tokens, &f64)| Sample { objective: Some(*reward), ..Sample::new(Ok(tokens.clone())) };
+        Batch {
+            samples: self.crystals.iter().zip(rewards).map(sample).collect(),
+            trainable: (0..rewards.len()).collect(),
+            table: RewardTable::new(Vec::new(), rewards.len()),
+            monitor: None,
+            failed: 0,
+            not_finite: 0,
+            refused: None,
+        }
     }
 }
 
@@ -206,6 +231,69 @@ fn clip_fraction_and_kl_stop() {
         assert_eq!((through.clip_fraction, through.grad_norms.len()), (outside as f64 / 4.0, 2));
         assert_ne!(parameters, once.parameters);
     }
+}
+
+/// Nothing that is not finite reaches the parameters, the moments or the baseline: the step counts as one of which nothing was
+/// learned, and the next one is as if it had not been.
+#[test]
+fn what_is_not_finite_teaches_nothing() {
+    let bench = Bench::new();
+    let settings = settings(KlGradient::Detached);
+    let mut state = FinetuneState::new(bench.start.clone());
+    let (learned, _) = bench.try_to_learn(&[1e308, 1e308, 1e308, -1e308], &settings, &mut state);
+    assert_eq!(learned.idle.unwrap(), "the objective overflows: the baseline is inf");
+    assert_eq!((state.idle, state.baseline, &state.parameters), (1, None, &bench.start));
+
+    let mut broken = bench.start.clone();
+    broken.iter_mut().for_each(|(_, mut p)| p.fill(f32::NAN));
+    let mut state = FinetuneState::new(broken);
+    let (learned, batch) = bench.try_to_learn(&REWARDS[0], &settings, &mut state);
+    assert_eq!(learned.idle.unwrap(), "no crystal of the batch has a finite log p under policy and base");
+    assert_eq!((batch.not_finite, batch.trainable.len()), (4, 0));
+    assert_eq!((state.idle, state.adam.count), (1, 0));
+
+    // An optimiser step that overflows, three times.
+    let steep = FinetuneSettings { epochs: 3, learning_rate: 1e300, ..settings.clone() };
+    let mut state = FinetuneState::new(bench.start.clone());
+    let (learned, _) = bench.try_to_learn(&REWARDS[0], &steep, &mut state);
+    assert_eq!(learned.idle.unwrap(), all_skipped(3, 0.625));
+    let statistics = learned.statistics.unwrap();
+    assert_eq!((statistics.update.skipped, statistics.update.grad_norms.len()), (3, 0));
+    assert_eq!((state.idle, state.adam.count, &state.parameters), (1, 0, &bench.start));
+    bench.learn(&REWARDS[0], &settings, &mut state);
+    assert_eq!(state.idle, 0);
+}
+
+#[test]
+fn rows_without_a_finite_density_leave_the_batch() {
+    let mut rows = vec![2, 3, 5, 7];
+    let (logp, base) = ([-1.0, f64::NEG_INFINITY, -3.0, -4.0], [-1.5, -2.5, f64::NAN, -4.5]);
+    assert_eq!(keep_finite(&mut rows, &logp, &base), (vec![-1.0, -4.0], vec![-1.5, -4.5]));
+    assert_eq!(rows, [2, 7]);
+}
+
+/// A ratio of e^200 is no float32: the clamp keeps the loss finite, and a ratio within it as it was.
+#[test]
+fn a_ratio_beyond_all_bounds_is_finite() {
+    let bench = Bench::new();
+    let resources = settings(KlGradient::Detached).resources;
+    let graph = LossGradient::<PpoSurrogate>::load(&bench.runtime, &tiny_hyperparameters(), resources).unwrap();
+    let logp = bench.logp(&bench.start);
+    let gradient = |shift: f64| {
+        let loss = PpoSurrogate {
+            row_weight: mean_weights(4),
+            old_logp: logp.iter().map(|p| p + shift).collect(),
+            base_logp: logp.clone(),
+            advantage: vec![-1.0; 4],
+            clip: 0.2,
+            beta: 0.0,
+        };
+        graph.gradient(&bench.start, &bench.crystals(), &loss).unwrap().gradient
+    };
+    for shift in [-200.0, 200.0] {
+        assert!(gradient(shift).iter().flatten().all(|x| x.is_finite()), "{shift}");
+    }
+    assert!(gradient(0.0).iter().flatten().any(|x| *x != 0.0));
 }
 
 /// What several processes need to share a run: rows that do not depend on who draws them, and gradients that add up.
