@@ -107,7 +107,7 @@ fn another_library_in_its_place_is_noticed() {
 #[test]
 fn crystals_of_which_a_plugin_has_nothing_to_say_leave_the_batch() {
     let folder = prepared("x", &rogue("x", "config = { how = \"abstains\" }"));
-    let run = temper(folder.path(), &["finetune", "run.toml", "-q"]);
+    let run = temper(folder.path(), &["finetune", "run.toml", "-q", "--set", "guards.max_idle_steps=1"]);
     let said = String::from_utf8(run.stderr).unwrap();
     assert_eq!(run.status.code(), Some(3), "{said}");
     assert!(said.starts_with("error: step 1: "), "{said}");

@@ -305,11 +305,11 @@ fn the_best_crystals_are_those_of_the_checkpoint() {
     fs::write(at.join("run/candidates.csv"), "id\n").unwrap();
     fs::remove_file(at.join("run/candidates.extxyz")).unwrap();
     // So do these.
-    fs::write(at.join("run/.tmpabc"), "x").unwrap();
+    fs::write(at.join("run/.temper-abc"), "x").unwrap();
     fs::create_dir(at.join("run/checkpoints/.writing-x")).unwrap();
     accepted(at, &["finetune", "run.toml", "--resume", "--quiet"]);
     assert!(candidates("candidates.csv") == csv && candidates("candidates.extxyz") == xyz);
-    assert!(!at.join("run/.tmpabc").exists() && !at.join("run/checkpoints/.writing-x").exists());
+    assert!(!at.join("run/.temper-abc").exists() && !at.join("run/checkpoints/.writing-x").exists());
 }
 
 #[test]

@@ -58,6 +58,7 @@ impl WholeFile {
             Ok(there) if !there.is_file() => Target::Through(File::options().write(true).open(path)?),
             _ => Target::Aside(temporary(0o666).tempfile_in(folder_of(path))?),
         };
+        kill_point();
         let file = BufWriter::new(target);
         let zipped = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
         let out =
@@ -78,7 +79,9 @@ impl WholeFile {
             Target::Through(mut file) => file.flush(),
             Target::Aside(file) => {
                 file.as_file().sync_all()?;
+                kill_point();
                 file.persist(&self.path).map_err(|e| e.error)?;
+                kill_point();
                 sync_folder(folder_of(&self.path))
             }
         }
@@ -114,8 +117,9 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Temporary files and folders are private by default; these end under a name of the user's, so
 /// `mode` applies, as far as the user's mask allows.
 pub fn temporary(mode: u32) -> tempfile::Builder<'static, 'static> {
-    #[cfg_attr(not(unix), allow(unused_mut, unused_variables))]
+    #[cfg_attr(not(unix), allow(unused_variables))]
     let mut builder = tempfile::Builder::new();
+    builder.prefix(TEMPORARY);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -133,8 +137,26 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { fs::metadata(folder).map(drop) }
 }
 
+/// Where a kill must do no harm. Builds for tests are killed at the point whose number `TEMPER_KILL_POINT` gives.
+#[cfg(all(debug_assertions, unix))]
+pub fn kill_point() {
+    use std::sync::LazyLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static AT: LazyLock<Option<u64>> =
+        LazyLock::new(|| std::env::var("TEMPER_KILL_POINT").ok().and_then(|number| number.parse().ok()));
+    static PASSED: AtomicU64 = AtomicU64::new(0);
+    if *AT == Some(PASSED.fetch_add(1, Ordering::SeqCst) + 1) {
+        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    }
+}
+
+/// Where a kill must do no harm.
+#[cfg(not(all(debug_assertions, unix)))]
+pub fn kill_point() {}
+
 /// How the names of what [`WholeFile`] and others write aside begin.
-const ASIDE: [&str; 2] = [".tmp", ".writing-"];
+const ASIDE: [&str; 2] = [TEMPORARY, ".writing-"];
+const TEMPORARY: &str = ".temper-";
 
 /// Makes a folder, where there is none, and tries to write into it.
 ///
@@ -251,14 +273,14 @@ mod tests {
     fn leftovers_go_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        for name in [".tmpabc", "state.json", ".hidden"] {
+        for name in [".temper-abc", "state.json", ".tmpabc"] {
             fs::write(at(name), "x").unwrap();
         }
         fs::create_dir_all(at(".writing-x/inner")).unwrap();
         remove_leftovers(folder.path()).unwrap();
         let mut left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         left.sort();
-        assert_eq!(left, [".hidden", "state.json"]);
+        assert_eq!(left, [".tmpabc", "state.json"]);
         remove_leftovers(&at("nowhere")).unwrap();
         try_folder(&at("new/deep")).unwrap();
         assert_eq!(fs::read_dir(at("new/deep")).unwrap().count(), 0);

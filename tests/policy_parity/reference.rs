@@ -121,6 +121,7 @@ fn update(golden: &Golden, epochs: usize, state: &mut FinetuneState) -> UpdateSt
         kl_stop: None,
         baseline_decay: 0.95,
         max_failed: 0.0,
+        max_idle_steps: 1,
         groups: SpaceGroupDistribution::uniform(),
         restriction: None,
         seed: 0,

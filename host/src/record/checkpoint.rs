@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::RunError;
 use super::hash::{sha256, sha256_of};
 use super::json::read_json;
-use crate::atomic::{sync_folder, temporary, write_atomically};
+use crate::atomic::{kill_point, sync_folder, temporary, write_atomically};
 use crate::policy::{Hyperparameters, MODEL, ModelToml, PARAMETERS, Parameters};
 use crate::train::Adam;
 
@@ -109,9 +109,11 @@ impl<S: Serialize> Checkpoint<S> {
         self.write_files(&mut files, model).map_err(&failed)?;
         sync_folder(aside.path()).map_err(&failed)?;
         if target.exists() {
-            fs::remove_dir_all(&target).map_err(&failed)?;
+            remove(&target)?;
         }
+        kill_point();
         fs::rename(aside.keep(), &target).map_err(&failed)?;
+        kill_point();
         sync_folder(folder).map_err(&failed)?;
         Ok(target)
     }
@@ -205,10 +207,21 @@ pub fn prune_checkpoints(folder: &Path, keep: usize, spare: Option<u64>) -> Resu
     found.sort_by_key(|(step, _)| std::cmp::Reverse(*step));
     for (step, path) in found.into_iter().skip(keep.max(1)) {
         if spare != Some(step) {
-            fs::remove_dir_all(&path).map_err(RunError::write(&path))?;
+            remove(&path)?;
         }
     }
     Ok(())
+}
+
+/// Removes a checkpoint. It has another name while files of it are missing.
+fn remove(checkpoint: &Path) -> Result<(), RunError> {
+    let failed = RunError::write(checkpoint);
+    let name = checkpoint.file_name().unwrap_or_default().to_string_lossy();
+    let aside = checkpoint.with_file_name(format!(".writing-{name}"));
+    kill_point();
+    fs::rename(checkpoint, &aside).map_err(&failed)?;
+    kill_point();
+    fs::remove_dir_all(&aside).map_err(&failed)
 }
 
 /// The checkpoints under `folder` with their steps, in no order. Half-written folders have other names and are not seen.

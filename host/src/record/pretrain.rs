@@ -10,7 +10,7 @@ use super::directory::METRICS;
 use super::metrics::EpochMetrics;
 use super::sinks::{JsonLines, Sinks};
 use super::{RunDirectory, RunError, Start};
-use crate::atomic::try_folder;
+use crate::atomic::{remove_leftovers, try_folder};
 use crate::policy::{Hyperparameters, MODEL, ModelToml, PARAMETERS, Parameters, PolicyDirectory};
 use crate::train::{Epoch, PretrainData, PretrainState};
 
@@ -56,6 +56,7 @@ impl PretrainRun {
         let state = checkpoint.map(|checkpoint| restore(&directory, checkpoint)).transpose()?;
         directory.prepare(start, true)?;
         try_folder(&out).map_err(RunError::write(&out))?;
+        remove_leftovers(&out).map_err(RunError::write(&out))?;
         if let Some(folder) = [MODEL, PARAMETERS].map(|name| out.join(name)).into_iter().find(|path| path.is_dir()) {
             return Err(RunError::write(&folder)(io::ErrorKind::IsADirectory.into()));
         }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::RunError;
 use super::json::read_json;
-use crate::atomic::write_atomically;
+use crate::atomic::{kill_point, write_atomically};
 
 /// Takes the records of a run. One that is opened for a resumed run drops what was recorded after its checkpoint.
 pub trait Sink: fmt::Debug {
@@ -105,7 +105,13 @@ fn step_of(path: &Path, line: &[u8], number: usize, key: &str) -> Result<u64, Ru
 
 impl Sink for JsonLines {
     fn record(&mut self, _: u64, record: &Value) -> io::Result<()> {
-        self.file.write_all(format!("{record}\n").as_bytes())
+        let line = format!("{record}\n");
+        let (first, second) = line.as_bytes().split_at(line.len() / 2);
+        self.file.write_all(first)?;
+        kill_point();
+        self.file.write_all(second)?;
+        kill_point();
+        Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
