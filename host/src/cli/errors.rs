@@ -187,7 +187,6 @@ impl From<PretrainError> for Failure {
                 }
             }
             error @ PretrainError::NothingLearned { .. } => Self::from_error(Exit::Model, &error),
-            error => Self::from_error(Exit::Usage, &error),
         }
     }
 }
