@@ -75,3 +75,13 @@ fn without_a_driver_nothing_is_fetched_for_cuda() {
     );
     assert!(!folder.path().join("cache").exists());
 }
+
+/// What a file says reaches the terminal as text.
+#[test]
+fn control_characters_of_a_config_do_not_reach_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("run.toml"), "\"\\u001b[2J\" = 1\n").unwrap();
+    let output = temper(folder.path(), &["finetune", "run.toml"]);
+    assert!(!output.stderr.contains(&0x1b), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("\\u{1b}[2J"));
+}

@@ -283,6 +283,25 @@ fn names_that_the_files_need_are_refused() {
     }
 }
 
+/// A link to a device that never ends, in the place of each file that is read at once.
+#[cfg(unix)]
+#[test]
+fn no_file_is_read_without_an_end() {
+    let term = "[rewards.e.onnx]\nmodel = \"model.onnx\"\non_failure = { value = 1e3 }\n";
+    for file in ["run.toml", "policy/model.toml", "policy/params.safetensors", "model.onnx", "model.toml"] {
+        let folder = prepared(&format!("{CONFIG}{term}"));
+        let at = folder.path();
+        write_model_with_external_data(at, 0.5);
+        let _ = fs::remove_file(at.join(file));
+        std::os::unix::fs::symlink("/dev/zero", at.join(file)).unwrap();
+        let output = temper(at, &["finetune", "run.toml", "--dry-run"]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{file}: {said}");
+        let last = file.rsplit('/').next().unwrap();
+        assert!(said.contains(last) && said.contains("the most that is read of such a file"), "{file}: {said}");
+    }
+}
+
 #[test]
 fn sizes_are_bounded_before_memory_is_taken() {
     let folder = prepared(CONFIG);

@@ -11,6 +11,7 @@ pub mod crystal;
 pub mod graph;
 pub mod hint;
 pub mod hull;
+pub mod input;
 pub mod matching;
 pub mod model;
 pub mod plugin;

@@ -38,7 +38,7 @@ impl Context {
     /// # Errors
     /// When it cannot be written; a reader that went away (`| head`) is no error.
     pub fn print(&self, text: &str) -> Result<(), Failure> {
-        match writeln!(std::io::stdout().lock(), "{text}") {
+        match writeln!(std::io::stdout().lock(), "{}", terminal::shown(text)) {
             Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
                 Err(Failure::new(Exit::Write, format!("cannot write to standard output: {error}")))
             }

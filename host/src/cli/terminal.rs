@@ -1,6 +1,7 @@
 //! Lines on standard error. Whoever reads them, or no longer does, never holds up the work: where it is no terminal, a thread of
 //! its own writes them, and lines that find no room are counted and dropped.
 
+use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,8 +19,18 @@ static PENDING: AtomicUsize = AtomicUsize::new(0);
 /// Lines that found no room since the last one that did.
 static LOST: AtomicUsize = AtomicUsize::new(0);
 
+/// A text without the characters by which files and programs could speak to the terminal: they are shown as escapes.
+pub(super) fn shown(text: &str) -> Cow<'_, str> {
+    let speaks = |c: char| c.is_control() && c != '\n' && c != '\t';
+    match text.contains(speaks) {
+        false => Cow::Borrowed(text),
+        true => text.chars().map(|c| if speaks(c) { c.escape_default().to_string() } else { c.to_string() }).collect(),
+    }
+}
+
 /// Writes a line, now or soon.
 pub(super) fn line(text: &str) {
+    let text = &*shown(text);
     // The bars of a terminal are drawn between the lines.
     if std::io::stderr().is_terminal() {
         return write(text);
@@ -63,4 +74,15 @@ fn write_all(lines: &Receiver<String>) {
 
 fn write(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_shown_and_lines_stay() {
+        assert_eq!(shown("a\tb\nA"), "a\tb\nA");
+        assert_eq!(shown("\u{1b}[2J\u{7}\r\u{9b}1m"), "\\u{1b}[2J\\u{7}\\r\\u{9b}1m");
+    }
 }

@@ -8,6 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{Config, ConfigError, Location, Problem};
+use crate::input::{MOST_TEXT, read_text};
 
 /// One `--set key=value`: `key` is a dotted path, `value` TOML, or plain text where it is not TOML.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +64,7 @@ impl Document {
     /// When it cannot be read or is not UTF-8.
     pub fn open(path: &Path, overrides: Vec<Override>) -> Result<Self, ConfigError> {
         let file = path.display().to_string();
-        match std::fs::read_to_string(path) {
+        match read_text(path, MOST_TEXT) {
             Ok(text) => Ok(Self::new(file, text, overrides)),
             Err(source) => Err(ConfigError::Unreadable { file, source }),
         }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::{Element, Site, SpaceGroup, SpaceGroupError, Tokens};
+use crate::input;
 
 /// Slots that a file may have in all, of 40 bytes each.
 const MAX_SLOTS: usize = 200_000_000;
@@ -131,7 +132,8 @@ pub enum TokenFileError {
 /// # Errors
 /// [`TokenFileError`] when the file as a whole is unusable; what is wrong with single rows stands in the records.
 pub fn read_tokens(path: &Path) -> Result<Vec<TokenRecord>, TokenFileError> {
-    let bytes = std::fs::read(path).map_err(|source| TokenFileError::Io { path: path.into(), source })?;
+    let bytes =
+        input::read(path, input::MOST_DATA).map_err(|source| TokenFileError::Io { path: path.into(), source })?;
     let format = |source| TokenFileError::Format { path: path.into(), source };
     let file = SafeTensors::deserialize(&bytes).map_err(format)?;
     let find = |name| Columns::find(&file, name, path);

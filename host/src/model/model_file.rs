@@ -7,6 +7,7 @@ use super::ContractError;
 use super::contract::external_paths;
 use crate::graph::onnx::ModelProto;
 use crate::graph::{self, ForCuda, GraphError};
+use crate::input;
 
 /// ONNX files, as all of protobuf, are shorter than this, bytes.
 const LARGEST_FILE: usize = i32::MAX as usize;
@@ -21,8 +22,9 @@ pub(super) struct ModelFile {
 impl ModelFile {
     /// Reads the file and all that lies beside it.
     pub fn read(path: &Path) -> Result<Self, ContractError> {
-        let read =
-            |path: &Path| std::fs::read(path).map_err(|source| ContractError::Read { path: path.to_owned(), source });
+        let read = |path: &Path| {
+            input::read(path, input::MOST_DATA).map_err(|source| ContractError::Read { path: path.to_owned(), source })
+        };
         let not_onnx = |error: GraphError| ContractError::NotOnnx { path: path.into(), reason: error.to_string() };
         let bytes = read(path)?;
         let mut model = graph::decode(&bytes).map_err(not_onnx)?;

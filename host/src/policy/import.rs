@@ -11,6 +11,7 @@ use ndarray::ArrayD;
 use super::hyper::Hyperparameters;
 use super::parameters::{ParameterError, Parameters, array_from_bytes};
 use super::pickle::{Id, Node, Pickle, PickleError};
+use crate::input;
 
 /// Largest checkpoint that is read, bytes. The published models' have 58 MB, two thirds of it the optimiser's.
 const MAX_BYTES: u64 = 4 << 30;
@@ -81,7 +82,7 @@ pub fn import_checkpoint(path: &Path, hyper: &Hyperparameters) -> Result<Paramet
     if bytes > MAX_BYTES {
         return Err(ImportError::TooLarge { file: path.into(), bytes });
     }
-    let bytes = std::fs::read(path).map_err(io)?;
+    let bytes = input::read(path, input::MOST_DATA).map_err(io)?;
     let pickle = Pickle::read(&bytes).map_err(|source| ImportError::Pickle { file: path.into(), source })?;
     refuse_foreign_names(&pickle, path)?;
     let tensors = Reader { pickle: &pickle, path }.tensors()?;

@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 use super::hyper::{HyperparameterError, Hyperparameters, SPACE_GROUPS};
 use crate::atomic::write_atomically;
 use crate::hint::Hint;
+use crate::input::{MOST_TEXT, read_text};
 
 const ARCHITECTURE: &str = "crystalformer";
 const TOP_KEYS: [&str; 4] = ["architecture", "crystalformer", "spacegroups", "provenance"];
@@ -141,7 +142,7 @@ impl ModelToml {
     /// Any [`ModelTomlError`] but `Encode`.
     pub fn read(path: &Path) -> Result<Self, ModelTomlError> {
         let text =
-            std::fs::read_to_string(path).map_err(|source| ModelTomlError::Io { file: path.to_path_buf(), source })?;
+            read_text(path, MOST_TEXT).map_err(|source| ModelTomlError::Io { file: path.to_path_buf(), source })?;
         Self::parse(&text, path)
     }
 

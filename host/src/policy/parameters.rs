@@ -10,6 +10,7 @@ use safetensors::{SafeTensorError, SafeTensors};
 use super::hyper::{Hyperparameters, SPACE_GROUPS, WIDENING};
 use super::random::initialisation_stream;
 use crate::atomic::write_atomically;
+use crate::input;
 
 /// Standard deviation of initial weights and embeddings, before the cut.
 const INITIAL_SCALE: f64 = 0.01;
@@ -248,7 +249,8 @@ impl Parameters {
     /// # Errors
     /// Any [`ParameterError`].
     pub fn load(path: &Path, hyper: &Hyperparameters) -> Result<Self, ParameterError> {
-        let bytes = std::fs::read(path).map_err(|source| ParameterError::Io { file: path.into(), source })?;
+        let bytes = input::read(path, input::MOST_DATA);
+        let bytes = bytes.map_err(|source| ParameterError::Io { file: path.into(), source })?;
         let archive =
             SafeTensors::deserialize(&bytes).map_err(|source| ParameterError::Format { file: path.into(), source })?;
         let mut found = BTreeMap::new();

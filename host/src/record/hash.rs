@@ -26,6 +26,10 @@ pub fn sha256_of(path: &Path) -> io::Result<String> {
 }
 
 fn of_file(path: &Path) -> io::Result<String> {
+    if !path.metadata()?.is_file() {
+        // A pipe gives its bytes once, and a device has no end.
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "is not a regular file, so it has no hash"));
+    }
     let (mut file, mut hasher, mut piece) = (File::open(path)?, Sha256::new(), vec![0; 1 << 16]);
     loop {
         match file.read(&mut piece)? {

@@ -71,6 +71,11 @@ fn files(config: &config::Pretrain, search: &Search, lock: &mut Lock) -> Result<
             continue;
         }
         let file = search.find("`data.files`", named)?;
+        if !file.is_file() && !file.is_dir() {
+            // Nor is anything known of a pipe.
+            found.push((named.clone(), file));
+            continue;
+        }
         lock_file(lock, &format!("data.files.{place}"), &file)?;
         found.push((named.clone(), file));
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::ContractError;
 use crate::graph::onnx::ModelProto;
+use crate::input;
 
 /// Keys without a name of an output in them.
 const KEYS: [&str; 14] = [
@@ -62,7 +63,7 @@ impl Metadata {
     fn read_sidecar(&mut self) -> Result<(), ContractError> {
         let path = self.sidecar.clone();
         let refused = |reason: String| ContractError::Sidecar { path: path.clone(), reason };
-        let text = match std::fs::read_to_string(&path) {
+        let text = match input::read_text(&path, input::MOST_TEXT) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(refused(error.to_string())),

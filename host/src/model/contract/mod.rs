@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 use crate::crystal::Element;
 use crate::graph::GraphError;
 use crate::graph::onnx::ModelProto;
+use crate::input;
 pub use error::ContractError;
 pub use inputs::{InputKind, ModelInput};
 pub use inspection::{Inspection, Port};
@@ -88,7 +89,7 @@ impl Contract {
     /// [`ContractError`] when the file cannot be read or does not fit the contract.
     pub fn read(path: &Path) -> Result<Self, ContractError> {
         let path = locate_model(path)?;
-        let bytes = std::fs::read(&path).map_err(|source| unreadable(&path, source))?;
+        let bytes = input::read(&path, input::MOST_DATA).map_err(|source| unreadable(&path, source))?;
         Self::of_bytes(&bytes, &path)
     }
 
