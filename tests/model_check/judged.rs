@@ -34,6 +34,24 @@ fn a_property_may_grow_with_the_cell() {
     assert_eq!(failed, ["supercell mixed", "single atoms mixed"]);
 }
 
+/// An energy that is one per atom, and is not said to be, and the other way around.
+#[test]
+fn an_energy_that_is_or_is_not_per_atom_is_recognised() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    for (per_atom, said, note) in [
+        (true, "false", "twice the cell has the same energy: if it is one per atom, say energy_per_atom = true"),
+        (false, "true", "twice the cell has twice the energy: it is not one per atom, as energy_per_atom says"),
+    ] {
+        let pair = Pair { per_atom, ..Pair::default() };
+        pair.write(&at.join("pair.onnx"), &[&METADATA[..], &[("energy_per_atom", said)]].concat());
+        let (code, told, said) = ended(at, &["model", "check", "pair.onnx"]);
+        assert_eq!(code, 3, "{told}{said}");
+        let row = told.lines().find(|line| line.starts_with("supercell energy")).unwrap();
+        assert!(row.contains(note), "{row}");
+    }
+}
+
 /// A model that sees further than the file says gets fewer neighbours than it was made for.
 #[test]
 fn a_cutoff_that_is_too_short_is_found() {

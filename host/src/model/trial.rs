@@ -3,7 +3,7 @@
 //! A name does not tell whether shifts count cells or angstroms, nor which way an edge points. A crystal does: described otherwise
 //! (other atoms wrapped, other vectors, turned, doubled) it keeps its energy only if the model gets what it was made for.
 
-use super::check::{QuickCheck, check_quickly};
+use super::check::{QuickCheck, check_until};
 use super::contract::Choices;
 use super::{Contract, Executor, Inspection, ModelError, ModelOptions, OnnxModel};
 use crate::runtime::Runtime;
@@ -138,18 +138,18 @@ impl Inspection {
     /// The check on crystals of elements that the model takes.
     fn quick_check(&self, model: &mut OnnxModel) -> QuickCheck {
         if model.contract.inputs.iter().any(|input| input.kind.needs_elements()) || !model.contract.assumes_elements {
-            return check_quickly(model);
+            return check_until(model, true);
         }
         let mut found = None;
         for elements in ELEMENTS {
             model.contract.restrict_to(elements);
-            let check = check_quickly(model);
+            let check = check_until(model, true);
             if check.ran() {
                 return check;
             }
             found.get_or_insert(check);
         }
-        found.unwrap_or_else(|| check_quickly(model))
+        found.unwrap_or_else(|| check_until(model, true))
     }
 
     fn fill_in(&mut self, found: &[(String, String)], tried: usize) {

@@ -20,6 +20,7 @@ use crate::model::{CrystalOutputs, EvaluationError, ForceModel, ModelOutput, Onn
 
 pub use crystals::textbook_crystals;
 pub use golden::{Golden, GoldenError, GoldenRow};
+pub(super) use quick::check_until;
 pub use quick::{QuickCheck, check_quickly};
 use report::LargestDeviation;
 pub use report::ModelReport;

@@ -3,7 +3,7 @@
 use super::change::{Change, doubled, permuted, redescribed, rotated, translated};
 use super::crystals::textbook_crystals;
 use super::{LargestDeviation, alone, invariance};
-use crate::conformance::{CheckResult, CheckStatus, NamedCrystal};
+use crate::conformance::{CheckResult, NamedCrystal, failed};
 use crate::crystal::Structure;
 use crate::model::{CrystalOutputs, EvaluationError, OnnxModel};
 
@@ -35,7 +35,7 @@ pub struct QuickCheck {
 impl QuickCheck {
     /// Whether nothing is wrong, and something was compared.
     pub fn passed(&self) -> bool {
-        !self.outputs.is_empty() && self.checks.iter().all(|check| check.status != CheckStatus::Fail)
+        !self.outputs.is_empty() && failed(&self.checks).next().is_none()
     }
 
     /// Whether the model could be run.
@@ -45,7 +45,7 @@ impl QuickCheck {
 
     /// The first thing that is wrong, in words.
     pub fn complaint(&self) -> Option<String> {
-        let failed = self.checks.iter().find(|check| check.status == CheckStatus::Fail)?;
+        let failed = failed(&self.checks).next()?;
         let by = match failed.number {
             Some(number) if number.is_finite() => format!(" by {number:.2e} {}", failed.unit),
             _ => String::new(),
@@ -60,6 +60,11 @@ impl QuickCheck {
 /// Compares a few small crystals with the same ones translated (and so wrapped elsewhere), turned, in other cells, doubled and in
 /// another order.
 pub fn check_quickly(model: &OnnxModel) -> QuickCheck {
+    check_until(model, false)
+}
+
+/// The same; with `first`, nothing is checked after the first thing that is wrong.
+pub(in crate::model) fn check_until(model: &OnnxModel, first: bool) -> QuickCheck {
     let mut crystals: Vec<NamedCrystal> = textbook_crystals(model.contract()).named;
     crystals.retain(|(_, structure)| structure.len() <= MOST_ATOMS);
     // Those without symmetry come last in the list.
@@ -81,6 +86,9 @@ pub fn check_quickly(model: &OnnxModel) -> QuickCheck {
         }
     }
     for (name, make) in CHANGES {
+        if first && failed(&checks).next().is_some() {
+            break;
+        }
         let mut largest = LargestDeviation::of(&model.contract().outputs);
         for ((title, structure), outputs) in &known {
             for change in make(structure) {

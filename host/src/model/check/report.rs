@@ -58,15 +58,16 @@ pub(super) struct LargestDeviation<'a> {
     number: f64,
     compared: usize,
     note: String,
-    /// The largest deviation of a property from one that grows with the cell, as a total charge or a volume does.
-    grown: f64,
-    /// Comparisons that `grown` knows of.
-    compared_cells: usize,
+    /// The largest deviation from what a property or energy would be that grows with the cell where it should not, or does not where
+    /// it should.
+    otherwise: f64,
+    /// Comparisons that `otherwise` knows of.
+    compared_otherwise: usize,
 }
 
 impl<'a> LargestDeviation<'a> {
     pub fn new(output: &'a ModelOutput) -> Self {
-        Self { output, number: 0.0, compared: 0, note: String::new(), grown: 0.0, compared_cells: 0 }
+        Self { output, number: 0.0, compared: 0, note: String::new(), otherwise: 0.0, compared_otherwise: 0 }
     }
 
     /// One for each output.
@@ -84,13 +85,19 @@ impl<'a> LargestDeviation<'a> {
         deviation(self.output.kind, expected, found, atoms) > share * tolerance(self.output.kind).0
     }
 
-    /// As [`Self::compare`], for a cell that holds `times` as much as the one whose property is expected: a property may be the same
-    /// or grow with the cell, as long as it does the same in every comparison.
+    /// As [`Self::compare`], for a cell that holds `times` as much as the one whose output is expected: a property may be the same or
+    /// grow with the cell, as long as it does the same in every comparison. So it is seen, too, that an energy is not per atom as
+    /// the file says, or is.
     pub fn compare_per_cell(&mut self, expected: &[f64], found: &[f64], atoms: usize, times: f64, at: &str) {
-        if matches!(self.output.kind, OutputKind::Property | OutputKind::MeanEigenvalue) {
-            let grown: Vec<f64> = expected.iter().map(|x| x * times).collect();
-            self.grown = self.grown.max(deviation(self.output.kind, &grown, found, atoms));
-            self.compared_cells += 1;
+        let factor = match self.output.kind {
+            OutputKind::Property | OutputKind::MeanEigenvalue | OutputKind::EnergyPerAtom => Some(times),
+            OutputKind::Energy => Some(1.0 / times),
+            _ => None,
+        };
+        if let Some(factor) = factor {
+            let otherwise: Vec<f64> = expected.iter().map(|x| x * factor).collect();
+            self.otherwise = self.otherwise.max(deviation(self.output.kind, &otherwise, found, atoms));
+            self.compared_otherwise += 1;
         }
         self.add(deviation(self.output.kind, expected, found, atoms), at);
     }
@@ -111,10 +118,22 @@ impl<'a> LargestDeviation<'a> {
     /// The check, with the tolerance that float32 allows.
     pub fn check(self, name: &'static str) -> CheckResult {
         let (tolerance, unit) = tolerance(self.output.kind);
-        let grows = self.number > tolerance && self.grown <= tolerance && self.compared_cells == self.compared;
-        if grows {
-            let check = CheckResult::measured(name, self.grown, tolerance, unit).of(&self.output.quantity);
-            return check.noting("it grows with the cell");
+        let otherwise =
+            self.number > tolerance && self.otherwise <= tolerance && self.compared_otherwise == self.compared;
+        match self.output.kind {
+            OutputKind::Property | OutputKind::MeanEigenvalue if otherwise => {
+                let check = CheckResult::measured(name, self.otherwise, tolerance, unit).of(&self.output.quantity);
+                return check.noting("it grows with the cell");
+            }
+            OutputKind::Energy if otherwise => {
+                let note = "twice the cell has the same energy: if it is one per atom, say energy_per_atom = true";
+                return self.check_within(name, tolerance, unit).noting(note);
+            }
+            OutputKind::EnergyPerAtom if otherwise => {
+                let note = "twice the cell has twice the energy: it is not one per atom, as energy_per_atom says";
+                return self.check_within(name, tolerance, unit).noting(note);
+            }
+            _ => (),
         }
         self.check_within(name, tolerance, unit)
     }
