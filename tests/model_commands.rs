@@ -171,6 +171,9 @@ fn an_unknown_device_is_refused_with_the_choices() {
     let sentence = "error: unknown device `gpu`\nhint: use `auto`, `cpu`, `cuda` or `cuda:N`";
     assert_refused(Path::new("."), &["setup", "--device", "gpu"], 2, sentence);
     assert_refused(Path::new("."), &["doctor", "--device", "gpu"], 2, sentence);
+    let sentence = "error: --with-cuda goes with --device cuda";
+    assert_refused(Path::new("."), &["setup", "--with-cuda"], 2, sentence);
+    assert_refused(Path::new("."), &["setup", "--with-cuda", "--device", "cpu"], 2, sentence);
 }
 
 /// The volume by a route that CUDA has no kernels for, some of which have a stand-in.

@@ -1,5 +1,6 @@
 //! The one ONNX Runtime of the process.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ort::ep::{self, ExecutionProvider};
@@ -18,6 +19,8 @@ pub struct Runtime {
     pub(super) environment: ort::environment::Environment,
     library: Library,
     pub(super) tried: Tried,
+    /// Where libraries of CUDA may have been fetched.
+    pub(super) cache: Option<PathBuf>,
 }
 
 impl Runtime {
@@ -37,7 +40,8 @@ impl Runtime {
             probe::driver().map_err(|library| Unusable::Library(library).error(device))?;
         }
         let library = locator.locate(device)?;
-        let runtime = Arc::new(Self { environment: load(&library)?, library, tried: Tried::default() });
+        let cache = locator.cache.clone();
+        let runtime = Arc::new(Self { environment: load(&library)?, library, tried: Tried::default(), cache });
         *opened = Some(Arc::clone(&runtime));
         Ok(runtime)
     }

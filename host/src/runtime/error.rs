@@ -161,8 +161,13 @@ fn where_from(library: &str) -> String {
         "libcudnn" => "nvidia-cudnn-cu13",
         _ => "nvidia-cublas",
     };
+    let fetch = if matches!(package, "nvidia-cudnn-cu13" | "nvidia-cufft") {
+        ""
+    } else {
+        "run `temper setup --device cuda --with-cuda`, "
+    };
     format!(
-        "load your cluster's module of CUDA, or `pip install {package}` and put the folder of `{library}` into \
+        "{fetch}load your cluster's module of CUDA, or `pip install {package}` and put the folder of `{library}` into \
          LD_LIBRARY_PATH; or use `--device cpu`"
     )
 }

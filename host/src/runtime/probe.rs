@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, Once, PoisonError};
 use ndarray::{arr1, arr2};
 
 use super::error::plain;
+use super::locate::cuda_libraries;
 use super::{Device, Error, Runtime, Session};
 use crate::graph::{self, Attributes, Builder, DataType, GraphError, Tensor};
 
@@ -82,9 +83,24 @@ impl Runtime {
         let mut tried = self.tried.parts.lock().unwrap_or_else(PoisonError::into_inner);
         let found = tried.entry((device, part)).or_insert_with(|| {
             let run = graph().map_err(|error| Unusable::Other(error.to_string()));
-            run.and_then(|bytes| self.run_probe(device, &bytes).map_err(|error| Unusable::of(&error)))
+            run.and_then(|bytes| {
+                let run = || self.run_probe(device, &bytes).map_err(|error| Unusable::of(&error));
+                // What the system has goes before what was fetched.
+                run().or_else(|unusable| if self.load_fetched(&unusable) { run() } else { Err(unusable) })
+            })
         });
         found.clone().map_err(|unusable| unusable.error(device))
+    }
+
+    /// Loads the libraries of CUDA in the cache, if one of them is what is missing.
+    fn load_fetched(&self, unusable: &Unusable) -> bool {
+        let Unusable::Library(missing) = unusable else { return false };
+        let files = self.cache.as_deref().map(cuda_libraries).unwrap_or_default();
+        let has = files.iter().any(|file| file.file_name().is_some_and(|name| name == missing.as_str()));
+        has && files.iter().all(|file| {
+            let loaded = ort::util::preload_dylib(file);
+            loaded.inspect_err(|error| tracing::debug!("`{}` cannot be loaded: {error}", file.display())).is_ok()
+        })
     }
 
     fn run_probe(&self, device: Device, graph: &[u8]) -> Result<(), Error> {

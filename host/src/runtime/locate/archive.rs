@@ -15,7 +15,7 @@ pub(super) fn unpack(path: &Path, wheel: &Wheel<'_>, target: &Path) -> Result<()
     let unpack = || -> io::Result<()> {
         let mut archive = zip::ZipArchive::new(File::open(path)?)?;
         for member in wheel.members {
-            let mut packed = archive.by_name(&format!("onnxruntime/capi/{}", member.file))?;
+            let mut packed = archive.by_name(&format!("{}/{}", wheel.inside, member.file))?;
             let mut file = File::create(target.join(member.file))?;
             io::copy(&mut packed, &mut file)?;
             file.flush()?;

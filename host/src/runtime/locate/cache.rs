@@ -7,14 +7,18 @@ use std::path::{Path, PathBuf};
 use super::archive::{check, sha256};
 use super::error::LocateError;
 use super::fetch::Tools;
-use super::wheel::{VERSION, Wheel};
+use super::wheel::Wheel;
 
 /// The folder of one wheel's files.
 pub(super) fn folder(cache: &Path, wheel: &Wheel<'_>) -> PathBuf {
-    cache.join(format!("onnxruntime-{VERSION}-{}-{}-{}", wheel.build.name(), wheel.os, wheel.arch))
+    let name = match wheel.package {
+        "onnxruntime" | "onnxruntime-gpu" => format!("onnxruntime-{}-{}", wheel.version, wheel.build.name()),
+        package => format!("{package}-{}", wheel.version),
+    };
+    cache.join(format!("{name}-{}-{}", wheel.os, wheel.arch))
 }
 
-/// The library of `wheel`, if all its files are there and whole.
+/// The first file of `wheel`, if all its files are there and whole.
 pub(super) fn find(cache: &Path, wheel: &Wheel<'_>) -> Option<PathBuf> {
     let folder = folder(cache, wheel);
     for member in wheel.members {
@@ -46,7 +50,8 @@ pub(super) fn install(
         return Ok(library);
     }
     let megabytes = wheel.bytes / 1_000_000;
-    announce(&format!("fetching ONNX Runtime {VERSION} ({megabytes} MB) into {}", folder.display()));
+    let what = if wheel.package.starts_with("onnxruntime") { "ONNX Runtime" } else { wheel.package };
+    announce(&format!("fetching {what} {} ({megabytes} MB) into {}", wheel.version, folder.display()));
     let scratch = tempfile::tempdir_in(&folder).map_err(failed)?;
     tools.fetch(wheel, scratch.path())?;
     for member in wheel.members {

@@ -25,6 +25,14 @@ pub enum LocateError {
         /// `cpu` or `cuda`.
         build: &'static str,
     },
+    /// No wheels with the libraries of CUDA are known for this machine.
+    #[error("no libraries of CUDA are published for {os} on {arch} in a form that could be fetched")]
+    NoCudaLibraries {
+        /// Operating system.
+        os: &'static str,
+        /// Architecture.
+        arch: &'static str,
+    },
     /// The system names no directory for caches.
     #[error("no ONNX Runtime library was found, and there is no cache directory to fetch it into")]
     NoCache,
@@ -75,6 +83,7 @@ impl Hint for LocateError {
         let hint = match self {
             Self::Variable { .. } => format!("{elsewhere}, or unset it to have version {VERSION} fetched"),
             Self::Platform { .. } => elsewhere.to_owned(),
+            Self::NoCudaLibraries { .. } => "install CUDA 13 from NVIDIA".to_owned(),
             Self::NoCache => format!("set TEMPER_CACHE_DIR to a directory that can be written, or {elsewhere}"),
             Self::Cache { .. } => "set TEMPER_CACHE_DIR to a directory that can be written".to_owned(),
             Self::NoInstaller => format!("install pip (`python3 -m ensurepip`) or uv, or {elsewhere}"),

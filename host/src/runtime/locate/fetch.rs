@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use super::archive;
 use super::error::LocateError;
-use super::wheel::{VERSION, Wheel};
+use super::wheel::Wheel;
 
 /// Where programs are sought, in the form of the variable PATH.
 pub(super) struct Tools<'a> {
@@ -81,7 +81,7 @@ impl Tools<'_> {
     }
 
     fn pip_download(&self, installer: &Installer, wheel: &Wheel<'_>, target: &Path) -> Result<(), Failure> {
-        let requirement = format!("{}=={VERSION}", wheel.package);
+        let requirement = format!("{}=={}", wheel.package, wheel.version);
         let options = ["download", "--quiet", "--no-input", "--disable-pip-version-check", "--no-deps"];
         let selection = ["--only-binary=:all:", "--implementation", "cp", "--python-version", "3.13", "--platform"];
         let mut command = self.command(&installer.program);
@@ -96,13 +96,13 @@ impl Tools<'_> {
     fn uv(&self, wheel: &Wheel<'_>, target: &Path) -> Result<(), Failure> {
         let program = self.find("uv").ok_or(Failure::Absent)?;
         let site = target.join("site");
-        let requirement = format!("{}=={VERSION}", wheel.package);
+        let requirement = format!("{}=={}", wheel.package, wheel.version);
         let mut command = self.command(&program);
         command.args(["pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:", "--python-version", "3.13"]);
         command.args(["--link-mode", "copy", "--target"]).arg(&site).arg(&requirement);
         run(&mut command, "uv")?;
         for member in wheel.members {
-            let installed = site.join("onnxruntime").join("capi").join(member.file);
+            let installed = site.join(wheel.inside).join(member.file);
             let moved = fs::rename(&installed, target.join(member.file));
             moved.map_err(|source| Failure::Failed(LocateError::Cache { path: installed.clone(), source }))?;
         }

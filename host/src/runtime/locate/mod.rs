@@ -148,6 +148,20 @@ impl<'a> Locator<'a> {
         }
     }
 
+    /// Fetches what the CUDA build needs of CUDA into the cache; the driver is not part of it. Gives the files.
+    ///
+    /// # Errors
+    /// [`LocateError`]; each case has its own hint.
+    pub fn setup_cuda_libraries(&self) -> Result<Vec<PathBuf>, LocateError> {
+        let wheels = wheel::cuda_libraries();
+        if wheels.is_empty() {
+            let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
+            return Err(LocateError::NoCudaLibraries { os, arch });
+        }
+        wheels.iter().try_for_each(|wheel| self.install_wheel(wheel).map(drop))?;
+        Ok(self.cache.as_deref().map(cuda_libraries).unwrap_or_default())
+    }
+
     fn cached(&self, build: Build) -> Option<Library> {
         let path = cache::find(self.cache.as_ref()?, wheel::pinned(build)?)?;
         Some(Library { path, found: Found::Cache })
@@ -183,6 +197,19 @@ impl<'a> Locator<'a> {
         let path = files.iter().find(|path| is_library(file_name(path)))?.clone();
         Some(Library { path, found: Found::Python { version } })
     }
+}
+
+/// The libraries of CUDA in a cache, in the order in which they are to be loaded; none unless all are there and whole.
+pub(super) fn cuda_libraries(cache: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for wheel in wheel::cuda_libraries() {
+        if cache::find(cache, wheel).is_none() {
+            return Vec::new();
+        }
+        let folder = cache::folder(cache, wheel);
+        files.extend(wheel.members.iter().map(|member| folder.join(member.file)));
+    }
+    files
 }
 
 fn build_for(device: Device) -> Build {

@@ -72,6 +72,8 @@ impl Machine {
             arch: "any",
             build: Build::Cpu,
             package: "onnxruntime",
+            version: VERSION,
+            inside: "onnxruntime/capi",
             platform: "any",
             file: WHEEL,
             bytes: 19_000_000,
@@ -266,4 +268,22 @@ fn the_pinned_wheel_is_what_the_index_gives() {
     let Setup::Fetched(library) = locator.setup(Device::Cpu).unwrap() else { panic!("the cache was empty") };
     assert_eq!(locator.setup(Device::Cpu).unwrap(), Setup::Present(library.clone()));
     assert_eq!(locator.find(Device::Auto).unwrap(), Some(library));
+}
+
+#[test]
+fn libraries_of_cuda_count_only_if_all_are_whole() {
+    let cache = tempfile::tempdir().unwrap();
+    assert!(cuda_libraries(cache.path()).is_empty());
+    for wheel in wheel::cuda_libraries() {
+        let folder = cache::folder(cache.path(), wheel);
+        std::fs::create_dir_all(&folder).unwrap();
+        for member in wheel.members {
+            // Of the right length, but not the pinned file.
+            std::fs::File::create(folder.join(member.file))
+                .unwrap()
+                .set_len(if member.bytes < 1 << 20 { member.bytes } else { 1 })
+                .unwrap();
+        }
+    }
+    assert!(cuda_libraries(cache.path()).is_empty());
 }

@@ -25,7 +25,7 @@ impl Build {
 /// A file of a wheel that is kept.
 #[derive(Debug)]
 pub(super) struct Member<'a> {
-    /// File name, the same in the wheel's `onnxruntime/capi/` and in the cache.
+    /// File name, the same in the wheel and in the cache.
     pub(super) file: &'a str,
     /// Length in bytes.
     pub(super) bytes: u64,
@@ -41,6 +41,10 @@ pub(super) struct Wheel<'a> {
     pub(super) build: Build,
     /// Name of the package.
     pub(super) package: &'a str,
+    /// Its version.
+    pub(super) version: &'a str,
+    /// The folder inside of it that holds the members.
+    pub(super) inside: &'a str,
     /// Platform tag by which pip selects it.
     pub(super) platform: &'a str,
     /// File name.
@@ -63,6 +67,13 @@ pub(super) fn pinned(build: Build) -> Option<&'static Wheel<'static>> {
     WHEELS.iter().find(|wheel| here(wheel) && wheel.build == build)
 }
 
+/// The wheels with what the CUDA build needs of CUDA besides the driver, in the order in which they are loaded; none where they
+/// are not known. Of CUDA 13.0, so that every driver that runs CUDA 13 takes them.
+pub(super) fn cuda_libraries() -> &'static [Wheel<'static>] {
+    let here = std::env::consts::OS == "linux" && std::env::consts::ARCH == "x86_64" && pinned(Build::Cuda).is_some();
+    if here { &CUDA_LIBRARIES } else { &[] }
+}
+
 /// As published in the Python package index. There is none for macOS on x86-64 in this release.
 static WHEELS: [Wheel<'static>; 7] = [
     Wheel {
@@ -70,6 +81,8 @@ static WHEELS: [Wheel<'static>; 7] = [
         arch: "x86_64",
         build: Build::Cpu,
         package: "onnxruntime",
+        version: VERSION,
+        inside: "onnxruntime/capi",
         platform: "manylinux_2_28_x86_64",
         file: "onnxruntime-1.28.0-cp313-cp313-manylinux_2_27_x86_64.manylinux_2_28_x86_64.whl",
         bytes: 19_214_329,
@@ -85,6 +98,8 @@ static WHEELS: [Wheel<'static>; 7] = [
         arch: "aarch64",
         build: Build::Cpu,
         package: "onnxruntime",
+        version: VERSION,
+        inside: "onnxruntime/capi",
         platform: "manylinux_2_28_aarch64",
         file: "onnxruntime-1.28.0-cp313-cp313-manylinux_2_27_aarch64.manylinux_2_28_aarch64.whl",
         bytes: 17_049_339,
@@ -100,6 +115,8 @@ static WHEELS: [Wheel<'static>; 7] = [
         arch: "aarch64",
         build: Build::Cpu,
         package: "onnxruntime",
+        version: VERSION,
+        inside: "onnxruntime/capi",
         platform: "macosx_14_0_arm64",
         file: "onnxruntime-1.28.0-cp313-cp313-macosx_14_0_arm64.whl",
         bytes: 19_141_759,
@@ -115,6 +132,8 @@ static WHEELS: [Wheel<'static>; 7] = [
         arch: "x86_64",
         build: Build::Cpu,
         package: "onnxruntime",
+        version: VERSION,
+        inside: "onnxruntime/capi",
         platform: "win_amd64",
         file: "onnxruntime-1.28.0-cp313-cp313-win_amd64.whl",
         bytes: 13_755_033,
@@ -130,6 +149,8 @@ static WHEELS: [Wheel<'static>; 7] = [
         arch: "aarch64",
         build: Build::Cpu,
         package: "onnxruntime",
+        version: VERSION,
+        inside: "onnxruntime/capi",
         platform: "win_arm64",
         file: "onnxruntime-1.28.0-cp313-cp313-win_arm64.whl",
         bytes: 13_454_175,
@@ -145,6 +166,8 @@ static WHEELS: [Wheel<'static>; 7] = [
         arch: "x86_64",
         build: Build::Cuda,
         package: "onnxruntime-gpu",
+        version: VERSION,
+        inside: "onnxruntime/capi",
         platform: "manylinux_2_28_x86_64",
         file: "onnxruntime_gpu-1.28.0-cp313-cp313-manylinux_2_27_x86_64.manylinux_2_28_x86_64.whl",
         bytes: 249_767_387,
@@ -172,6 +195,8 @@ static WHEELS: [Wheel<'static>; 7] = [
         arch: "x86_64",
         build: Build::Cuda,
         package: "onnxruntime-gpu",
+        version: VERSION,
+        inside: "onnxruntime/capi",
         platform: "win_amd64",
         file: "onnxruntime_gpu-1.28.0-cp313-cp313-win_amd64.whl",
         bytes: 241_464_688,
@@ -196,6 +221,68 @@ static WHEELS: [Wheel<'static>; 7] = [
     },
 ];
 
+/// As published by NVIDIA in the Python package index.
+static CUDA_LIBRARIES: [Wheel<'static>; 3] = [
+    Wheel {
+        os: "linux",
+        arch: "x86_64",
+        build: Build::Cuda,
+        package: "nvidia-cuda-runtime",
+        version: "13.0.96",
+        inside: "nvidia/cu13/lib",
+        platform: "manylinux2014_x86_64",
+        file: "nvidia_cuda_runtime-13.0.96-py3-none-manylinux2014_x86_64.manylinux_2_17_x86_64.whl",
+        bytes: 2_243_632,
+        sha256: "7f82250d7782aa23b6cfe765ecc7db554bd3c2870c43f3d1821f1d18aebf0548",
+        members: &[Member {
+            file: "libcudart.so.13",
+            bytes: 704_288,
+            sha256: "96c42e418cec19054186b9429c321603cc190bf26a18104e19408117a2a817b0",
+        }],
+    },
+    Wheel {
+        os: "linux",
+        arch: "x86_64",
+        build: Build::Cuda,
+        package: "nvidia-cublas",
+        version: "13.0.2.14",
+        inside: "nvidia/cu13/lib",
+        platform: "manylinux_2_27_x86_64",
+        file: "nvidia_cublas-13.0.2.14-py3-none-manylinux_2_27_x86_64.whl",
+        bytes: 420_882_912,
+        sha256: "0cf238ffdbe46c00cb9aa98e7bca745c223a5ca5a53e686ac8b3e5a08fe80d6c",
+        members: &[
+            Member {
+                file: "libcublasLt.so.13",
+                bytes: 539_533_072,
+                sha256: "4c15f403ac2a8040a3291d07f6c351b5c1f730b45f2ea41f302e415e9600655b",
+            },
+            Member {
+                file: "libcublas.so.13",
+                bytes: 54_440_120,
+                sha256: "1d5f1452af53a0b1cf36bc7d8116d2a22a5f2cffbaa8fca25a1b70360a2e8d7a",
+            },
+        ],
+    },
+    Wheel {
+        os: "linux",
+        arch: "x86_64",
+        build: Build::Cuda,
+        package: "nvidia-curand",
+        version: "10.4.0.35",
+        inside: "nvidia/cu13/lib",
+        platform: "manylinux_2_27_x86_64",
+        file: "nvidia_curand-10.4.0.35-py3-none-manylinux_2_27_x86_64.whl",
+        bytes: 59_544_258,
+        sha256: "1aee33a5da6e1db083fe2b90082def8915f30f3248d5896bcec36a579d941bfc",
+        members: &[Member {
+            file: "libcurand.so.10",
+            bytes: 132_698_328,
+            sha256: "b53732a66b302b11926e00f762e2c2ba67058347ff93cf4ae709de45e93e06da",
+        }],
+    },
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -212,6 +299,11 @@ mod tests {
             let cuda = wheel.members.iter().any(|member| member.file.contains("providers_cuda"));
             assert_eq!(cuda, wheel.build == Build::Cuda);
             assert!(!wheel.members[0].file.contains("providers"));
+        }
+        for wheel in &CUDA_LIBRARIES {
+            assert!(hexadecimal(wheel.sha256) && wheel.members.iter().all(|member| hexadecimal(member.sha256)));
+            assert!(wheel.file.starts_with(&format!("{}-{}-py3-", wheel.package.replace('-', "_"), wheel.version)));
+            assert!(wheel.file.contains(wheel.platform) && wheel.file.ends_with(".whl"));
         }
         let keys = WHEELS.iter().map(|wheel| (wheel.os, wheel.arch, wheel.build.name()));
         assert_eq!(keys.collect::<std::collections::HashSet<_>>().len(), WHEELS.len());
