@@ -100,13 +100,13 @@ fn counted(device: &FakeDevice, task: &str) -> Report {
     report
 }
 
-/// Bytes up, bytes down, and sessions that were made.
+/// Bytes up, bytes down, and sessions that were made: each that runs has a stream of its own.
 fn cost(report: &Report) -> [f64; 3] {
     let of = |names: &[&str], i: usize| {
         let calls = names.iter().filter_map(|name| report.get(*name));
         calls.map(|(count, bytes)| [*count, *bytes][i] as f64).sum::<f64>()
     };
-    [of(&["H2D async", "H2D sync"], 1), of(&["D2H async", "D2H sync"], 1), of(&["cublasCreate_v2"], 0)]
+    [of(&["H2D async", "H2D sync"], 1), of(&["D2H async", "D2H sync"], 1), of(&["cudaStreamCreateWithFlags"], 0)]
 }
 
 /// What a unit costs, of which the second task has `units` more than the first.
@@ -117,26 +117,27 @@ fn difference(device: &FakeDevice, tasks: [&str; 2], units: f64) -> [f64; 3] {
     each
 }
 
-/// On average of the seventh to the eleventh, with the cache of 64 rows going up and down for each.
+/// Caches stay on the device: what goes up is the last token, what comes down the row of the distribution.
 #[test]
 fn copies_of_a_token() {
     let Some(device) = device() else { return };
     let [up, down, sessions] = difference(device, ["decode 1", "decode 2"], 5.0);
-    assert!(up < 39.3e6 && down < 44.2e6 && sessions == 0.0, "{up} {down} {sessions}");
+    assert!(up < 6.2e3 && down < 48.2e3 && sessions == 0.0, "{up} {down} {sessions}");
 }
 
-/// Parameters go up for each, 19.3 MB.
+/// Parameters stay on the device: what goes up are the crystals.
 #[test]
 fn copies_of_a_group_of_log_probabilities() {
     let Some(device) = device() else { return };
     let [up, down, sessions] = difference(device, ["groups 1", "groups 2"], 1.0);
-    assert!(up < 21.3e6 && down < 300.0 && sessions == 0.0, "{up} {down} {sessions}");
+    assert!(up < 16.2e3 && down < 300.0 && sessions == 0.0, "{up} {down} {sessions}");
 }
 
-/// Of 64 crystals of one site and one group of eight, with one gradient.
+/// Of 64 crystals of one site and one group of eight, with one gradient. Each of three graphs is given the parameters, 19.3 MB;
+/// one gradient comes down.
 #[test]
 fn copies_of_an_optimiser_step() {
     let Some(device) = device() else { return };
     let [up, down, sessions] = difference(device, ["step 1", "step 2"], 1.0);
-    assert!(up < 133e6 && down < 124.6e6 && sessions <= 3.0, "{up} {down} {sessions}");
+    assert!(up < 63.9e6 && down < 21.6e6 && sessions <= 1.0, "{up} {down} {sessions}");
 }
