@@ -141,10 +141,7 @@ impl From<PolicyDirectoryError> for Failure {
 
 impl From<ImportError> for Failure {
     fn from(error: ImportError) -> Self {
-        match error {
-            ImportError::Parameters(error) => error.into(),
-            error => Self::from_error(Exit::Usage, &error),
-        }
+        Self::with_hints(Exit::Usage, &error)
     }
 }
 

@@ -123,12 +123,14 @@ struct Question {
     shares: Shares,
 }
 
-/// The room behind a letter, and the fewest sites that give so many atoms on positions that can be taken any number of times
-/// (`u32::MAX`: none do).
+/// The room behind a letter, and the fewest sites that give so many atoms (`u32::MAX`: none do).
 #[derive(Debug)]
 struct Payments {
     room: Room,
+    /// On positions that can be taken any number of times.
     fewest_sites: Vec<u32>,
+    /// If all positions could be taken any number of times: never more than it takes.
+    at_least: Vec<u32>,
 }
 
 impl FormulaSearch {
@@ -191,13 +193,17 @@ impl FormulaSearch {
 
 impl Payments {
     fn new(room: Room, slots: usize) -> Self {
-        let mut fewest_sites = vec![u32::MAX; slots * room.largest() + 1];
-        fewest_sites[0] = 0;
-        for atoms in 1..fewest_sites.len() {
-            let before = room.often.iter().filter_map(|often| fewest_sites.get(atoms.checked_sub(*often)?));
-            fewest_sites[atoms] = before.min().map_or(u32::MAX, |sites| sites.saturating_add(1));
-        }
-        Self { room, fewest_sites }
+        let most = slots * room.largest();
+        let once = room.once.iter().map(|(atoms, _)| *atoms);
+        let all: Vec<usize> = once.chain(room.often.iter().copied()).collect();
+        let (fewest_sites, at_least) = (fewest(&room.often, most), fewest(&all, most));
+        Self { room, fewest_sites, at_least }
+    }
+
+    /// A bound that costs little, before the ways are counted.
+    fn may_pay(&self, needs: &[usize], slots: usize) -> bool {
+        let sites = needs.iter().map(|need| self.at_least.get(*need).map_or(u32::MAX, |sites| *sites));
+        sites.fold(0u32, u32::saturating_add) as usize <= slots
     }
 
     /// Whether at most `slots` sites take the elements from what they have to some number of formula units.
@@ -206,9 +212,10 @@ impl Payments {
         let placed: usize = shares.iter().map(|(_, count)| count).sum();
         let fewest = shares.iter().map(|(amount, count)| count.div_ceil(*amount)).max().unwrap_or(1).max(1);
         let most = most_atoms.min(placed + slots * self.room.largest()) / unit.max(1);
+        let mut needs = vec![0; shares.len()];
         (fewest..=most).any(|units| {
-            let needs: Vec<usize> = shares.iter().map(|(amount, count)| units * amount - count).collect();
-            self.pay(&needs, slots)
+            needs.iter_mut().zip(shares).for_each(|(need, (amount, count))| *need = units * amount - count);
+            self.may_pay(&needs, slots) && self.pay(&needs, slots)
         })
     }
 
@@ -233,6 +240,17 @@ impl Payments {
         }
         !ways.is_empty()
     }
+}
+
+/// The fewest of these numbers, each as often as one likes, that sum up to 0, 1, ... `most`; `u32::MAX` where none do.
+fn fewest(numbers: &[usize], most: usize) -> Vec<u32> {
+    let mut fewest = vec![u32::MAX; most + 1];
+    fewest[0] = 0;
+    for sum in 1..fewest.len() {
+        let before = numbers.iter().filter_map(|number| fewest.get(sum.checked_sub(*number)?));
+        fewest[sum] = before.min().map_or(u32::MAX, |count| count.saturating_add(1));
+    }
+    fewest
 }
 
 /// Every way to give an element some of the positions that can be taken once: `visit(left, atoms still needed, positions taken)`.

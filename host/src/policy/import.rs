@@ -11,6 +11,7 @@ use ndarray::ArrayD;
 use super::hyper::Hyperparameters;
 use super::parameters::{ParameterError, Parameters, array_from_bytes};
 use super::pickle::{Id, Node, Pickle, PickleError};
+use crate::hint::Hint;
 use crate::input;
 
 /// Largest checkpoint that is read, bytes. The published models' have 58 MB, two thirds of it the optimiser's.
@@ -66,9 +67,29 @@ pub enum ImportError {
         /// What was expected or found there.
         reason: String,
     },
+    /// An array whose columns, not rows, follow each other.
+    #[error("{}: {place}: is stored column by column (Fortran order)", file.display())]
+    Order {
+        /// The file.
+        file: PathBuf,
+        /// The entry of the checkpoint.
+        place: String,
+    },
     /// Tensors that are not the parameters of this model.
     #[error(transparent)]
     Parameters(#[from] ParameterError),
+}
+
+impl Hint for ImportError {
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Order { .. } => vec!["save the arrays in C order, by numpy.ascontiguousarray".to_owned()],
+            Self::Parameters(ParameterError::ElementType { .. }) => {
+                vec!["save the arrays as little-endian float32, by array.astype(\"<f4\")".to_owned()]
+            }
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// Reads the parameters of a checkpoint and checks them against the hyper-parameters ([`Hyperparameters::paper`] for the
@@ -151,14 +172,14 @@ impl<'a> Reader<'a> {
         let array = self.array(node).ok_or_else(|| self.refuse(place, "is no numpy or jax array"))?;
         let dtype = self.dtype(array.dtype).ok_or_else(|| self.refuse(place, "has an unknown element type"))?;
         if dtype != ("f4", "<") {
-            let found = format!("elements of numpy type `{}{}`", dtype.1, dtype.0);
+            let found = type_name(dtype);
             return Err(ParameterError::ElementType { file: self.path.into(), name: place.into(), found }.into());
         }
         let shape =
             self.shape(array.shape).ok_or_else(|| self.refuse(place, "has a shape that is not a tuple of sizes"))?;
         // In up to one dimension of more than one element both orders are the same bytes.
         if !array.row_major && shape.iter().filter(|extent| **extent != 1).count() > 1 {
-            return Err(self.refuse(place, "is stored column by column (Fortran order); save it in C order"));
+            return Err(ImportError::Order { file: self.path.into(), place: place.into() });
         }
         let count = shape.iter().try_fold(4usize, |product, extent| product.checked_mul(*extent));
         let tensor = array_from_bytes(&shape, array.data).filter(|_| count == Some(array.data.len()));
@@ -226,6 +247,24 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The name of an element type of numpy, from its code and byte order.
+fn type_name((code, order): (&str, &str)) -> String {
+    let name = match code {
+        "f2" => "float16",
+        "f4" => "float32",
+        "f8" => "float64",
+        "i1" => "int8",
+        "i2" => "int16",
+        "i4" => "int32",
+        "i8" => "int64",
+        "u1" => "uint8",
+        "b1" => "bool",
+        "c8" => "complex64",
+        other => return format!("numpy's type `{order}{other}`"),
+    };
+    if order == ">" { format!("big-endian {name}") } else { name.to_owned() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -286,9 +325,12 @@ mod tests {
     fn arrays_in_other_layouts_are_refused() {
         let good = std::fs::read(golden("numpy_protocol5.pkl")).unwrap();
         let refusal = |from: &[u8], to: &[u8]| import(&replace(&good, from, to)).unwrap_err().to_string();
-        assert!(refusal(b"\x8c\x02f4", b"\x8c\x02f8").contains("`<f8`, but parameters are float32"));
-        assert!(refusal(b"\x8c\x01<", b"\x8c\x01>").contains("`>f4`"));
-        assert!(refusal(b"\x8c\x01C\x94", b"\x8c\x01F\x94").contains("Fortran order"));
+        assert!(refusal(b"\x8c\x02f4", b"\x8c\x02f8").contains("holds float64, but parameters are float32"));
+        assert!(refusal(b"\x8c\x01<", b"\x8c\x01>").contains("holds big-endian float32, but"));
+        assert!(refusal(b"\x8c\x02f4", b"\x8c\x02V2").contains("holds numpy's type `<V2`, but"));
+        let fortran = import(&replace(&good, b"\x8c\x01C\x94", b"\x8c\x01F\x94")).unwrap_err();
+        assert!(fortran.to_string().ends_with("is stored column by column (Fortran order)"), "{fortran}");
+        assert_eq!(fortran.hints(), ["save the arrays in C order, by numpy.ascontiguousarray"]);
         assert!(refusal(b"\x8c\x06params", b"\x8c\x06weight").contains("has no entry `params`"));
         assert!(
             refusal(b"\x8c\x05scale", b"\x8c\x05scala").contains("tensor `layer_norm/scale` of shape [4] is missing")

@@ -38,6 +38,8 @@ pub struct Restriction {
     classes: usize,
     /// Sites of the largest crystal.
     slots: usize,
+    /// The elements that may appear and need not.
+    others: Vec<Element>,
     search: Option<FormulaSearch>,
 }
 
@@ -86,8 +88,13 @@ impl Restriction {
         let slots = wanted.max_sites.unwrap_or(usize::MAX).min(hyper.n_max);
         let formula = wanted.formula.clone();
         let search = formula.map(|family| FormulaSearch::new(family, wanted.max_atoms, slots));
-        let restriction = Self { wanted, letters: hyper.wyck_types, classes: hyper.atom_types, slots, search };
+        let (letters, classes, others) = (hyper.wyck_types, hyper.atom_types, Vec::new());
+        let mut restriction = Self { wanted, letters, classes, slots, others, search };
         restriction.check()?;
+        let is_other = |element: &Element| {
+            restriction.allowed(element.number().into()) && restriction.always().all(|known| known != *element)
+        };
+        restriction.others = (1..=118).filter_map(Element::from_number).filter(is_other).collect();
         Ok(restriction)
     }
 
@@ -161,11 +168,14 @@ impl Restriction {
     /// The letters that may come behind some sites, one flag per class; class 0 is the stop.
     pub(super) fn letters(&self, group: SpaceGroup, sites: &[Site]) -> Vec<bool> {
         let begun = Begun::of(group, sites, self.slots);
+        if self.is_of_elements_alone() {
+            return (0..self.letters).map(|letter| letter_may_follow(group, begun.previous, letter)).collect();
+        }
         let may = |letter: usize| {
             letter_may_follow(group, begun.previous, letter)
                 && match u8::try_from(letter) {
                     Ok(0) => self.is_complete(&begun),
-                    Ok(letter) => self.elements_at(&begun, letter).contains(&true),
+                    Ok(letter) => self.any_element_at(&begun, letter),
                     Err(_) => false,
                 }
         };
@@ -174,36 +184,67 @@ impl Restriction {
 
     /// The elements that may take `letter` behind some sites, one flag per atom class.
     pub(super) fn elements(&self, group: SpaceGroup, sites: &[Site], letter: u8) -> Vec<bool> {
+        if let Some(fixed) = self.fixed_elements() {
+            return fixed;
+        }
         self.elements_at(&Begun::of(group, sites, self.slots), letter)
     }
 
     /// The elements that may appear, where that does not depend on the other sites.
     pub(super) fn fixed_elements(&self) -> Option<Vec<bool>> {
+        self.has_fixed_elements().then(|| (0..self.classes).map(|class| self.allowed(class)).collect())
+    }
+
+    fn has_fixed_elements(&self) -> bool {
         let wanted = &self.wanted;
-        let fixed = wanted.required.is_empty()
-            && wanted.min_elements.or(wanted.max_elements).is_none()
-            && wanted.formula.is_none();
-        fixed.then(|| (0..self.classes).map(|class| self.allowed(class)).collect())
+        wanted.required.is_empty() && wanted.min_elements.or(wanted.max_elements).is_none() && wanted.formula.is_none()
+    }
+
+    /// Whether nothing is said of letters.
+    fn is_of_elements_alone(&self) -> bool {
+        self.has_fixed_elements() && self.wanted.max_sites.or(self.wanted.max_atoms).is_none()
     }
 
     fn elements_at(&self, begun: &Begun, letter: u8) -> Vec<bool> {
+        let mut flags = vec![false; self.classes];
         if begun.slots == 0 {
-            return vec![false; self.classes];
+            return flags;
         }
-        // Elements that nothing is said of and that are not there yet all have the same prospects.
-        let mut others = None;
-        let may = |class: usize| {
-            let Some(element) = u8::try_from(class).ok().and_then(Element::from_number) else { return false };
-            let fits = || {
-                let mut with = begun.clone();
-                with.add(letter, element);
-                self.can_end(&with)
-            };
-            let special =
-                begun.counts.iter().any(|(known, _)| *known == element) || self.always().any(|known| known == element);
-            self.allowed(class) && if special { fits() } else { *others.get_or_insert_with(fits) }
-        };
-        (0..self.classes).map(may).collect()
+        let special = self.special(begun);
+        if let Some(other) = self.first_other(&special)
+            && self.fits(begun, letter, other)
+        {
+            self.others.iter().for_each(|element| flags[usize::from(element.number())] = true);
+        }
+        for element in special {
+            flags[usize::from(element.number())] = self.fits(begun, letter, element);
+        }
+        flags
+    }
+
+    /// Whether any element may take `letter`.
+    fn any_element_at(&self, begun: &Begun, letter: u8) -> bool {
+        let special = self.special(begun);
+        let other = self.first_other(&special);
+        begun.slots > 0 && special.into_iter().chain(other).any(|element| self.fits(begun, letter, element))
+    }
+
+    /// The elements that are there already or must come. All the others have the same prospects.
+    fn special(&self, begun: &Begun) -> Vec<Element> {
+        let mut special: Vec<Element> = begun.counts.iter().map(|(element, _)| *element).collect();
+        special.extend(self.always().filter(|element| begun.counts.iter().all(|(known, _)| known != element)));
+        special.retain(|element| self.allowed(element.number().into()));
+        special
+    }
+
+    fn first_other(&self, special: &[Element]) -> Option<Element> {
+        self.others.iter().find(|element| !special.contains(element)).copied()
+    }
+
+    fn fits(&self, begun: &Begun, letter: u8, element: Element) -> bool {
+        let mut with = begun.clone();
+        with.add(letter, element);
+        self.can_end(&with)
     }
 
     /// Whether a crystal that has been begun is a wanted one already.
