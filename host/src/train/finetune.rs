@@ -3,13 +3,15 @@
 //! A step: draw space groups, sample crystals, score them, subtract a running baseline, and take a few clipped gradient steps.
 //! The KL term keeps the policy near its base: inside the reward, as the paper has it, or differentiated, as the reference code does.
 
+mod batch;
+
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use self::batch::{Batch, all_skipped, keep_finite};
 use super::losses::{PpoSurrogate, mean_weights};
 use super::statistics::{
-    clip_fraction, first_reasons, gap, kl_k3, mean, space_groups, stable_fraction, standard_deviation, top_element,
-    unique_formulas,
+    clip_fraction, gap, kl_k3, mean, space_groups, stable_fraction, standard_deviation, top_element, unique_formulas,
 };
 use super::{Adam, FinetuneSettings, KlGradient, Objectives, Sample, StageTimes, StepRecord, UpdateStatistics};
 use crate::crystal::{Structure, Tokens};
@@ -17,7 +19,7 @@ use crate::policy::{
     Draws, Hyperparameters, Likelihood, LikelihoodError, LogProbability, LossGradient, Parameters, SampleSettings,
     Sampler,
 };
-use crate::reward::{ReductionError, RewardTable};
+use crate::reward::ReductionError;
 use crate::runtime::Runtime;
 
 /// Everything that a resumed run needs besides its settings.
@@ -106,43 +108,6 @@ pub struct Finetuning {
     likelihood: Likelihood,
     gradient: LossGradient<PpoSurrogate>,
     base: Parameters,
-}
-
-/// Crystals and what they are worth.
-struct Batch {
-    samples: Vec<Sample>,
-    /// Rows with tokens and an objective.
-    trainable: Vec<usize>,
-    table: RewardTable,
-    monitor: Option<RewardTable>,
-    /// Rows that failed.
-    failed: usize,
-    /// Rows without a finite log p.
-    not_finite: usize,
-    /// Why it must not be learned from, if so.
-    refused: Option<ReductionError>,
-}
-
-impl Batch {
-    /// The crystals to train on.
-    fn crystals(&self) -> Vec<&Tokens> {
-        self.trainable.iter().filter_map(|row| self.samples[*row].tokens.as_ref()).collect()
-    }
-
-    /// Where all rows were lost, and the first reasons.
-    fn nothing_left(&self) -> String {
-        if let Some(refused) = &self.refused {
-            return refused.to_string();
-        }
-        let reasons = first_reasons(&self.samples, &self.table);
-        let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join("; ")) };
-        format!("no crystal of the batch has an objective: {}{reasons}", self.table.funnel_text())
-    }
-
-    /// Their objectives.
-    fn rewards(&self) -> Vec<f64> {
-        self.trainable.iter().filter_map(|row| self.samples[*row].objective).collect()
-    }
 }
 
 impl Finetuning {
@@ -405,19 +370,6 @@ struct BatchStatistics {
     entropy: f64,
     baseline: f64,
     update: UpdateStatistics,
-}
-
-fn all_skipped(steps: usize, mean: f64) -> String {
-    format!(
-        "none of the {steps} optimiser steps was taken, because the gradient is not finite; the mean objective is {mean:e}"
-    )
-}
-
-/// Removes the rows of which one of two numbers is not finite, and returns the numbers of the others.
-fn keep_finite(rows: &mut Vec<usize>, first: &[f64], second: &[f64]) -> (Vec<f64>, Vec<f64>) {
-    let mut pairs = first.iter().zip(second).map(|(a, b)| a.is_finite() && b.is_finite());
-    rows.retain(|_| pairs.next() == Some(true));
-    first.iter().zip(second).filter(|(a, b)| a.is_finite() && b.is_finite()).unzip()
 }
 
 /// Advantages A = R - b and the baseline b. R is r - tau ln(p / p_base) in the paper's form and r in the reference's; b is the mean

@@ -7,6 +7,7 @@ use ndarray::ArrayD;
 use super::*;
 use crate::crystal::{Element, Site, SpaceGroup};
 use crate::policy::{Resources, SpaceGroupDistribution, tiny_hyperparameters};
+use crate::reward::RewardTable;
 use crate::runtime::{Device, Locator};
 use crate::train::NegativeLogLikelihood;
 
