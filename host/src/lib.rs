@@ -13,6 +13,7 @@ pub mod hint;
 pub mod hull;
 pub mod input;
 pub mod matching;
+pub mod metrics;
 pub mod model;
 pub mod plugin;
 pub mod policy;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    Context, Failure, completions, doctor, export, finetune, hull, index, init, logp, match_pairs, model, plugin,
-    pretrain, sample, score, setup, tokenize,
+    Context, Failure, completions, doctor, evaluate, export, finetune, hull, index, init, logp, match_pairs, model,
+    plugin, pretrain, sample, score, setup, tokenize,
 };
 use crate::config::MOST_THREADS;
 
@@ -64,6 +64,8 @@ pub enum Command {
     Export(export::Export),
     /// Evaluate a potential or property model on structures
     Score(score::Score),
+    /// Measure the validity, stability, uniqueness and novelty of generated crystals
+    Evaluate(evaluate::Evaluate),
     /// Compute log-probabilities of crystals under a policy
     Logp(logp::Logp),
     /// Turn structures into tokens: space group, lattice, Wyckoff sites
@@ -105,6 +107,7 @@ impl Arguments {
             Command::Pretrain(arguments) => arguments.run(&context),
             Command::Export(arguments) => arguments.run(&context),
             Command::Score(arguments) => arguments.run(&context),
+            Command::Evaluate(arguments) => arguments.run(&context),
             Command::Logp(arguments) => arguments.run(&context),
             Command::Tokenize(arguments) => arguments.run(&context),
             Command::Match(arguments) => arguments.run(&context),

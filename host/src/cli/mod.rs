@@ -9,6 +9,7 @@ mod context;
 mod doctor;
 mod elements;
 mod errors;
+mod evaluate;
 mod export;
 mod failure;
 mod finetune;

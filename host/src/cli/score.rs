@@ -106,7 +106,7 @@ impl Score {
     }
 }
 
-fn open_hull(
+pub(super) fn open_hull(
     path: &Path,
     model: &Arc<OnnxModel>,
     correction: Correction,

@@ -7,6 +7,7 @@
 //! length per atom, (V / N)^(1/3).
 
 mod assignment;
+mod distinct;
 mod index;
 mod mapping;
 mod matcher;
@@ -18,6 +19,7 @@ mod reduce;
 #[cfg(test)]
 mod tests;
 
+pub use distinct::DistinctStructures;
 pub use index::{IndexError, StructureIndex, StructureIndexBuilder};
 pub use matcher::{Displacement, StructureMatcher};
 pub use reduce::{ReduceError, ReducedStructure};
