@@ -35,13 +35,3 @@ impl Resources {
         Ok(Split { workers: self.threads.min(fit).max(1), bytes: bytes.min(self.memory), device })
     }
 }
-
-impl Split {
-    /// As many workers on a CUDA device, which share its memory; on the CPU nothing changes.
-    pub(super) fn shared_by(self, workers: usize) -> Self {
-        match self.device {
-            Device::Cuda(_) => Self { workers, bytes: self.bytes / workers as u64, ..self },
-            Device::Auto | Device::Cpu => self,
-        }
-    }
-}
