@@ -9,8 +9,8 @@ use std::path::Path;
 
 use serde_json::Value;
 use support::{accepted, assert_refused, json_lines, shared};
-use temper::crystal::{Composition, Element, Lattice, Structure};
-use temper::metrics::{Smact, has_sound_geometry};
+use temper::crystal::{Element, Lattice, Structure};
+use temper::metrics::has_sound_geometry;
 
 const CSCL: &str = r#"{"id":"ID","lattice":[[4.12,0,0],[0,4.12,0],[0,0,4.12]],"species":["Cs","Cl"],"frac_coords":[[0,0,0],[0.5,0.5,0.5]]}"#;
 
@@ -84,9 +84,9 @@ fn the_protocol_changes_with_whatever_the_figures_depend_on() {
     }
 }
 
-/// pymatgen's distances and volumes by CDVAE's rule; SMACT's verdicts.
+/// pymatgen's distances and volumes by CDVAE's rule.
 #[test]
-fn validity_is_that_of_cdvae_and_smact() {
+fn geometry_is_sound_where_cdvae_finds_it_so() {
     let Some(shared) = shared() else { return };
     let rows = json_lines(&shared.join("golden/validity.dev.jsonl"));
     assert!(rows.len() >= 250);
@@ -102,12 +102,5 @@ fn validity_is_that_of_cdvae_and_smact() {
         let frac = serde_json::from_value(structure["frac_coords"].clone()).unwrap();
         let structure = Structure::new(lattice, species, frac).unwrap();
         assert_eq!(has_sound_geometry(&structure), Ok(row["struct_valid"].as_bool().unwrap()), "{row}");
-        let numbers = |key: &str| row[key].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).collect::<Vec<_>>();
-        let amounts = numbers("elems").into_iter().zip(numbers("counts"));
-        let composition =
-            Composition::new(amounts.map(|(z, n)| (Element::from_number(z as u8).unwrap(), n as f64))).unwrap();
-        for (table, key) in [(Smact::V2_2_1, "comp_valid_smact_2.2.1"), (Smact::V3_2_0, "comp_valid_smact_3.2.0")] {
-            assert_eq!(table.is_valid(&composition).ok(), row[key].as_bool(), "{key}: {row}");
-        }
     }
 }

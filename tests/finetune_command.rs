@@ -502,6 +502,39 @@ fn a_restricted_policy_is_fine_tuned() {
 }
 
 /// One potential and hull as reward and as judge: the judge agrees, and speaks only when it is due.
+/// Structures that the policy will not draw are known, so every crystal that can be compared is new.
+#[test]
+fn novelty_and_uniqueness_compare_structures_if_asked_to() {
+    let by = "\n[rewards.new.builtin]\nterm = \"novelty\"\nby = \"structure\"\nreference = \"known.jsonl\"\n\n\
+              [rewards.rare.builtin]\nterm = \"uniqueness\"\nby = \"structure\"\n";
+    let folder = prepared(&[CONFIG, by].concat());
+    let at = folder.path();
+    let known = r#"{"lattice":[[4,0,0],[0,4,0],[0,0,4]],"species":["Cs","Cl"],"frac_coords":[[0,0,0],[0.5,0.5,0.5]]}"#;
+    std::fs::write(at.join("known.jsonl"), known).unwrap();
+    accepted(at, &["finetune", "run.toml", "--quiet", "--set", "run.steps=1"]);
+    let rows = json_lines(&at.join("run/samples/step-1.jsonl"));
+    let values = |name: &str| rows.iter().filter_map(|row| row[name].as_f64()).collect::<Vec<_>>();
+    assert!(!values("new").is_empty() && values("new").iter().all(|value| *value == 1.0), "{rows:?}");
+    assert!(values("rare").iter().all(|value| (1.0 / 12.0..=1.0).contains(value)), "{rows:?}");
+    let lock = std::fs::read_to_string(at.join("run/lock.json")).unwrap();
+    assert!(lock.contains("rewards.new.builtin.reference"), "{lock}");
+    let refused = temper(
+        at,
+        &[
+            "finetune",
+            "run.toml",
+            "--dry-run",
+            "--set",
+            "run.dir=\"other\"",
+            "--set",
+            "rewards.density.builtin.by=\"structure\"",
+        ],
+    );
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("`rewards.density.builtin.by`: only `novelty` and `uniqueness` compare crystals"), "{said}");
+    assert_eq!(refused.status.code(), Some(2));
+}
+
 #[test]
 fn a_judge_is_logged_and_never_rewarded() {
     let folder = prepared(CONFIG);

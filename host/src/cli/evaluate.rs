@@ -10,14 +10,15 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::known::known_structures;
 use super::match_pairs::MatcherOptions;
 use super::score::open_hull;
 use super::structures::{Structures, format_named};
 use super::{Context, Failure, Output, Search, Table};
-use crate::crystal::{Composition, Format, Record, Structure, for_each_chunk, map_ok, read_structures};
-use crate::matching::{DistinctStructures, ReducedStructure, StructureIndex, StructureIndexBuilder, StructureMatcher};
-use crate::metrics::{Sample, Smact, Stability, Summary, has_sound_geometry};
-use crate::reward::HullTerm;
+use crate::crystal::{Composition, Format, Record, Structure, for_each_chunk, map_ok};
+use crate::matching::{DistinctStructures, ReducedStructure, StructureIndex, StructureMatcher};
+use crate::metrics::{Sample, Stability, Summary, has_sound_geometry};
+use crate::reward::{Builtin, Failure as Failed, HullTerm, Sanity, Stability as HullStability, Tables};
 
 /// Measure the validity, stability, uniqueness and novelty of generated crystals.
 #[derive(Debug, Args)]
@@ -53,9 +54,9 @@ pub struct Evaluate {
     /// Energy above hull up to which a crystal is metastable, eV/atom
     #[arg(long, value_name = "EV", default_value_t = Stability::default().metastable, allow_negative_numbers = true, value_parser = finite)]
     metastable: f64,
-    /// Table of oxidation states: 2.2.1 or 3.2.0
-    #[arg(long, value_name = "VERSION", default_value = "2.2.1", value_parser = smact_named)]
-    smact: Smact,
+    /// SMACT's table of oxidation states: 2.2.1 or 3.2.0
+    #[arg(long, value_name = "VERSION", default_value = "2.2.1", value_parser = ["2.2.1", "3.2.0"])]
+    smact: String,
     /// Samples that were asked for, where the file has only those that became crystals
     #[arg(long, value_name = "N")]
     requested: Option<usize>,
@@ -82,7 +83,8 @@ const COLUMNS: [&str; 10] = [
 /// What the samples are judged by.
 struct Judge {
     matcher: StructureMatcher,
-    smact: Smact,
+    /// SMACT's rule.
+    neutrality: Builtin,
     known: Vec<StructureIndex>,
     hull: Option<HullTerm>,
 }
@@ -103,8 +105,7 @@ impl Evaluate {
         let failed = |path: &Path, e: &io::Error| Failure::user(format!("{}: {e}", path.display()));
         std::fs::create_dir_all(&self.out).map_err(|e| failed(&self.out, &e))?;
         let records = Structures::open(context, &self.samples, self.format)?;
-        let folder = tempfile::tempdir().map_err(|e| failed(&std::env::temp_dir(), &e))?;
-        let judge = self.judge(context, folder.path())?;
+        let judge = self.judge(context)?;
         let mut table = Table::create(&self.out.join("structures.csv"), &COLUMNS)?;
         let mut distinct = DistinctStructures::new(judge.matcher.clone());
         let (mut ids, mut samples) = (Vec::<String>::new(), Vec::new());
@@ -145,10 +146,9 @@ impl Evaluate {
         }
     }
 
-    fn judge(&self, context: &Context, folder: &Path) -> Result<Judge, Failure> {
+    fn judge(&self, context: &Context) -> Result<Judge, Failure> {
         let matcher = self.matcher.matcher();
-        let known = self.reference.iter().enumerate();
-        let known = known.map(|(i, path)| known_structures(path, &folder.join(i.to_string()), &matcher, context));
+        let known = self.reference.iter().map(|path| known_structures(path, &matcher, context));
         let known = known.collect::<Result<_, _>>()?;
         let hull = match (&self.model, &self.hull) {
             (Some(model), Some(hull)) => {
@@ -159,7 +159,8 @@ impl Evaluate {
             }
             _ => None,
         };
-        Ok(Judge { matcher, smact: self.smact, known, hull })
+        let tables = if self.smact == "2.2.1" { Tables::Smact2 } else { Tables::Smact3 };
+        Ok(Judge { matcher, neutrality: Builtin::ChargeNeutral(tables), known, hull })
     }
 
     /// Writes metrics.json and says the figures.
@@ -195,7 +196,7 @@ impl Evaluate {
         let StructureMatcher { ltol, stol, angle_tol, primitive, scale } = self.matcher.matcher();
         Ok(json!({
             "matcher": { "ltol": ltol, "stol": stol, "angle_tol": angle_tol, "primitive": primitive, "scale": scale },
-            "smact": format!("{:?}", self.smact), "stable": self.stable, "metastable": self.metastable, "relaxed": false,
+            "smact": self.smact, "stable": self.stable, "metastable": self.metastable, "relaxed": false,
             "correction": self.correction,
             "model": model.map(contents).transpose()?, "hull": hull.map(contents).transpose()?,
             "reference": self.reference.iter().cloned().map(contents).collect::<Result<Vec<_>, _>>()?,
@@ -221,59 +222,28 @@ fn contents(path: &Path) -> io::Result<String> {
     Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// An index, or structures of which one is made in `folder`.
-fn known_structures(
-    path: &Path,
-    folder: &Path,
-    matcher: &StructureMatcher,
-    context: &Context,
-) -> Result<StructureIndex, Failure> {
-    if path.extension().is_some_and(|extension| extension == "index") {
-        return Ok(StructureIndex::open(path, matcher.clone())?);
-    }
-    let mut builder = StructureIndexBuilder::create(folder, matcher)?;
-    let (mut left_out, progress) = (0, context.progress("known structures", 0));
-    for_each_chunk(read_structures(path)?, |chunk: Vec<Record>| -> Result<(), Failure> {
-        let reduce = |record: &Record| record.structure.as_ref().ok().and_then(|s| matcher.reduce(s).ok());
-        let reduced: Vec<_> = chunk.par_iter().map(reduce).collect();
-        progress.advance(chunk.len() as u64);
-        for (record, reduced) in chunk.iter().zip(reduced) {
-            match reduced {
-                Some(structure) => builder.add(&record.id, &structure)?,
-                None => left_out += 1,
-            }
-        }
-        Ok(())
-    })?;
-    drop(progress);
-    if builder.is_empty() {
-        return Err(Failure::user(format!("{}: no structure can be compared", path.display())));
-    }
-    if left_out > 0 {
-        context.say(&format!("warning: {}: {left_out} structures cannot be compared", path.display()));
-    }
-    builder.finish()?;
-    Ok(StructureIndex::open(folder, matcher.clone())?)
-}
-
 impl Judge {
     /// One row per record; what concerns other samples is left open.
     fn rows(&self, records: &[Record]) -> Result<Vec<Row>, Failure> {
         let mut rows = records.par_iter().map(|record| self.row(record)).collect::<Result<Vec<Row>, Failure>>()?;
         if let Some(hull) = &self.hull {
-            // Atoms that coincide have energies that mean nothing.
+            // The energies of what is no crystal mean nothing; with the bounds of a reward, a stable crystal is one there, too.
+            let sanity = Sanity::default();
             let sound = |(record, row): (&'_ Record, &Row)| match (&record.structure, row.sample.geometry) {
-                (Ok(structure), Some(true)) => Ok(structure.clone()),
+                (Ok(structure), Some(true)) => {
+                    sanity.check(structure).map(|()| structure.clone()).map_err(|e| e.to_string())
+                }
                 _ => Err(String::new()),
             };
             let sound: Vec<Result<Structure, String>> = records.iter().zip(&rows).map(sound).collect();
             let found = map_ok(sound, |structures: Vec<Structure>| {
                 let structures: Vec<&Structure> = structures.iter().collect();
-                hull.stabilities(&structures).into_iter().map(|row| row.map_err(|e| e.to_string())).collect()
+                let believed = |row: Result<HullStability, Failed>| sanity.believe(row?.above.e_above_hull);
+                hull.stabilities(&structures).into_iter().map(|row| believed(row).map_err(|e| e.to_string())).collect()
             });
             for (row, found) in rows.iter_mut().zip(found) {
                 match found {
-                    Ok(stability) => row.sample.e_above_hull = Some(stability.above.e_above_hull),
+                    Ok(e_above_hull) => row.sample.e_above_hull = Some(e_above_hull),
                     Err(reason) if !reason.is_empty() => row.reasons.push(reason),
                     Err(_) => {}
                 }
@@ -295,10 +265,9 @@ impl Judge {
             Ok(sound) => row.sample.geometry = Some(sound),
             Err(error) => row.reasons.push(error.to_string()),
         }
-        let valid = Composition::of_structure(structure).map_err(|error| error.to_string());
-        match valid.and_then(|composition| self.smact.is_valid(&composition).map_err(|error| error.to_string())) {
-            Ok(valid) => row.sample.composition = Some(valid),
-            Err(reason) => row.reasons.push(reason),
+        match self.neutrality.value(structure) {
+            Ok(value) => row.sample.composition = Some(value == 1.0),
+            Err(failure) => row.reasons.push(failure.to_string()),
         }
         match self.matcher.reduce(structure) {
             Ok(reduced) => {
@@ -330,14 +299,6 @@ fn cells(record: &Record, row: &Row, limits: Stability) -> [String; 10] {
         row.sample.is_sun(limits.stable).to_string(),
         if row.reasons.is_empty() { "ok".into() } else { row.reasons.join("; ") },
     ]
-}
-
-fn smact_named(version: &str) -> Result<Smact, String> {
-    match version {
-        "2.2.1" => Ok(Smact::V2_2_1),
-        "3.2.0" => Ok(Smact::V3_2_0),
-        _ => Err("not 2.2.1 or 3.2.0".into()),
-    }
 }
 
 fn finite(text: &str) -> Result<f64, String> {

@@ -17,6 +17,7 @@ mod hull;
 mod index;
 mod init;
 mod interrupts;
+mod known;
 mod logp;
 mod match_pairs;
 mod model;

@@ -29,8 +29,8 @@ pub use memory::Memory;
 pub use plugin_config::check_plugin_config;
 pub use pretrain::{CrystalFormerShape, Data, Pretrain, PretrainPolicy, PretrainRun, Schedule, Train};
 pub use reward::{
-    Bound, BuiltinTerm, Correction, CorrectionPlugin, CorrectionProcess, Ends, ForceTerm, Gate, HullTerm, OnFailure,
-    OnnxTerm, PluginTerm, ProcessTerm, Reward, RewardKind, Role,
+    Bound, BuiltinTerm, ComparedBy, Correction, CorrectionPlugin, CorrectionProcess, Ends, ForceTerm, Gate, HullTerm,
+    OnFailure, OnnxTerm, PluginTerm, ProcessTerm, Reward, RewardKind, Role,
 };
 pub use sampling::{ElementCount, Elements, Sampling, SpaceGroups};
 pub use supervision::{Isolation, Supervision};

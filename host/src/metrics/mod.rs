@@ -3,11 +3,9 @@
 //! It computes from structures and numbers that it is given, and knows neither models nor hulls.
 
 mod proportion;
-mod smact;
 mod summary;
 mod validity;
 
 pub use proportion::Proportion;
-pub use smact::{Smact, SmactError};
 pub use summary::{Sample, Stability, Summary};
 pub use validity::{SMALLEST_DISTANCE, SMALLEST_VOLUME, has_sound_geometry};

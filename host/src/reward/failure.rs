@@ -56,6 +56,9 @@ pub enum Failure {
     /// No symmetry could be found.
     #[error("no symmetry: {0}")]
     Symmetry(String),
+    /// The structure cannot be compared with others.
+    #[error("it cannot be compared: {0}")]
+    Comparison(String),
     /// An element without known oxidation states.
     #[error("SMACT's tables have no oxidation state of {0}")]
     Oxidation(Element),
@@ -77,6 +80,7 @@ impl Failure {
             Self::BelowHull { .. } => "below the hull",
             Self::Hull(_) => "not on the hull's elements",
             Self::Symmetry(_) => "no symmetry",
+            Self::Comparison(_) => "cannot be compared",
             Self::Oxidation(_) => "no oxidation state",
             Self::Correction(_) => "no correction",
         }

@@ -32,6 +32,6 @@ pub use sanity::Sanity;
 pub use table::{Column, NO_LIMITS, OnFailure, Outcome, RewardTable, Stage, TermStatistics};
 pub use terms::{
     Builtin, BuiltinError, BuiltinTerm, Cost, ForceScale, ForceTerm, HullTerm, HullTermError, Novelty, OnnxTerm,
-    PluginTerm, PluginTermError, Stability, Tables, Term, TermBatch, TermKind, Uniqueness, WORST_E_HULL, stabilities,
-    stability,
+    PluginTerm, PluginTermError, Stability, StructureNovelty, StructureUniqueness, Tables, Term, TermBatch, TermKind,
+    Uniqueness, WORST_E_HULL, stabilities, stability,
 };

@@ -50,6 +50,7 @@ impl Rewards {
             }
         }
         let mut crystals = distinct(rows);
+        let all: Vec<(&Structure, usize)> = crystals.iter().map(|c| (c.structure, c.rows.len())).collect();
         let mut results = vec![vec![Ok(ModelResult::None); crystals.len()]; self.schedule.requests];
         table.reached("sampled", rows.len());
         table.reached("decoded", count(&crystals));
@@ -58,7 +59,7 @@ impl Rewards {
                 self.check_sanity(&mut crystals);
                 table.reached("sane", crystals.iter().filter(|c| c.sane.is_ok()).map(|c| c.rows.len()).sum());
             }
-            record(&mut table, &crystals, self.outcomes(stage, &crystals, &mut results));
+            record(&mut table, &crystals, self.outcomes(stage, &crystals, &all, &mut results));
             if let Some(filter) = stage.filter {
                 crystals.retain(|crystal| !table.rejected(crystal.rows[0]));
                 table.reached(&self.terms[filter].name, count(&crystals));
@@ -75,13 +76,19 @@ impl Rewards {
     /// What the terms of a stage give for every crystal. Models are run side by side on the same threads: where one has not
     /// enough crystals left for all of them, the next one's fill the rest. Other processes work meanwhile. The numbers do not
     /// depend on either.
-    fn outcomes(&self, stage: &Stage, crystals: &[Crystal<'_>], results: &mut ModelResults) -> Outcomes {
+    fn outcomes(
+        &self,
+        stage: &Stage,
+        crystals: &[Crystal<'_>],
+        all: &[(&Structure, usize)],
+        results: &mut ModelResults,
+    ) -> Outcomes {
         std::thread::scope(|scope| {
-            let elsewhere = |term: usize| (term, scope.spawn(move || self.evaluate(term, crystals, &Vec::new())));
+            let elsewhere = |term: usize| (term, scope.spawn(move || self.evaluate(term, crystals, all, &Vec::new())));
             let elsewhere: Vec<_> = stage.out_of_process.iter().map(|&term| elsewhere(term)).collect();
             let mut outcomes = self.executor.run(|| {
                 run_models(stage, crystals, results);
-                let outcomes = |&term: &usize| (term, self.evaluate(term, crystals, results));
+                let outcomes = |&term: &usize| (term, self.evaluate(term, crystals, all, results));
                 stage.in_process.par_iter().map(outcomes).collect::<Outcomes>()
             });
             let joined =
@@ -93,11 +100,17 @@ impl Rewards {
 
     /// One outcome per crystal. The term is evaluated on the crystals that are sane enough for it and have what it requested of
     /// a model; the others fail.
-    fn evaluate(&self, term: usize, crystals: &[Crystal<'_>], results: &ModelResults) -> Vec<Outcome> {
+    fn evaluate(
+        &self,
+        term: usize,
+        crystals: &[Crystal<'_>],
+        all: &[(&Structure, usize)],
+        results: &ModelResults,
+    ) -> Vec<Outcome> {
         let kind = &self.terms[term].kind;
         let row = |crystal| Ok((crystal, self.result(term, crystal, results)?));
         let rows = crystals.iter().map(row).collect();
-        let outcomes = map_ok(rows, |rows| kind.evaluate(&self.batch(rows)).into_iter().map(Ok).collect());
+        let outcomes = map_ok(rows, |rows| kind.evaluate(&self.batch(rows, all)).into_iter().map(Ok).collect());
         outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(Outcome::Failed)).collect()
     }
 
@@ -117,12 +130,17 @@ impl Rewards {
         }
     }
 
-    fn batch<'a>(&self, rows: Vec<(&'a Crystal<'_>, &'a ModelResult)>) -> TermBatch<'a> {
-        let mut batch = TermBatch { sanity: self.sanity, ..TermBatch::default() };
+    fn batch<'a>(
+        &self,
+        rows: Vec<(&'a Crystal<'_>, &'a ModelResult)>,
+        all: &'a [(&'a Structure, usize)],
+    ) -> TermBatch<'a> {
+        let mut batch = TermBatch { sanity: self.sanity, all, ..TermBatch::default() };
         for (crystal, result) in rows {
             batch.structures.push(crystal.structure);
             batch.formulas.push(&crystal.formula);
             batch.copies.push(crystal.copies);
+            batch.places.push(crystal.place);
             match result {
                 ModelResult::None => {}
                 ModelResult::Number(number) => batch.numbers.push(*number),
@@ -226,10 +244,12 @@ mod tests {
 
     use super::*;
     use crate::crystal::{Element, Lattice};
+    use crate::matching::{StructureIndex, StructureIndexBuilder, StructureMatcher};
     use crate::model::testing::{json_lines, runtime, shared, structure};
     use crate::model::{ModelOptions, OnnxModel};
     use crate::reward::{
-        BuiltinTerm, KnownCompositions, Novelty, Objective, OnFailure, OnnxTerm, TermKind, Uniqueness,
+        BuiltinTerm, KnownCompositions, Novelty, Objective, OnFailure, OnnxTerm, StructureNovelty, StructureUniqueness,
+        TermKind, Uniqueness,
     };
 
     /// Iron alone.
@@ -256,6 +276,48 @@ mod tests {
             BuiltinTerm::Novelty => Arc::new(Novelty::new(known())),
         };
         Term { name: name.into(), kind, on_failure: OnFailure::Worst, bound }
+    }
+
+    /// A cube, the same described as two cubes, and another crystal of the composition.
+    #[test]
+    fn structures_are_rare_and_new_where_no_other_is_the_same_crystal() {
+        let iron = Element::from_symbol("Fe").unwrap();
+        let doubled = {
+            let lattice = Lattice([[5.6, 0.0, 0.0], [0.0, 2.8, 0.0], [0.0, 0.0, 2.8]]);
+            Structure::new(lattice, vec![iron; 2], vec![[0.1, 0.2, 0.3], [0.6, 0.2, 0.3]]).unwrap()
+        };
+        let hexagonal = {
+            let lattice = Lattice::from_parameters([2.5, 2.5, 8.0], [90.0, 90.0, 120.0]).unwrap();
+            Structure::new(lattice, vec![iron], vec![[0.0; 3]]).unwrap()
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("known.index");
+        let matcher = StructureMatcher::default();
+        let mut builder = StructureIndexBuilder::create(&path, &matcher).unwrap();
+        builder.add("hexagonal", &matcher.reduce(&hexagonal).unwrap()).unwrap();
+        builder.finish().unwrap();
+        let index = StructureIndex::open(&path, matcher).unwrap();
+        let term = |name: &str, kind: Arc<dyn TermKind>, bound| Term {
+            name: name.into(),
+            kind,
+            on_failure: OnFailure::Worst,
+            bound,
+        };
+        let terms = vec![
+            term("rare", Arc::new(StructureUniqueness), None),
+            term("new", Arc::new(StructureNovelty::new(index)), None),
+            builtin("atoms", "n_atoms", Some([1.0, 1.0])),
+        ];
+        let rewards = Rewards::new(terms, Sanity::default(), threads());
+        let rows = [Ok(cubic("Fe", 2.8)), Ok(doubled), Ok(hexagonal), Ok(cubic("Fe", 2.8)), Ok(cubic("Li", 2.8))];
+        let table = rewards.score(&rows);
+        let values = |row: usize| [0, 1].map(|column| table.row(row)[column].value());
+        // The doubled cell is rejected by the filter and counts all the same.
+        assert_eq!(values(0), [Some(1.0 / 3.0), Some(1.0)]);
+        assert_eq!(table.row(1)[0], Outcome::NotAsked);
+        assert_eq!(values(2), [Some(1.0), Some(0.0)]);
+        assert_eq!(values(3), values(0));
+        assert_eq!(values(4), [Some(1.0), Some(1.0)]);
     }
 
     #[test]

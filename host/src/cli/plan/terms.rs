@@ -6,11 +6,13 @@ use std::sync::Arc;
 use super::Planner;
 use super::models::ModelRef;
 use crate::cli::Failure;
-use crate::config::{self, Finetune, Reward, RewardKind, Role};
+use crate::cli::known::known_structures;
+use crate::config::{self, ComparedBy, Finetune, Reward, RewardKind, Role};
+use crate::matching::StructureMatcher;
 use crate::record::OWN_NAMES;
 use crate::reward::{
     BuiltinTerm, ForceScale, ForceTerm, HullTerm, KnownCompositions, Novelty, Objective, OnFailure, OnnxTerm, Rewards,
-    Sanity, Term, TermKind, Uniqueness, WORST_E_HULL,
+    Sanity, StructureNovelty, StructureUniqueness, Term, TermKind, Uniqueness, WORST_E_HULL,
 };
 use crate::train::{Monitor, Objectives};
 
@@ -111,15 +113,31 @@ impl Planner<'_> {
 
     fn builtin(&mut self, key: &str, term: &config::BuiltinTerm) -> Result<Arc<dyn TermKind>, Failure> {
         let builtin: BuiltinTerm = term.term.parse().map_err(|error| self.refused(&format!("{key}.term"), &error))?;
-        let key = format!("{key}.reference");
-        match (builtin, &term.reference) {
-            (BuiltinTerm::OfStructure(builtin), None) => Ok(Arc::new(builtin)),
-            (BuiltinTerm::Uniqueness, None) => Ok(Arc::new(Uniqueness)),
-            (BuiltinTerm::Novelty, Some(path)) => Ok(Arc::new(Novelty::new(self.known(&key, path)?))),
-            (BuiltinTerm::Novelty, None) => Err(self
+        let (by, key) = (format!("{key}.by"), format!("{key}.reference"));
+        if let (BuiltinTerm::OfStructure(_), Some(_)) = (builtin, term.by) {
+            return Err(self.mistake(&by, format!("`{by}`: only `novelty` and `uniqueness` compare crystals")));
+        }
+        let by = term.by.unwrap_or_default();
+        match (builtin, &term.reference, by) {
+            (BuiltinTerm::OfStructure(builtin), None, _) => Ok(Arc::new(builtin)),
+            (BuiltinTerm::Uniqueness, None, ComparedBy::Composition) => Ok(Arc::new(Uniqueness)),
+            (BuiltinTerm::Uniqueness, None, ComparedBy::Structure) => Ok(Arc::new(StructureUniqueness)),
+            (BuiltinTerm::Novelty, Some(path), ComparedBy::Composition) => {
+                Ok(Arc::new(Novelty::new(self.known(&key, path)?)))
+            }
+            (BuiltinTerm::Novelty, Some(path), ComparedBy::Structure) => {
+                let path = self.find(&key, path)?;
+                self.lock(&key, &path)?;
+                Ok(Arc::new(StructureNovelty::new(known_structures(
+                    &path,
+                    &StructureMatcher::default(),
+                    self.context,
+                )?)))
+            }
+            (BuiltinTerm::Novelty, None, _) => Err(self
                 .mistake(&key, format!("`{key}` is missing"))
-                .hint("name a file of formulas or structures, or a hull")),
-            (_, Some(_)) => Err(self.mistake(&key, format!("`{key}`: only `novelty` has a reference"))),
+                .hint("name a file of formulas or structures, an index of structures, or a hull")),
+            (_, Some(_), _) => Err(self.mistake(&key, format!("`{key}`: only `novelty` has a reference"))),
         }
     }
 

@@ -11,7 +11,7 @@ use super::{Problem, Supervision, check_plugin_config};
 
 pub use correction::{Correction, CorrectionPlugin, CorrectionProcess};
 pub use gate::{Bound, Ends, Gate, OnFailure, Role};
-pub use terms::{BuiltinTerm, ForceTerm, HullTerm, OnnxTerm, PluginTerm, ProcessTerm};
+pub use terms::{BuiltinTerm, ComparedBy, ForceTerm, HullTerm, OnnxTerm, PluginTerm, ProcessTerm};
 
 /// One reward term.
 #[derive(Clone, Debug, PartialEq, Deserialize)]

@@ -68,9 +68,23 @@ pub struct OnnxTerm {
 pub struct BuiltinTerm {
     /// Its name.
     pub term: String,
-    /// For `novelty`: what is known already, a file of formulas or structures or a hull.
+    /// For `novelty`: what is known already, a file of formulas or structures, an index of structures, or a hull.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reference: Option<PathBuf>,
+    /// For `novelty` and `uniqueness`: what is compared; absent: compositions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<ComparedBy>,
+}
+
+/// What makes two crystals the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ComparedBy {
+    /// Their reduced compositions.
+    #[default]
+    Composition,
+    /// Their structures, as pymatgen's `StructureMatcher` compares them.
+    Structure,
 }
 
 /// `[rewards.NAME.plugin]`: a reward of a plugin.

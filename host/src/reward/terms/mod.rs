@@ -15,10 +15,10 @@ pub(super) use builtin::density;
 pub use builtin::{Builtin, BuiltinError, BuiltinTerm, Tables};
 pub use force::{ForceScale, ForceTerm};
 pub use hull::{HullTerm, HullTermError, Stability, WORST_E_HULL, stabilities, stability};
-pub use novelty::Novelty;
+pub use novelty::{Novelty, StructureNovelty};
 pub use onnx::OnnxTerm;
 pub use plugin::{PluginTerm, PluginTermError};
-pub use uniqueness::Uniqueness;
+pub use uniqueness::{StructureUniqueness, Uniqueness};
 
 use super::{ModelRequest, NO_LIMITS, OnFailure, Outcome, Sanity};
 use crate::crystal::Structure;
@@ -102,6 +102,10 @@ pub struct TermBatch<'a> {
     pub formulas: Vec<&'a str>,
     /// How many rows of the whole batch have the same reduced formula, those included that a filter rejects.
     pub copies: Vec<usize>,
+    /// Place of each crystal among [`TermBatch::all`].
+    pub places: Vec<usize>,
+    /// The different structures of the whole batch, those included that a filter rejects, and how many rows have each.
+    pub all: &'a [(&'a Structure, usize)],
     /// The numbers that the term requested; empty if it requested none.
     pub numbers: Vec<f64>,
     /// The forces and stresses that the term requested; empty if it requested none.
