@@ -72,6 +72,8 @@ fn a_resumed_run_ends_with_the_same_bytes() {
     accepted(at, &["finetune", "run.toml", "--set", "run.steps=2"]);
     let (resumed, _) = accepted(at, &["finetune", "run.toml", "--resume"]);
     assert_same(&at.join("straight"), &at.join("run"), 4);
+    let candidates = fs::read_to_string(at.join("run/candidates.csv")).unwrap();
+    assert!(candidates.contains("_atom_site_Wyckoff_symbol"), "{candidates}");
     // The clock's rows stand behind the others, and are there for every stage.
     let (numbers, clock) = table.split_once("\nseconds").unwrap();
     assert_eq!(numbers, resumed.split_once("\nseconds").unwrap().0, "the table compares with the first step of all");
@@ -672,6 +674,11 @@ fn samples_are_written_in_every_format() {
         // Draws that make no crystal have a line in JSON lines, and nothing elsewhere.
         assert!(count > 0 && count == usable, "{name}: {count} of {usable}");
     }
+    let sample = ["sample", "-m", "policy", "-n", "8", "--spacegroup", "225", "--quiet", "--p1", "-o", "p1.cif"];
+    accepted(at, &sample);
+    let [symmetric, p1] = ["a.cif", "p1.cif"].map(|name| fs::read_to_string(at.join(name)).unwrap());
+    assert!(symmetric.contains("'F m -3 m'") && symmetric.contains("_atom_site_Wyckoff_symbol"));
+    assert!(!p1.contains("'F m -3 m'") && p1.matches("'P 1'").count() == symmetric.matches("\ndata_").count() + 1);
     let refused = "error: POSCAR: crystals are not written in this format\n\
         hint: use .jsonl, .cif, .extxyz or .csv, each also with .gz";
     assert_refused(at, &["sample", "-m", "policy", "-n", "8", "-o", "POSCAR"], 2, refused);

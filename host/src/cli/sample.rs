@@ -65,6 +65,9 @@ pub struct Sample {
     /// Share of the probability that is drawn from in each discrete choice
     #[arg(long, value_name = "P", default_value_t = 1.0)]
     top_p: f64,
+    /// Write CIFs in P 1, with every atom listed, instead of the space group and one atom of each Wyckoff site
+    #[arg(long)]
+    p1: bool,
     /// File that receives the crystals: .jsonl (with tokens), .cif, .extxyz or .csv
     #[arg(long, short, value_name = "FILE")]
     out: PathBuf,
@@ -91,7 +94,7 @@ impl Sample {
             let draws = Draws { seed: context.globals.seed.unwrap_or(42), step: 0, first: first as u32 };
             let groups = groups.draw(draws, count);
             for (i, drawn) in sampler.sample(&parameters, &groups, draws, &settings)?.into_iter().enumerate() {
-                refused += usize::from(!sink.add(first + i, &drawn)?);
+                refused += usize::from(!sink.add(first + i, &drawn, !self.p1)?);
             }
             progress.advance(count as u64);
         }
@@ -179,8 +182,8 @@ impl Sink {
         }
     }
 
-    /// Adds a draw; false if it makes no crystal.
-    fn add(&mut self, index: usize, drawn: &Result<Tokens, Refusal>) -> Result<bool, Failure> {
+    /// Adds a draw, in CIFs with its symmetry or without; false if it makes no crystal.
+    fn add(&mut self, index: usize, drawn: &Result<Tokens, Refusal>, symmetric: bool) -> Result<bool, Failure> {
         let structure = match drawn {
             Ok(tokens) => tokens.to_structure().map_err(|e| e.to_string()),
             Err(refusal) => Err(refusal.to_string()),
@@ -198,7 +201,9 @@ impl Sink {
                 writeln!(output, "{line}").map_err(|e| output.failed(&e))?;
             }
             (Self::Structures(writer), Ok(structure)) => {
-                writer.add(&Record { id, line: index + 1, structure: Ok(structure), extra, warnings: Vec::new() })?;
+                let orbits = drawn.as_ref().ok().filter(|_| symmetric).map(Tokens::orbits);
+                let line = index + 1;
+                writer.add(&Record { id, line, structure: Ok(structure), orbits, extra, warnings: Vec::new() })?;
             }
             (Self::Structures(_), Err(_)) => {}
         }

@@ -11,6 +11,7 @@ mod non_finite;
 #[cfg(test)]
 pub(crate) mod npz;
 mod operation;
+mod orbits;
 mod rows;
 mod space_group;
 mod structure;
@@ -29,6 +30,7 @@ pub use files::{
 pub use formula_family::{FormulaFamily, FormulaFamilyError};
 pub use neighbours::{ClosestPair, NeighbourError, Neighbours, closest_pair, neighbours, smallest_distance};
 pub use non_finite::QuoteNonFinite;
+pub use orbits::Orbits;
 pub use rows::{for_each_chunk, map_ok, try_map_ok};
 pub use space_group::{SpaceGroup, SpaceGroupError};
 pub use structure::{Lattice, OVERLAP, Structure, StructureError};

@@ -2,6 +2,7 @@
 
 use super::SpaceGroup;
 use moyo::data::{Setting, operations_from_number};
+use std::fmt;
 
 /// Translations of the 230 groups are multiples of 1/24.
 pub(super) const DENOMINATOR: i32 = 24;
@@ -49,7 +50,45 @@ impl Operation {
     }
 }
 
+impl fmt::Display for Operation {
+    /// As a CIF has it: `-y, x-y, z+1/3`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (axis, (row, shift)) in self.rotation.iter().zip(self.shift).enumerate() {
+            f.write_str(if axis > 0 { ", " } else { "" })?;
+            write_row(f, *row, shift)?;
+        }
+        Ok(())
+    }
+}
+
+/// Coefficients of x, y, z and a constant in 24ths.
+fn write_row(f: &mut fmt::Formatter<'_>, row: [i8; 3], shift: i32) -> fmt::Result {
+    let mut before = "";
+    for (coefficient, name) in row.into_iter().zip(["x", "y", "z"]).filter(|(coefficient, _)| *coefficient != 0) {
+        f.write_str(if coefficient < 0 { "-" } else { before })?;
+        match coefficient.unsigned_abs() {
+            1 => f.write_str(name)?,
+            size => write!(f, "{size}{name}")?,
+        }
+        before = "+";
+    }
+    if shift == 0 && !before.is_empty() {
+        return Ok(());
+    }
+    let step = (1..=DENOMINATOR).rev().find(|n| DENOMINATOR % n == 0 && shift % n == 0).unwrap_or(1);
+    f.write_str(if shift < 0 { "" } else { before })?;
+    match DENOMINATOR / step {
+        1 => write!(f, "{}", shift / step),
+        denominator => write!(f, "{}/{denominator}", shift / step),
+    }
+}
+
 impl GeneralPosition {
+    /// All operations in the order of the Tables, translations in [0, 1), centring copies last.
+    pub(super) fn operations(&self) -> impl Iterator<Item = Operation> {
+        self.centring.iter().flat_map(|shift| self.cosets.iter().map(|operation| operation.moved(*shift).wrapped()))
+    }
+
     /// From moyo's operations, re-ordered as the International Tables have them. `None` only if moyo's data were not a group.
     pub(super) fn of(group: SpaceGroup) -> Option<Self> {
         let found = operations_from_number(group.number().into(), Setting::Standard, false).ok()?;
@@ -139,6 +178,18 @@ mod tests {
         assert_eq!(read, Operation { rotation: [[1, -1, 0], [2, 0, 0], [0, 0, -1]], shift: [0, 0, 34] });
         for bad in ["", "x,y", "x,y,z,x", "x,y,w", "x,y,1/0", "x,y,1/7", "x,y,9999999999", "x,y,999x"] {
             assert_eq!(Operation::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn operations_are_written_as_they_are_read() {
+        for text in ["x, y, z", "-y, x-y, z+1/3", "x+1/2, -2y+17/12, -z-1/24", "0, 1/2, -x+1"] {
+            assert_eq!(Operation::parse(text).unwrap().to_string(), text);
+        }
+        for group in SpaceGroup::all() {
+            for operation in GeneralPosition::of(group).unwrap().operations() {
+                assert_eq!(Operation::parse(&operation.to_string()), Some(operation), "group {group}");
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! A crystal as the policy writes it: space group, lattice and one site per Wyckoff orbit; and its expansion to atoms.
 
 use super::wyckoff::unit;
-use super::{Affine, Element, Lattice, SpaceGroup, Structure, StructureError, WyckoffPosition};
+use super::{Affine, Element, Lattice, Orbits, SpaceGroup, Structure, StructureError, WyckoffPosition};
 use super::{wyckoff_position, wyckoff_positions};
 
 /// One symmetry-inequivalent atom.
@@ -102,6 +102,11 @@ impl Tokens {
     /// [`TokenError::NoPosition`].
     pub fn num_atoms(&self) -> Result<usize, TokenError> {
         Ok(self.multiplicities()?.iter().sum())
+    }
+
+    /// The orbits of [`Tokens::to_structure`].
+    pub fn orbits(&self) -> Orbits {
+        Orbits { group: self.group, wyckoff: self.sites.iter().map(|site| site.wyckoff).collect() }
     }
 
     /// The conventional cell with all atoms, site after site, coordinates in [0, 1); dependent cell parameters are

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::RunError;
-use crate::crystal::{Composition, Element, Lattice, Record, Structure, WriteError, write_structures};
+use crate::crystal::{
+    Composition, Element, Lattice, Orbits, Record, SpaceGroup, Structure, WriteError, write_structures,
+};
 use crate::train::StepRecord;
 
 /// Candidates kept over a run.
@@ -24,6 +26,8 @@ pub struct Candidate {
     objective: f64,
     terms: Map<String, Value>,
     structure: Structure,
+    /// Absent from the checkpoints of older programs.
+    orbits: Option<Orbits>,
 }
 
 /// A candidate in a checkpoint.
@@ -37,6 +41,9 @@ struct StoredCandidate {
     group: u8,
     objective: f64,
     terms: Map<String, Value>,
+    /// Wyckoff index of each orbit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    wyckoff: Option<Vec<u8>>,
 }
 
 /// The crystals with the highest objective: one per reduced formula and space group.
@@ -97,6 +104,7 @@ impl Candidate {
             objective: sample.objective?,
             terms: names.zip(values).collect(),
             structure: structure.clone(),
+            orbits: Some(tokens.orbits()),
         })
     }
 
@@ -111,13 +119,14 @@ impl Candidate {
         extra.insert("spacegroup".into(), json!(self.group));
         extra.insert("objective".into(), json!(self.objective));
         extra.extend(self.terms.clone());
-        Record { id: self.id.clone(), line: 0, structure: Ok(self.structure.clone()), extra, warnings: Vec::new() }
+        let (id, structure, orbits) = (self.id.clone(), Ok(self.structure.clone()), self.orbits.clone());
+        Record { id, line: 0, structure, orbits, extra, warnings: Vec::new() }
     }
 }
 
 impl From<Candidate> for StoredCandidate {
     fn from(candidate: Candidate) -> Self {
-        let Candidate { id, formula, group, objective, terms, structure } = candidate;
+        let Candidate { id, formula, group, objective, terms, structure, orbits } = candidate;
         let species = structure.species.iter().map(|element| element.symbol().to_owned()).collect();
         Self {
             lattice: structure.lattice.0,
@@ -128,6 +137,7 @@ impl From<Candidate> for StoredCandidate {
             group,
             objective,
             terms,
+            wyckoff: orbits.map(|orbits| orbits.wyckoff),
         }
     }
 }
@@ -136,7 +146,7 @@ impl TryFrom<StoredCandidate> for Candidate {
     type Error = String;
 
     fn try_from(stored: StoredCandidate) -> Result<Self, String> {
-        let StoredCandidate { lattice, species, frac_coords, id, formula, group, objective, terms } = stored;
+        let StoredCandidate { lattice, species, frac_coords, id, formula, group, objective, terms, wyckoff } = stored;
         if let Some((term, value)) = terms.iter().find(|(_, value)| !value.is_number()) {
             return Err(format!("`terms.{term}` = {value}: not a number"));
         }
@@ -144,7 +154,18 @@ impl TryFrom<StoredCandidate> for Candidate {
             |symbol: &String| Element::from_symbol(symbol).ok_or_else(|| format!("`{symbol}` is not an element"));
         let species = species.iter().map(element).collect::<Result<Vec<_>, _>>()?;
         let structure = Structure::new(Lattice(lattice), species, frac_coords).map_err(|error| error.to_string())?;
-        Ok(Self { id, formula, group, objective, terms, structure })
+        let orbits = wyckoff.map(|wyckoff| orbits(group, wyckoff, &structure)).transpose()?;
+        Ok(Self { id, formula, group, objective, terms, structure, orbits })
+    }
+}
+
+/// Orbits of this group that the structure can have.
+fn orbits(group: u8, wyckoff: Vec<u8>, structure: &Structure) -> Result<Orbits, String> {
+    let group = SpaceGroup::new(group.into()).map_err(|error| error.to_string())?;
+    let orbits = Orbits { group, wyckoff };
+    match orbits.first_atoms(structure) {
+        Some(_) => Ok(orbits),
+        None => Err(format!("`wyckoff` = {:?}: not the orbits of {} atoms", orbits.wyckoff, structure.len())),
     }
 }
 
@@ -157,7 +178,7 @@ pub mod tests {
         let lattice = Lattice([[2.8, 0.0, 0.0], [0.0, 2.8, 0.0], [0.0, 0.0, 2.8]]);
         let structure = Structure::new(lattice, vec![Element::from_symbol("Fe").unwrap()], vec![[0.0; 3]]).unwrap();
         let terms = terms.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
-        Candidate { id: id.into(), formula: "Fe".into(), group: 221, objective: 0.0, terms, structure }
+        Candidate { id: id.into(), formula: "Fe".into(), group: 221, objective: 0.0, terms, structure, orbits: None }
     }
 
     pub fn id(candidate: &Candidate) -> &str {

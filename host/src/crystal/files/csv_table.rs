@@ -152,7 +152,7 @@ pub(super) fn write(
     structure: &Structure,
 ) -> Result<(), WriteError> {
     let mut text = Vec::new();
-    cif::write(&mut text, &record.id, structure)?;
+    cif::write(&mut text, &record.id, structure, record.orbits.as_ref())?;
     let mut row = vec![record.id.clone().into_bytes(), text];
     row.extend(others.iter().map(|key| record.extra.get(key).map_or_else(Vec::new, cell)));
     let mut writer = csv::Writer::from_writer(out);

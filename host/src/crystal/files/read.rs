@@ -163,7 +163,7 @@ impl Iterator for Records {
                     file.count += 1;
                     let RawRecord { id, line, structure, extra, warnings } = row;
                     let id = id.unwrap_or_else(|| format!("{}-{}", file.stem, file.count));
-                    return Some(Ok(Record { id, line, structure, extra, warnings }));
+                    return Some(Ok(Record { id, line, structure, orbits: None, extra, warnings }));
                 }
                 Some(Err(source)) => {
                     let path = file.path.clone();

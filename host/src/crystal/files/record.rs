@@ -1,6 +1,6 @@
 //! One row of a file: a structure, or the reason why there is none.
 
-use super::super::{Element, Lattice, OVERLAP, Structure, StructureError, closest_pair};
+use super::super::{Element, Lattice, OVERLAP, Orbits, Structure, StructureError, closest_pair};
 
 /// Atoms that a structure read from a file may have.
 pub const MAX_ATOMS: usize = 10_000;
@@ -16,6 +16,8 @@ pub struct Record {
     pub line: usize,
     /// The structure.
     pub structure: Result<Structure, RowError>,
+    /// The symmetry in which the structure stands, if it is known: a CIF is written with it. Readers leave it open.
+    pub orbits: Option<Orbits>,
     /// What else the row holds: other columns of a CSV (as text), other keys of JSON lines and of extended XYZ's comments.
     pub extra: serde_json::Map<String, serde_json::Value>,
     /// What in the row speaks against its structure.

@@ -68,7 +68,7 @@ proptest! {
 
     #[test]
     fn json_lines_keep_every_bit(s in any_structure(), id in ".*", extra in any_extra()) {
-        let record = Record { id, line: 1, structure: Ok(s), extra, warnings: Vec::new() };
+        let record = Record { id, line: 1, structure: Ok(s), orbits: None, extra, warnings: Vec::new() };
         let rows = read(Format::JsonLines, &text_of(Format::JsonLines, std::slice::from_ref(&record))).unwrap();
         prop_assert_eq!(&rows[0].structure, &record.structure);
         prop_assert_eq!(rows[0].id.as_ref(), Some(&record.id));
@@ -77,7 +77,7 @@ proptest! {
 
     #[test]
     fn extended_xyz_keeps_structures_and_keys(s in any_structure(), id in "[ -~]+", extra in any_extra()) {
-        let record = Record { id, line: 1, structure: Ok(s.clone()), extra, warnings: Vec::new() };
+        let record = Record { id, line: 1, structure: Ok(s.clone()), orbits: None, extra, warnings: Vec::new() };
         let records = [record.clone(), record.clone()];
         let rows = read(Format::Extxyz, &text_of(Format::Extxyz, &records)).unwrap();
         prop_assert_eq!(rows.len(), 2);
@@ -93,7 +93,7 @@ proptest! {
 
     #[test]
     fn poscar_keeps_every_bit(s in any_structure()) {
-        let record = Record { id: "a\nb".into(), line: 1, structure: Ok(s.clone()), extra: Map::new(), warnings: Vec::new() };
+        let record = Record { id: "a\nb".into(), line: 1, structure: Ok(s.clone()), orbits: None, extra: Map::new(), warnings: Vec::new() };
         let rows = read(Format::Poscar, &text_of(Format::Poscar, &[record])).unwrap();
         prop_assert_eq!(&rows[0].structure, &Ok(s));
     }
@@ -101,7 +101,7 @@ proptest! {
     #[test]
     fn cif_and_csv_keep_the_crystal(s in any_structure(), id in "[!-~]+", cell in ".*") {
         let extra: Map<String, Value> = [("k".to_owned(), Value::from(cell))].into_iter().collect();
-        let record = Record { id: id.clone(), line: 1, structure: Ok(s.clone()), extra: extra.clone(), warnings: Vec::new() };
+        let record = Record { id: id.clone(), line: 1, structure: Ok(s.clone()), orbits: None, extra: extra.clone(), warnings: Vec::new() };
         let records = [record.clone(), record];
         for format in [Format::Cif, Format::Csv] {
             let rows = read(format, &text_of(format, &records)).unwrap();
@@ -126,7 +126,7 @@ proptest! {
         edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4u8), 1..6),
         cut in any::<prop::sample::Index>(),
     ) {
-        let record = Record { id: "a".into(), line: 1, structure: Ok(s), extra: Map::new(), warnings: Vec::new() };
+        let record = Record { id: "a".into(), line: 1, structure: Ok(s), orbits: None, extra: Map::new(), warnings: Vec::new() };
         for format in FORMATS {
             let mut text = text_of(format, std::slice::from_ref(&record));
             for (at, byte, kind) in &edits {
@@ -156,7 +156,7 @@ fn rock_salt(id: &str) -> Record {
     let lattice = Lattice([[0.0, 2.82, 2.82], [2.82, 0.0, 2.82], [2.82, 2.82, 0.0]]);
     let species = ["Na", "Cl"].map(|symbol| Element::from_symbol(symbol).unwrap()).to_vec();
     let structure = Structure::new(lattice, species, vec![[0.0; 3], [0.5; 3]]).unwrap();
-    Record { id: id.into(), line: 1, structure: Ok(structure), extra: Map::new(), warnings: Vec::new() }
+    Record { id: id.into(), line: 1, structure: Ok(structure), orbits: None, extra: Map::new(), warnings: Vec::new() }
 }
 
 #[test]

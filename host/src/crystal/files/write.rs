@@ -80,7 +80,8 @@ impl StructureWriter {
         Ok(Self { path: path.to_owned(), format, columns, file, count: 0 })
     }
 
-    /// Adds a structure and its identifier. Only JSON lines and POSCAR keep every bit of the numbers, CIF does not keep the
+    /// Adds a structure and its identifier. A CIF, in a CSV too, states the symmetry that a record knows ([`Record::orbits`]), unless
+    /// atoms are closer than 0.5 A: readers would merge them. Only JSON lines and POSCAR keep every bit of the numbers, CIF does not keep the
     /// cell's orientation.
     ///
     /// # Errors
@@ -152,7 +153,7 @@ pub(super) fn write_record(
     structure: &Structure,
 ) -> Result<(), WriteError> {
     match format {
-        Format::Cif => Ok(cif::write(out, &record.id, structure)?),
+        Format::Cif => Ok(cif::write(out, &record.id, structure, record.orbits.as_ref())?),
         Format::Csv => csv_table::write(out, columns, record, structure),
         Format::Poscar => Ok(poscar::write(out, &record.id, structure)?),
         Format::Extxyz => Ok(extxyz::write(out, &record.id, structure, &record.extra)?),

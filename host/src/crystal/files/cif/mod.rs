@@ -8,6 +8,7 @@ mod setting;
 mod sites;
 mod symmetry;
 mod syntax;
+mod write;
 
 use super::super::{Lattice, Structure};
 use super::record::{RawRecord, RecordWarning, RowError, measured, number};
@@ -16,9 +17,10 @@ use agreement::Agreement;
 use operator::{Distinct, Operator};
 use orbit::{Atoms, Symmetry, Tolerance, expand};
 use sites::Site;
-use std::io::{self, Write};
+use std::io;
 use symmetry::{GroupName, operators_of_group};
 use syntax::{Block, Version, Word};
+pub(super) use write::write;
 
 /// Operators that a file may list: the largest groups have 192, in a centred supercell some more.
 const MAX_OPERATORS: usize = 2000;
@@ -219,27 +221,6 @@ fn reference_setting<'a>(block: &Block<'a>) -> Option<&'a str> {
     let transform = block.value("_space_group_transform_pp_abc")?;
     let is_identity = transform.replace(' ', "") == "a,b,c;0,0,0";
     block.value("_space_group_reference_setting")?.split_once(':').map(|(_, hall)| hall).filter(|_| is_identity)
-}
-
-/// Writes a block in P 1. A CIF holds cell parameters, so the orientation is lost, but not the hand: the first two
-/// vectors of a left-handed cell change places.
-pub(super) fn write(out: &mut dyn Write, id: &str, structure: &Structure) -> io::Result<()> {
-    let left_handed = structure.lattice.signed_volume() < 0.0;
-    let [a, b, c] = structure.lattice.0;
-    let ([la, lb, lc], [alpha, beta, gamma]) = Lattice(if left_handed { [b, a, c] } else { [a, b, c] }).parameters();
-    let name: String = id.chars().map(|c| if c.is_ascii_graphic() { c } else { '_' }).collect();
-    writeln!(out, "data_{}", if name.is_empty() { "structure" } else { &name })?;
-    writeln!(out, "_symmetry_space_group_name_H-M 'P 1'\n_symmetry_Int_Tables_number 1")?;
-    writeln!(out, "_cell_length_a {la}\n_cell_length_b {lb}\n_cell_length_c {lc}")?;
-    writeln!(out, "_cell_angle_alpha {alpha}\n_cell_angle_beta {beta}\n_cell_angle_gamma {gamma}")?;
-    writeln!(out, "loop_\n _symmetry_equiv_pos_site_id\n _symmetry_equiv_pos_as_xyz\n  1 'x, y, z'")?;
-    writeln!(out, "loop_\n _atom_site_type_symbol\n _atom_site_label\n _atom_site_symmetry_multiplicity")?;
-    writeln!(out, " _atom_site_fract_x\n _atom_site_fract_y\n _atom_site_fract_z\n _atom_site_occupancy")?;
-    for (atom, (element, [x, y, z])) in structure.species.iter().zip(&structure.frac).enumerate() {
-        let (x, y) = if left_handed { (y, x) } else { (x, y) };
-        writeln!(out, "  {element} {element}{} 1 {x} {y} {z} 1", atom + 1)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

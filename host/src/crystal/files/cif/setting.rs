@@ -2,6 +2,7 @@
 //! files use.
 
 use super::hall;
+use crate::crystal::SpaceGroup;
 use crate::crystal::operation::Operation;
 use moyo::data::{HallSymbolEntry, Setting as Convention, hall_symbol_entry};
 use std::collections::HashMap;
@@ -44,6 +45,9 @@ const FURTHER: [(u8, &str, &str); 33] = [
     (197, "I 2 3a", "I 2ab 2bc 3"),
 ];
 
+/// Choices that no Hermann-Mauguin symbol tells.
+const UNTOLD: [&str; 4] = ["1", "2", "H", "R"];
+
 /// A space group in one setting.
 #[derive(Debug)]
 pub(super) struct Setting {
@@ -65,8 +69,24 @@ impl Setting {
     /// A name that no other setting has.
     pub fn name(&self) -> String {
         let symbol = self.symbol.replace('_', "");
-        let hall = self.hall.replace('=', "\"");
+        let hall = self.hall_symbol();
         if self.choice.is_empty() { symbol } else { format!("{symbol} :{} (Hall symbol {hall})", self.choice) }
+    }
+
+    /// The Hermann-Mauguin symbol, with origin or axes where it does not tell: `F d -3 m :2`.
+    pub fn hermann_mauguin(&self) -> String {
+        let symbol = self.symbol.replace('_', "");
+        self.code().map_or_else(|| symbol.clone(), |code| format!("{symbol} :{code}"))
+    }
+
+    /// The Hall symbol.
+    pub fn hall_symbol(&self) -> String {
+        self.hall.replace('=', "\"")
+    }
+
+    /// The origin (1, 2) or the axes (H, R) where the Hermann-Mauguin symbol does not tell.
+    pub fn code(&self) -> Option<&'static str> {
+        Some(self.choice).filter(|choice| UNTOLD.contains(choice))
     }
 
     /// Whether an origin (1, 2), axes (H, R, abc) or a cell (b1) that is asked for is its own, on whatever axes.
@@ -222,12 +242,21 @@ fn symbol_and_choice(text: &str) -> (String, Option<String>) {
 /// The settings that a number may mean: the standard one, and the other origin or axes where a number does not tell.
 pub(super) fn by_number(text: &str) -> Vec<&'static Setting> {
     let Some(number) = text.parse::<u8>().ok().filter(|number| (1..=230).contains(number)) else { return Vec::new() };
-    let standard = Convention::Standard.hall_number(number.into()).and_then(|hall| usize::try_from(hall).ok());
+    let standard = standard_hall_number(number);
     let may_be = |(index, setting): &(usize, &Setting)| {
-        let undecided = ["1", "2", "H", "R"].contains(&setting.choice);
-        setting.number == number && (undecided || Some(index + 1) == standard)
+        setting.number == number && (setting.code().is_some() || Some(index + 1) == standard)
     };
     TABLE.settings.iter().enumerate().filter(may_be).map(|(_, setting)| setting).collect()
+}
+
+/// The setting of [`SpaceGroup`]. `None` only if moyo's table were not that of the 230 groups.
+pub(super) fn standard(group: SpaceGroup) -> Option<&'static Setting> {
+    TABLE.settings.get(standard_hall_number(group.number())?.checked_sub(1)?)
+}
+
+/// Number of a space group's standard setting among the 530, from 1.
+fn standard_hall_number(number: u8) -> Option<usize> {
+    Convention::Standard.hall_number(number.into()).and_then(|hall| usize::try_from(hall).ok())
 }
 
 /// All settings of a number among those of the Tables.
