@@ -184,4 +184,25 @@ pub mod tests {
     pub fn id(candidate: &Candidate) -> &str {
         &candidate.id
     }
+
+    #[test]
+    fn candidates_keep_their_symmetry_through_a_checkpoint() {
+        let folder = tempfile::tempdir().unwrap();
+        let written = |candidate: &Candidate| {
+            write_candidates(folder.path(), "c", std::slice::from_ref(candidate)).unwrap();
+            std::fs::read_to_string(folder.path().join("c.csv")).unwrap()
+        };
+        let orbits = Orbits { group: SpaceGroup::new(221).unwrap(), wyckoff: vec![1] };
+        let iron = Candidate { orbits: Some(orbits), ..candidate("a", &[]) };
+        let stored = serde_json::to_value(&iron).unwrap();
+        let restored: Candidate = serde_json::from_value(stored.clone()).unwrap();
+        assert!(written(&restored).contains("'P m -3 m'") && written(&restored).contains("Fe Fe1 1 a 0 0 0 1"));
+        let mut old = stored.clone();
+        old.as_object_mut().unwrap().remove("wyckoff");
+        assert!(written(&serde_json::from_value(old).unwrap()).contains("'P 1'"));
+        let mut wrong = stored;
+        wrong["wyckoff"] = json!([3]);
+        let error = serde_json::from_value::<Candidate>(wrong).unwrap_err().to_string();
+        assert_eq!(error, "`wyckoff` = [3]: not the orbits of 1 atoms");
+    }
 }
