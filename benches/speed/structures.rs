@@ -56,6 +56,7 @@ fn cif_of_drawn_crystals(effort: Effort, folder: &Path) -> PathBuf {
         id: "drawn".into(),
         line: 1,
         structure: Ok(tokens.to_structure().expect("a structure")),
+        orbits: None,
         extra: serde_json::Map::new(),
         warnings: Vec::new(),
     };
