@@ -10,7 +10,7 @@ use crate::policy::{ImportError, LikelihoodError, ModelTomlError, ParameterError
 use crate::record::RunError;
 use crate::reward::{CorrectionError, HullTermError, KnownError, PluginTermError};
 use crate::runtime;
-use crate::train::{FinetuneError, PretrainError};
+use crate::train::{FinetuneError, PreferenceError, PretrainError};
 
 impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
@@ -175,7 +175,7 @@ impl From<PretrainError> for Failure {
     fn from(error: PretrainError) -> Self {
         match error {
             PretrainError::Likelihood(error) => error.into(),
-            PretrainError::TooFew { train, valid, batch } => {
+            PretrainError::TooFew { train, valid, batch, .. } => {
                 let failure = Self::from_error(Exit::Usage, &error);
                 match (train < batch && train > 0, valid) {
                     (true, _) => failure.hint(format!("train.batch can be at most {train} here")),
@@ -184,6 +184,15 @@ impl From<PretrainError> for Failure {
                 }
             }
             error @ PretrainError::NothingLearned { .. } => Self::from_error(Exit::Model, &error),
+        }
+    }
+}
+
+impl From<PreferenceError> for Failure {
+    fn from(error: PreferenceError) -> Self {
+        match error {
+            PreferenceError::Likelihood(error) => error.into(),
+            error => Self::from_error(Exit::Model, &error),
         }
     }
 }

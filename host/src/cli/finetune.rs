@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::resume::{Beginning, Resumption, after_interruption};
-use super::{Context, Exit, Failure, Interrupts, Plan, Progress};
+use super::{Context, Exit, Failure, Interrupts, Plan, Progress, Recipe};
 use crate::config::{self, Direction, Guards, Pareto};
 use crate::policy::ModelToml;
 use crate::record::{
@@ -39,7 +39,8 @@ pub struct Finetune {
 
 impl Finetune {
     pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
-        let beginning = self.resumption.begin(self.config.as_deref(), self.recipe.as_deref(), &self.set)?;
+        let recipe = self.recipe.as_deref().map(|name| Recipe::of_command(name, "finetune")).transpose()?;
+        let beginning = self.resumption.begin(self.config.as_deref(), recipe, &self.set)?;
         let plan = Plan::new(context, &beginning)?;
         let training = Finetuning::new(&plan.runtime, &plan.model.hyper, plan.base.clone(), &plan.settings)?;
         if self.dry_run {

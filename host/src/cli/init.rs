@@ -32,7 +32,7 @@ impl Init {
                 _ => Failure::user(format!("cannot write {out}: {error}")),
             });
         }
-        context.say(&format!("wrote {out}; run it with: temper finetune {out}"));
+        context.say(&format!("wrote {out}; run it with: temper {} {out}", recipe.command));
         Ok(())
     }
 }

@@ -93,12 +93,12 @@ impl Logp {
 
     fn write_status(&self, rows: &[TokenRow]) -> Result<(), Failure> {
         let mut table = StatusTable::create(&self.status_path())?;
-        rows.iter().try_for_each(|row| table.add(&self.input, row))?;
+        rows.iter().try_for_each(|row| table.add(&self.input, row.row, &row.id, row.reason()))?;
         table.finish()
     }
 
     fn none_usable(&self, rows: &[TokenRow]) -> Failure {
-        let reason = |row: &TokenRow| row.tokens.as_ref().err().map(|reason| format!(" (row {}: {reason})", row.row));
+        let reason = |row: &TokenRow| row.reason().map(|reason| format!(" (row {}: {reason})", row.row));
         let first = rows.first().and_then(reason).unwrap_or_default();
         Failure::user(format!("{}: none of {} crystals is usable{first}", self.input.display(), rows.len()))
             .hint(format!("the column `status` of {} says why", self.status_path().display()))

@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Failure;
+use crate::crystal::files_at;
 use crate::record::Lock;
 
 /// The folders to look in, and what each is called in messages.
@@ -69,6 +70,19 @@ impl Search {
         near.filter_map(|root| root.candidate(path)).find(|candidate| candidate.exists())
     }
 
+    /// As [`Self::find`], where `path` may also be a pattern, such as `mine/*.cif`, that some file matches.
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub fn find_data(&self, what: &str, path: &Path) -> Result<PathBuf, Failure> {
+        let is_there =
+            |place: &PathBuf| !place.exists() && files_at(place, |_| true).is_ok_and(|files| files[0] != *place);
+        self.find(what, path).or_else(|failure| {
+            let mut patterns = self.roots.iter().filter_map(|root| root.candidate(path));
+            patterns.find(is_there).ok_or(failure)
+        })
+    }
+
     /// The file or folder that `path` names; `what` is called so in the message, such as "`policy.model`".
     ///
     /// # Errors
@@ -114,6 +128,19 @@ mod tests {
         assert_eq!(search.find("x", path).unwrap(), second.path().join("small"));
         std::fs::create_dir_all(first.path().join("models/small")).unwrap();
         assert_eq!(search.find("x", path).unwrap(), first.path().join("models/small"));
+    }
+
+    #[test]
+    fn a_pattern_is_there_if_a_file_matches() {
+        let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::write(second.path().join("a.cif"), "").unwrap();
+        let search = search(&[(first.path(), false), (second.path(), false)]);
+        assert_eq!(search.find_data("x", Path::new("*.cif")).unwrap(), second.path().join("*.cif"));
+        assert_eq!(search.find_data("x", Path::new("a.cif")).unwrap(), second.path().join("a.cif"));
+        for path in ["*.vasp", "b.cif"] {
+            let said = search.find_data("x", Path::new(path)).unwrap_err().to_string();
+            assert!(said.starts_with(&format!("error: x: no such file or folder: {path}\n")), "{said}");
+        }
     }
 
     #[test]

@@ -7,16 +7,37 @@ use super::Failure;
 pub struct Recipe {
     /// Its name, for `--recipe` and `temper init`.
     pub name: &'static str,
+    /// The subcommand whose config it is.
+    pub command: &'static str,
     /// Its TOML, comments included.
     pub text: &'static str,
 }
 
-const RECIPES: [Recipe; 2] = [
-    Recipe { name: "stability", text: include_str!("../../recipes/stability.toml") },
-    Recipe { name: "dielectric", text: include_str!("../../recipes/dielectric.toml") },
+const FINETUNE: &str = "finetune";
+const PRETRAIN: &str = "pretrain";
+
+const RECIPES: [Recipe; 4] = [
+    Recipe { name: "stability", command: FINETUNE, text: include_str!("../../recipes/stability.toml") },
+    Recipe { name: "dielectric", command: FINETUNE, text: include_str!("../../recipes/dielectric.toml") },
+    Recipe { name: "sft", command: PRETRAIN, text: include_str!("../../recipes/sft.toml") },
+    Recipe { name: "dpo", command: PRETRAIN, text: include_str!("../../recipes/dpo.toml") },
 ];
 
 impl Recipe {
+    /// The recipe of that name for a subcommand.
+    ///
+    /// # Errors
+    /// When there is none, or it is another subcommand's.
+    pub fn of_command(name: &str, command: &str) -> Result<&'static Self, Failure> {
+        let recipe = Self::named(name)?;
+        if recipe.command == command {
+            return Ok(recipe);
+        }
+        let other = recipe.command;
+        Err(Failure::user(format!("`{name}` is a recipe of temper {other}"))
+            .hint(format!("temper {other} --recipe {name}")))
+    }
+
     /// The recipe of that name.
     ///
     /// # Errors
@@ -36,20 +57,33 @@ impl Recipe {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Document, Finetune};
+    use crate::config::{Document, Finetune, Pretrain};
 
     #[test]
     fn every_recipe_is_a_config() {
         for recipe in &RECIPES {
-            Document::new(recipe.name, recipe.text, vec![]).read::<Finetune>().unwrap_or_else(|e| panic!("{e}"));
+            let document = Document::new(recipe.name, recipe.text, vec![]);
+            let read = match recipe.command {
+                FINETUNE => document.read::<Finetune>().map(drop),
+                _ => document.read::<Pretrain>().map(drop),
+            };
+            read.unwrap_or_else(|e| panic!("{e}"));
         }
     }
 
     #[test]
     fn a_misspelt_recipe_is_answered_with_the_nearest() {
         let failure = Recipe::named("stabilty").unwrap_err();
-        let expected =
-            "error: no recipe `stabilty`\nhint: did you mean `stability`?\nhint: recipes: stability, dielectric";
+        let expected = "error: no recipe `stabilty`\nhint: did you mean `stability`?\nhint: recipes: stability, dielectric, sft, dpo";
         assert_eq!(failure.to_string(), expected);
+    }
+
+    #[test]
+    fn a_recipe_of_another_command_is_named_with_it() {
+        let failure = Recipe::of_command("sft", FINETUNE).unwrap_err();
+        assert_eq!(
+            failure.to_string(),
+            "error: `sft` is a recipe of temper pretrain\nhint: temper pretrain --recipe sft"
+        );
     }
 }

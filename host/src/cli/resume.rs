@@ -35,7 +35,7 @@ impl Resumption {
     pub(super) fn begin(
         &self,
         config: Option<&Path>,
-        recipe: Option<&str>,
+        recipe: Option<&Recipe>,
         set: &[String],
     ) -> Result<Beginning, Failure> {
         let mut overrides = set.iter().map(|s| s.parse()).collect::<Result<Vec<Override>, _>>()?;
@@ -49,8 +49,8 @@ impl Resumption {
             overrides.push(run_dir(directory)?);
         }
         let (document, search, origin) = match (recipe, config, directory) {
-            (Some(name), _, _) => {
-                let document = Document::new(format!("recipe {name}"), Recipe::named(name)?.text, overrides);
+            (Some(recipe), _, _) => {
+                let document = Document::new(format!("recipe {}", recipe.name), recipe.text, overrides);
                 (document, Search::new(None), origin(None)?)
             }
             (None, Some(file), _) => (Document::open(file, overrides)?, Search::of_config(file), origin(Some(file))?),

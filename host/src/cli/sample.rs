@@ -9,11 +9,10 @@ use serde_json::{Map, Value, json};
 use super::wanted::{WishError, possible_groups, restriction, training_groups};
 use super::{Context, Failure, Output, Search};
 use crate::config::{ElementCount, Elements, Sampling};
-use crate::crystal::{Composition, Format, Record, Structure, StructureWriter, Tokens};
+use crate::crystal::{Composition, Format, Record, Structure, StructureWriter, Tokens, tokens_json};
 use crate::policy::{
     Draws, ModelToml, PolicyDirectory, Refusal, Resources, SampleSettings, Sampler, SpaceGroupDistribution,
 };
-use crate::record::tokens_json;
 
 /// Crystals that are drawn at a time.
 const CHUNK: usize = 1000;

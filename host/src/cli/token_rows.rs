@@ -1,13 +1,16 @@
-//! Crystals as tokens, from a file of structures (which are tokenised) or of tokens; and the table of what became of
-//! each row.
+//! Crystals as tokens, from a file of structures (which are tokenised, unless their tokens stand beside them) or of tokens; and the
+//! table of what became of each row.
 
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
+use serde_json::{Map, Value};
 
 use super::structures::Structures;
 use super::{Context, Failure, Progress, Table};
-use crate::crystal::{Format, Record, TokenRecord, Tokens, files_at, for_each_chunk, read_tokens, tokenise};
+use crate::crystal::{
+    Format, Record, Structure, TokenRecord, Tokens, files_at, for_each_chunk, read_tokens, tokenise, tokens_from_json,
+};
 
 /// One crystal of a file.
 pub(super) struct TokenRow {
@@ -17,7 +20,12 @@ pub(super) struct TokenRow {
     pub row: usize,
     /// Its tokens, or why it has none.
     pub tokens: Result<Tokens, String>,
+    /// What else the row holds, as [`Record::extra`].
+    pub extra: Map<String, Value>,
 }
+
+/// Of coordinates and lattice vectors that are the same up to rounding, angstrom.
+const SAME: f64 = 1e-6;
 
 /// How structures become tokens.
 #[derive(Clone, Copy)]
@@ -48,8 +56,12 @@ impl Tokenising {
             _ => files_at(path, is_tokens)?.into_iter().partition(|file| is_tokens(file)),
         };
         for file in tokens {
-            let row =
-                |(TokenRecord { id, tokens }, row)| TokenRow { id, row, tokens: tokens.map_err(|e| e.to_string()) };
+            let row = |(TokenRecord { id, tokens }, row)| TokenRow {
+                id,
+                row,
+                tokens: tokens.map_err(|e| e.to_string()),
+                extra: Map::new(),
+            };
             read_tokens(&file)?.into_iter().zip(1..).map(row).try_for_each(&mut *take)?;
         }
         for file in structures {
@@ -57,7 +69,7 @@ impl Tokenising {
                 progress.advance(chunk.len() as u64);
                 let tokens: Vec<_> = chunk.par_iter().map(|record| self.tokens(record)).collect();
                 let rows = chunk.into_iter().zip(tokens);
-                rows.map(|(record, tokens)| TokenRow { id: record.id, row: record.line, tokens })
+                rows.map(|(Record { id, line: row, extra, .. }, tokens)| TokenRow { id, row, tokens, extra })
                     .try_for_each(&mut *take)
             })?;
         }
@@ -69,12 +81,35 @@ impl Tokenising {
         if structure.len() > self.max_atoms {
             return Err(format!("{} atoms, more than {}", structure.len(), self.max_atoms));
         }
-        tokenise(structure, self.symprec).map_err(|error| error.to_string())
+        match own_tokens(record, structure) {
+            Some(tokens) => Ok(tokens),
+            None => tokenise(structure, self.symprec).map_err(|error| error.to_string()),
+        }
     }
+}
+
+/// The tokens that stand beside a structure, if they are those of this very structure: as `temper sample` drew them. A structure that
+/// was relaxed since may still have them.
+fn own_tokens(record: &Record, structure: &Structure) -> Option<Tokens> {
+    let tokens = tokens_from_json(record.extra.get("tokens")?)?;
+    let made = tokens.to_structure().ok()?;
+    let near = |a: [f64; 3], b: [f64; 3]| (0..3).all(|i| (a[i] - b[i]).abs() < SAME);
+    let wrapped = |a: [f64; 3], b: [f64; 3]| (0..3).all(|i| (a[i] - b[i] - (a[i] - b[i]).round()).abs() < SAME);
+    let same = made.species == structure.species
+        && made.lattice.0.iter().zip(structure.lattice.0).all(|(a, b)| near(*a, b))
+        && made.frac.iter().zip(&structure.frac).all(|(a, b)| wrapped(*a, *b));
+    same.then_some(tokens)
 }
 
 /// Columns `file, row, id, status`: `ok`, or why a row was left out.
 pub(super) struct StatusTable(Table);
+
+impl TokenRow {
+    /// Why it has no tokens.
+    pub(super) fn reason(&self) -> Option<&str> {
+        self.tokens.as_ref().err().map(String::as_str)
+    }
+}
 
 impl StatusTable {
     /// Begins the table.
@@ -85,13 +120,12 @@ impl StatusTable {
         Table::create(path, &["file", "row", "id", "status"]).map(Self)
     }
 
-    /// Adds a row of a file.
+    /// Adds a row of a file, with the reason if it was left out.
     ///
     /// # Errors
     /// As [`Table::row`].
-    pub(super) fn add(&mut self, file: &Path, row: &TokenRow) -> Result<(), Failure> {
-        let status = row.tokens.as_ref().err().map_or("ok", String::as_str);
-        self.0.row(&[&file.display().to_string(), &row.row.to_string(), &row.id, status])
+    pub(super) fn add(&mut self, file: &Path, row: usize, id: &str, reason: Option<&str>) -> Result<(), Failure> {
+        self.0.row(&[&file.display().to_string(), &row.to_string(), id, reason.unwrap_or("ok")])
     }
 
     /// Puts the table in its place.

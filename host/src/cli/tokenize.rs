@@ -51,7 +51,7 @@ impl Tokenize {
             tokenising.each_row(context, (file, self.format), &progress, &mut |row| {
                 let row = self.fitting(row);
                 rows += 1;
-                status.add(file, &row)?;
+                status.add(file, row.row, &row.id, row.reason())?;
                 match row.tokens {
                     Ok(tokens) => crystals.push((row.id, tokens)),
                     Err(reason) => drop(first.get_or_insert_with(|| format!("row {}: {reason}", row.row))),

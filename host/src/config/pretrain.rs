@@ -1,14 +1,16 @@
 //! The config of `temper pretrain`.
 
+use std::fmt;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{SeqAccess, Visitor, value::SeqAccessDeserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::finetune::MOST_STEPS;
 use super::sampling::LARGEST_BATCH;
 use super::{Config, MOST_THREADS, Memory, Problem};
 
-/// A pretraining by maximum likelihood.
+/// A training on a file of crystals: by maximum likelihood, or on preferences.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pretrain {
@@ -16,6 +18,9 @@ pub struct Pretrain {
     pub data: Data,
     /// What is trained.
     pub policy: PretrainPolicy,
+    /// Preferences that are learnt; without it, the likelihood of the crystals is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dpo: Option<Dpo>,
     /// Where and how it runs.
     #[serde(default)]
     pub run: PretrainRun,
@@ -28,8 +33,15 @@ pub struct Pretrain {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Data {
-    /// Files of structures or of tokens.
+    /// Files of structures or of tokens, folders of them, or patterns.
+    #[serde(deserialize_with = "one_or_more")]
     pub files: Vec<PathBuf>,
+    /// A table with the column `id` that has numbers of the crystals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scores: Option<PathBuf>,
+    /// A condition on the numbers of a crystal; those that do not meet it are left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<String>,
     /// Crystals with more atoms in the cell as the file has it are left out.
     #[serde(default = "twenty")]
     pub max_atoms: usize,
@@ -55,6 +67,60 @@ fn five_percent() -> f64 {
 fn symprec() -> f64 {
     0.01
 }
+
+/// A list of paths, or one by itself.
+fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
+    struct OneOrMore;
+
+    impl<'de> Visitor<'de> for OneOrMore {
+        type Value = Vec<PathBuf>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a path or a list of paths")
+        }
+
+        fn visit_str<E>(self, path: &str) -> Result<Vec<PathBuf>, E> {
+            Ok(vec![path.into()])
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, paths: A) -> Result<Vec<PathBuf>, A::Error> {
+            Vec::deserialize(SeqAccessDeserializer::new(paths))
+        }
+    }
+
+    deserializer.deserialize_any(OneOrMore)
+}
+
+/// The `[dpo]` table: direct preference optimisation (Rafailov et al. 2023, arXiv 2305.18290).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dpo {
+    /// A condition on the numbers of a crystal: those that meet it are preferred.
+    pub chosen: String,
+    /// A condition that the others meet; absent: all that are not preferred.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected: Option<String>,
+    /// Scale of the log-ratios in the loss.
+    #[serde(default = "a_tenth")]
+    pub beta: f64,
+    /// Most pairs that a crystal stands in.
+    #[serde(default = "four")]
+    pub pairs_per_crystal: usize,
+    /// Whether the crystals of a pair have their elements in the same proportions too.
+    #[serde(default)]
+    pub same_family: bool,
+}
+
+fn a_tenth() -> f64 {
+    0.1
+}
+
+fn four() -> usize {
+    4
+}
+
+/// Most pairs of a crystal that anybody could mean.
+const MOST_PAIRS: usize = 1000;
 
 /// The `[policy]` table: a policy to start from, or the shape of a new one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -177,7 +243,7 @@ impl Default for PretrainRun {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Train {
-    /// Crystals per optimiser step.
+    /// Crystals (or pairs of them) per optimiser step.
     pub batch: usize,
     /// Passes over the data.
     pub epochs: usize,
@@ -223,6 +289,14 @@ pub enum Schedule {
 impl Config for Pretrain {
     fn check(&self) -> Result<(), Problem> {
         self.data.check()?;
+        if let Some(dpo) = &self.dpo {
+            dpo.check()?;
+            if !matches!(self.policy, PretrainPolicy::Model(_)) {
+                let text =
+                    "[dpo] compares with the policy that the training starts from, and `policy.model` is not given";
+                return Err(Problem::new("dpo", text));
+            }
+        }
         let every = self.run.checkpoint_every;
         Problem::unless(every >= 1, "run.checkpoint_every", every, "must be at least 1")?;
         let threads = self.run.threads;
@@ -253,6 +327,16 @@ impl Data {
         Problem::unless((0.0..1.0).contains(&holdout), "data.holdout", holdout, "must be at least 0 and less than 1")?;
         let positive = self.symprec > 0.0 && self.symprec.is_finite();
         Problem::unless(positive, "data.symprec", self.symprec, "must be more than 0")
+    }
+}
+
+impl Dpo {
+    fn check(&self) -> Result<(), Problem> {
+        let positive = self.beta > 0.0 && self.beta.is_finite();
+        Problem::unless(positive, "dpo.beta", self.beta, "must be more than 0")?;
+        let pairs = self.pairs_per_crystal;
+        let rule = format!("must be 1 to {MOST_PAIRS}");
+        Problem::unless((1..=MOST_PAIRS).contains(&pairs), "dpo.pairs_per_crystal", pairs, &rule)
     }
 }
 
@@ -290,12 +374,36 @@ mod tests {
     }
 
     #[test]
+    fn one_path_is_a_list_of_one() {
+        let read = |files: &str| {
+            let text = format!("[data]\nfiles = {files}\n[policy]\nmodel = \"m\"\n");
+            Document::new("p.toml", text, vec![]).read::<Pretrain>()
+        };
+        assert_eq!(read("\"mine\"").unwrap(), read("[\"mine\"]").unwrap());
+        let said = read("7").unwrap_err().to_string();
+        assert!(said.contains("`data.files`: invalid type: integer `7`, expected a path or a list of paths"), "{said}");
+    }
+
+    #[test]
     fn mistakes_are_named() {
         for (rest, expected) in [
             ("", "p.toml:1:1: the key `policy` is missing"),
             ("[policy]\nmodle = \"x\"\n", "p.toml:4:1: unknown key `policy.modle`"),
             ("[policy.crystalformer]\nkx = 3\n", "p.toml:4:1: unknown key `policy.crystalformer.kx`"),
             ("[policy]\nmodel = \"x\"\n[train]\nbatch = 0\n", "p.toml:6:1: `train.batch` = 0: must be 1 to 1000000"),
+            (
+                "[policy.crystalformer]\n[dpo]\nchosen = \"x < 1\"\n",
+                "p.toml:4:2: [dpo] compares with the policy that the training starts from, and `policy.model` is not given",
+            ),
+            (
+                "[policy]\nmodel = \"x\"\n[dpo]\nchosen = \"x < 1\"\nbeta = -1\n",
+                "p.toml:7:1: `dpo.beta` = -1: must be more than 0",
+            ),
+            (
+                "[policy]\nmodel = \"x\"\n[dpo]\nchosen = \"x < 1\"\npairs_per_crystal = 0\n",
+                "p.toml:7:1: `dpo.pairs_per_crystal` = 0: must be 1 to 1000",
+            ),
+            ("[policy]\nmodel = \"x\"\n[dpo]\nbeta = 1.0\n", "p.toml:5:2: the key `dpo.chosen` is missing"),
         ] {
             assert_eq!(read(rest).unwrap_err().to_string(), expected);
         }

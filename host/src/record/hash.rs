@@ -16,10 +16,15 @@ pub fn sha256_of(path: &Path) -> io::Result<String> {
         return of_file(path);
     }
     let entries: Vec<PathBuf> = std::fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+    sha256_of_all(entries.iter().filter(|entry| !entry.is_dir()))
+}
+
+/// Of the names and hashes of files, in whatever order.
+pub fn sha256_of_all<'a>(files: impl Iterator<Item = &'a PathBuf>) -> io::Result<String> {
     let mut lines = Vec::new();
-    for entry in entries.iter().filter(|entry| !entry.is_dir()) {
-        let name = entry.file_name().unwrap_or_default().to_string_lossy();
-        lines.push(format!("{name}\0{}\n", of_file(entry)?));
+    for file in files {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        lines.push(format!("{name}\0{}\n", of_file(file)?));
     }
     lines.sort();
     Ok(sha256(lines.concat().as_bytes()))

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::RunError;
-use super::hash::{sha256, sha256_of};
+use super::hash::{sha256, sha256_of, sha256_of_all};
 use super::json::read_json;
 use crate::atomic::write_atomically;
 
@@ -52,6 +52,15 @@ impl Lock {
     /// The system's reason, when it cannot be read.
     pub fn add_file(&mut self, key: &str, path: &Path) -> io::Result<()> {
         self.0.insert(key.to_owned(), sha256_of(path)?);
+        Ok(())
+    }
+
+    /// Adds the hash of several files, by their names and contents.
+    ///
+    /// # Errors
+    /// The system's reason, when one cannot be read.
+    pub fn add_files(&mut self, key: &str, files: &[PathBuf]) -> io::Result<()> {
+        self.0.insert(key.to_owned(), sha256_of_all(files.iter())?);
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::reward::RewardTable;
-use crate::train::{Epoch, StageTimes, StepRecord};
+use crate::train::{Epoch, Measured, StageTimes, StepRecord};
 
 /// A step of a fine-tuning: see [`StepRecord`] for definitions and units.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -88,21 +88,44 @@ struct TermMetrics<'a> {
     failures: &'a BTreeMap<&'static str, usize>,
 }
 
-/// An epoch of a pretraining; NLL is per crystal, nats.
+/// An epoch of a training on examples: see [`Epoch`] for definitions and units.
 #[derive(Serialize)]
 pub(super) struct EpochMetrics {
     epoch: usize,
-    train_nll: f64,
-    valid_nll: f64,
-    valid_nll_w: f64,
-    valid_nll_xyz: f64,
-    valid_nll_a: f64,
-    valid_nll_l: f64,
+    #[serde(flatten)]
+    measured: MeasuredMetrics,
     learning_rate: f64,
     grad_norm: f64,
     skipped: usize,
     best: bool,
     time: EpochTime,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum MeasuredMetrics {
+    Likelihood {
+        train_nll: f64,
+        valid_nll: f64,
+        valid_nll_w: f64,
+        valid_nll_xyz: f64,
+        valid_nll_a: f64,
+        valid_nll_l: f64,
+    },
+    Preferences {
+        train_loss: f64,
+        train_accuracy: f64,
+        train_margin: f64,
+        train_chosen: f64,
+        train_rejected: f64,
+        valid_loss: f64,
+        valid_accuracy: f64,
+        valid_margin: f64,
+        valid_chosen: f64,
+        valid_rejected: f64,
+        kl: f64,
+        kl_error: f64,
+    },
 }
 
 #[derive(Serialize)]
@@ -156,20 +179,43 @@ fn terms(table: &RewardTable) -> Map<String, Value> {
 
 impl EpochMetrics {
     pub fn new(epoch: &Epoch) -> Self {
-        let valid = epoch.valid;
         Self {
             epoch: epoch.epoch,
-            train_nll: epoch.train_nll,
-            valid_nll: -valid.total(),
-            valid_nll_w: -valid.w,
-            valid_nll_xyz: -valid.xyz,
-            valid_nll_a: -valid.a,
-            valid_nll_l: -valid.l,
+            measured: MeasuredMetrics::new(&epoch.measured),
             learning_rate: epoch.learning_rate,
             grad_norm: epoch.grad_norm,
             skipped: epoch.skipped,
             best: epoch.best,
             time: EpochTime { seconds: epoch.seconds },
+        }
+    }
+}
+
+impl MeasuredMetrics {
+    fn new(measured: &Measured) -> Self {
+        match *measured {
+            Measured::Likelihood { train_nll, valid } => Self::Likelihood {
+                train_nll,
+                valid_nll: -valid.total(),
+                valid_nll_w: -valid.w,
+                valid_nll_xyz: -valid.xyz,
+                valid_nll_a: -valid.a,
+                valid_nll_l: -valid.l,
+            },
+            Measured::Preferences { train, valid, kl, kl_error } => Self::Preferences {
+                train_loss: train.loss,
+                train_accuracy: train.accuracy,
+                train_margin: train.margin,
+                train_chosen: train.chosen,
+                train_rejected: train.rejected,
+                valid_loss: valid.loss,
+                valid_accuracy: valid.accuracy,
+                valid_margin: valid.margin,
+                valid_chosen: valid.chosen,
+                valid_rejected: valid.rejected,
+                kl,
+                kl_error,
+            },
         }
     }
 }

@@ -1,5 +1,6 @@
-//! The record of a pretraining: metrics, checkpoints, and the policy with the lowest validation NLL.
+//! The record of a training on examples: metrics, checkpoints, and the policy with the lowest validation loss.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +13,7 @@ use super::sinks::{JsonLines, Sinks};
 use super::{RunDirectory, RunError, Start};
 use crate::atomic::{remove_leftovers, try_folder};
 use crate::policy::{Hyperparameters, MODEL, ModelToml, PARAMETERS, Parameters, PolicyDirectory};
-use crate::train::{Epoch, PretrainData, PretrainState};
+use crate::train::{Epoch, PretrainState};
 
 /// Checkpoints kept.
 const KEEP: usize = 2;
@@ -30,10 +31,19 @@ pub struct PretrainRun {
     saved: Option<u64>,
 }
 
+/// What the policy that comes out is described with, besides how far the training got.
+#[derive(Clone, Debug)]
+pub struct Taught {
+    /// How often each space group is to be drawn.
+    pub spacegroups: Option<BTreeMap<u8, f64>>,
+    /// What it was trained on.
+    pub provenance: toml::Table,
+}
+
 /// `state` of a checkpoint's `state.json`.
 #[derive(Serialize, Deserialize)]
 struct StoredState {
-    /// Nats per crystal; null before any epoch has a finite one.
+    /// Nats per crystal, or per preference; null before any epoch has a finite one.
     #[serde(deserialize_with = "Option::deserialize")]
     best_nll: Option<f64>,
     best_epoch: usize,
@@ -73,6 +83,11 @@ impl PretrainRun {
         self.directory.path().join("data.status.csv")
     }
 
+    /// The file for the numbers of pairs of each space group.
+    pub fn pairs_table(&self) -> PathBuf {
+        self.directory.path().join("pairs.csv")
+    }
+
     /// Records an epoch: its metrics, and a checkpoint and the policy where they are due or `wanted`.
     ///
     /// # Errors
@@ -81,14 +96,14 @@ impl PretrainRun {
         &mut self,
         epoch: &Epoch,
         state: &PretrainState,
-        data: &PretrainData,
+        taught: &Taught,
         hyper: &Hyperparameters,
         wanted: bool,
     ) -> Result<(), RunError> {
         self.sinks.record(epoch.epoch as u64, &EpochMetrics::new(epoch))?;
         if wanted || epoch.epoch.is_multiple_of(self.every) {
             self.sinks.sync()?;
-            let best = policy(state, data, hyper);
+            let best = policy(state, taught, hyper);
             self.checkpoint(state, &best.model)?;
             self.write_policy(state, &best)?;
         }
@@ -100,13 +115,8 @@ impl PretrainRun {
     ///
     /// # Errors
     /// [`RunError::Policy`].
-    pub fn finish(
-        &self,
-        state: &PretrainState,
-        data: &PretrainData,
-        hyper: &Hyperparameters,
-    ) -> Result<bool, RunError> {
-        self.write_policy(state, &policy(state, data, hyper))?;
+    pub fn finish(&self, state: &PretrainState, taught: &Taught, hyper: &Hyperparameters) -> Result<bool, RunError> {
+        self.write_policy(state, &policy(state, taught, hyper))?;
         Ok(state.best_epoch > 0)
     }
 
@@ -145,13 +155,13 @@ impl PretrainRun {
 }
 
 /// The best policy, with what it comes from.
-fn policy(state: &PretrainState, data: &PretrainData, hyper: &Hyperparameters) -> PolicyDirectory {
-    let mut provenance = toml::Table::new();
+fn policy(state: &PretrainState, taught: &Taught, hyper: &Hyperparameters) -> PolicyDirectory {
+    let mut provenance = taught.provenance.clone();
     provenance.insert("made_by".into(), format!("temper {} pretrain", env!("CARGO_PKG_VERSION")).into());
     provenance.insert("epochs".into(), (state.best_epoch as i64).into());
     provenance.insert("validation_nll".into(), state.best_nll.into());
-    provenance.insert("training_crystals".into(), (data.train.len() as i64).into());
-    let model = ModelToml { hyper: hyper.clone(), spacegroups: Some(data.spacegroups()), provenance: Some(provenance) };
+    let spacegroups = taught.spacegroups.clone();
+    let model = ModelToml { hyper: hyper.clone(), spacegroups, provenance: Some(provenance) };
     PolicyDirectory { model, parameters: state.best.clone() }
 }
 

@@ -14,7 +14,7 @@ use super::{RunError, RunPolicy};
 use crate::policy::{MODEL, PARAMETERS};
 
 /// Figures of a step or epoch that a card shows: key in the metrics, words, unit.
-const FIGURES: [(&str, &str, &str); 7] = [
+const FIGURES: [(&str, &str, &str); 9] = [
     ("objective_mean", "mean objective", ""),
     ("stable_fraction", "share of stable crystals (energy above hull below 0.1 eV/atom, unrelaxed)", ""),
     ("kl", "KL to the base", " nats"),
@@ -22,6 +22,8 @@ const FIGURES: [(&str, &str, &str); 7] = [
     ("failed_fraction", "share of failed crystals", ""),
     ("train_nll", "training NLL, with dropout", " nats per crystal"),
     ("valid_nll", "validation NLL", " nats per crystal"),
+    ("valid_loss", "validation loss", " nats per pair"),
+    ("valid_accuracy", "share of the held-out pairs that are ranked rightly", ""),
 ];
 
 /// A Markdown page about the policy of a run, which stands in `folder` now.
@@ -43,7 +45,7 @@ pub fn run_card(run: &RunPolicy, folder: &Path) -> Result<String, RunError> {
         None => ("trained by `temper pretrain`", "epochs", "epoch"),
     };
     rows.push((unit.to_owned(), format!("{}: {}", run.done, run.reason)));
-    for key in ["policy.model", "policy.base", "data.files"] {
+    for key in ["policy.model", "policy.base", "data.files", "data.keep", "dpo.chosen", "dpo.beta"] {
         rows.extend(value_of(&table, key).map(|value| (format!("`{key}`"), value)));
     }
     let line = line_of(directory, number, run.done)?;

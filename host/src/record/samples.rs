@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::crystal::{Site, Structure, Tokens};
+use crate::crystal::{Structure, tokens_json};
 use crate::reward::Outcome;
 use crate::train::{Sample, StepRecord};
 
@@ -54,16 +54,6 @@ pub fn sample_line(record: &StepRecord, row: usize, sample: &Sample) -> String {
     }
     line.insert("logp".into(), json!(sample.logp));
     format!("{}\n", Value::Object(line))
-}
-
-/// Tokens as JSON: space group, lattice (lengths / atoms^(1/3) in angstrom, angles in radians), sites.
-pub fn tokens_json(tokens: &Tokens) -> Value {
-    let site = |s: &Site| json!({ "w": s.wyckoff, "a": s.species.symbol(), "xyz": s.coord });
-    json!({
-        "spacegroup": tokens.group.number(),
-        "lattice": tokens.lattice,
-        "sites": tokens.sites.iter().map(site).collect::<Vec<_>>(),
-    })
 }
 
 fn structure_json(structure: &Structure) -> Map<String, Value> {

@@ -24,7 +24,7 @@ pub use correction::{Correction, CorrectionError, PluginCorrection, Uncorrected}
 pub use energy_scale::EnergyScale;
 pub use failure::Failure;
 pub use known::{KnownCompositions, KnownError};
-pub use objective::{NotFinite, Objective, ObjectiveError};
+pub use objective::{Condition, ConditionError, NotFinite, Objective, ObjectiveError, Undecided};
 pub use reduction::{ObjectiveValues, ReductionError};
 pub use requests::ModelRequest;
 pub use rewards::{Rewards, structure_hash};

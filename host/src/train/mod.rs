@@ -4,7 +4,10 @@
 mod adam;
 mod dropout;
 mod finetune;
+mod likelihood_task;
 mod losses;
+mod pairs;
+mod preference_task;
 mod pretrain;
 mod settings;
 mod statistics;
@@ -12,9 +15,12 @@ mod step_record;
 
 pub use adam::{Adam, global_norm};
 pub use finetune::{FinetuneError, FinetuneObserver, FinetuneState, Finetuning};
-pub use losses::{NegativeLogLikelihood, PpoSurrogate};
+pub use likelihood_task::{MaximumLikelihood, PretrainData};
+pub use losses::{DirectPreference, NegativeLogLikelihood, PairFigures, PairLogRatios, PpoSurrogate};
+pub use pairs::{JudgedCrystal, Pair, PairCounts, PairSettings, Preferences};
+pub use preference_task::{PreferenceError, PreferenceOptimisation, PreferenceSettings};
 pub use pretrain::{
-    Epoch, PretrainData, PretrainError, PretrainObserver, PretrainSettings, PretrainState, Schedule, pretrain,
+    Epoch, Measured, PretrainError, PretrainObserver, PretrainSettings, PretrainState, Schedule, Task, pretrain,
 };
 pub use settings::{FinetuneSettings, KlGradient, Monitor, Objectives};
 pub use step_record::{STABLE, Sample, StageTimes, StepRecord, UpdateStatistics};

@@ -1,45 +1,77 @@
-//! Maximum likelihood (spec section 6): shuffle, one Adam step per batch, validation after every epoch, early stop.
+//! Training on examples that are at hand: shuffle, one Adam step per batch, validation after every epoch, early stop. What an example
+//! is and what is learnt from it is the task's: see [`Task`].
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
+use ndarray::ArrayD;
 use rand::seq::SliceRandom;
-use sha2::{Digest, Sha256};
 
-use super::dropout::Dropout;
-use super::{Adam, NegativeLogLikelihood};
-use crate::crystal::Tokens;
-use crate::policy::{
-    Hyperparameters, Likelihood, LikelihoodError, LogProbability, LossGradient, Parameters, Resources, keyed_stream,
-};
-use crate::runtime::Runtime;
+use super::{Adam, PairFigures};
+use crate::policy::{LikelihoodError, LogProbability, Parameters, Resources, keyed_stream};
 
-/// What is trained on, and what is held out.
-#[derive(Clone, Debug, Default)]
-pub struct PretrainData {
-    /// Seen in training.
-    pub train: Vec<Tokens>,
-    /// Never trained on: decides when to stop.
-    pub valid: Vec<Tokens>,
+/// What is learnt from examples, and how it is measured on those that are held out.
+pub trait Task {
+    /// What a batch of training examples tells of itself.
+    type Batch;
+    /// What its examples are called in messages.
+    const EXAMPLES: &'static str;
+
+    /// Examples to train on, and examples held out.
+    fn examples(&self) -> (usize, usize);
+
+    /// The gradient of the mean loss over some of the training examples, for a step counted from 0 over the whole training.
+    ///
+    /// # Errors
+    /// [`LikelihoodError`].
+    fn learn(
+        &self,
+        parameters: &Parameters,
+        step: usize,
+        examples: &[usize],
+    ) -> Result<(Self::Batch, Vec<ArrayD<f32>>), LikelihoodError>;
+
+    /// What is to be reported after an epoch, counted from 1, whose steps told `batches`.
+    ///
+    /// # Errors
+    /// [`LikelihoodError`].
+    fn measure(
+        &self,
+        parameters: &Parameters,
+        epoch: usize,
+        batches: &[Self::Batch],
+    ) -> Result<Measured, LikelihoodError>;
 }
 
-impl PretrainData {
-    /// Adds a crystal to one of the parts: a hash of its `id` decides, so that about the share `holdout` is held out and no crystal
-    /// changes sides when others come or go.
-    pub fn add(&mut self, id: &str, tokens: Tokens, holdout: f64) {
-        let hash = Sha256::digest(id.as_bytes());
-        let number = hash.iter().take(8).fold(0u64, |n, byte| n << 8 | u64::from(*byte));
-        let held_out = (number as f64 / 2f64.powi(64)) < holdout;
-        if held_out { self.valid.push(tokens) } else { self.train.push(tokens) }
-    }
+/// What an epoch's task measured.
+#[derive(Clone, Copy, Debug)]
+pub enum Measured {
+    /// Of maximum likelihood; NLL is per crystal, nats.
+    Likelihood {
+        /// Mean over the epoch's training batches, with dropout.
+        train_nll: f64,
+        /// Mean over the held-out crystals, without dropout; parts as log-probabilities.
+        valid: LogProbability,
+    },
+    /// Of preferences.
+    Preferences {
+        /// Mean over the epoch's training batches.
+        train: PairFigures,
+        /// Mean over the held-out pairs.
+        valid: PairFigures,
+        /// KL to the base, nats: mean over crystals that the policy draws after the epoch.
+        kl: f64,
+        /// Its standard error.
+        kl_error: f64,
+    },
+}
 
-    /// Number of crystals of each space group, in both parts.
-    pub fn spacegroups(&self) -> BTreeMap<u8, f64> {
-        let mut counts = BTreeMap::new();
-        for tokens in self.train.iter().chain(&self.valid) {
-            *counts.entry(tokens.group.number()).or_insert(0.0) += 1.0;
+impl Measured {
+    /// The loss on what is held out, which decides which epoch is the best: a negative log-likelihood, nats per crystal or per pair.
+    pub fn valid_nll(&self) -> f64 {
+        match self {
+            Self::Likelihood { valid, .. } => -valid.total(),
+            Self::Preferences { valid, .. } => valid.loss,
         }
-        counts
     }
 }
 
@@ -55,7 +87,7 @@ pub enum Schedule {
 /// How to train.
 #[derive(Clone, Debug)]
 pub struct PretrainSettings {
-    /// Crystals per step; an incomplete last batch is dropped.
+    /// Examples per step; an incomplete last batch is dropped.
     pub batch: usize,
     /// Passes over the data.
     pub epochs: usize,
@@ -84,7 +116,7 @@ pub struct PretrainState {
     pub adam: Adam,
     /// Epochs finished.
     pub epoch: usize,
-    /// Parameters with the lowest validation NLL.
+    /// Parameters with the lowest validation loss.
     pub best: Parameters,
     /// That NLL.
     pub best_nll: f64,
@@ -92,22 +124,20 @@ pub struct PretrainState {
     pub best_epoch: usize,
 }
 
-/// What is reported of an epoch. NLL is per crystal, nats.
+/// What is reported of an epoch.
 #[derive(Clone, Copy, Debug)]
 pub struct Epoch {
     /// From 1.
     pub epoch: usize,
-    /// Mean over the epoch's training batches, with dropout.
-    pub train_nll: f64,
-    /// Mean over the held-out crystals, without dropout; parts as log-probabilities.
-    pub valid: LogProbability,
+    /// What the task measured.
+    pub measured: Measured,
     /// Learning rate of the last step.
     pub learning_rate: f64,
     /// Median of the gradient norms before clipping.
     pub grad_norm: f64,
     /// Steps whose gradient was not finite and that were skipped.
     pub skipped: usize,
-    /// Whether the validation NLL is the lowest so far.
+    /// Whether the validation loss is the lowest so far.
     pub best: bool,
     /// What the epoch took, seconds.
     pub seconds: f64,
@@ -144,15 +174,17 @@ pub enum PretrainError {
     },
     /// No complete batch, or nothing held out.
     #[error(
-        "{train} crystals to train on and {valid} held out: training needs at least one batch, `train.batch` = {batch}, and \
+        "{train} {examples} to train on and {valid} held out: training needs at least one batch, `train.batch` = {batch}, and \
          one held out"
     )]
     TooFew {
+        /// What they are.
+        examples: &'static str,
         /// To train on.
         train: usize,
         /// Held out.
         valid: usize,
-        /// Crystals per step.
+        /// Examples per step.
         batch: usize,
     },
 }
@@ -169,23 +201,21 @@ impl PretrainState {
 ///
 /// # Errors
 /// A [`PretrainError`], or what the observer stops for.
-pub fn pretrain<O: PretrainObserver>(
-    runtime: &Runtime,
-    hyper: &Hyperparameters,
-    data: &PretrainData,
+pub fn pretrain<T: Task, O: PretrainObserver>(
+    task: &T,
     settings: &PretrainSettings,
     state: &mut PretrainState,
     observer: &mut O,
 ) -> Result<(), O::Error> {
-    let (train, valid, batch) = (data.train.len(), data.valid.len(), settings.batch);
+    let ((train, valid), batch) = (task.examples(), settings.batch);
     if train < batch || valid == 0 || batch == 0 {
-        return Err(PretrainError::TooFew { train, valid, batch }.into());
+        return Err(PretrainError::TooFew { examples: T::EXAMPLES, train, valid, batch }.into());
     }
-    let training = Pretraining::load(runtime, hyper, settings)?;
     let is_over = |state: &PretrainState, observer: &O| settings.are_met(state) || observer.interrupted();
     let mut last = is_over(state, observer);
     while !last {
-        let epoch = training.epoch(data, state, &mut |done, of| observer.step(done, of))?;
+        let epoch = train_epoch(task, settings, state, &mut |done, of| observer.step(done, of))
+            .map_err(|error| O::Error::from(error.into()))?;
         let steps = train / batch;
         let nothing = epoch.skipped == steps;
         last = nothing || is_over(state, observer);
@@ -197,81 +227,45 @@ pub fn pretrain<O: PretrainObserver>(
     Ok(())
 }
 
-/// The graphs of a training, loaded.
-struct Pretraining<'a> {
-    hyper: &'a Hyperparameters,
-    settings: &'a PretrainSettings,
-    gradient: LossGradient<NegativeLogLikelihood>,
-    likelihood: Likelihood,
-}
-
-impl<'a> Pretraining<'a> {
-    fn load(
-        runtime: &Runtime,
-        hyper: &'a Hyperparameters,
-        settings: &'a PretrainSettings,
-    ) -> Result<Self, PretrainError> {
-        let gradient = LossGradient::load(runtime, hyper, settings.resources)?;
-        let likelihood = Likelihood::load(runtime, hyper, settings.resources)?;
-        Ok(Self { hyper, settings, gradient, likelihood })
-    }
-
-    /// A pass over the training data, and the validation after it. `progress` is told how many steps are done, of how many.
-    fn epoch(
-        &self,
-        data: &PretrainData,
-        state: &mut PretrainState,
-        progress: &mut dyn FnMut(usize, usize),
-    ) -> Result<Epoch, PretrainError> {
-        let start = Instant::now();
-        let PretrainSettings { batch, seed, .. } = *self.settings;
-        let steps = data.train.len() / batch;
-        let (mut nll, mut norms, mut skipped) = (0.0, Vec::with_capacity(steps), 0);
-        for (index, crystals) in shuffled(&data.train, seed, state.epoch).chunks_exact(batch).enumerate() {
-            let step = state.epoch * steps + index;
-            let (mean, norm) = self.step(step, self.settings.rate(steps, step), crystals, state)?;
-            if norm.is_finite() {
-                norms.push(norm)
-            } else {
-                skipped += 1
-            }
-            nll += mean;
-            progress(index + 1, steps);
+/// A pass over the training examples, and the validation after it. `progress` is told how many steps are done, of how many.
+fn train_epoch<T: Task>(
+    task: &T,
+    settings: &PretrainSettings,
+    state: &mut PretrainState,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Epoch, LikelihoodError> {
+    let start = Instant::now();
+    let (train, _) = task.examples();
+    let steps = train / settings.batch;
+    let (mut batches, mut norms, mut skipped) = (Vec::with_capacity(steps), Vec::with_capacity(steps), 0);
+    for (index, examples) in shuffled(train, settings.seed, state.epoch).chunks_exact(settings.batch).enumerate() {
+        let step = state.epoch * steps + index;
+        let (batch, gradient) = task.learn(&state.parameters, step, examples)?;
+        let rate = settings.rate(steps, step);
+        let norm = state.adam.descend(&mut state.parameters, &gradient, rate, settings.grad_clip);
+        if norm.is_finite() {
+            norms.push(norm)
+        } else {
+            skipped += 1
         }
-        let held_out: Vec<&Tokens> = data.valid.iter().collect();
-        let valid = mean(&self.likelihood.log_probabilities(&state.parameters, &held_out)?);
-        state.epoch += 1;
-        let best = -valid.total() < state.best_nll;
-        if best {
-            (state.best, state.best_nll, state.best_epoch) = (state.parameters.clone(), -valid.total(), state.epoch);
-        }
-        Ok(Epoch {
-            epoch: state.epoch,
-            train_nll: nll / steps as f64,
-            valid,
-            learning_rate: self.settings.rate(steps, state.epoch * steps - 1),
-            grad_norm: median(norms),
-            skipped,
-            best,
-            seconds: start.elapsed().as_secs_f64(),
-        })
+        batches.push(batch);
+        progress(index + 1, steps);
     }
-
-    /// One optimiser step: the mean NLL of its batch and the norm of the gradient.
-    fn step(
-        &self,
-        step: usize,
-        rate: f64,
-        crystals: &[&Tokens],
-        state: &mut PretrainState,
-    ) -> Result<(f64, f64), LikelihoodError> {
-        let loss = NegativeLogLikelihood::mean(crystals.len());
-        let dropout = Dropout { hyper: self.hyper, seed: self.settings.seed, step: step as u64 };
-        let masks = |group, crystals, tokens| dropout.masks(group, crystals, tokens);
-        let result = self.gradient.gradient_with_dropout(&state.parameters, crystals, &loss, &masks)?;
-        let norm = state.adam.descend(&mut state.parameters, &result.gradient, rate, self.settings.grad_clip);
-        Ok((-result.logp.iter().map(LogProbability::total).sum::<f64>() / crystals.len() as f64, norm))
+    state.epoch += 1;
+    let measured = task.measure(&state.parameters, state.epoch, &batches)?;
+    let best = measured.valid_nll() < state.best_nll;
+    if best {
+        (state.best, state.best_nll, state.best_epoch) = (state.parameters.clone(), measured.valid_nll(), state.epoch);
     }
+    Ok(Epoch {
+        epoch: state.epoch,
+        measured,
+        learning_rate: settings.rate(steps, state.epoch * steps - 1),
+        grad_norm: median(norms),
+        skipped,
+        best,
+        seconds: start.elapsed().as_secs_f64(),
+    })
 }
 
 impl PretrainSettings {
@@ -295,16 +289,11 @@ impl PretrainSettings {
     }
 }
 
-fn shuffled(crystals: &[Tokens], seed: u64, epoch: usize) -> Vec<&Tokens> {
-    let mut order: Vec<&Tokens> = crystals.iter().collect();
+/// The numbers of all training examples in the order of an epoch.
+fn shuffled(examples: usize, seed: u64, epoch: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..examples).collect();
     order.shuffle(&mut keyed_stream(seed, *b"temper pretrain shuffle ", epoch as u64));
     order
-}
-
-fn mean(values: &[LogProbability]) -> LogProbability {
-    let n = values.len().max(1) as f64;
-    let sum = |part: fn(&LogProbability) -> f64| values.iter().map(part).sum::<f64>() / n;
-    LogProbability { w: sum(|p| p.w), xyz: sum(|p| p.xyz), a: sum(|p| p.a), l: sum(|p| p.l) }
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -336,18 +325,11 @@ mod tests {
 
     #[test]
     fn every_epoch_sees_everything_in_another_order() {
-        let crystal = |group| Tokens {
-            group: crate::crystal::SpaceGroup::new(group).unwrap(),
-            lattice: [1.0; 6],
-            sites: Vec::new(),
-        };
-        let crystals: Vec<Tokens> = (1..=50).map(crystal).collect();
-        let numbers = |epoch| shuffled(&crystals, 7, epoch).iter().map(|c| c.group.number()).collect::<Vec<_>>();
-        let (first, second) = (numbers(0), numbers(1));
+        let (first, second) = (shuffled(50, 7, 0), shuffled(50, 7, 1));
         assert_ne!(first, second);
-        assert_eq!(first, numbers(0));
+        assert_eq!(first, shuffled(50, 7, 0));
         let mut sorted = second;
         sorted.sort_unstable();
-        assert_eq!(sorted, (1..=50).collect::<Vec<u8>>());
+        assert_eq!(sorted, (0..50).collect::<Vec<_>>());
     }
 }

@@ -1,71 +1,179 @@
-//! The crystals of a pretraining: read, filtered and split.
+//! The crystals of a training: read, filtered and split, or paired.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use super::numbers::{Numbers, Role};
+use super::plan::PretrainPlan;
 use crate::cli::token_rows::{StatusTable, TokenRow, Tokenising};
-use crate::cli::{Context, Failure};
-use crate::config;
-use crate::policy::{Hyperparameters, check_crystal};
-use crate::train::PretrainData;
+use crate::cli::{Context, Failure, Table};
+use crate::config::{self, Dpo};
+use crate::crystal::Tokens;
+use crate::policy::check_crystal;
+use crate::record::PretrainRun;
+use crate::train::{JudgedCrystal, PairSettings, Preferences, PretrainData};
 
-/// Reads the files, each with the name that it has in the config; `status` receives a table of what became of each row.
-pub(super) fn read_data(
-    context: &Context,
-    limits: &config::Data,
-    files: &[(PathBuf, PathBuf)],
-    hyper: &Hyperparameters,
-    status: &Path,
-) -> Result<PretrainData, Failure> {
-    let progress = context.progress("crystals", 0);
-    let tokenising = Tokenising { max_atoms: limits.max_atoms, symprec: limits.symprec };
-    let mut filter = Filter { limits, hyper, seen: HashSet::new() };
-    let (mut data, mut rows) = (PretrainData::default(), 0);
-    let mut table = StatusTable::create(status)?;
-    for (named, file) in files {
-        tokenising.each_row(context, (file, None), &progress, &mut |row| {
-            rows += 1;
-            let row = filter.pass(row);
-            table.add(named, &row)?;
-            if let Ok(tokens) = row.tokens {
-                data.add(&row.id, tokens, limits.holdout);
-            }
-            Ok(())
-        })?;
-    }
-    drop(progress);
-    table.finish()?;
-    let (train, valid) = (data.train.len(), data.valid.len());
-    context.say(&format!(
-        "{rows} rows: {train} crystals to train on, {valid} held out; {} says why the others are left out",
-        status.display()
-    ));
-    Ok(data)
+/// What is learnt from.
+pub(super) enum Examples {
+    /// Crystals by themselves.
+    Crystals(PretrainData),
+    /// Pairs of crystals.
+    Pairs(Preferences),
 }
 
-/// Which rows are learnt from.
-struct Filter<'a> {
-    limits: &'a config::Data,
-    hyper: &'a Hyperparameters,
+/// Reads the files of a plan; tables in the run's directory receive what became of each row, and the numbers of pairs.
+pub(super) fn read_data(context: &Context, plan: &PretrainPlan, run: &PretrainRun) -> Result<Examples, Failure> {
+    let mut reading = Reading {
+        plan,
+        numbers: Numbers::new(plan.conditions.names(), plan.scores.as_deref())?,
+        seen: HashSet::new(),
+        crystals: Vec::new(),
+        rows: Vec::new(),
+    };
+    reading.read(context)?;
+    let Reading { numbers, crystals, mut rows, .. } = reading;
+    let count = rows.len();
+    let status = run.data_status();
+    let examples = match &plan.config.dpo {
+        None => {
+            let mut data = PretrainData::default();
+            crystals.into_iter().for_each(|c| data.add(&rows[c.row].id, c.tokens, plan.config.data.holdout));
+            Examples::Crystals(data)
+        }
+        Some(dpo) => Examples::Pairs(paired(crystals, &mut rows, dpo, &plan.config)),
+    };
+    write_status(&rows, &plan.files, &status)?;
+    let others = format!("{} says why the others are left out", status.display());
+    match &examples {
+        Examples::Crystals(data) => {
+            let (train, valid) = (data.train.len(), data.valid.len());
+            context.say(&format!("{count} rows: {train} crystals to train on, {valid} held out; {others}"));
+        }
+        Examples::Pairs(made) => {
+            let table = run.pairs_table();
+            write_pairs(made, &table)?;
+            context.say(&format!("{count} rows: {}: {}; {others}", described(made), table.display()));
+        }
+    }
+    numbers.check()?;
+    Ok(examples)
+}
+
+/// What became of a row.
+struct Row {
+    /// Place in the plan's files.
+    file: usize,
+    row: usize,
+    id: String,
+    /// Why it is left out.
+    reason: Option<String>,
+}
+
+/// A crystal that is learnt from.
+struct Crystal {
+    /// Place among the rows.
+    row: usize,
+    tokens: Tokens,
+    role: Role,
+}
+
+struct Reading<'a> {
+    plan: &'a PretrainPlan,
+    numbers: Numbers,
     seen: HashSet<String>,
+    crystals: Vec<Crystal>,
+    rows: Vec<Row>,
 }
 
-impl Filter<'_> {
-    /// Takes the tokens from a row that is not learnt from, and says why.
-    fn pass(&mut self, row: TokenRow) -> TokenRow {
-        let TokenRow { id, row, tokens } = row;
-        let new = self.seen.insert(id.clone());
-        let tokens = tokens.and_then(|tokens| {
-            let (sites, most) = (tokens.sites.len(), self.limits.max_sites);
-            // Files may overlap: a material counts once, wherever it comes first.
-            if !new {
-                Err("the id was there before".to_owned())
-            } else if sites > most {
-                Err(format!("{sites} sites, more than {most}"))
-            } else {
-                check_crystal(&tokens, self.hyper).map(|()| tokens).map_err(|error| error.to_string())
-            }
-        });
-        TokenRow { id, row, tokens }
+impl Reading<'_> {
+    fn read(&mut self, context: &Context) -> Result<(), Failure> {
+        let progress = context.progress("crystals", 0);
+        let limits = &self.plan.config.data;
+        let tokenising = Tokenising { max_atoms: limits.max_atoms, symprec: limits.symprec };
+        for (file, (_, path)) in self.plan.files.iter().enumerate() {
+            tokenising.each_row(context, (path, None), &progress, &mut |row| {
+                self.add(file, row);
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
+
+    fn add(&mut self, file: usize, row: TokenRow) {
+        let numbers = self.numbers.of(&row.id, &row.extra);
+        let new = self.seen.insert(row.id.clone());
+        let passed = self.pass(row.tokens, new, &numbers);
+        let (passed, reason) = passed.map_or_else(|reason| (None, Some(reason)), |passed| (Some(passed), None));
+        self.crystals.extend(passed.map(|(tokens, role)| Crystal { row: self.rows.len(), tokens, role }));
+        self.rows.push(Row { file, row: row.row, id: row.id, reason });
+    }
+
+    /// A row that is learnt from, or why it is not.
+    fn pass(
+        &self,
+        tokens: Result<Tokens, String>,
+        new: bool,
+        numbers: &BTreeMap<String, f64>,
+    ) -> Result<(Tokens, Role), String> {
+        let tokens = tokens?;
+        let (sites, most) = (tokens.sites.len(), self.plan.config.data.max_sites);
+        // Files may overlap: a material counts once, wherever it comes first.
+        if !new {
+            return Err("the id was there before".to_owned());
+        }
+        if sites > most {
+            return Err(format!("{sites} sites, more than {most}"));
+        }
+        check_crystal(&tokens, &self.plan.hyper).map_err(|error| error.to_string())?;
+        let role = self.plan.conditions.role(numbers)?;
+        Ok((tokens, role))
+    }
+}
+
+/// The pairs that the crystals make; the rows of the others say so.
+fn paired(crystals: Vec<Crystal>, rows: &mut [Row], dpo: &Dpo, config: &config::Pretrain) -> Preferences {
+    let settings = PairSettings {
+        per_crystal: dpo.pairs_per_crystal,
+        same_family: dpo.same_family,
+        holdout: config.data.holdout,
+        seed: config.run.seed,
+    };
+    let places: Vec<usize> = crystals.iter().map(|crystal| crystal.row).collect();
+    let judged = crystals.into_iter().map(|Crystal { row, tokens, role }| JudgedCrystal {
+        id: rows[row].id.clone(),
+        tokens,
+        chosen: role == Role::Chosen,
+    });
+    let made = Preferences::new(judged.collect(), &settings);
+    let in_pairs = made.paired();
+    for (place, row) in places.iter().enumerate().filter(|(place, _)| !in_pairs.contains(place)) {
+        let crystal = &made.crystals[place];
+        let (what, group) = (if crystal.chosen { "rejected" } else { "chosen" }, crystal.tokens.group.number());
+        let family = if dpo.same_family { " and proportions" } else { "" };
+        let reason = format!("no {what} crystal of its space group{family} ({group}) is left to pair it with");
+        rows[*row].reason = Some(reason);
+    }
+    made
+}
+
+fn described(made: &Preferences) -> String {
+    let chosen = made.crystals.iter().filter(|crystal| crystal.chosen).count();
+    let (rejected, train, valid) = (made.crystals.len() - chosen, made.train.len(), made.valid.len());
+    format!("{chosen} chosen, {rejected} rejected, {train} pairs to train on, {valid} held out")
+}
+
+fn write_status(rows: &[Row], files: &[(PathBuf, PathBuf)], path: &Path) -> Result<(), Failure> {
+    let mut table = StatusTable::create(path)?;
+    rows.iter().try_for_each(|row| table.add(&files[row.file].0, row.row, &row.id, row.reason.as_deref()))?;
+    table.finish()
+}
+
+fn write_pairs(made: &Preferences, path: &Path) -> Result<(), Failure> {
+    let mut table = Table::create(path, &["spacegroup", "family", "chosen", "rejected", "pairs", "held_out"])?;
+    for counts in &made.counts {
+        let numbers = [counts.chosen, counts.rejected, counts.train, counts.valid].map(|count| count.to_string());
+        let [chosen, rejected, train, valid] = numbers;
+        table.row(&[counts.spacegroup.to_string(), counts.family.clone(), chosen, rejected, train, valid])?;
+    }
+    table.finish()
 }

@@ -1,30 +1,38 @@
-//! `temper pretrain`: maximum likelihood on files of structures or tokens.
+//! `temper pretrain`: maximum likelihood, or preferences, on files of structures or tokens.
 
 mod data;
+mod numbers;
 mod plan;
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-use self::data::read_data;
+use self::data::{Examples, read_data};
 use self::plan::PretrainPlan;
 use super::resume::{Resumption, after_interruption};
-use super::{Context, Exit, Failure, Interrupts, Progress};
-use crate::config;
-use crate::policy::{Hyperparameters, Parameters};
-use crate::record::{PretrainRun, Start};
-use crate::train::{Epoch, PretrainData, PretrainObserver, PretrainState, pretrain};
+use super::wanted::training_groups;
+use super::{Context, Exit, Failure, Interrupts, Progress, Recipe};
+use crate::config::{self, Dpo};
+use crate::policy::{Hyperparameters, Parameters, PolicyDirectory};
+use crate::record::{PretrainRun, Start, Taught};
+use crate::runtime::Runtime;
+use crate::train::{
+    DirectPreference, Epoch, MaximumLikelihood, Measured, PreferenceOptimisation, PreferenceSettings, Preferences,
+    PretrainObserver, PretrainState, pretrain,
+};
 
-/// Train a policy by maximum likelihood.
+/// Train a policy on files of crystals, by maximum likelihood or on preferences (DPO).
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  temper pretrain pretrain.toml --set train.epochs=200\n  temper pretrain --resume runs/pretrain"
-)]
+#[command(after_help = "Examples:\n  temper pretrain pretrain.toml --set train.epochs=200\n  \
+    temper pretrain --recipe sft --set data.files=my_cifs/\n  temper pretrain --resume runs/pretrain")]
 pub struct Pretrain {
     /// The config: a TOML file
-    #[arg(value_name = "CONFIG", required_unless_present = "resume")]
+    #[arg(value_name = "CONFIG", required_unless_present_any = ["recipe", "resume"], conflicts_with = "recipe")]
     config: Option<PathBuf>,
+    /// A config that ships with Temper, in place of CONFIG: sft or dpo
+    #[arg(long, value_name = "NAME")]
+    recipe: Option<String>,
     /// Override a key of the config; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -34,7 +42,8 @@ pub struct Pretrain {
 
 impl Pretrain {
     pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
-        let beginning = self.resumption.begin(self.config.as_deref(), None, &self.set)?;
+        let recipe = self.recipe.as_deref().map(|name| Recipe::of_command(name, "pretrain")).transpose()?;
+        let beginning = self.resumption.begin(self.config.as_deref(), recipe, &self.set)?;
         let plan = PretrainPlan::new(context, &beginning)?;
         let (config, hyper) = (&plan.config, &plan.hyper);
         let (directory, sentence) = context.run_directory(&config.run.dir, beginning.resume, "epochs")?;
@@ -48,17 +57,31 @@ impl Pretrain {
         };
         let (run, resumed) = PretrainRun::open(directory, &start, hyper, config.run.checkpoint_every, out)?;
         sentence.iter().for_each(|sentence| context.say(sentence));
-        let data = read_data(context, &config.data, &plan.files, hyper, &run.data_status())?;
+        let examples = read_data(context, &plan, &run)?;
         let runtime = context.runtime(plan.settings.resources.device)?;
-        let fresh = || plan.start.clone().unwrap_or_else(|| Parameters::initialise(hyper, config.run.seed));
+        let begin = plan.start.as_ref().map(|policy| policy.parameters.clone());
+        let fresh = || begin.unwrap_or_else(|| Parameters::initialise(hyper, config.run.seed));
         let mut state = resumed.unwrap_or_else(|| PretrainState::new(fresh()));
         say_complete(context, &state, plan.settings.epochs);
+        let taught = taught(&plan, &examples);
         let (progress, interrupts) = (context.progress("steps", 0), context.interrupts()?);
-        let mut observer = Observer { run, hyper, data: &data, progress, interrupts };
-        pretrain(&runtime, hyper, &data, &plan.settings, &mut state, &mut observer)?;
+        let mut observer = Observer { run, hyper, taught: &taught, progress, interrupts };
+        let (settings, seed, resources) = (&plan.settings, plan.settings.seed, plan.settings.resources);
+        match (&examples, &plan.start, &config.dpo) {
+            (Examples::Crystals(data), _, _) => {
+                let task = MaximumLikelihood::load(&runtime, hyper, data, seed, resources)?;
+                pretrain(&task, settings, &mut state, &mut observer)?;
+            }
+            (Examples::Pairs(pairs), Some(base), Some(dpo)) => {
+                let task = preferences(context, &runtime, &plan, pairs, base, dpo)?;
+                pretrain(&task, settings, &mut state, &mut observer)?;
+            }
+            // The config was refused.
+            (Examples::Pairs(_), _, _) => return Err(Failure::user("[dpo] needs `policy.model`")),
+        }
         let Observer { run, progress, interrupts, .. } = observer;
         drop(progress);
-        let learned = run.finish(&state, &data, hyper)?;
+        let learned = run.finish(&state, &taught, hyper)?;
         if interrupts.requested() && state.epoch < plan.settings.epochs {
             let message = format!("interrupted after epoch {}", state.epoch);
             return Err(Failure::new(Exit::Interrupted, message).hint(after_interruption(run.saved(), "epoch")));
@@ -68,8 +91,43 @@ impl Pretrain {
             return Err(Failure::new(Exit::Model, message).hint("a smaller train.learning_rate may help"));
         }
         let (nll, best, out) = (state.best_nll, state.best_epoch, run.out().display());
-        context.say(&format!("validation NLL {nll:.3} per crystal at epoch {best}: {out}"));
+        let what = if config.dpo.is_some() { "loss" } else { "NLL" };
+        let per = if config.dpo.is_some() { "pair" } else { "crystal" };
+        context.say(&format!("validation {what} {nll:.3} per {per} at epoch {best}: {out}"));
         Ok(())
+    }
+}
+
+/// The training on preferences that a plan asks for.
+fn preferences<'a>(
+    context: &Context,
+    runtime: &Runtime,
+    plan: &PretrainPlan,
+    pairs: &'a Preferences,
+    base: &'a PolicyDirectory,
+    dpo: &Dpo,
+) -> Result<PreferenceOptimisation<'a>, Failure> {
+    let groups = training_groups(&base.model, context)
+        .ok_or_else(|| Failure::user("in the policy's model.toml, every space group has the weight 0"))?;
+    let (seed, resources) = (plan.settings.seed, plan.settings.resources);
+    let loss = DirectPreference { beta: dpo.beta };
+    let settings = PreferenceSettings { base: &base.parameters, loss, groups, seed, resources };
+    Ok(PreferenceOptimisation::load(runtime, &plan.hyper, pairs, settings)?)
+}
+
+/// What the policy's description says of its training. Preferences teach nothing about how often a space group is to be drawn.
+fn taught(plan: &PretrainPlan, examples: &Examples) -> Taught {
+    let mut provenance = toml::Table::new();
+    match examples {
+        Examples::Crystals(data) => {
+            provenance.insert("training_crystals".into(), (data.train.len() as i64).into());
+            Taught { spacegroups: Some(data.spacegroups()), provenance }
+        }
+        Examples::Pairs(pairs) => {
+            provenance.insert("training_pairs".into(), (pairs.train.len() as i64).into());
+            let spacegroups = plan.start.as_ref().and_then(|base| base.model.spacegroups.clone());
+            Taught { spacegroups, provenance }
+        }
     }
 }
 
@@ -84,7 +142,7 @@ fn say_complete(context: &Context, state: &PretrainState, epochs: usize) {
 struct Observer<'a> {
     run: PretrainRun,
     hyper: &'a Hyperparameters,
-    data: &'a PretrainData,
+    taught: &'a Taught,
     progress: Progress,
     interrupts: Interrupts,
 }
@@ -98,20 +156,29 @@ impl PretrainObserver for Observer<'_> {
 
     fn epoch(&mut self, epoch: &Epoch, state: &PretrainState, last: bool) -> Result<(), Failure> {
         let wanted = self.interrupts.take_checkpoint();
-        self.run.epoch(epoch, state, self.data, self.hyper, last || wanted)?;
-        let mark = if epoch.best { " *" } else { "" };
-        self.progress.say(&format!(
-            "epoch {:4}  train {:8.3}  valid {:8.3}{mark}  lr {:.2e}  {:.1} s",
-            epoch.epoch,
-            epoch.train_nll,
-            -epoch.valid.total(),
-            epoch.learning_rate,
-            epoch.seconds
-        ));
+        self.run.epoch(epoch, state, self.taught, self.hyper, last || wanted)?;
+        self.progress.say(&line(epoch));
         Ok(())
     }
 
     fn interrupted(&self) -> bool {
         self.interrupts.requested()
     }
+}
+
+fn line(epoch: &Epoch) -> String {
+    let mark = if epoch.best { " *" } else { "" };
+    let (train, more) = match &epoch.measured {
+        Measured::Likelihood { train_nll, .. } => (*train_nll, String::new()),
+        Measured::Preferences { train, valid, kl, kl_error } => {
+            let ranked = 100.0 * valid.accuracy;
+            (train.loss, format!("  ranked rightly {ranked:5.1} %  KL {kl:.2} +- {kl_error:.2}"))
+        }
+    };
+    let digits = if more.is_empty() { 3 } else { 4 };
+    let Epoch { epoch: number, learning_rate, seconds, .. } = epoch;
+    let valid = epoch.measured.valid_nll();
+    format!(
+        "epoch {number:4}  train {train:8.digits$}  valid {valid:8.digits$}{mark}{more}  lr {learning_rate:.2e}  {seconds:.1} s"
+    )
 }

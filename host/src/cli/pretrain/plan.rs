@@ -1,11 +1,13 @@
-//! A pretraining with its config checked and its policy opened.
+//! A training on examples with its config checked and its policy opened.
 
 use std::path::{Path, PathBuf};
 
+use super::numbers::Conditions;
 use crate::cli::resume::Beginning;
 use crate::cli::{Context, Failure, Search};
 use crate::config::{self, Config, CrystalFormerShape, PretrainPolicy};
-use crate::policy::{Hyperparameters, Parameters, PolicyDirectory, Resources};
+use crate::crystal::files_at;
+use crate::policy::{Hyperparameters, PolicyDirectory, Resources};
 use crate::record::Lock;
 use crate::train::{PretrainSettings, Schedule};
 
@@ -17,14 +19,18 @@ pub(super) struct PretrainPlan {
     pub text: String,
     /// Of the policy that is trained.
     pub hyper: Hyperparameters,
-    /// Parameters to start from; a new policy has none.
-    pub start: Option<Parameters>,
+    /// The policy to start from; a new one has none.
+    pub start: Option<PolicyDirectory>,
     /// Settings of the training.
     pub settings: PretrainSettings,
     /// Hashes of everything that its numbers depend on.
     pub lock: Lock,
     /// The files of `data.files`, as they are named and where they are.
     pub files: Vec<(PathBuf, PathBuf)>,
+    /// The table of `data.scores`.
+    pub scores: Option<PathBuf>,
+    /// What is asked of the crystals' numbers.
+    pub conditions: Conditions,
 }
 
 impl PretrainPlan {
@@ -33,6 +39,7 @@ impl PretrainPlan {
         let mut config: config::Pretrain = beginning.document.read()?;
         config.run.seed = context.globals.seed.unwrap_or(config.run.seed);
         config.run.device = context.globals.device.clone().unwrap_or(config.run.device);
+        let conditions = Conditions::new(&config)?;
         let mut lock = Lock::new(env!("CARGO_PKG_VERSION"));
         lock.set_origin(&beginning.origin);
         lock.add("config", config.decisive().to_toml()?.as_bytes());
@@ -41,8 +48,7 @@ impl PretrainPlan {
                 let found = context.policy(&beginning.search.find("`policy.model`", directory)?)?;
                 lock_file(&mut lock, "policy.model", &found.parameters_file)?;
                 lock_file(&mut lock, "model.toml of policy.model", &found.model_file)?;
-                let PolicyDirectory { model, parameters } = found.policy;
-                (model.hyper, Some(parameters))
+                (found.policy.model.hyper.clone(), Some(found.policy))
             }
             PretrainPolicy::CrystalFormer(shape) => {
                 let hyper = hyperparameters(shape);
@@ -57,8 +63,16 @@ impl PretrainPlan {
         };
         let settings = settings(&config, resources);
         let files = files(&config, &beginning.search, &mut lock)?;
+        let scores = match &config.data.scores {
+            Some(table) => {
+                let found = beginning.search.find("`data.scores`", table)?;
+                lock_file(&mut lock, "data.scores", &found)?;
+                Some(found)
+            }
+            None => None,
+        };
         let text = config.to_toml()?;
-        Ok(Self { text, config, hyper, start, settings, lock, files })
+        Ok(Self { text, config, hyper, start, settings, lock, files, scores, conditions })
     }
 }
 
@@ -70,13 +84,15 @@ fn files(config: &config::Pretrain, search: &Search, lock: &mut Lock) -> Result<
             found.push((named.clone(), named.clone()));
             continue;
         }
-        let file = search.find("`data.files`", named)?;
-        if !file.is_file() && !file.is_dir() {
-            // Nor is anything known of a pipe.
-            found.push((named.clone(), file));
-            continue;
+        let file = search.find_data("`data.files`", named)?;
+        let key = format!("data.files.{place}");
+        if !file.exists() {
+            let matching = files_at(&file, |_| true)?;
+            lock.add_files(&key, &matching).map_err(|e| Failure::user(format!("{}: {e}", file.display())))?;
+        } else if file.is_file() || file.is_dir() {
+            lock_file(lock, &key, &file)?;
         }
-        lock_file(lock, &format!("data.files.{place}"), &file)?;
+        // Nothing is known of a pipe.
         found.push((named.clone(), file));
     }
     Ok(found)

@@ -12,10 +12,12 @@
 //! constant zero is found before any crystal is sampled. A row fails when *any* step of it is not finite: `min(1, 1/x)` at
 //! `x = 0` is a failure, not 1.
 
+mod condition;
 mod function;
 mod parser;
 mod range;
 
+pub use condition::{Condition, ConditionError, Undecided};
 use function::Function;
 
 use crate::hint::Hint;
@@ -198,7 +200,7 @@ impl Objective {
             return Err(ObjectiveError::Empty);
         }
         let known: Vec<&str> = known.iter().map(AsRef::as_ref).collect();
-        let (terms, program) = parser::compile(source, known)?;
+        let (terms, program) = parser::compile(source, Some(known))?;
         if terms.is_empty() {
             return Err(ObjectiveError::NoTerm { source_text: source.into() });
         }

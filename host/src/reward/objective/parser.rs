@@ -2,8 +2,8 @@
 
 use super::{Function, MAX_DEPTH, ObjectiveError, Operation, Step};
 
-/// The terms that `source` names, in the order of their first use, and its program.
-pub(super) fn compile(source: &str, known: Vec<&str>) -> Result<(Vec<String>, Vec<Step>), ObjectiveError> {
+/// The terms that `source` names, in the order of their first use, and its program. Without `known` terms, any name is one.
+pub(super) fn compile(source: &str, known: Option<Vec<&str>>) -> Result<(Vec<String>, Vec<Step>), ObjectiveError> {
     let mut parser = Parser {
         text: source.chars().collect(),
         at: 0,
@@ -25,7 +25,7 @@ struct Parser<'a> {
     text: Vec<char>,
     at: usize,
     depth: usize,
-    known: Vec<&'a str>,
+    known: Option<Vec<&'a str>>,
     terms: Vec<String>,
     program: Vec<Step>,
     /// For each value that the program so far leaves on the stack: what it is, if constant.
@@ -121,8 +121,8 @@ impl Parser<'_> {
     }
 
     fn term(&mut self, name: String, column: usize) -> Result<(), ObjectiveError> {
-        if !self.known.contains(&name.as_str()) {
-            return Err(unknown("reward term", name, column, &self.known));
+        if let Some(known) = self.known.as_ref().filter(|known| !known.contains(&name.as_str())) {
+            return Err(unknown("reward term", name, column, known));
         }
         let index = self.terms.iter().position(|t| *t == name).unwrap_or_else(|| {
             self.terms.push(name);
