@@ -29,7 +29,8 @@ fn quiet_says_nothing() {
 #[test]
 fn an_unknown_recipe_is_answered_with_the_nearest() {
     let folder = tempfile::tempdir().unwrap();
-    let expected = "error: no recipe `stabil`\nhint: did you mean `stability`?\nhint: recipes: stability, dielectric";
+    let expected =
+        "error: no recipe `stabil`\nhint: did you mean `stability`?\nhint: recipes: stability, dielectric, sft, dpo";
     assert_refused(folder.path(), &["init", "stabil"], 2, expected);
 }
 

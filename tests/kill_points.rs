@@ -68,16 +68,20 @@ patience = 1
 out = "run/model"
 "#;
 
+/// What makes a training on preferences of [`PRETRAIN`].
+const DPO: &str = "\n[dpo]\nchosen = \"rank < 5\"\n";
+
 fn folder() -> tempfile::TempDir {
     let folder = prepared(FINETUNE);
     let salt = |i: usize| {
         let h = 2.0 + 0.1 * i as f64;
-        json!({ "id": format!("salt-{i}"), "lattice": [[0.0, h, h], [h, 0.0, h], [h, h, 0.0]], "species": ["Na", "Cl"],
+        json!({ "id": format!("salt-{i}"), "rank": i, "lattice": [[0.0, h, h], [h, 0.0, h], [h, h, 0.0]], "species": ["Na", "Cl"],
             "frac_coords": [[0.0, 0.0, 0.0], [0.5, 0.5, 0.5]] })
     };
     let lines: Vec<String> = (0..12).map(|i| salt(i).to_string()).collect();
     fs::write(folder.path().join("salts.jsonl"), lines.join("\n")).unwrap();
     fs::write(folder.path().join("pretrain.toml"), PRETRAIN).unwrap();
+    fs::write(folder.path().join("dpo.toml"), format!("{PRETRAIN}{DPO}")).unwrap();
     folder
 }
 
@@ -150,6 +154,12 @@ fn a_fine_tuning_survives_a_kill_at_any_point() {
 #[test]
 fn a_pretraining_survives_a_kill_at_any_point() {
     let points = killed_everywhere(&["pretrain", "pretrain.toml", "--quiet"]);
+    assert!(points > 2 * (3 * 6 + 2 + 2), "{points}");
+}
+
+#[test]
+fn a_training_on_preferences_survives_a_kill_at_any_point() {
+    let points = killed_everywhere(&["pretrain", "dpo.toml", "--quiet", "--set", "train.epochs=2"]);
     assert!(points > 2 * (3 * 6 + 2 + 2), "{points}");
 }
 

@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 use std::path::Path;
 
-use support::{accepted, assert_refused, shared, small, temper, untrained_policy};
+use support::{accepted, assert_refused, json_lines, prepared, shared, small, temper, untrained_policy};
 use temper::policy::{Hyperparameters, Parameters};
 
 const SALT: &str = r#"{"id":"salt","lattice":[[5.64,0,0],[0,5.64,0],[0,0,5.64]],"species":["Na","Na","Na","Na","Cl","Cl","Cl","Cl"],"frac_coords":[[0,0,0],[0,0.5,0.5],[0.5,0,0.5],[0.5,0.5,0],[0.5,0.5,0.5],[0.5,0,0],[0,0.5,0],[0,0,0.5]]}"#;
@@ -107,4 +107,37 @@ fn the_reference_s_batch_gets_the_reference_s_numbers() {
         let apart = (square(&(found - expected)) / square(expected)).sqrt();
         assert!(apart < 1e-4, "{name}: relative distance {apart:e}");
     }
+}
+
+/// A run records log p of what it drew. Found again in another space group, or with its sites in another order, a crystal has
+/// another one; and tokens that are not those of the structure beside them are none.
+#[test]
+fn drawn_crystals_are_scored_as_they_were_drawn() {
+    let config = "objective = \"-density\"\n[policy]\nmodel = \"policy\"\n[run]\ndir = \"run\"\nsteps = 1\n\
+        max_failed = 1.0\n[sampling]\nbatch = 120\nspacegroups = [1, 2, 225]\n[rewards.density.builtin]\nterm = \"density\"\n";
+    let folder = prepared(config);
+    let at = folder.path();
+    accepted(at, &["finetune", "run.toml", "--quiet"]);
+    let mut samples = json_lines(&at.join("run/samples/step-1.jsonl"));
+    let scored = |samples: &[serde_json::Value]| {
+        let lines: Vec<String> = samples.iter().map(ToString::to_string).collect();
+        fs::write(at.join("samples.jsonl"), lines.join("\n")).unwrap();
+        accepted(at, &["logp", "-m", "policy", "-i", "samples.jsonl", "-o", "logp.csv"]);
+        table(&at.join("logp.csv")).into_iter().map(|(_, numbers)| numbers.map(|n| n[4])).collect::<Vec<_>>()
+    };
+    let recorded: Vec<Option<f64>> = samples.iter().map(|line| line["logp"].as_f64()).collect();
+    let found = scored(&samples);
+    let both = recorded.iter().zip(&found).filter_map(|(recorded, found)| recorded.zip(*found));
+    let apart: Vec<f64> = both.map(|(recorded, found)| (recorded - found).abs()).collect();
+    assert!(apart.len() > 10, "{}", apart.len());
+    assert!(apart.iter().all(|apart| *apart < 1e-3), "{apart:?}");
+    // The structures without their tokens, and the same beside tokens that are another crystal's.
+    let rotated = samples.clone();
+    samples.iter_mut().for_each(|line| drop(line.as_object_mut().unwrap().remove("tokens")));
+    let alone = scored(&samples);
+    for (line, other) in samples.iter_mut().zip(rotated.iter().cycle().skip(1)) {
+        line["tokens"] = other["tokens"].clone();
+    }
+    assert_eq!(scored(&samples), alone);
+    assert!(alone != found);
 }

@@ -187,7 +187,8 @@ mod tests {
                 for bad in (0..crystals.len()).filter(|place| free(place, false)) {
                     let (a, b) = (&crystals[good], &crystals[bad]);
                     let could = a.tokens.group == b.tokens.group && is_held_out(&a.id, 0.3) == is_held_out(&b.id, 0.3);
-                    prop_assert!(!could || all.contains(&Pair { chosen: good, rejected: bad }));
+                    let pair = Pair { chosen: good, rejected: bad };
+                    prop_assert!(!could || all.contains(&pair));
                 }
             }
             let count = |of: fn(&PairCounts) -> usize| made.counts.iter().map(of).sum::<usize>();
