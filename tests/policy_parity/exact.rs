@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use temper::crystal::{Tokens, wyckoff_position};
 use temper::graph::Tensor;
 use temper::policy::{DropoutMasks, Features, Loss, ParameterSpec, logp_graph, loss_gradient_graph, parameter_specs};
-use temper::train::NegativeLogLikelihood;
+use temper::train::{DirectPreference, NegativeLogLikelihood, PairLogRatios};
 
 use crate::evaluate::{random_parameters, small};
 use crate::float64::{Float64, Tensors};
@@ -22,6 +22,8 @@ const NLL_GRADIENT: f64 = 1e-8;
 const PPO_GRADIENT: f64 = 5e-7;
 /// Learning rates, of any one parameter after three steps. The same, 2e-6 and 1.2e-4: see rounding.rs.
 const NLL_STEPS: f64 = 5e-6;
+/// Relative, of a slope: the Bessel function's and that of the differences.
+const PREFERENCE_SLOPE: f64 = 1e-6;
 const PPO_STEPS: f64 = 2e-4;
 
 #[test]
@@ -61,6 +63,67 @@ fn three_optimiser_steps_on_nll() {
 fn three_optimiser_steps_on_ppo() {
     Golden::find("tiny")
         .inspect(|golden| check_steps(golden, ppo(golden), "params_adam3_ppo_f64.safetensors", PPO_STEPS));
+}
+
+/// The gradient of preferences as training takes it, from a policy that has moved away from the base, against differences of the loss
+/// as the paper writes it (Rafailov et al. 2023, eq. 7): in every tensor, along the gradient and a random direction at once.
+#[test]
+fn the_gradient_of_preferences() {
+    const BETA: f64 = 0.3;
+    let golden = Golden::made_up();
+    let hyper = &golden.hyper;
+    // The lattice of a crystal that fills all slots is left out of gradients: see network/distributions.rs.
+    let crystals: Vec<&Tokens> = golden.crystals.iter().filter(|c| c.sites.len() < hyper.n_max).collect();
+    let crystals = &crystals[..crystals.len() / 2 * 2];
+    let features = Features::new(crystals, hyper).unwrap();
+    let mut random = ChaCha8Rng::seed_from_u64(17);
+    let base = tensors(&golden, "params.safetensors");
+    let away = |(name, p): &(String, ArrayD<f64>)| (name.clone(), p.mapv(|x| x + random.random_range(-0.05..0.05)));
+    let policy: Tensors = base.iter().map(away).collect();
+    let mut logp = Float64::load(&logp_graph(hyper).unwrap(), hyper, None);
+    let mut totals = |parameters: &Tensors| {
+        let parts = logp.run(parameters, &features, &[], &PARTS);
+        (0..crystals.len()).map(|row| parts.iter().map(|part| part[row]).sum()).collect::<Vec<f64>>()
+    };
+    let base_logp = totals(&base);
+    let mut ratios = |parameters: &Tensors| {
+        let all: Vec<f64> = totals(parameters).iter().zip(&base_logp).map(|(now, base)| now - base).collect();
+        let pairs = all.as_chunks::<2>().0.iter();
+        pairs.map(|[chosen, rejected]| PairLogRatios { chosen: *chosen, rejected: *rejected }).collect::<Vec<_>>()
+    };
+    let likelihood = DirectPreference { beta: BETA }.as_likelihood(&ratios(&policy));
+    let mut extra = vec![("row_weight", Array1::from(likelihood.row_weight).into())];
+    extra.extend(DropoutMasks::none(hyper).into_inputs());
+    let names: Vec<String> = policy.iter().map(|(name, _)| format!("grad/{name}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let graph = loss_gradient_graph::<NegativeLogLikelihood>(hyper).unwrap();
+    let gradient = Float64::load(&graph, hyper, None).run(&policy, &features, &extra, &names);
+    let mut loss = |parameters: &Tensors| {
+        let pairs = ratios(parameters);
+        let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+        pairs.iter().map(|p| -sigmoid(BETA * p.chosen - BETA * p.rejected).ln()).sum::<f64>() / pairs.len() as f64
+    };
+    let mut worst = 0.0_f64;
+    for (i, gradient) in gradient.iter().enumerate() {
+        let unit = |tensor: &ArrayD<f64>| tensor / norm([tensor]).max(f64::MIN_POSITIVE);
+        let aside = ArrayD::from_shape_simple_fn(gradient.raw_dim(), || random.random_range(-1.0..1.0));
+        let direction = unit(gradient) + unit(&aside);
+        let mut slope = |step: f64| {
+            let mut at = |step: f64| {
+                let mut moved = policy.clone();
+                moved[i].1 = &moved[i].1 + &direction * step;
+                loss(&moved)
+            };
+            (at(step) - at(-step)) / (2.0 * step)
+        };
+        // Two central differences, extrapolated to a step of zero.
+        let difference = (4.0 * slope(1e-4) - slope(2e-4)) / 3.0;
+        let expected = (gradient * &direction).sum();
+        let apart = (difference - expected).abs() / (1e-3 + expected.abs());
+        worst = worst.max(apart);
+        assert!(apart < PREFERENCE_SLOPE, "{}: {difference} but {expected}", policy[i].0);
+    }
+    println!("slopes of preferences: {worst:.1e}");
 }
 
 /// The program's own optimiser is the one that meets the reference above. Gradients of one entry that differ by orders of magnitude
