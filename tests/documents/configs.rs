@@ -8,7 +8,7 @@ use crate::pages::{book, guide, quoted, rows};
 use crate::support::temper;
 
 /// Heading of a table of keys, the subcommand that reads it, and the TOML in front of its keys.
-const TABLES: [(&str, &str, &str); 21] = [
+const TABLES: [(&str, &str, &str); 22] = [
     ("Top level", "finetune", ""),
     ("`[policy]`", "finetune", "[policy]"),
     ("`[run]`", "finetune", "[run]"),
@@ -28,6 +28,7 @@ const TABLES: [(&str, &str, &str); 21] = [
     ("`[data]`", "pretrain", "[data]"),
     ("`[policy]` of a pretraining", "pretrain", "[policy]"),
     ("`[policy.crystalformer]`", "pretrain", "[policy.crystalformer]"),
+    ("`[dpo]`", "pretrain", "[dpo]"),
     ("`[run]` of a pretraining", "pretrain", "[run]"),
     ("`[train]`", "pretrain", "[train]"),
 ];
@@ -57,6 +58,7 @@ library = "l"
 command = ["p"]
 "#;
 const PRETRAIN: &str = "[data]\nfiles = [\"f\"]\n[policy.crystalformer]\n";
+const DPO: &str = "[data]\nfiles = [\"f\"]\n[policy]\nmodel = \"m\"\n[dpo]\nchosen = \"a < 1\"\n";
 
 fn keys(heading: &str) -> BTreeSet<String> {
     rows(&book("configuration.md").section(heading)).iter().flat_map(|row| quoted(&row[0])).collect()
@@ -96,7 +98,12 @@ fn inner<'a>(table: &'a Table, path: &str) -> &'a Table {
 fn every_default_is_the_programs() {
     let mut compared = 0;
     for (heading, command, path) in TABLES {
-        let config = resolved(if command == "finetune" { FINETUNE } else { PRETRAIN }, command);
+        let text = match (command, path) {
+            ("finetune", _) => FINETUNE,
+            (_, "[dpo]") => DPO,
+            _ => PRETRAIN,
+        };
+        let config = resolved(text, command);
         for row in rows(&book("configuration.md").section(heading)) {
             let [key, _, default, _] = &row[..] else { panic!("{heading}: {row:?}") };
             let found = inner(&config, path).get(key.trim_matches('`'));

@@ -119,7 +119,7 @@ fn the_files_and_metrics_of_a_fine_tuning_are_defined() {
 fn the_metrics_of_a_pretraining_are_defined() {
     let folder = prepared("");
     let salt = |(i, a): (usize, f64)| {
-        json!({ "id": i, "lattice": [[0.0, a, a], [a, 0.0, a], [a, a, 0.0]], "species": ["Na", "Cl"],
+        json!({ "id": format!("salt-{i}"), "number": i, "lattice": [[0.0, a, a], [a, 0.0, a], [a, a, 0.0]], "species": ["Na", "Cl"],
             "frac_coords": [[0.0, 0.0, 0.0], [0.5, 0.5, 0.5]] })
     };
     let lines: Vec<String> = (0..20).map(|i| salt((i, 2.0 + 0.05 * i as f64)).to_string()).collect();
@@ -127,4 +127,9 @@ fn the_metrics_of_a_pretraining_are_defined() {
     std::fs::write(folder.path().join("pretrain.toml"), PRETRAIN).unwrap();
     accepted(folder.path(), &["pretrain", "pretrain.toml", "--quiet"]);
     assert_eq!(keys(&folder.path().join("run")), documented("Pretraining"));
+    let dpo = ["dpo.chosen=number < 10", "run.dir=preferences", "dpo.pairs_per_crystal=10"];
+    let mut arguments = vec!["pretrain", "pretrain.toml", "--quiet"];
+    dpo.iter().for_each(|set| arguments.extend(["--set", set]));
+    accepted(folder.path(), &arguments);
+    assert_eq!(keys(&folder.path().join("preferences")), documented("Preferences"));
 }
