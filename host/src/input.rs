@@ -6,8 +6,10 @@ use std::path::Path;
 
 /// Configs, descriptions and sidecars are written by hand.
 pub const MOST_TEXT: u64 = 16 << 20;
-/// Parameters, tokens and models.
+/// Parameters, tokens, and what lies beside models.
 pub const MOST_DATA: u64 = 16 << 30;
+/// Models: all that protobuf can hold.
+pub const MOST_PROTOBUF: u64 = i32::MAX as u64;
 /// What is no regular file does not say how much there will be.
 const MOST_OF_A_PIPE: u64 = 64 << 20;
 

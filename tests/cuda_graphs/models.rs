@@ -69,7 +69,7 @@ fn models_that_ship_give_the_same_numbers() {
     for name in ["chgnet-0.3.0", "band-gap", "eps-total"] {
         let path = PathBuf::from(format!("{MODELS}/{name}/model.onnx"));
         let model = decode(&std::fs::read(&path).unwrap()).unwrap();
-        let prepared = for_cuda(&for_runtime(&model).unwrap()).unwrap();
+        let prepared = for_cuda(&for_runtime(&model).unwrap().unwrap()).unwrap();
         assert!(prepared.obstacles.is_empty(), "{name}: {:?}", prepared.obstacles);
         let Some(other) = prepared.rewritten else {
             assert_ne!(name, "chgnet-0.3.0");

@@ -60,7 +60,7 @@ fn old_forms_mean_what_they_meant() {
         b.output("y", y);
         let mut model = b.finish("old", &[]).unwrap();
         model.opset_import[0].version = Some(opset);
-        let raised = for_runtime(&decode(&encode(&model)).unwrap()).unwrap();
+        let raised = for_runtime(&decode(&encode(&model)).unwrap()).unwrap().unwrap();
         assert_eq!(raised.opset_import[0].version, Some(18), "{name}");
         let run = |bytes: &[u8]| session(bytes).unwrap().run(&[("x", (&x).into())], &["y"]).unwrap();
         assert_eq!(run(&encode(&raised)), run(&encode(&model)), "{name} of opset {opset}");
@@ -76,5 +76,5 @@ fn a_file_with_a_strange_operator_keeps_its_opset() {
     b.output("y", y);
     let mut model = b.finish("old", &[]).unwrap();
     model.opset_import[0].version = Some(11);
-    assert_eq!(for_runtime(&model).unwrap().opset_import[0].version, Some(11));
+    assert_eq!(for_runtime(&model).unwrap().unwrap().opset_import[0].version, Some(11));
 }

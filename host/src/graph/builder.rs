@@ -2,11 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
+use prost::Message;
+
 use super::file::Origin;
 use super::onnx::{AttributeProto, NodeProto};
 use super::ops::{self, InferContext};
 use super::shape::{Dim, MAX_RANK, Symbols, TypeFacts};
-use super::{Attributes, DataType, GraphError, Tensor, identity};
+use super::{Attributes, DataType, GraphError, Tensor, identity, proto};
 
 /// A value of one [`Builder`]: an input, a constant or the output of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -65,6 +67,8 @@ pub struct Builder {
     pub(super) outputs: Vec<Value>,
     pub(super) symbols: Symbols,
     pub(super) by_name: HashMap<String, Value>,
+    /// Small constants by their contents.
+    small: HashMap<Vec<u8>, Value>,
     node_names: HashSet<String>,
     pub(super) error: Option<GraphError>,
     pub(super) stopped: HashSet<Value>,
@@ -93,6 +97,7 @@ impl Builder {
             outputs: Vec::new(),
             symbols: Symbols::default(),
             by_name: HashMap::new(),
+            small: HashMap::new(),
             node_names: HashSet::new(),
             error: None,
             stopped: HashSet::new(),
@@ -117,11 +122,8 @@ impl Builder {
     /// A constant. Equal small constants become one.
     pub fn constant(&mut self, tensor: impl Into<Tensor>) -> Value {
         let tensor = tensor.into();
-        if tensor.shape().iter().product::<usize>() <= MAX_RANK {
-            let same = |v: &&Value| self.values[v.0 as usize].constant.as_ref() == Some(&tensor);
-            if let Some(found) = self.initializers.iter().find(same) {
-                return *found;
-            }
+        if let Some(found) = small_key(&tensor).and_then(|key| self.small.get(&key)) {
+            return *found;
         }
         let name = self.unique("c");
         self.initializer(&name, tensor)
@@ -130,6 +132,9 @@ impl Builder {
     /// A constant under a name of its own.
     pub fn initializer(&mut self, name: &str, tensor: Tensor) -> Value {
         let value = self.insert(name.to_owned(), TypeFacts::of(&tensor));
+        if let Some(key) = small_key(&tensor) {
+            self.small.entry(key).or_insert(value);
+        }
         self.values[value.0 as usize].constant = Some(tensor);
         self.initializers.push(value);
         value
@@ -366,6 +371,12 @@ impl Builder {
         self.nodes = kept;
         self.initializers.retain(|v| needed[v.0 as usize]);
     }
+}
+
+/// Type, shape and numbers of a small tensor as bytes; none of a larger one.
+fn small_key(tensor: &Tensor) -> Option<Vec<u8>> {
+    let is_small = tensor.shape().iter().product::<usize>() <= MAX_RANK;
+    is_small.then(|| proto::to_proto("", tensor).encode_to_vec())
 }
 
 /// What the subgraphs in an attribute read, and give.

@@ -40,10 +40,24 @@ pub enum GraphError {
         value: String,
     },
     /// A file that describes a graph of absurd size.
-    #[error("written out, the graph has more than {nodes} nodes")]
+    #[error("the graph has more than {most} {what}")]
     TooLarge {
+        /// Of what there are too many.
+        what: &'static str,
         /// The most that is read.
-        nodes: usize,
+        most: usize,
+    },
+    /// An operator that makes an absurdly large tensor, alone or with those before it.
+    #[error("with node `{node}` ({op}), the graph makes tensors of at least {numbers} numbers, more than {most}")]
+    TooManyNumbers {
+        /// Node name.
+        node: String,
+        /// Operator.
+        op: String,
+        /// How many at least.
+        numbers: u64,
+        /// The most that are made.
+        most: u64,
     },
     /// Shapes, types or attributes that do not fit the operator.
     #[error("node `{node}` ({op}): {reason}")]
@@ -81,4 +95,11 @@ pub enum GraphError {
         /// Operator, with its domain if it is not ONNX's own.
         op: String,
     },
+}
+
+impl GraphError {
+    /// Whether the graph is larger than any that is taken.
+    pub fn is_of_size(&self) -> bool {
+        matches!(self, Self::TooLarge { .. } | Self::TooManyNumbers { .. })
+    }
 }

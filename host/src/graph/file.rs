@@ -10,13 +10,24 @@ use super::onnx::{
     ValueInfoProto, tensor_shape_proto, type_proto,
 };
 use super::shape::Dim;
-use super::{GraphError, Tensor, proto};
+use super::{GraphError, Tensor, limits, proto};
 
-/// Decodes the bytes of an `.onnx` file.
+/// Decodes the bytes of an `.onnx` file, however they came about.
 ///
 /// # Errors
-/// [`GraphError::Decode`] when they are not an ONNX model with a graph.
+/// [`GraphError::Decode`] when they are not an ONNX model with a graph, [`GraphError::TooLarge`] when that is absurdly large.
 pub fn decode(bytes: &[u8]) -> Result<ModelProto, GraphError> {
+    let model = decode_own(bytes)?;
+    limits::check_model(&model)?;
+    Ok(model)
+}
+
+/// Decodes the bytes of a graph that Temper has made: with derivatives it may be larger than a foreign one.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_own(bytes: &[u8]) -> Result<ModelProto, GraphError> {
+    limits::check_bytes(bytes)?;
     let decode = |reason: String| GraphError::Decode { reason };
     let model = ModelProto::decode(bytes).map_err(|e| decode(e.to_string()))?;
     match &model.graph {
@@ -32,9 +43,16 @@ pub fn encode(model: &ModelProto) -> Vec<u8> {
 
 /// The model as ONNX Runtime should be given it: operators that it gets wrong on empty tensors are kept from them, and
 /// what changes nothing is left out. `None` where the graph cannot be read: then ONNX Runtime says why, if it cannot either.
-pub fn for_runtime(model: &ModelProto) -> Option<ModelProto> {
+///
+/// # Errors
+/// [`GraphError::TooLarge`] or [`GraphError::TooManyNumbers`], of a graph that ONNX Runtime must not be given.
+pub fn for_runtime(model: &ModelProto) -> Result<Option<ModelProto>, GraphError> {
     let name = model.graph.as_ref().and_then(|graph| graph.name.clone()).unwrap_or_default();
-    Builder::from_model(model).and_then(|builder| builder.finish(&name, &[])).ok()
+    match Builder::from_model(model).and_then(|builder| builder.finish(&name, &[])) {
+        Ok(rewritten) => Ok(Some(rewritten)),
+        Err(error) if error.is_of_size() => Err(error),
+        Err(_) => Ok(None),
+    }
 }
 
 /// What a model carries besides its graph: kept as it is.

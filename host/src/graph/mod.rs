@@ -12,6 +12,7 @@ mod external;
 mod file;
 mod identity;
 mod import;
+mod limits;
 mod math;
 #[allow(missing_docs, clippy::all, rustdoc::all)]
 #[rustfmt::skip]
@@ -29,7 +30,7 @@ pub use builder::{Builder, Node, Value};
 pub use cuda::{ForCuda, Obstacle, TABLE_OF, Trouble, for_cuda};
 pub use error::GraphError;
 pub use external::{embed_external, external_files};
-pub use file::{decode, encode, fix_inputs, for_runtime};
+pub use file::{decode, decode_own, encode, fix_inputs, for_runtime};
 pub use ops::differentiable;
 pub use potential::{EdgeGeometry, Potential, add_forces_and_stress};
 pub use shape::{Dim, Symbols, TypeFacts};

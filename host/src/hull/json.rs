@@ -3,15 +3,18 @@
 use std::fmt;
 use std::io::BufRead;
 
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use super::bounded::{Allowance, Bounded};
 use super::rows::{Row, Sink};
 use super::{Entry, stated_correction};
 use crate::crystal::{Composition, Element, QuoteNonFinite};
 
 /// Reads every entry of a file (its shapes: [`super::read_entries`]). Only a broken document is an error.
-pub(super) fn read_json(file: impl BufRead, sink: Sink<'_>) -> Result<(), serde_json::Error> {
+pub(super) fn read_json(file: Bounded<impl BufRead>, sink: Sink<'_>) -> Result<(), serde_json::Error> {
+    let allowance = file.allowance().clone();
     let mut documents = serde_json::Deserializer::from_reader(QuoteNonFinite::new(file));
     let mut number = 0;
     let mut rows = |row| {
@@ -19,7 +22,7 @@ pub(super) fn read_json(file: impl BufRead, sink: Sink<'_>) -> Result<(), serde_
         sink(number, row);
     };
     loop {
-        Node { rows: &mut rows, place: JsonPlace::Document }.deserialize(&mut documents)?;
+        Node { rows: &mut rows, place: JsonPlace::Document, allowance: &allowance }.deserialize(&mut documents)?;
         // What follows a document may be another one, as in JSON lines.
         if documents.end().is_ok() {
             return Ok(());
@@ -31,6 +34,8 @@ pub(super) fn read_json(file: impl BufRead, sink: Sink<'_>) -> Result<(), serde_
 struct Node<'a> {
     rows: &'a mut dyn FnMut(Result<Row, String>),
     place: JsonPlace,
+    /// Of what is kept.
+    allowance: &'a Allowance,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -63,7 +68,22 @@ impl<'de> DeserializeSeed<'de> for Node<'_> {
     type Value = bool;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        self.allowance.renew();
         deserializer.deserialize_any(self)
+    }
+}
+
+/// A value that is passed over, however long it is.
+struct Passed<'a>(&'a Allowance);
+
+impl<'de> DeserializeSeed<'de> for Passed<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        self.0.lift();
+        IgnoredAny::deserialize(deserializer)?;
+        self.0.renew();
+        Ok(())
     }
 }
 
@@ -76,24 +96,26 @@ impl<'de> Visitor<'de> for Node<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<bool, A::Error> {
         if matches!(self.place, JsonPlace::Entry | JsonPlace::Perhaps) {
-            while items.next_element::<IgnoredAny>()?.is_some() {}
+            while items.next_element_seed(Passed(self.allowance))?.is_some() {}
             return self.scalar();
         }
-        while items.next_element_seed(Node { rows: &mut *self.rows, place: JsonPlace::Entry })?.is_some() {}
+        let allowance = self.allowance;
+        while items.next_element_seed(Node { rows: &mut *self.rows, place: JsonPlace::Entry, allowance })?.is_some() {}
         Ok(true)
     }
 
     /// An entry itself, a record with entries under a key of that name, or a collection whose values are entries.
     fn visit_map<A: MapAccess<'de>>(self, mut items: A) -> Result<bool, A::Error> {
         let (mut fields, mut values, mut nested) = (Map::new(), Vec::new(), false);
+        let allowance = self.allowance;
         while let Some(key) = items.next_key::<String>()? {
             let inside = match (key.as_str(), self.place) {
                 ("entries" | "entry" | "all_entries", place) if place != JsonPlace::Data => {
-                    nested |= items.next_value_seed(Node { rows: &mut *self.rows, place: JsonPlace::Entries })?;
+                    nested |= items.next_value_seed(Node { rows: &mut *self.rows, place: JsonPlace::Entries, allowance })?;
                     continue;
                 }
                 ("data", JsonPlace::Document) => {
-                    items.next_value_seed(Node { rows: &mut *self.rows, place: JsonPlace::Data })?;
+                    items.next_value_seed(Node { rows: &mut *self.rows, place: JsonPlace::Data, allowance })?;
                     continue;
                 }
                 (key, _) if FIELDS.contains(&key) => {
@@ -103,11 +125,14 @@ impl<'de> Visitor<'de> for Node<'_> {
                 (_, JsonPlace::Document) => JsonPlace::Perhaps,
                 (_, JsonPlace::Entries) => JsonPlace::Entry,
                 _ => {
-                    items.next_value::<IgnoredAny>()?;
+                    items.next_value_seed(Passed(allowance))?;
                     continue;
                 }
             };
-            items.next_value_seed(Node { rows: &mut |row| values.push(row), place: inside })?;
+            items.next_value_seed(Node { rows: &mut |row| values.push(row), place: inside, allowance })?;
+            if values.len() > MOST_VALUES {
+                return Err(A::Error::custom(format!("an object of more than {MOST_VALUES} entries; a list has no limit")));
+            }
         }
         let states = |key| fields.contains_key(key);
         let entry =
@@ -145,6 +170,9 @@ impl<'de> Visitor<'de> for Node<'_> {
         self.scalar()
     }
 }
+
+/// Entries that an object may have as its values: they are held until it ends.
+const MOST_VALUES: usize = 1_000_000;
 
 /// The keys of an entry that are read.
 const FIELDS: [&str; 10] = [

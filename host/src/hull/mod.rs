@@ -21,6 +21,7 @@
 //! ```
 
 mod adjustments;
+mod bounded;
 mod build;
 mod entry;
 mod error;

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
+use super::bounded::Bounded;
 use super::json::read_json;
 use super::rows::{Rejected, RejectedRow, Row, RunTypes, Sink};
 use super::{Entry, HullError};
@@ -60,7 +61,7 @@ pub(super) fn read_rows(path: &Path, sink: Sink<'_>) -> Result<(), HullError> {
                 .for_each(|(row, entry)| sink(row, Ok(Row { entry: entry.clone(), run_type: None })));
             Ok(())
         }
-        Format::Json => read_json(open(path)?, sink).map_err(|source| HullError::Json { path: path.into(), source }),
+        Format::Json => read_json(Bounded::new(open(path)?), sink).map_err(|source| HullError::Json { path: path.into(), source }),
         Format::Table => read_table(path, sink),
     }
 }
@@ -164,16 +165,32 @@ fn field<'a>(row: &'a csv::ByteRecord, place: usize, name: &str) -> Result<&'a s
     std::str::from_utf8(bytes.trim_ascii()).map_err(|_| format!("{name} is not UTF-8"))
 }
 
-/// A reader that lets rows of any length through, to be judged one by one.
-pub(super) fn table(path: &Path) -> Result<csv::Reader<Opened>, HullError> {
-    Ok(csv::ReaderBuilder::new().flexible(true).from_reader(open(path)?))
+/// A table, each row within bounds.
+pub(super) struct TableReader(csv::Reader<Bounded<Opened>>);
+
+impl TableReader {
+    /// A reader that lets rows of any number of columns through, to be judged one by one.
+    pub fn open(path: &Path) -> Result<Self, HullError> {
+        Ok(Self(csv::ReaderBuilder::new().flexible(true).from_reader(Bounded::new(open(path)?))))
+    }
+
+    /// The names of the columns.
+    pub fn names(&mut self, path: &Path) -> Result<csv::ByteRecord, HullError> {
+        Ok(self.0.byte_headers().map_err(|e| HullError::read(path, e.into()))?.clone())
+    }
+
+    /// Reads the next row; false at the end.
+    pub fn next(&mut self, row: &mut csv::ByteRecord, path: &Path) -> Result<bool, HullError> {
+        self.0.get_ref().allowance().renew();
+        self.0.read_byte_record(row).map_err(|e| HullError::read(path, e.into()))
+    }
 }
 
 fn read_table(path: &Path, sink: Sink<'_>) -> Result<(), HullError> {
-    let mut reader = table(path)?;
-    let columns = Columns::find(reader.byte_headers().map_err(|e| HullError::read(path, e.into()))?, path)?;
+    let mut reader = TableReader::open(path)?;
+    let columns = Columns::find(&reader.names(path)?, path)?;
     let mut row = csv::ByteRecord::new();
-    while reader.read_byte_record(&mut row).map_err(|e| HullError::read(path, e.into()))? {
+    while reader.next(&mut row, path)? {
         let entry = columns.entry(&row).map(|entry| Row { entry, run_type: None });
         sink(row.position().map_or(0, csv::Position::line), entry);
     }
@@ -257,6 +274,40 @@ mod tests {
         let zipped = zipped.finish().unwrap();
         assert_eq!(read(&zipped).unwrap().entries.len(), 2);
         assert!(matches!(read(&zipped[..zipped.len() - 10]), Err(HullError::Read { .. })));
+    }
+
+    /// Each is some kilobytes of gzip, and gigabytes if it were held.
+    #[test]
+    fn a_row_without_an_end_is_refused() {
+        let zipped = |beginning: &str, piece: &str| {
+            let mut zipped = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            zipped.write_all(beginning.as_bytes()).unwrap();
+            (0..64).for_each(|_| zipped.write_all(piece.repeat((1 << 20) / piece.len()).as_bytes()).unwrap());
+            zipped.finish().unwrap()
+        };
+        let table = "formula,energy_per_atom\nFe,-1\n";
+        let entry = r#"[{"composition": {"Fe": 1}, "energy": -8.0}, {"#;
+        for (beginning, piece) in [
+            (table, "x"),
+            (table, "x,"),
+            (&format!("{table}\"")[..], "Fe\n"),
+            (&format!("{entry}\"parameters\": ["), "0,"),
+            (&format!("{entry}\"entry_id\": \""), "x"),
+            (&format!("{entry}\""), "x"),
+            (&format!("{entry}\"composition\": {{"), "\"Fe\":1,"),
+            ("[\"", "x"),
+        ] {
+            let said = match read(&zipped(beginning, piece)).unwrap_err() {
+                HullError::Json { source, .. } => source.to_string(),
+                other => other.to_string(),
+            };
+            assert!(said.contains("a row of more than 1 MiB"), "{beginning}: {said}");
+        }
+        // What is passed over may be as long as it likes.
+        let mut whole = r#"{"facets": ["#.to_owned() + &"0,".repeat(2 << 20);
+        whole += &format!("0], \"all_entries\": {entry}\"structure\": \"{}\", ", "x".repeat(4 << 20));
+        whole += r#""composition": "O2", "energy": -8}]}"#;
+        assert_eq!(read(whole.as_bytes()).unwrap().entries.len(), 2);
     }
 
     #[test]

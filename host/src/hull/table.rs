@@ -5,12 +5,13 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::read::{Columns, Format, format_of, read_rows, table};
+use super::read::{Columns, Format, TableReader, format_of, read_rows};
 use super::rows::Row;
 use super::{Hull, HullError};
 
-/// Rows that are held in memory at a time.
+/// Rows that are held in memory at a time, and their bytes.
 const CHUNK: usize = 8192;
+const CHUNK_BYTES: usize = 16 << 20;
 
 /// Columns that are added.
 const ADDED: [&str; 3] = ["e_above_hull", "decomposition", "status"];
@@ -82,8 +83,8 @@ fn answer_entry(hull: &Hull, row: Result<Row, String>) -> ([String; 3], Result<[
 
 /// Answers a table.
 fn query_table(hull: &Hull, input: &Path, output: impl Write, output_path: &Path) -> Result<QuerySummary, HullError> {
-    let mut reader = table(input)?;
-    let names = reader.byte_headers().map_err(|e| HullError::read(input, e.into()))?.clone();
+    let mut reader = TableReader::open(input)?;
+    let names = reader.names(input)?;
     let columns = Columns::find(&names, input)?;
     let passed: Vec<usize> = (0..names.len()).filter(|i| ADDED.iter().all(|a| a.as_bytes() != &names[*i])).collect();
     let pass =
@@ -97,10 +98,8 @@ fn query_table(hull: &Hull, input: &Path, output: impl Write, output_path: &Path
     };
     write(pass(&names), ADDED)?;
     let mut summary = QuerySummary::default();
-    let mut rows = reader.into_byte_records();
     loop {
-        let chunk: Vec<_> =
-            rows.by_ref().take(CHUNK).collect::<Result<_, _>>().map_err(|e| HullError::read(input, e.into()))?;
+        let chunk = next_chunk(&mut reader, input)?;
         if chunk.is_empty() {
             break;
         }
@@ -118,6 +117,16 @@ fn query_table(hull: &Hull, input: &Path, output: impl Write, output_path: &Path
     }
     writer.flush().map_err(|e| HullError::write(output_path, e))?;
     Ok(summary)
+}
+
+/// The next rows; none at the end.
+fn next_chunk(reader: &mut TableReader, input: &Path) -> Result<Vec<csv::ByteRecord>, HullError> {
+    let (mut chunk, mut bytes, mut row) = (Vec::new(), 0, csv::ByteRecord::new());
+    while chunk.len() < CHUNK && bytes < CHUNK_BYTES && reader.next(&mut row, input)? {
+        bytes += row.as_slice().len();
+        chunk.push(std::mem::take(&mut row));
+    }
+    Ok(chunk)
 }
 
 /// Energy above hull and decomposition of a row, as texts; or why there are none.

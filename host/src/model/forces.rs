@@ -345,7 +345,7 @@ mod tests {
     fn forces_and_stress_are_the_same_as_they_are_made_for_cuda() {
         let mut model = forces_of(&shipped(), None).unwrap();
         let derived = DerivedGraph::of(model.model.contract(), None).unwrap();
-        let prepared = graph::for_cuda(&graph::decode(&derived.bytes).unwrap()).unwrap();
+        let prepared = graph::for_cuda(&graph::decode_own(&derived.bytes).unwrap()).unwrap();
         assert!(prepared.obstacles.is_empty(), "{:?}", prepared.obstacles);
         let structures = crystals();
         let structures = refs(&structures);

@@ -10,7 +10,7 @@ use crate::graph::{self, ForCuda, GraphError};
 use crate::input;
 
 /// ONNX files, as all of protobuf, are shorter than this, bytes.
-const LARGEST_FILE: usize = i32::MAX as usize;
+const LARGEST_FILE: usize = input::MOST_PROTOBUF as usize;
 
 /// A model as it was read, its tensor data inside.
 pub(super) struct ModelFile {
@@ -22,17 +22,17 @@ pub(super) struct ModelFile {
 impl ModelFile {
     /// Reads the file and all that lies beside it.
     pub fn read(path: &Path) -> Result<Self, ContractError> {
-        let read = |path: &Path| {
-            input::read(path, input::MOST_DATA).map_err(|source| ContractError::Read { path: path.to_owned(), source })
+        let read = |path: &Path, most: u64| {
+            input::read(path, most).map_err(|source| ContractError::Read { path: path.to_owned(), source })
         };
-        let not_onnx = |error: GraphError| ContractError::NotOnnx { path: path.into(), reason: error.to_string() };
-        let bytes = read(path)?;
-        let mut model = graph::decode(&bytes).map_err(not_onnx)?;
+        let refused = |error: GraphError| ContractError::of_graph(path, error);
+        let bytes = read(path, input::MOST_PROTOBUF)?;
+        let mut model = graph::decode(&bytes).map_err(refused)?;
         let mut external = BTreeMap::new();
         for (name, file) in external_paths(&model, path)? {
-            external.insert(name, read(&file)?);
+            external.insert(name, read(&file, input::MOST_DATA)?);
         }
-        graph::embed_external(&mut model, &external).map_err(not_onnx)?;
+        graph::embed_external(&mut model, &external).map_err(refused)?;
         Ok(Self { model, bytes, external })
     }
 
@@ -42,20 +42,20 @@ impl ModelFile {
     }
 
     /// The model as ONNX Runtime is to be given it; `None` if it is as good as the file, or only the file can hold it.
-    pub fn for_runtime(&self) -> Option<Vec<u8>> {
+    pub fn for_runtime(&self) -> Result<Option<Vec<u8>>, GraphError> {
+        let rewritten = graph::for_runtime(&self.model)?;
         let total: usize = self.contents().map(<[u8]>::len).sum();
-        let rewritten = (total < LARGEST_FILE).then(|| graph::for_runtime(&self.model)).flatten()?;
-        Some(graph::encode(&rewritten)).filter(|bytes| bytes.len() < LARGEST_FILE)
+        let rewritten = rewritten.filter(|_| total < LARGEST_FILE).map(|rewritten| graph::encode(&rewritten));
+        Ok(rewritten.filter(|bytes| bytes.len() < LARGEST_FILE))
     }
 }
 
 /// The model of a file as CUDA would be given it, and what CUDA cannot run of it.
 ///
 /// # Errors
-/// [`ContractError::Read`] or [`ContractError::NotOnnx`].
+/// [`ContractError::Read`], [`ContractError::NotOnnx`] or [`ContractError::TooLarge`].
 pub fn for_cuda(path: &Path) -> Result<ForCuda, ContractError> {
     let file = ModelFile::read(path)?;
-    let loaded = graph::for_runtime(&file.model).unwrap_or(file.model);
-    graph::for_cuda(&loaded)
-        .map_err(|error| ContractError::NotOnnx { path: path.to_owned(), reason: error.to_string() })
+    let prepared = || graph::for_cuda(&graph::for_runtime(&file.model)?.unwrap_or(file.model));
+    prepared().map_err(|error| ContractError::of_graph(path, error))
 }

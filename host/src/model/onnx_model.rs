@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::engine::Engine;
 use super::model_file::ModelFile;
-use super::{Contract, Executor, ModelError, ModelOutput, OutputKind};
+use super::{Contract, ContractError, Executor, ModelError, ModelOutput, OutputKind};
 use crate::runtime::{Device, Runtime, Session, SessionOptions};
 
 /// How a model is run.
@@ -86,7 +86,9 @@ impl OnnxModel {
         let sessions = if matches!(device, Device::Cuda(_)) { 1 } else { executor.threads() };
         let batch_cost = if device == Device::Cpu { options.batch_cost } else { CUDA_BATCH * options.batch_cost };
         let options = ModelOptions { device, batch_cost, ..options };
-        let (name, rewritten) = (contract.path.display().to_string(), ModelFile::read(&contract.path)?.for_runtime());
+        let rewritten = ModelFile::read(&contract.path)?.for_runtime();
+        let rewritten = rewritten.map_err(|error| ContractError::of_graph(&contract.path, error))?;
+        let name = contract.path.display().to_string();
         let open = || match &rewritten {
             Some(bytes) => Session::from_bytes(runtime, &name, bytes, &options.session()),
             None => Session::from_file(runtime, &contract.path, &options.session()),

@@ -1,17 +1,15 @@
 //! `If` nodes whose condition is certain: the branch that is taken stands for the node.
 
 use super::super::GraphError;
+use super::super::limits::MOST_NESTED;
 use super::super::onnx::{GraphProto, NodeProto};
 use super::scope::Scope;
 use super::{Import, names_in_subgraphs, proto};
 
-/// Branches within branches; ONNX Runtime itself takes minutes over thirty.
-const MAX_DEPTH: usize = 16;
-
 impl Import {
     /// Whether the node is an `If` that could be resolved, and was.
     pub(super) fn branch(&mut self, node: &NodeProto) -> Result<bool, GraphError> {
-        if node.op_type.as_deref() != Some("If") || self.depth == MAX_DEPTH {
+        if node.op_type.as_deref() != Some("If") || self.depth == MOST_NESTED {
             return Ok(false);
         }
         let condition = node.input.first().and_then(|name| self.builder.find(name));

@@ -3,14 +3,9 @@
 use std::collections::HashMap;
 
 use super::super::GraphError;
+use super::super::limits::{MOST_CALLS, MOST_NODES};
 use super::super::onnx::{AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto};
 use super::scope::Scope;
-
-/// Calls within calls.
-const MAX_DEPTH: usize = 32;
-
-/// Nodes of a graph that is written out: a small file can describe more than a machine can hold.
-const MAX_NODES: usize = 1 << 20;
 
 type Functions<'a> = HashMap<(&'a str, &'a str), &'a FunctionProto>;
 
@@ -49,9 +44,10 @@ fn write_out(
     let overloaded = node.overload.as_deref().is_some_and(|overload| !overload.is_empty());
     let Some(function) = functions.get(&called).filter(|_| !overloaded) else {
         nodes.push(node);
-        return if nodes.len() > MAX_NODES { Err(GraphError::TooLarge { nodes: MAX_NODES }) } else { Ok(()) };
+        let too_large = || GraphError::TooLarge { what: "nodes", most: MOST_NODES };
+        return if nodes.len() > MOST_NODES { Err(too_large()) } else { Ok(()) };
     };
-    if depth == MAX_DEPTH {
+    if depth == MOST_CALLS {
         return Err(fail("functions call one another without an end"));
     }
     *calls += 1;

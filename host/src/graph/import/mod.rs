@@ -23,7 +23,7 @@ use super::onnx::{
     GraphProto, ModelProto, NodeProto, OperatorSetIdProto, ValueInfoProto, tensor_shape_proto, type_proto,
 };
 use super::shape::{Dim, MAX_RANK, TypeFacts};
-use super::{Attributes, DataType, GraphError, proto};
+use super::{Attributes, DataType, GraphError, limits, proto};
 
 /// What to do with half-precision floats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +89,13 @@ impl Builder {
             import.node(node)?;
         }
         import.outputs(graph)?;
-        import.builder.error.clone().map_or(Ok(import.builder), Err)
+        if let Some(error) = import.builder.error {
+            return Err(error);
+        }
+        if guarded {
+            limits::check_tensors(&import.builder)?;
+        }
+        Ok(import.builder)
     }
 }
 

@@ -39,7 +39,7 @@ impl Import {
     }
 
     fn learn(&mut self, name: &str, elements: Option<Vec<Value>>) {
-        if let Some(elements) = elements {
+        if let Some(elements) = elements.filter(|elements| elements.len() <= MAX_PIECES) {
             self.sequences.insert(name.to_owned(), elements);
         }
     }

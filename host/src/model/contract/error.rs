@@ -1,8 +1,9 @@
 //! Why a file cannot be used as a model.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::inputs;
+use crate::graph::GraphError;
 use crate::hint::Hint;
 
 /// Why a file cannot be used as a model.
@@ -30,6 +31,14 @@ pub enum ContractError {
         /// The file.
         path: PathBuf,
         /// The decoder's reason.
+        reason: String,
+    },
+    /// A graph that is larger than any that is taken, or describes larger tensors.
+    #[error("{}: {reason}", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// What is too large, with the limit.
         reason: String,
     },
     /// The sidecar is not understood.
@@ -144,6 +153,18 @@ pub enum ContractError {
         /// Why each was passed over.
         reasons: String,
     },
+}
+
+impl ContractError {
+    /// What is wrong with the graph of a file.
+    pub(in crate::model) fn of_graph(path: &Path, error: GraphError) -> Self {
+        let path = path.to_owned();
+        match error {
+            GraphError::Decode { reason } => Self::NotOnnx { path, reason },
+            error if error.is_of_size() => Self::TooLarge { path, reason: error.to_string() },
+            error => Self::NotOnnx { path, reason: error.to_string() },
+        }
+    }
 }
 
 impl Hint for ContractError {

@@ -22,7 +22,6 @@ mod units;
 use std::path::{Path, PathBuf};
 
 use crate::crystal::Element;
-use crate::graph::GraphError;
 use crate::graph::onnx::ModelProto;
 use crate::input;
 pub use error::ContractError;
@@ -89,7 +88,7 @@ impl Contract {
     /// [`ContractError`] when the file cannot be read or does not fit the contract.
     pub fn read(path: &Path) -> Result<Self, ContractError> {
         let path = locate_model(path)?;
-        let bytes = input::read(&path, input::MOST_DATA).map_err(|source| unreadable(&path, source))?;
+        let bytes = input::read(&path, input::MOST_PROTOBUF).map_err(|source| unreadable(&path, source))?;
         Self::of_bytes(&bytes, &path)
     }
 
@@ -174,11 +173,7 @@ fn unreadable(path: &Path, source: std::io::Error) -> ContractError {
 }
 
 fn decode(bytes: &[u8], path: &Path) -> Result<ModelProto, ContractError> {
-    let not_onnx = |reason: String| ContractError::NotOnnx { path: path.into(), reason };
-    crate::graph::decode(bytes).map_err(|error| match error {
-        GraphError::Decode { reason } => not_onnx(reason),
-        other => not_onnx(other.to_string()),
-    })
+    crate::graph::decode(bytes).map_err(|error| ContractError::of_graph(path, error))
 }
 
 /// Names and paths of the files beside a model in which its tensors lie.
@@ -187,7 +182,7 @@ pub(in crate::model) fn external_paths(
     path: &Path,
 ) -> Result<Vec<(String, PathBuf)>, ContractError> {
     let files = crate::graph::external_files(model);
-    let files = files.map_err(|e| ContractError::NotOnnx { path: path.into(), reason: e.to_string() })?;
+    let files = files.map_err(|error| ContractError::of_graph(path, error))?;
     let folder = path.parent().unwrap_or(Path::new(""));
     Ok(files.into_iter().map(|name| (name.clone(), folder.join(name))).collect())
 }
