@@ -12,7 +12,8 @@ use rogue::{config, cubes, discovery, library, library_of, program, refs, shell,
 use serde_json::Map;
 use temper::hint::Hint;
 use temper::plugin::{
-    Evaluator, OpenError, PluginError, PluginLibrary, ProbeResult, REWARD, Supervision, WorkerCommand, probe,
+    Evaluator, OpenError, PluginError, PluginLibrary, ProbeResult, REWARD, Supervision, WorkerCommand,
+    WorkerFailure, probe,
 };
 
 /// Three crystals of one, two and three atoms: the values that the plugin gives when it behaves.
@@ -106,7 +107,7 @@ fn memory_has_a_limit() {
     let evaluator = started("memory", Supervision { memory: Some(limit), ..supervision() }).unwrap();
     let rows = evaluate(&evaluator);
     assert!(
-        matches!(rows[0], Err(PluginError::Memory { used, limit: allowed }) if used > limit && allowed == limit && used < 4 * limit),
+        matches!(rows[0], Err(PluginError::Worker(WorkerFailure::Memory { used, limit: allowed })) if used > limit && allowed == limit && used < 4 * limit),
         "{rows:?}"
     );
 }
@@ -122,7 +123,7 @@ fn memory_of_what_a_script_starts_counts_too() {
         let evaluator = Evaluator::in_workers("sh", shell(&script), REWARD, &config("memory"), bounded).unwrap();
         let rows = evaluate(&evaluator);
         assert!(
-            matches!(rows[0], Err(PluginError::Memory { used, .. }) if used > limit && used < 4 * limit),
+            matches!(rows[0], Err(PluginError::Worker(WorkerFailure::Memory { used, .. })) if used > limit && used < 4 * limit),
             "{session}{rows:?}"
         );
     }
@@ -169,7 +170,7 @@ fn a_library_that_is_built_again_is_not_started_again() {
     std::fs::write(&own, bytes).unwrap();
     // The old one serves this batch or ends before it; the next worker would have been the new one.
     let rows = [evaluate(&evaluator), evaluate(&evaluator)].concat();
-    let changed = |row: &Result<Option<f64>, PluginError>| matches!(row, Err(PluginError::Start(reason)) if reason.contains("has changed since the run began"));
+    let changed = |row: &Result<Option<f64>, PluginError>| matches!(row, Err(PluginError::Worker(WorkerFailure::Start(reason))) if reason.contains("has changed since the run began"));
     assert!(rows.iter().any(changed), "{rows:?}");
 }
 
@@ -227,7 +228,7 @@ fn ten_thousand_batches_survive_a_hundred_crashes() {
         let rows = evaluator.evaluate(&refs(&crystals), None);
         if x < 0.01 {
             crashes += 1;
-            assert!(rows.iter().all(|row| matches!(row, Err(PluginError::Exited { .. }))), "batch {batch}: {rows:?}");
+            assert!(rows.iter().all(|row| matches!(row, Err(PluginError::Worker(WorkerFailure::Exited { .. })))), "batch {batch}: {rows:?}");
         } else {
             assert_eq!(rows, WELL[..2], "batch {batch}");
         }

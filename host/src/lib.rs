@@ -22,3 +22,4 @@ pub mod reward;
 pub mod runtime;
 pub mod spelling;
 pub mod train;
+pub mod worker;

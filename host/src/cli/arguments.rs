@@ -8,7 +8,7 @@ use super::{
     Context, Failure, completions, doctor, evaluate, export, finetune, hull, index, init, logp, match_pairs, model,
     plugin, pretrain, sample, score, setup, tokenize,
 };
-use crate::config::MOST_THREADS;
+use crate::config::{MOST_THREADS, ModelIsolation};
 
 /// Reinforcement fine-tuning of crystal generators.
 #[derive(Debug, Parser)]
@@ -30,6 +30,10 @@ pub struct Globals {
     /// Number of threads; 0: all cores
     #[arg(long, global = true, value_name = "N", value_parser = at_most_threads)]
     pub threads: Option<usize>,
+    /// Where potentials and property models run: host, in Temper's own process, or process, in processes of their own; without it
+    /// in Temper's own, unless a file has killed the process in which it was first looked at
+    #[arg(long, global = true, value_name = "WHERE", value_parser = isolation)]
+    pub isolation: Option<ModelIsolation>,
     /// Seed of every random stream
     #[arg(long, global = true, value_name = "SEED")]
     pub seed: Option<u64>,
@@ -42,6 +46,14 @@ pub struct Globals {
     /// Log messages of the program: error, warn, info, debug, trace, or per module, such as temper=debug
     #[arg(long, global = true, value_name = "LEVEL", default_value = "error")]
     pub log: String,
+}
+
+fn isolation(text: &str) -> Result<ModelIsolation, String> {
+    match text {
+        "host" => Ok(ModelIsolation::Host),
+        "process" => Ok(ModelIsolation::Process),
+        _ => Err("host or process".to_owned()),
+    }
 }
 
 fn at_most_threads(text: &str) -> Result<usize, String> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Context, Failure, terminal};
-use crate::plugin::{end_all_workers, hangup_is_ignored, leave_signals_to_the_caller};
+use crate::worker::{end_all_workers, hangup_is_ignored, leave_signals_to_the_caller};
 
 /// What the process was asked for.
 #[derive(Clone, Debug, Default)]

@@ -2,10 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Context, Failure};
-use crate::model::{Executor, ForceModel, ModelOptions, OnnxModel};
+use crate::config::{Memory, ModelIsolation, ModelSupervision};
+use crate::model::{Executor, ForceModel, Isolation, ModelOptions, ModelProcesses, OnnxModel};
 use crate::runtime::{Device, Locator, Runtime};
+
+/// How long a process for a model may take to load it.
+const LOADING: Duration = Duration::from_secs(300);
 
 impl Context {
     /// The device of `--device`, `auto` without it.
@@ -44,10 +49,31 @@ impl Context {
         let runtime = self.runtime(wish)?;
         let device = runtime.resolve(wish, &|_| ())?;
         let executor = Executor::new(self.globals.threads.unwrap_or(0))?;
-        let options = ModelOptions { device, ..ModelOptions::default() };
+        let options = self.model_options(device, ModelSupervision::default());
         let model = OnnxModel::open(&runtime, &executor, path, options)?;
         model.contract().warnings.iter().for_each(|warning| self.say(&format!("warning: {warning}")));
         Ok(model)
+    }
+
+    /// How a model is run: where `isolation` or `--isolation` says.
+    pub fn model_options(&self, device: Device, supervision: ModelSupervision) -> ModelOptions {
+        let isolation = supervision.isolation.or(self.globals.isolation).map(|isolation| match isolation {
+            ModelIsolation::Host => Isolation::Host,
+            ModelIsolation::Process => Isolation::Process,
+        });
+        let processes = Some(self.model_processes(supervision));
+        ModelOptions { device, isolation, processes, ..ModelOptions::default() }
+    }
+
+    /// How processes for models are started.
+    pub fn model_processes(&self, supervision: ModelSupervision) -> ModelProcesses {
+        ModelProcesses {
+            program: std::env::current_exe().unwrap_or_else(|_| "temper".into()),
+            cache: self.cache(),
+            memory: supervision.memory.map(Memory::bytes),
+            start_deadline: LOADING,
+            max_restarts: supervision.restarts(),
+        }
     }
 
     /// The forces and the stress of a potential that [`Context::open_model`] has loaded.
@@ -56,6 +82,8 @@ impl Context {
     /// When it has none and none can be derived.
     pub fn force_model(&self, model: Arc<OnnxModel>) -> Result<ForceModel, Failure> {
         let runtime = self.runtime(self.device()?)?;
-        Ok(ForceModel::new(&runtime, model, self.cache().as_deref())?)
+        let forces = ForceModel::new(&runtime, model, self.cache().as_deref())?;
+        forces.warning().iter().for_each(|warning| self.say(&format!("warning: {warning}")));
+        Ok(forces)
     }
 }

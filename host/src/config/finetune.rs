@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::document::nearest;
-use super::{Config, Correction, Deadline, Guards, Memory, Problem, Reward, Sampling};
+use super::shared_keys::With;
+use super::{Config, Correction, Deadline, Guards, Memory, ModelSupervision, Problem, Reward, Sampling};
 
 /// A fine-tuning run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -196,7 +197,13 @@ const MOST_EPOCHS: usize = 10_000;
 #[serde(deny_unknown_fields)]
 pub struct Judge {
     /// Energy above hull by another potential.
+    #[serde(deserialize_with = "judge_hull")]
     pub hull: JudgeHull,
+}
+
+fn judge_hull<'de, D: Deserializer<'de>>(table: D) -> Result<JudgeHull, D::Error> {
+    let With { own, shared: supervision } = With::deserialize(table)?;
+    Ok(JudgeHull { supervision, ..own })
 }
 
 /// `[judge.hull]`.
@@ -214,6 +221,9 @@ pub struct JudgeHull {
     /// How long the potential may take for one crystal; absent: as long as it takes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Deadline>,
+    /// Where the potential runs.
+    #[serde(flatten, skip_deserializing)]
+    pub supervision: ModelSupervision,
     /// Steps between its verdicts.
     #[serde(default = "five")]
     pub every: usize,
@@ -296,10 +306,15 @@ impl Ppo {
 }
 
 impl Finetune {
-    /// The config as far as it shapes the numbers of a step: a run may be resumed with more steps, elsewhere, on more threads.
+    /// The config as far as it shapes the numbers of a step: a run may be resumed with more steps, elsewhere, on more threads,
+    /// with models in other processes.
     pub fn decisive(&self) -> Self {
         let run = Run { seed: self.run.seed, max_failed: self.run.max_failed, ..Run::default() };
-        Self { run, guards: None, ..self.clone() }
+        let mut decisive = Self { run, guards: None, ..self.clone() };
+        let models = decisive.rewards.values_mut().filter_map(|reward| reward.kind.model_supervision());
+        let judge = decisive.judge.iter_mut().map(|judge| &mut judge.hull.supervision);
+        models.chain(judge).for_each(|supervision| *supervision = ModelSupervision::default());
+        decisive
     }
 }
 

@@ -16,7 +16,7 @@ const UNITS: [(&str, u64); 7] = [
 ];
 
 /// An amount of memory in bytes, more than zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Memory(u64);
 

@@ -33,7 +33,7 @@ pub use reward::{
     OnFailure, OnnxTerm, PluginTerm, ProcessTerm, Reward, RewardKind, Role,
 };
 pub use sampling::{ElementCount, Elements, Sampling, SpaceGroups};
-pub use supervision::{Isolation, Supervision};
+pub use supervision::{Isolation, ModelIsolation, ModelSupervision, Supervision};
 
 /// A kind of config file.
 pub trait Config: serde::de::DeserializeOwned + serde::Serialize {

@@ -1,4 +1,4 @@
-//! How plugins and programs run: where, and within which limits.
+//! How plugins, programs and models run: where, and within which limits.
 
 use serde::de::MapAccess;
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,55 @@ pub struct Supervision {
 impl Default for Supervision {
     fn default() -> Self {
         Self { deadline: Deadline::seconds(30), workers: 1, memory: None, max_restarts: 5 }
+    }
+}
+
+/// Where a model runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ModelIsolation {
+    /// In Temper's own process.
+    Host,
+    /// In processes of its own: whatever it does wrong is a recorded failure.
+    Process,
+}
+
+/// Where the model of a term runs, and within which limits: the keys `isolation`, `memory` and `max_restarts`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct ModelSupervision {
+    /// Where it runs; absent: in Temper's own process, unless it killed the process in which it was first looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<ModelIsolation>,
+    /// Memory that each of its processes may take; absent: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Memory>,
+    /// Restarts in a row that may fail; absent: [`Self::RESTARTS`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_restarts: Option<u32>,
+}
+
+impl ModelSupervision {
+    /// Restarts in a row that may fail unless a config says otherwise: one for each crystal that a model dies of.
+    const RESTARTS: u32 = 100;
+
+    /// Restarts in a row that may fail.
+    pub fn restarts(&self) -> u32 {
+        self.max_restarts.unwrap_or(Self::RESTARTS)
+    }
+}
+
+impl SharedKeys for ModelSupervision {
+    fn names() -> Vec<&'static str> {
+        vec!["isolation", "memory", "max_restarts"]
+    }
+
+    fn read<'de, A: MapAccess<'de>>(&mut self, name: &str, table: &mut A) -> Result<(), A::Error> {
+        match name {
+            "isolation" => self.isolation = Some(table.next_value()?),
+            "memory" => self.memory = Some(table.next_value()?),
+            _ => self.max_restarts = Some(table.next_value()?),
+        }
+        Ok(())
     }
 }
 

@@ -8,8 +8,8 @@ use super::onnx::{GraphProto, ModelProto, NodeProto};
 use super::shape::Dim;
 use super::{GraphError, TypeFacts};
 
-/// Nodes, those of subgraphs and of functions at every call included. Potentials have some thousands, the largest some ten
-/// thousand; ONNX Runtime's time grows with the square of a chain.
+/// Nodes, those of subgraphs and of functions at every call included. A CHGNet has 674, with forces 4413. ONNX Runtime takes 14 s to
+/// load a chain of so many.
 pub(super) const MOST_NODES: usize = 1 << 16;
 
 /// Subgraphs (`If`, `Loop`, `Scan`) within subgraphs. ONNX Runtime's time doubles with each.

@@ -6,6 +6,7 @@ use super::ContractError;
 use crate::crystal::Element;
 use crate::hint::Hint;
 use crate::runtime;
+use crate::worker::WorkerFailure;
 
 /// Why a model cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +17,22 @@ pub enum ModelError {
     /// ONNX Runtime refuses the file or the device.
     #[error(transparent)]
     Runtime(#[from] runtime::Error),
+    /// The file did harm when it was first looked at.
+    #[error("{model} is not used: {reason}")]
+    Unusable {
+        /// The model's file.
+        model: String,
+        /// What happened.
+        reason: String,
+    },
+    /// No process in which the model would run.
+    #[error("{model}: no process for it: {reason}")]
+    Process {
+        /// The model's file.
+        model: String,
+        /// Why.
+        reason: String,
+    },
     /// The operating system gives no threads.
     #[error("cannot start {threads} threads: {reason}")]
     Threads {
@@ -111,6 +128,9 @@ pub enum EvaluationError {
     /// The model could not be run on this crystal.
     #[error("the model failed: {0}")]
     Failed(String),
+    /// The process in which the model runs came to its end on this crystal, or could not be started.
+    #[error("the model died: {0}")]
+    Died(WorkerFailure),
     /// The model was stopped because it took too long for this crystal.
     #[error("the model took longer than the deadline of {} s", .0.as_secs_f64())]
     Deadline(Duration),
@@ -126,6 +146,11 @@ impl From<runtime::Error> for EvaluationError {
 }
 
 impl EvaluationError {
+    /// Whether the model is to blame, and not the crystal.
+    pub(super) fn is_of_the_model(&self) -> bool {
+        matches!(self, Self::Failed(_) | Self::Died(_))
+    }
+
     /// The kind of error, by which errors are counted.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -136,6 +161,9 @@ impl EvaluationError {
             Self::TooLarge { .. } => "too large",
             Self::NotFinite { .. } => "not finite",
             Self::Failed(_) => "model failed",
+            Self::Died(WorkerFailure::Memory { .. }) => "model out of memory",
+            Self::Died(WorkerFailure::GaveUp { .. }) => "model given up",
+            Self::Died(_) => "model died",
             Self::Deadline(_) => "too slow",
         }
     }

@@ -3,16 +3,14 @@
 //! Rows go in and rows come out: whatever is wrong with a crystal is an error of its row and of no other. A batch whose
 //! result is not finite, or that the model cannot run, is evaluated again one crystal at a time.
 
-use std::sync::PoisonError;
-
 use rayon::prelude::*;
 
 use super::engine::Engine;
-use super::graph_inputs::{self, AtomGraph};
+use super::graph_inputs::AtomGraph;
 use super::{EvaluationError, LARGEST_LIST, ModelOutput, OnnxModel, OutputKind};
 use crate::crystal::{Structure, map_ok};
 use crate::graph::Tensor;
-use crate::runtime::{Device, Input};
+use crate::runtime::Device;
 
 impl OnnxModel {
     /// The values of `quantities` for every structure, in eV, eV/A, eV/A^3 or muB where the file declares a unit, energies
@@ -96,31 +94,12 @@ impl OnnxModel {
         batch: &[AtomGraph],
         outputs: &[&ModelOutput],
     ) -> Result<Vec<OutputRow>, EvaluationError> {
-        let tensors: Vec<(&str, Tensor)> = self
-            .contract
-            .inputs
-            .iter()
-            .chain(&engine.extra)
-            .map(|input| (input.name.as_str(), graph_inputs::tensor(input, batch, &self.contract)))
-            .collect();
-        let inputs: Vec<(&str, Input<'_>)> = tensors.iter().map(|(name, tensor)| (*name, tensor.into())).collect();
-        let names: Vec<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
-        let worker = rayon::current_thread_index().unwrap_or(0) % engine.sessions.len();
-        let mut session = engine.sessions[worker].lock().unwrap_or_else(PoisonError::into_inner);
-        let results = session.run(&inputs, &names)?;
-        drop(session);
-        let mut rows = vec![OutputRow::with_capacity(outputs.len()); batch.len()];
-        for (output, tensor) in outputs.iter().zip(&results) {
-            for (row, values) in rows.iter_mut().zip(numbers(output, tensor, batch).map_err(EvaluationError::Failed)?) {
-                row.push(values);
-            }
-        }
-        Ok(rows)
+        engine.run(&self.contract, batch, outputs)
     }
 }
 
 /// The numbers of each output for one crystal.
-type OutputRow = Vec<Vec<f64>>;
+pub(super) type OutputRow = Vec<Vec<f64>>;
 
 /// Crystals that one worker takes at a time: the same on every machine, so that batches, and with them rounding, are too.
 const CHUNK: usize = 16;
@@ -128,7 +107,7 @@ const CHUNK: usize = 16;
 const CUDA_CHUNK: usize = 256;
 
 /// The numbers of each crystal, in our units.
-fn numbers(output: &ModelOutput, tensor: &Tensor, batch: &[AtomGraph]) -> Result<Vec<Vec<f64>>, String> {
+pub(super) fn numbers(output: &ModelOutput, tensor: &Tensor, batch: &[AtomGraph]) -> Result<Vec<Vec<f64>>, String> {
     let values: Vec<f64> = match tensor {
         Tensor::F32(values) => values.iter().map(|x| f64::from(*x) * output.factor).collect(),
         Tensor::F64(values) => values.iter().map(|x| x * output.factor).collect(),

@@ -76,7 +76,9 @@ impl ForceModel {
         };
         let forces = forces.unwrap_or_else(|| added(0, "forces", OutputKind::Forces, length));
         let stress = stress.unwrap_or_else(|| added(1, "stress", OutputKind::Stress, length.powi(3)));
-        let engine = |graph: &DerivedGraph| Engine::of_derivatives(runtime, &model, &graph.bytes, graph.extra.clone());
+        let engine = |graph: &DerivedGraph| {
+            Engine::of_derivatives(runtime, &model, graph.bytes.clone(), &graph.extra, &[&forces, &stress])
+        };
         let engine = derived.as_ref().map(engine).transpose()?;
         let model = Self { model, derived: engine, forces, stress };
         if let Some(fresh) = derived.filter(|graph| !graph.from_cache) {
@@ -84,6 +86,13 @@ impl ForceModel {
             fresh.store(cache);
         }
         Ok(model)
+    }
+
+    /// What a user should know although there are forces.
+    pub fn warning(&self) -> Option<String> {
+        let how = self.derived.as_ref()?.dies.as_ref().filter(|_| self.model.engine.dies.is_none())?;
+        let path = self.model.contract.path.display();
+        Some(format!("{path}: with forces, {how}; they are computed in processes of their own"))
     }
 
     /// The potential.
@@ -355,7 +364,9 @@ mod tests {
         };
         let own = evaluate(&model);
         let bytes = graph::encode(&prepared.rewritten.unwrap());
-        model.derived = Some(Engine::of_derivatives(&runtime(), &model.model, &bytes, derived.extra).unwrap());
+        let outputs = [&model.forces, &model.stress];
+        model.derived =
+            Some(Engine::of_derivatives(&runtime(), &model.model, bytes, &derived.extra, &outputs).unwrap());
         for ((energy, own), (other_energy, other)) in own.into_iter().zip(evaluate(&model)) {
             assert!((energy[0] - other_energy[0]).abs() < 1e-5 * energy[0].abs());
             assert!(

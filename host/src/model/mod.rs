@@ -11,10 +11,16 @@ mod engine;
 mod error;
 mod evaluate;
 mod executor;
+mod first_look;
 mod forces;
 mod graph_inputs;
+mod graph_source;
+mod isolated_session;
+mod isolation;
 mod model_file;
 mod onnx_model;
+mod session_message;
+mod session_server;
 mod single_batch;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -31,8 +37,10 @@ pub use contract::{
 pub use error::{EvaluationError, ModelError};
 pub use executor::Executor;
 pub use forces::{ForceModel, Response};
+pub use isolation::{Isolation, ModelProcesses};
 pub use model_file::for_cuda;
 pub use onnx_model::{ModelId, ModelOptions, OnnxModel};
+pub use session_server::{ServeError, serve_graph};
 pub use single_batch::CrystalOutputs;
 pub use trial::Trial;
 

@@ -5,12 +5,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::engine::Engine;
+use super::first_look::Ports;
+use super::graph_source::GraphSource;
 use super::model_file::ModelFile;
-use super::{Contract, ContractError, Executor, ModelError, ModelOutput, OutputKind};
-use crate::runtime::{Device, Runtime, Session, SessionOptions};
+use super::{
+    Contract, ContractError, Executor, Isolation, ModelError, ModelOutput, ModelProcesses, OutputKind,
+};
+use crate::runtime::{Device, Runtime, SessionOptions};
 
 /// How a model is run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ModelOptions {
     /// Where.
     pub device: Device,
@@ -20,6 +24,10 @@ pub struct ModelOptions {
     pub memory: u64,
     /// How long the model may take for one crystal. A batch that takes longer is evaluated again one crystal at a time.
     pub deadline: Option<Duration>,
+    /// Where it runs as the user wants it; `None`: in this process, unless it killed the one in which it was first looked at.
+    pub isolation: Option<Isolation>,
+    /// Processes for it; `None`: it runs in this one, whatever else is said, and is not looked at first.
+    pub processes: Option<ModelProcesses>,
 }
 
 /// A batch on a CUDA device is so many times as large as one on the CPU.
@@ -27,16 +35,27 @@ const CUDA_BATCH: usize = 16;
 
 impl Default for ModelOptions {
     fn default() -> Self {
-        Self { device: Device::Cpu, batch_cost: 16_384, memory: 4 << 30, deadline: None }
+        Self {
+            device: Device::Cpu,
+            batch_cost: 16_384,
+            memory: 4 << 30,
+            deadline: None,
+            isolation: None,
+            processes: None,
+        }
     }
 }
 
 impl ModelOptions {
-    /// Several sessions of one thread evaluate faster than one of several, and with several ONNX Runtime 1.28 loses rows
-    /// that ScatterND adds to one another (its issue 18048).
     pub(super) fn session(&self) -> SessionOptions {
-        SessionOptions { device: self.device, threads: 1, deadline: self.deadline, ..SessionOptions::default() }
+        session_options(self.device, self.deadline)
     }
+}
+
+/// Several sessions of one thread evaluate faster than one of several, and with several ONNX Runtime 1.28 loses rows
+/// that ScatterND adds to one another (its issue 18048).
+pub(super) fn session_options(device: Device, deadline: Option<Duration>) -> SessionOptions {
+    SessionOptions { device, threads: 1, deadline, ..SessionOptions::default() }
 }
 
 /// Identity of a model that has been loaded: no two have the same in one process.
@@ -78,22 +97,26 @@ impl OnnxModel {
     pub(super) fn with_contract(
         runtime: &Runtime,
         executor: &Executor,
-        contract: Contract,
+        mut contract: Contract,
         options: ModelOptions,
     ) -> Result<Self, ModelError> {
         let device = runtime.resolve(options.device, &|line| tracing::warn!("{line}"))?;
         // A device other than the processor runs one batch after the other; the threads then only prepare them.
         let sessions = if matches!(device, Device::Cuda(_)) { 1 } else { executor.threads() };
         let batch_cost = if device == Device::Cpu { options.batch_cost } else { CUDA_BATCH * options.batch_cost };
-        let options = ModelOptions { device, batch_cost, ..options };
+        let mut options = ModelOptions { device, batch_cost, ..options };
         let rewritten = ModelFile::read(&contract.path)?.for_runtime();
-        let rewritten = rewritten.map_err(|error| ContractError::of_graph(&contract.path, error))?;
-        let name = contract.path.display().to_string();
-        let open = || match &rewritten {
-            Some(bytes) => Session::from_bytes(runtime, &name, bytes, &options.session()),
-            None => Session::from_file(runtime, &contract.path, &options.session()),
-        };
-        let engine = Engine::open(sessions, &options, open)?;
+        let bytes = rewritten.map_err(|error| ContractError::of_graph(&contract.path, error))?;
+        let (name, path) = (contract.path.display().to_string(), contract.path.clone());
+        let outputs: Vec<&ModelOutput> = contract.outputs.iter().collect();
+        let ports = Ports { contract: &contract, extra: &[], outputs: &outputs };
+        let engine = Engine::open(runtime, &GraphSource { name, path, bytes }, &ports, sessions, &options)?;
+        if let Some(how) = &engine.dies {
+            let path = contract.path.display();
+            contract.warnings.push(format!("{path}: {how}; the model runs in processes of its own"));
+            // So do its derivatives.
+            options.isolation = Some(Isolation::Process);
+        }
         Ok(Self { id: ModelId::next(), contract, engine, executor: executor.clone(), options })
     }
 

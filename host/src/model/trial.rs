@@ -5,7 +5,9 @@
 
 use super::check::{QuickCheck, check_until};
 use super::contract::Choices;
-use super::{Contract, Executor, Inspection, ModelError, ModelOptions, OnnxModel};
+use super::{
+    Contract, Executor, Inspection, Isolation, ModelError, ModelOptions, ModelProcesses, OnnxModel,
+};
 use crate::runtime::Runtime;
 
 /// The most combinations of meanings that are tried.
@@ -41,11 +43,17 @@ pub enum Trial {
 type Meanings<'a> = Vec<(&'a str, &'a str)>;
 
 impl Inspection {
-    /// Finds the meanings of the inputs in doubt by trying all, and fills in those that are certain.
+    /// Finds the meanings of the inputs in doubt by trying all, and fills in those that are certain. Nobody has looked at the file
+    /// yet: it runs in a process of its own, where there are any.
     ///
     /// # Errors
     /// What opening a model may give.
-    pub fn try_inputs(&mut self, runtime: &Runtime) -> Result<Trial, ModelError> {
+    pub fn try_inputs(
+        &mut self,
+        runtime: &Runtime,
+        processes: Option<ModelProcesses>,
+    ) -> Result<Trial, ModelError> {
+        let options = ModelOptions { isolation: Some(Isolation::Process), processes, ..ModelOptions::default() };
         let lines =
             self.missing.iter().filter_map(|line| line.choices.as_ref().map(|choices| (line.value.is_some(), choices)));
         let choices: Vec<(bool, Choices)> = lines.map(|(known, choices)| (known, choices.clone())).collect();
@@ -59,9 +67,9 @@ impl Inspection {
                 (*known || !choices.names.first().is_some_and(|name| is_geometry(name)), choices.clone())
             })
             .collect();
-        match self.try_combinations(runtime, &combinations(&likely), &choices)? {
+        match self.try_combinations(runtime, &options, &combinations(&likely), &choices)? {
             Trial::Contradicted(..) if likely != choices => {
-                self.try_combinations(runtime, &combinations(&choices), &choices)
+                self.try_combinations(runtime, &options, &combinations(&choices), &choices)
             }
             trial => Ok(trial),
         }
@@ -71,6 +79,7 @@ impl Inspection {
     fn try_combinations(
         &mut self,
         runtime: &Runtime,
+        options: &ModelOptions,
         combinations: &[Meanings<'_>],
         choices: &[(bool, Choices)],
     ) -> Result<Trial, ModelError> {
@@ -90,7 +99,7 @@ impl Inspection {
                     runtime,
                     &Executor::new(1)?,
                     contract,
-                    ModelOptions::default(),
+                    options.clone(),
                 )?),
             };
             tried += 1;

@@ -3,7 +3,7 @@
 //! Rules are tested one by one, but a file can meet what no test had: a rewrite of ONNX Runtime's that errs, an operator used in
 //! a way that its rule does not know. Forces that are wrong without a word would be the worst that a potential can give.
 
-use super::{EvaluationError, ForceModel, ModelError, Response};
+use super::{ForceModel, ModelError, Response};
 use crate::crystal::{Element, Lattice, Structure};
 
 /// Displacement of the atoms together, angstrom, and strain, of the widest difference; each further one is half as wide.
@@ -70,8 +70,8 @@ fn at_rest(model: &ForceModel, crystal: &Structure) -> Result<Option<(f64, Respo
             }
             Err(format!("with derivatives, its graph gives an energy of {derived} eV for a crystal of {energy} eV"))
         }
-        Some(Err(EvaluationError::Failed(reason))) => {
-            Err(format!("the graph that was derived fails on a crystal of {} atoms: {reason}", crystal.len()))
+        Some(Err(failure)) if failure.is_of_the_model() => {
+            Err(format!("the graph that was derived fails on a crystal of {} atoms: {failure}", crystal.len()))
         }
         _ => Ok(None),
     }

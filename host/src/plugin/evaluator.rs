@@ -5,16 +5,17 @@ use std::sync::{Mutex, PoisonError};
 use rayon::prelude::*;
 use serde_json::{Map, Value};
 
-use super::error::quotable;
 use super::library::{EvaluateError, PluginInstance};
 use super::message::{Answer, Hello};
-use super::worker::{StartError, WorkerPool};
+use super::pool::WorkerPool;
+use super::start::StartError;
 use super::{
     Crystals, Descriptor, InterfaceDescriptor, LoadError, Outcome, PluginError, PluginLibrary, Properties, Supervision,
     WorkerCommand, columns,
 };
 use crate::crystal::{SYMPREC, Structure, symmetry};
 use crate::hint::Hint;
+use crate::worker::quotable;
 
 /// Most crystals of one batch in a worker: a bound on memory, and on what one failure takes with it.
 const LARGEST_BATCH: usize = 4096;

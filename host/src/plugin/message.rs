@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use temper_plugin_api::abi::RawOutcomes;
 use temper_plugin_api::{Batch, Crystals, Descriptor, Outcome};
 
-use super::frame::Frame;
+use crate::worker::{Frame, Limits};
 
 /// The version of the protocol that is spoken here.
 const PROTOCOL: u64 = 1;
@@ -47,11 +47,6 @@ impl Hello {
 /// The worker is ready.
 pub(super) fn ready(descriptor: &Descriptor) -> Frame {
     Frame::new(object(json!({"type": "ready", "protocol": PROTOCOL, "descriptor": descriptor})))
-}
-
-/// The worker never will be.
-pub(super) fn error(message: &str) -> Frame {
-    Frame::new(object(json!({"type": "error", "message": message})))
 }
 
 /// The batch as a whole has failed.
@@ -137,6 +132,12 @@ pub(super) enum Answer {
     Outcomes(Vec<Outcome>),
     /// The whole batch failed.
     Failed(String),
+}
+
+/// How long an answer about so many crystals may be: room for values, reasons, and arrays of later versions.
+pub(super) fn answer_limits(crystals: usize) -> Limits {
+    let crystals = crystals as u64;
+    Limits { header: (64 << 10) + (4 << 10) * crystals, body: (1 << 20) + 64 * crystals }
 }
 
 /// The answer to the batch `id` of `crystals` crystals.

@@ -1,4 +1,4 @@
-//! Plugins: shared libraries and worker programs of third parties. The only module that opens libraries or starts workers.
+//! Plugins: shared libraries and worker programs of third parties. The only module that opens libraries.
 //!
 //! A library is opened in a process of its own (`temper plugin serve`) or, if the user trusts it, in this one; any other program
 //! may serve by the same protocol (`plugin-api/PROTOCOL.md`). Whatever goes wrong on the other side becomes the failure of
@@ -9,13 +9,13 @@ mod check;
 mod discover;
 mod error;
 mod evaluator;
-mod frame;
 mod library;
 mod message;
 mod permissions;
+mod pool;
 mod probe;
 mod serve;
-mod worker;
+mod start;
 
 pub use builtin::{builtin_plugin, builtin_plugins};
 pub use check::{PluginReport, PluginToCheck, check_plugin};
@@ -27,13 +27,9 @@ pub use probe::{Probe, ProbeResult, probe, sha256};
 pub use serve::{WorkerError, serve};
 pub use temper_plugin_api::abi::{API_VERSION, HULL_CORRECTION, REWARD};
 pub use temper_plugin_api::{Batch, Crystals, Descriptor, InterfaceDescriptor, Outcome, Properties};
-#[cfg(target_os = "linux")]
-pub use worker::{GuardedExit, guard};
-pub use worker::{
-    MEMORY_IS_MEASURED, Supervision, WorkerCommand, end_all_workers, hangup_is_ignored, leave_signals_to_the_caller,
-};
 
 use crate::crystal::Structure;
+pub use crate::worker::{Supervision, WorkerCommand, WorkerFailure};
 
 /// Structures as the columns that plugins see.
 pub fn columns(structures: &[&Structure]) -> Crystals {

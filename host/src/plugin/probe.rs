@@ -8,9 +8,10 @@ use sha2::{Digest, Sha256};
 use temper_plugin_api::Descriptor;
 
 use super::permissions::writable_by_others;
-use super::worker::{StartError, Worker, run};
-use super::{PluginError, WorkerCommand, serve};
+use super::serve;
+use super::start::{StartError, start};
 use crate::atomic::write_atomically;
+use crate::worker::{self, Supervision, WorkerCommand, WorkerFailure, run};
 
 /// What became of the first load of a library.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -110,17 +111,18 @@ pub fn sha256(file: &Path) -> std::io::Result<String> {
 }
 
 fn load(command: WorkerCommand, deadline: Duration) -> ProbeResult {
+    let supervision = Supervision { deadline, start_deadline: deadline, memory: None, workers: 1, max_restarts: 0 };
     let started = run(async move {
-        let (worker, descriptor) = Worker::start(&command, &serve::describe(), deadline, None).await?;
+        let (worker, descriptor) = start(&command, &serve::describe(), supervision).await?;
         worker.end().await;
         Ok(descriptor)
     });
-    match started.map_err(StartError::Failed).and_then(|started| started) {
+    match started.map_err(StartError::from).and_then(|started| started) {
         Ok(descriptor) => ProbeResult::Usable(descriptor),
         Err(StartError::Refused(reason, advice)) => ProbeResult::Refused { reason, advice },
-        Err(StartError::Failed(error @ (PluginError::Exited { .. } | PluginError::Deadline(_)))) => {
-            ProbeResult::Crashed { reason: error.to_string() }
-        }
+        Err(StartError::Worker(worker::StartError::Failed(
+            failure @ (WorkerFailure::Exited { .. } | WorkerFailure::Deadline(_)),
+        ))) => ProbeResult::Crashed { reason: failure.to_string() },
         Err(error) => ProbeResult::Refused { reason: error.to_string(), advice: None },
     }
 }

@@ -1,17 +1,16 @@
 //! The worker's end of the protocol: serves one plugin over standard input and output.
 
-use std::fs::File;
-use std::io::{BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::sync::Barrier;
 
 use serde_json::Map;
 use temper_plugin_api::{Crystals, Outcome};
 
-use super::frame::{Frame, FrameError};
 use super::library::{EvaluateError, PluginInstance};
-use super::message::{Hello, error, failed, outcomes, read_batch, ready};
+use super::message::{Hello, failed, outcomes, read_batch, ready};
 use super::{LoadError, PluginLibrary};
 use crate::hint::Hint;
+use crate::worker::{Frame, FrameError, ignore_signals, streams};
 
 /// The interface of a [`Hello`] that asks only what the plugin is.
 pub(super) const DESCRIBE: &str = "describe";
@@ -64,7 +63,7 @@ pub fn serve(open: impl FnOnce() -> Result<PluginLibrary, LoadError>, threads: u
             instance.map_or(Ok(()), |(_, instance)| answer_all(&instance, threads, &mut input, &mut output))
         }
         Err((message, advice)) => {
-            let mut frame = error(&message);
+            let mut frame = Frame::refusal(&message);
             frame.header.extend(advice.map(|advice| ("advice".to_owned(), advice.into())));
             Ok(frame.write(&mut output)?)
         }
@@ -120,42 +119,6 @@ fn evaluate(instance: &PluginInstance, threads: usize, crystals: &Crystals) -> R
         }
         None => Ok(calls.into_iter().next().unwrap_or_default()),
     }
-}
-
-/// While this is held, signals that ask for the end mean nothing: a scheduler sends them to all processes, and the host wants its batch
-/// before it obeys. Programs that the plugin starts hear them again.
-#[cfg(unix)]
-fn ignore_signals() -> std::io::Result<impl Drop> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let inside = runtime.enter();
-    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), SignalKind::user_defined1()] {
-        // The handler stays, whether anybody listens or not.
-        drop(signal(kind)?);
-    }
-    drop(inside);
-    Ok(runtime)
-}
-
-#[cfg(not(unix))]
-fn ignore_signals() -> std::io::Result<()> {
-    Ok(())
-}
-
-/// The streams of the protocol, out of reach of the plugin: what it prints comes out on standard error, what it reads is empty.
-#[cfg(unix)]
-fn streams() -> std::io::Result<(BufReader<File>, File)> {
-    use rustix::stdio::{dup2_stdin, dup2_stdout, stderr, stdin, stdout};
-    let input = File::from(rustix::io::fcntl_dupfd_cloexec(stdin(), 3)?);
-    let output = File::from(rustix::io::fcntl_dupfd_cloexec(stdout(), 3)?);
-    dup2_stdout(stderr())?;
-    dup2_stdin(File::open("/dev/null")?)?;
-    Ok((BufReader::new(input), output))
-}
-
-#[cfg(not(unix))]
-fn streams() -> std::io::Result<(BufReader<File>, File)> {
-    Err(std::io::Error::from(std::io::ErrorKind::Unsupported))
 }
 
 /// What a worker is asked in order to learn what it serves.

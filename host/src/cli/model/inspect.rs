@@ -8,10 +8,11 @@ use clap::Args;
 
 use super::{Context, Failure, senseless};
 use crate::cli::{Exit, Output, Search};
+use crate::config::ModelSupervision;
 use crate::crystal::Element;
 use crate::graph::{ForCuda, GraphError, TABLE_OF, for_cuda};
 use crate::model::{
-    self, Axis, Contract, Executor, InputKind, Inspection, ModelInput, ModelOptions, ModelOutput, OnnxModel, Operators,
+    self, Axis, Contract, Executor, InputKind, Inspection, ModelInput, ModelOutput, OnnxModel, Operators,
     OutputKind, Port, Trial, check_quickly,
 };
 use crate::policy::PolicyDirectory;
@@ -52,7 +53,8 @@ fn tried(found: &mut Inspection, context: &Context) -> Option<Trial> {
     if found.missing.is_empty() {
         return None;
     }
-    let trial = context.runtime(Device::Cpu).and_then(|runtime| Ok(found.try_inputs(&runtime)?));
+    let processes = context.model_processes(ModelSupervision::default());
+    let trial = context.runtime(Device::Cpu).and_then(|runtime| Ok(found.try_inputs(&runtime, Some(processes))?));
     Some(trial.unwrap_or_else(|failure| Trial::NotMade(failure.to_string())))
 }
 
@@ -158,7 +160,11 @@ fn reward_model(found: Inspection, trial: Option<Trial>, context: &Context) -> R
     described_contract(&contract, context)?;
     // Whether the operators and types are there is for the runtime to say, and whether the numbers make sense for crystals.
     let runtime = context.runtime(Device::Cpu)?;
-    let model = OnnxModel::open(&runtime, &Executor::new(1)?, &contract.path, ModelOptions::default())?;
+    let options = context.model_options(Device::Cpu, ModelSupervision::default());
+    let model = OnnxModel::open(&runtime, &Executor::new(1)?, &contract.path, options)?;
+    for warning in model.contract().warnings.iter().filter(|warning| !contract.warnings.contains(warning)) {
+        row(context, "warning", warning)?;
+    }
     let check = check_quickly(&model);
     for line in &renames {
         row(context, "hint", &format!("to use it as the contract's own, add to {sidecar}: {line}"))?;

@@ -4,6 +4,7 @@ mod check;
 mod export;
 mod import;
 mod inspect;
+mod serve;
 
 use clap::Subcommand;
 
@@ -33,6 +34,9 @@ pub enum Model {
     Export(export::Export),
     /// Turn a checkpoint of CrystalFormer's reference code into a policy
     Import(import::Import),
+    /// Run a graph in this process; used by Temper itself
+    #[command(hide = true)]
+    Serve(serve::Serve),
 }
 
 impl Model {
@@ -42,6 +46,7 @@ impl Model {
             Self::Check(arguments) => arguments.run(context),
             Self::Export(arguments) => arguments.run(context),
             Self::Import(arguments) => arguments.run(context),
+            Self::Serve(arguments) => arguments.run(),
         }
     }
 }

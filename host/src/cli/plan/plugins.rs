@@ -10,10 +10,9 @@ use super::Planner;
 use super::models::ModelRef;
 use crate::cli::Failure;
 use crate::config::{self, Isolation, Memory, PluginTerm as PluginConfig, ProcessTerm};
-use crate::plugin::{
-    Evaluator, HULL_CORRECTION, MEMORY_IS_MEASURED, REWARD, Supervision, Usable, WorkerCommand, is_path,
-};
+use crate::plugin::{Evaluator, HULL_CORRECTION, REWARD, Usable, is_path};
 use crate::reward::{Correction, PluginTerm};
+use crate::worker::{MEMORY_IS_MEASURED, Supervision, WorkerCommand};
 
 /// More processes than any machine wants for one term.
 const MOST_WORKERS: usize = 256;
@@ -70,7 +69,7 @@ impl Planner<'_> {
         potential: Option<&Path>,
     ) -> Result<PluginTerm, Failure> {
         let key = format!("{key}.potential");
-        let potential = potential.map(|path| self.model(&key, ModelRef::new(path, None))).transpose()?;
+        let potential = potential.map(|path| self.model(&key, ModelRef::new(path, None, config::ModelSupervision::default()))).transpose()?;
         let term = PluginTerm::new(Arc::new(evaluator), potential);
         term.map_err(|error| self.mistake(&key, format!("`{key}`: {error}")))
     }

@@ -62,7 +62,7 @@ impl Planner<'_> {
         let reference = judge.reference.as_ref().or(own);
         let reference = reference
             .ok_or_else(|| self.mistake("judge.hull", "`judge.hull.reference` is missing").hint("name a hull"))?;
-        let potential = ModelRef::new(&judge.potential, judge.deadline);
+        let potential = ModelRef::new(&judge.potential, judge.deadline, judge.supervision);
         let kind = Arc::new(self.hull_term("judge.hull", potential, reference, &judge.correction)?);
         let term = Term { name: "e_hull".into(), kind, on_failure: OnFailure::Value(WORST_E_HULL), bound: None };
         let rewards = Rewards::new(vec![term], Sanity::default(), self.executor.clone());
@@ -90,12 +90,12 @@ impl Planner<'_> {
     fn term_kind(&mut self, name: &str, kind: &RewardKind) -> Result<Arc<dyn TermKind>, Failure> {
         Ok(match kind {
             RewardKind::Hull(term) => {
-                let potential = ModelRef::new(&term.potential, term.deadline);
+                let potential = ModelRef::new(&term.potential, term.deadline, term.supervision);
                 let key = format!("rewards.{name}.hull");
                 Arc::new(self.hull_term(&key, potential, &term.reference, &term.correction)?)
             }
             RewardKind::Force(term) => {
-                let potential = ModelRef::new(&term.potential, term.deadline);
+                let potential = ModelRef::new(&term.potential, term.deadline, term.supervision);
                 let model = self.force_model(&format!("rewards.{name}.force.potential"), potential)?;
                 let scale = ForceScale {
                     stress_weight: term.stress_weight,
@@ -152,7 +152,7 @@ impl Planner<'_> {
     }
 
     fn onnx(&mut self, key: &str, term: &config::OnnxTerm) -> Result<OnnxTerm, Failure> {
-        let model = ModelRef { state: term.state, ..ModelRef::new(&term.model, term.deadline) };
+        let model = ModelRef { state: term.state, ..ModelRef::new(&term.model, term.deadline, term.supervision) };
         let model = self.model(&format!("{key}.model"), model)?;
         Ok(OnnxTerm::new(model, term.output.as_deref())?)
     }

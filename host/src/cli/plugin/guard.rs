@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::Failure;
 use crate::cli::Exit;
-use crate::plugin::guard;
+use crate::worker::guard;
 
 /// Run a program, and end all that it has started when it ends or Temper does.
 #[derive(Debug, Args)]

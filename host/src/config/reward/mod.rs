@@ -7,7 +7,7 @@ mod terms;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::shared_keys::With;
-use super::{Problem, Supervision, check_plugin_config};
+use super::{ModelSupervision, Problem, Supervision, check_plugin_config};
 
 pub use correction::{Correction, CorrectionPlugin, CorrectionProcess};
 pub use gate::{Bound, Ends, Gate, OnFailure, Role};
@@ -44,9 +44,9 @@ pub enum RewardKind {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Kinds {
-    hull: Option<With<HullTerm, Gate>>,
-    force: Option<With<ForceTerm, Gate>>,
-    onnx: Option<With<OnnxTerm, Gate>>,
+    hull: Option<With<HullTerm, (ModelSupervision, Gate)>>,
+    force: Option<With<ForceTerm, (ModelSupervision, Gate)>>,
+    onnx: Option<With<OnnxTerm, (ModelSupervision, Gate)>>,
     builtin: Option<With<BuiltinTerm, Gate>>,
     plugin: Option<With<PluginTerm, (Supervision, Gate)>>,
     process: Option<With<ProcessTerm, (Supervision, Gate)>>,
@@ -56,24 +56,17 @@ impl TryFrom<Kinds> for Reward {
     type Error = String;
 
     fn try_from(kinds: Kinds) -> Result<Self, String> {
-        fn gated<T>(kind: impl Fn(T) -> RewardKind) -> impl Fn(With<T, Gate>) -> Reward {
-            move |With { own, shared: gate }| Reward { kind: kind(own), gate }
+        fn term<T, S>(kind: impl Fn(T, S) -> RewardKind) -> impl Fn(With<T, (S, Gate)>) -> Reward {
+            move |With { own, shared: (supervision, gate) }| Reward { kind: kind(own, supervision), gate }
         }
-        let plugin = |With { own, shared: (supervision, gate) }| Reward {
-            kind: RewardKind::Plugin(PluginTerm { supervision, ..own }),
-            gate,
-        };
-        let process = |With { own, shared: (supervision, gate) }| Reward {
-            kind: RewardKind::Process(ProcessTerm { supervision, ..own }),
-            gate,
-        };
+        let builtin = |With { own, shared: gate }| Reward { kind: RewardKind::Builtin(own), gate };
         let kinds = [
-            kinds.hull.map(gated(RewardKind::Hull)),
-            kinds.force.map(gated(RewardKind::Force)),
-            kinds.onnx.map(gated(RewardKind::Onnx)),
-            kinds.builtin.map(gated(RewardKind::Builtin)),
-            kinds.plugin.map(plugin),
-            kinds.process.map(process),
+            kinds.hull.map(term(|own, supervision| RewardKind::Hull(HullTerm { supervision, ..own }))),
+            kinds.force.map(term(|own, supervision| RewardKind::Force(ForceTerm { supervision, ..own }))),
+            kinds.onnx.map(term(|own, supervision| RewardKind::Onnx(OnnxTerm { supervision, ..own }))),
+            kinds.builtin.map(builtin),
+            kinds.plugin.map(term(|own, supervision| RewardKind::Plugin(PluginTerm { supervision, ..own }))),
+            kinds.process.map(term(|own, supervision| RewardKind::Process(ProcessTerm { supervision, ..own }))),
         ];
         let mut given = kinds.into_iter().flatten();
         match (given.next(), given.next()) {
@@ -120,6 +113,16 @@ impl Serialize for Reward {
 }
 
 impl RewardKind {
+    /// Where its model runs, if it is one of a model.
+    pub(in crate::config) fn model_supervision(&mut self) -> Option<&mut ModelSupervision> {
+        match self {
+            Self::Hull(term) => Some(&mut term.supervision),
+            Self::Force(term) => Some(&mut term.supervision),
+            Self::Onnx(term) => Some(&mut term.supervision),
+            Self::Builtin(_) | Self::Plugin(_) | Self::Process(_) => None,
+        }
+    }
+
     /// The name of its table.
     pub fn name(&self) -> &'static str {
         match self {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Correction;
-use crate::config::{Deadline, Isolation, Problem, Supervision, check_plugin_config};
+use crate::config::{Deadline, Isolation, ModelSupervision, Problem, Supervision, check_plugin_config};
 
 /// `[rewards.NAME.hull]`: energy of a potential above a convex hull.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,6 +22,9 @@ pub struct HullTerm {
     /// How long the potential may take for one crystal; absent: as long as it takes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Deadline>,
+    /// Where the potential runs.
+    #[serde(flatten, skip_deserializing)]
+    pub supervision: ModelSupervision,
 }
 
 /// `[rewards.NAME.force]`: how far a crystal is from rest, `ln(mean |F| + stress_weight * mean |stress|)` of a potential's
@@ -43,6 +46,9 @@ pub struct ForceTerm {
     /// How long the potential may take for one crystal; absent: as long as it takes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Deadline>,
+    /// Where the potential runs.
+    #[serde(flatten, skip_deserializing)]
+    pub supervision: ModelSupervision,
 }
 
 /// `[rewards.NAME.onnx]`: one property of an ONNX model.
@@ -60,6 +66,9 @@ pub struct OnnxTerm {
     /// How long the model may take for one crystal; absent: as long as it takes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Deadline>,
+    /// Where the model runs.
+    #[serde(flatten, skip_deserializing)]
+    pub supervision: ModelSupervision,
 }
 
 /// `[rewards.NAME.builtin]`: a term that Temper computes itself.

@@ -28,7 +28,7 @@ fn crystal(entry: &TextbookCrystal, contract: &Contract) -> Option<NamedCrystal>
 }
 
 /// Every element that the model declares.
-pub(super) fn known_elements(contract: &Contract) -> Vec<Element> {
+pub(in crate::model) fn known_elements(contract: &Contract) -> Vec<Element> {
     (1..=118).filter_map(Element::from_number).filter(|element| contract.knows(*element)).collect()
 }
 
@@ -39,13 +39,13 @@ pub(super) fn within_cutoff(structure: Structure, cutoff: Option<f64>) -> Struct
 }
 
 /// A simple cubic crystal of one atom with this spacing, angstrom.
-pub(super) fn simple_cubic(element: Element, spacing: f64) -> Structure {
+pub(in crate::model) fn simple_cubic(element: Element, spacing: f64) -> Structure {
     let lattice = Lattice([[spacing, 0.0, 0.0], [0.0, spacing, 0.0], [0.0, 0.0, spacing]]);
     Structure { lattice, species: vec![element], frac: vec![[0.0; 3]] }
 }
 
 /// Two atoms at a distance (angstrom) in a cubic box so wide that no image is within the cutoff.
-pub(super) fn dimer(elements: [Element; 2], distance: f64, cutoff: f64) -> Structure {
+pub(in crate::model) fn dimer(elements: [Element; 2], distance: f64, cutoff: f64) -> Structure {
     let width = 2.0 * cutoff + 2.0 * distance;
     let cubic = simple_cubic(elements[0], width);
     Structure { species: elements.to_vec(), frac: vec![[0.0; 3], [distance / width, 0.0, 0.0]], ..cubic }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::InterfaceDescriptor;
-use super::super::worker::StartError;
+use super::super::start::StartError;
 use super::has_panicked;
 use super::plugin_under_test::Start;
 use crate::conformance::CheckResult;

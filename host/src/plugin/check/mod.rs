@@ -23,9 +23,10 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::message::Hello;
-use super::worker::{StartError, Worker};
-use super::{Descriptor, HULL_CORRECTION, OpenError, Outcome, WorkerCommand, evaluator};
+use super::start::StartError;
+use super::{Descriptor, HULL_CORRECTION, OpenError, Outcome, evaluator};
 use crate::conformance::{CheckResult, NamedCrystal};
+use crate::worker::{self, Worker, WorkerCommand};
 use plugin_under_test::{PluginUnderTest, Start};
 pub use report::PluginReport;
 use sample::{Sample, samples};
@@ -107,7 +108,7 @@ pub fn check_plugin(asked: &PluginToCheck) -> Result<PluginReport, OpenError> {
         Err(StartError::Refused(reason, advice)) if !has_panicked(&reason) => {
             return Err(OpenError::Refused { name: asked.name.clone(), reason, advice });
         }
-        Err(error @ StartError::Spawn { .. }) => {
+        Err(error @ StartError::Worker(worker::StartError::Spawn { .. })) => {
             return Err(OpenError::Start { name: asked.name.clone(), reason: error.to_string() });
         }
         Err(error) => {

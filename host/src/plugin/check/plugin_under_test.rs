@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::super::error::quotable;
-use super::super::frame::Limits;
-use super::super::message::{Answer, Hello, batch, read_answer};
-use super::super::worker::{Ending, StartError, Worker, run};
-use super::super::{Descriptor, HULL_CORRECTION, Outcome, PluginError, Properties, WorkerCommand};
+use super::super::message::{Answer, Hello, answer_limits, batch, read_answer};
+use super::super::start::{StartError, start};
+use super::super::{Descriptor, HULL_CORRECTION, Outcome, PluginError, Properties};
 use super::sample::{Sample, columns};
+use crate::worker::{Ending, Supervision, Worker, WorkerCommand, WorkerFailure, quotable, run};
 
 /// How long a worker may take to greet: one in Python may have much to import.
 const START: Duration = Duration::from_secs(120);
@@ -39,12 +38,14 @@ pub(super) struct PluginUnderTest {
 impl Start {
     /// Starts a worker.
     pub fn worker(&self) -> Result<(Worker, Descriptor), StartError> {
-        let Self { command, guard, hello, memory, .. } = self.clone();
+        let Self { command, guard, hello, memory, deadline } = self.clone();
         let command = match guard {
             Some(guard) => command.guarded_by(&guard),
             None => command,
         };
-        run(async move { Worker::start(&command, &hello, START, Some(memory)).await })?
+        let supervision =
+            Supervision { deadline, start_deadline: START, memory: Some(memory), workers: 1, max_restarts: 0 };
+        run(async move { start(&command, &hello, supervision).await })?
     }
 
     /// The same with another config.
@@ -86,13 +87,13 @@ impl PluginUnderTest {
         let mut worker = self.take()?;
         let (mut answer, mut alive) = self.exchange(worker, samples)?;
         // One that serves a batch and ends has not failed.
-        if matches!(&answer, Err(PluginError::Exited { .. })) && alive.has_served_and_ended_well() {
+        if matches!(&answer, Err(WorkerFailure::Exited { .. })) && alive.has_served_and_ended_well() {
             worker = self.started()?;
             (answer, alive) = self.exchange(worker, samples)?;
         }
         match &answer {
-            Err(error) if error.ends_the_worker() => discard(alive),
-            _ => self.worker = Some(alive),
+            Err(_) => discard(alive),
+            Ok(_) => self.worker = Some(alive),
         }
         match answer? {
             Answer::Outcomes(outcomes) => Ok(outcomes),
@@ -119,14 +120,14 @@ impl PluginUnderTest {
     /// Closes the input of the worker and watches it end.
     pub fn end(&mut self) -> Result<Ending, PluginError> {
         let worker = self.take()?;
-        run(worker.watch_end())
+        Ok(run(worker.watch_end())?)
     }
 
     fn exchange(
         &mut self,
         worker: Worker,
         samples: &[Sample],
-    ) -> Result<(Result<Answer, PluginError>, Worker), PluginError> {
+    ) -> Result<(Result<Answer, WorkerFailure>, Worker), PluginError> {
         let (id, count) = (self.next, samples.len());
         self.next += 1;
         let energies = self.properties.energies || self.start.hello.interface == HULL_CORRECTION;
@@ -134,10 +135,10 @@ impl PluginUnderTest {
         let Start { deadline, memory, .. } = self.start;
         let (frame, worker) = run(async move {
             let mut worker = worker;
-            let frame = worker.ask(&message, Limits::of_answer(count), deadline, Some(memory)).await;
+            let frame = worker.ask(&message, answer_limits(count), Some(deadline), Some(memory)).await;
             (frame, worker)
         })?;
-        let answer = frame.and_then(|frame| read_answer(&frame, id, count).map_err(PluginError::protocol));
+        let answer = frame.and_then(|frame| read_answer(&frame, id, count).map_err(WorkerFailure::protocol));
         Ok((answer, worker))
     }
 
@@ -153,7 +154,7 @@ impl PluginUnderTest {
 
     fn started(&self) -> Result<Worker, PluginError> {
         let started = self.start.worker();
-        started.map(|(worker, _)| worker).map_err(|error| PluginError::Start(error.to_string()))
+        started.map(|(worker, _)| worker).map_err(|error| WorkerFailure::Start(error.to_string()).into())
     }
 }
 

@@ -5,8 +5,7 @@ use std::sync::OnceLock;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::super::PluginError;
-use super::signals;
+use super::{WorkerFailure, signals};
 
 /// The runtime of the thread. It lives as long as the program: the system kills workers with the thread that started them.
 fn handle() -> std::io::Result<&'static Handle> {
@@ -23,10 +22,13 @@ fn handle() -> std::io::Result<&'static Handle> {
 }
 
 /// Has the thread do something; the receiver gets the result.
-pub(super) fn spawn<T: Send + 'static>(
+///
+/// # Errors
+/// [`WorkerFailure::Start`] where the system gives no thread.
+pub fn spawn<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
-) -> Result<oneshot::Receiver<T>, PluginError> {
-    let handle = handle().map_err(|e| PluginError::Start(format!("no thread for the workers: {e}")))?;
+) -> Result<oneshot::Receiver<T>, WorkerFailure> {
+    let handle = handle().map_err(|e| WorkerFailure::Start(format!("no thread for the workers: {e}")))?;
     let (sender, receiver) = oneshot::channel();
     handle.spawn(async move {
         // The receiver is gone only if the program ends.
@@ -36,13 +38,11 @@ pub(super) fn spawn<T: Send + 'static>(
 }
 
 /// Has the thread do something, and waits for the result.
-pub(in crate::plugin) fn run<T: Send + 'static>(
+///
+/// # Errors
+/// As [`spawn`].
+pub fn run<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
-) -> Result<T, PluginError> {
-    spawn(work)?.blocking_recv().map_err(|_| thread_has_ended())
-}
-
-/// No worker can be asked any more.
-pub(super) fn thread_has_ended() -> PluginError {
-    PluginError::Start("the thread of the workers has ended".into())
+) -> Result<T, WorkerFailure> {
+    spawn(work)?.blocking_recv().map_err(|_| WorkerFailure::thread_has_ended())
 }

@@ -3,17 +3,12 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use temper_plugin_api::Descriptor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::{sleep, timeout};
 
-use super::super::PluginError;
-use super::super::error::quotable;
-use super::super::frame::{Frame, FrameError, Lengths, Limits, PREFIX};
-use super::super::message::{Hello, greeting};
-use super::command::WorkerCommand;
-use super::exit;
+use super::frame::{Frame, FrameError, Lengths, Limits, PREFIX};
+use super::{StartError, WorkerCommand, WorkerFailure, exit};
 use super::process_tree::{self, too_much_memory};
 use super::stderr::StderrTail;
 
@@ -21,7 +16,7 @@ use super::stderr::StderrTail;
 const TO_END: Duration = Duration::from_secs(2);
 
 /// A worker that has greeted. Dropping it kills its process group.
-pub(in crate::plugin) struct Worker {
+pub struct Worker {
     child: Child,
     group: u32,
     input: Option<ChildStdin>,
@@ -32,7 +27,7 @@ pub(in crate::plugin) struct Worker {
 }
 
 /// What a worker did when its input was closed.
-pub(in crate::plugin) struct Ending {
+pub struct Ending {
     /// Whether it ended by itself, soon.
     pub in_time: bool,
     /// "ended with exit code 3".
@@ -43,38 +38,23 @@ pub(in crate::plugin) struct Ending {
     pub leaves_others: bool,
 }
 
-/// Why a worker is not there.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub(in crate::plugin) enum StartError {
-    /// The system's reason.
-    #[error("{program}: {reason}")]
-    Spawn { program: String, reason: String },
-    /// The worker's own reason, and what it advises.
-    #[error("{0}")]
-    Refused(String, Option<String>),
-    /// It died or hung.
-    #[error("{0}")]
-    Failed(#[from] PluginError),
-}
-
 impl Worker {
-    /// Starts a worker and waits for its greeting.
+    /// Starts a worker, sends it the encoded message `hello` and waits for its greeting.
+    ///
+    /// # Errors
+    /// [`StartError`].
     pub async fn start(
         command: &WorkerCommand,
-        hello: &Hello,
+        hello: &[u8],
         deadline: Duration,
         memory: Option<u64>,
-    ) -> Result<(Self, Descriptor), StartError> {
+    ) -> Result<(Self, Frame), StartError> {
         let mut worker = Self::spawn(command).map_err(|error| StartError::Spawn {
             program: command.program.to_string_lossy().into_owned(),
             reason: error.to_string(),
         })?;
-        let frame = worker.ask(&hello.to_frame().encode(), Limits::GREETING, deadline, memory).await?;
-        match greeting(&frame) {
-            Ok(Ok(descriptor)) => Ok((worker, descriptor)),
-            Ok(Err(message)) => Err(StartError::Refused(quotable(&message), frame.text("advice").map(quotable))),
-            Err(reason) => Err(PluginError::protocol(reason).into()),
-        }
+        let frame = worker.ask(hello, Limits::GREETING, Some(deadline), memory).await?;
+        Ok((worker, frame))
     }
 
     fn spawn(command: &WorkerCommand) -> std::io::Result<Self> {
@@ -97,20 +77,23 @@ impl Worker {
 
     /// Sends a message and waits for the answer, which is at most so long. If there is none in time, or too much
     /// memory is taken meanwhile, the worker is killed.
+    ///
+    /// # Errors
+    /// [`WorkerFailure`].
     pub async fn ask(
         &mut self,
         message: &[u8],
         most: Limits,
-        deadline: Duration,
+        deadline: Option<Duration>,
         memory: Option<u64>,
-    ) -> Result<Frame, PluginError> {
+    ) -> Result<Frame, WorkerFailure> {
         let group = self.group;
         let answer = tokio::select! {
             answer = self.answer(message, most) => answer,
-            () = sleep(deadline) => Err(PluginError::Deadline(deadline)),
-            (used, limit) = too_much_memory(group, memory) => Err(PluginError::Memory { used, limit }),
+            deadline = passed(deadline) => Err(WorkerFailure::Deadline(deadline)),
+            (used, limit) = too_much_memory(group, memory) => Err(WorkerFailure::Memory { used, limit }),
         };
-        if matches!(answer, Err(PluginError::Deadline(_) | PluginError::Memory { .. })) {
+        if matches!(answer, Err(WorkerFailure::Deadline(_) | WorkerFailure::Memory { .. })) {
             process_tree::kill(group);
         }
         self.answered += usize::from(answer.is_ok());
@@ -118,10 +101,10 @@ impl Worker {
     }
 
     /// The answer to a message, or how the worker came to its end.
-    async fn answer(&mut self, message: &[u8], most: Limits) -> Result<Frame, PluginError> {
+    async fn answer(&mut self, message: &[u8], most: Limits) -> Result<Frame, WorkerFailure> {
         match self.exchange(message, most).await {
             Ok(frame) => Ok(frame),
-            Err(FrameError::Malformed(reason)) => Err(PluginError::protocol(reason)),
+            Err(FrameError::Malformed(reason)) => Err(WorkerFailure::protocol(reason)),
             Err(FrameError::Closed | FrameError::Io(_)) => Err(self.exit_reason().await),
         }
     }
@@ -148,7 +131,7 @@ impl Worker {
     }
 
     /// How it came to its end.
-    async fn exit_reason(&mut self) -> PluginError {
+    async fn exit_reason(&mut self) -> WorkerFailure {
         let how = match timeout(TO_END, self.child.wait()).await {
             Ok(Ok(status)) => exit::describe(status),
             Ok(Err(error)) => format!("ended ({error})"),
@@ -156,7 +139,7 @@ impl Worker {
         };
         // What it wrote may still be on its way.
         sleep(Duration::from_millis(5)).await;
-        PluginError::Exited { how, stderr: self.stderr.shown() }
+        WorkerFailure::Exited { how, stderr: self.stderr.shown() }
     }
 
     /// Whether the process is gone.
@@ -197,6 +180,13 @@ impl Drop for Worker {
     fn drop(&mut self) {
         process_tree::end(self.group);
     }
+}
+
+/// Ends when a deadline has passed, with the deadline.
+async fn passed(deadline: Option<Duration>) -> Duration {
+    let Some(deadline) = deadline else { return std::future::pending().await };
+    sleep(deadline).await;
+    deadline
 }
 
 async fn read_frame(output: &mut ChildStdout, most: Limits) -> Result<Frame, FrameError> {

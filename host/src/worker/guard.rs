@@ -8,7 +8,7 @@ use std::process::Command;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::super::message::error;
+use super::Frame;
 use super::process_tree::kill_descendants;
 
 /// How a guarded program has ended.
@@ -67,7 +67,7 @@ async fn run(program: &OsString, arguments: &[OsString]) -> std::io::Result<Guar
     let child = match worker.spawn() {
         Ok(child) => child.id(),
         Err(reason) => {
-            let refusal = error(&format!("{}: {reason}", program.to_string_lossy()));
+            let refusal = Frame::refusal(&format!("{}: {reason}", program.to_string_lossy()));
             refusal.write(&mut std::io::stdout().lock())?;
             return Ok(GuardedExit::Code(127));
         }

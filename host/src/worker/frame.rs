@@ -11,8 +11,10 @@ pub(super) const PREFIX: usize = 16;
 
 /// How long a frame may be, bytes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub struct Limits {
+    /// Of the header.
     pub header: u64,
+    /// Of the arrays.
     pub body: u64,
 }
 
@@ -21,17 +23,12 @@ impl Limits {
     pub const HOST: Self = Self { header: 64 << 20, body: 16 << 30 };
     /// A worker's greeting.
     pub const GREETING: Self = Self { header: 4 << 20, body: 1 << 20 };
-
-    /// A worker's answer about so many crystals: room for values, reasons, and arrays of later versions.
-    pub fn of_answer(crystals: usize) -> Self {
-        let crystals = crystals as u64;
-        Self { header: (64 << 10) + (4 << 10) * crystals, body: (1 << 20) + 64 * crystals }
-    }
 }
 
 /// A header and the arrays that it lists.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Frame {
+pub struct Frame {
+    /// What kind of message it is, and all that is no array.
     pub header: Map<String, Value>,
     body: Vec<u8>,
 }
@@ -59,10 +56,14 @@ struct Listed {
 }
 
 /// Types of the entries of arrays.
-pub(super) trait Entry: Sized + Copy {
+pub trait Entry: Sized + Copy {
+    /// As a header names it.
     const DTYPE: &'static str;
+    /// Bytes of one entry.
     const SIZE: usize;
+    /// Adds its bytes.
     fn append(self, bytes: &mut Vec<u8>);
+    /// From that many bytes.
     fn from_bytes(bytes: &[u8]) -> Self;
 }
 
@@ -86,13 +87,34 @@ macro_rules! entry {
 }
 
 entry!(u8, "u8");
+entry!(i32, "i32");
 entry!(i64, "i64");
+entry!(f32, "f32");
 entry!(f64, "f64");
+
+impl Entry for bool {
+    const DTYPE: &'static str = "bool";
+    const SIZE: usize = 1;
+
+    fn append(self, bytes: &mut Vec<u8>) {
+        bytes.push(u8::from(self));
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Self {
+        bytes.first().is_some_and(|byte| *byte != 0)
+    }
+}
 
 impl Frame {
     /// A frame with this header and no arrays.
     pub fn new(header: Map<String, Value>) -> Self {
         Self { header, body: Vec::new() }
+    }
+
+    /// A worker's word that it will never be ready.
+    pub fn refusal(message: &str) -> Self {
+        let header = [("type", "error"), ("message", message)];
+        Self::new(header.map(|(key, text)| (key.to_owned(), text.into())).into_iter().collect())
     }
 
     /// Adds an array.
@@ -107,6 +129,9 @@ impl Frame {
     }
 
     /// The array of a name, if it is listed with this shape and type.
+    ///
+    /// # Errors
+    /// What is there in its place.
     pub fn array<T: Entry>(&self, name: &str, shape: &[usize]) -> Result<Vec<T>, String> {
         let mut start = 0;
         for listed in self.listed()? {
@@ -121,6 +146,12 @@ impl Frame {
             start += bytes;
         }
         Err(format!("the array `{name}` is missing"))
+    }
+
+    /// The arrays that are there: name, type and shape of each.
+    pub fn arrays(&self) -> Vec<(String, String, Vec<usize>)> {
+        let listed = self.listed().unwrap_or_default();
+        listed.into_iter().map(|listed| (listed.name, listed.dtype, listed.shape)).collect()
     }
 
     /// Whether an array of this name is there.
@@ -159,7 +190,7 @@ impl Frame {
     }
 
     /// The frame behind a prefix whose lengths were believed.
-    pub fn decode(lengths: Lengths, rest: &[u8]) -> Result<Self, FrameError> {
+    pub(super) fn decode(lengths: Lengths, rest: &[u8]) -> Result<Self, FrameError> {
         let (header, body) = rest.split_at(lengths.header);
         let header = serde_json::from_slice(header).map_err(|e| FrameError::Malformed(format!("its header: {e}")))?;
         let frame = Self { header, body: body.to_vec() };
@@ -174,12 +205,18 @@ impl Frame {
     }
 
     /// Writes the frame, whole.
+    ///
+    /// # Errors
+    /// The system's reason.
     pub fn write(&self, output: &mut impl Write) -> std::io::Result<()> {
         output.write_all(&self.encode())?;
         output.flush()
     }
 
     /// Reads the next frame.
+    ///
+    /// # Errors
+    /// [`FrameError`].
     pub fn read(input: &mut impl Read) -> Result<Self, FrameError> {
         let mut prefix = [0; PREFIX];
         match input.read(&mut prefix[..1])? {
@@ -200,7 +237,8 @@ impl Frame {
 impl Listed {
     fn bytes(&self) -> Result<usize, String> {
         let size = match self.dtype.as_str() {
-            "u8" => 1,
+            "u8" | "bool" => 1,
+            "i32" | "f32" => 4,
             "i64" | "f64" => 8,
             other => return Err(format!("`{}` has the unknown type {other:?}", self.name)),
         };
