@@ -330,7 +330,10 @@ fn memory_and_time_have_their_limits() {
     // A file that takes as much of a crystal of some atoms is not used at all.
     filled(&path, 500_000_000, false);
     let refused = opened(&path, None, bounded()).unwrap_err().to_string();
-    assert!(refused.contains("filled.onnx is not used: a small crystal takes too much: more than 700 MiB"), "{refused}");
+    assert!(
+        refused.contains("filled.onnx is not used: a small crystal takes too much: more than 700 MiB"),
+        "{refused}"
+    );
     let hurried = ModelProcesses { start_deadline: Duration::from_millis(1), ..processes() };
     let refused = opened(&path, None, hurried).unwrap_err().to_string();
     assert!(refused.ends_with("no answer within the deadline of 0.001 s; the worker was killed"), "{refused}");
@@ -345,7 +348,8 @@ fn a_process_gives_the_numbers_that_this_one_gives() {
     let tables: Vec<String> = ["host", "process"]
         .into_iter()
         .map(|isolation| {
-            let arguments = ["score", "in.csv", "--model", model, "--forces", "-o", "out.csv", "--isolation", isolation];
+            let arguments =
+                ["score", "in.csv", "--model", model, "--forces", "-o", "out.csv", "--isolation", isolation];
             let output = temper(at, &arguments);
             assert!(output.status.success(), "{output:?}");
             fs::read_to_string(at.join("out.csv")).unwrap()
@@ -364,7 +368,16 @@ fn no_process_outlives_temper() {
     chained(&at.join("chain.onnx"), 2000);
     table(&at.join("in.csv"), &vec![3.0; 20_000]);
     let mut temper = std::process::Command::new(env!("CARGO_BIN_EXE_temper"));
-    temper.current_dir(at).args(["score", "in.csv", "--model", "chain.onnx", "-o", "out.csv", "--isolation", "process"]);
+    temper.current_dir(at).args([
+        "score",
+        "in.csv",
+        "--model",
+        "chain.onnx",
+        "-o",
+        "out.csv",
+        "--isolation",
+        "process",
+    ]);
     let mut temper = temper.stderr(std::process::Stdio::null()).spawn().unwrap();
     let children = || {
         let tasks = fs::read_dir(format!("/proc/{}/task", temper.id())).into_iter().flatten();

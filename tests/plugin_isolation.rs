@@ -12,8 +12,8 @@ use rogue::{config, cubes, discovery, library, library_of, program, refs, shell,
 use serde_json::Map;
 use temper::hint::Hint;
 use temper::plugin::{
-    Evaluator, OpenError, PluginError, PluginLibrary, ProbeResult, REWARD, Supervision, WorkerCommand,
-    WorkerFailure, probe,
+    Evaluator, OpenError, PluginError, PluginLibrary, ProbeResult, REWARD, Supervision, WorkerCommand, WorkerFailure,
+    probe,
 };
 
 /// Three crystals of one, two and three atoms: the values that the plugin gives when it behaves.
@@ -228,7 +228,10 @@ fn ten_thousand_batches_survive_a_hundred_crashes() {
         let rows = evaluator.evaluate(&refs(&crystals), None);
         if x < 0.01 {
             crashes += 1;
-            assert!(rows.iter().all(|row| matches!(row, Err(PluginError::Worker(WorkerFailure::Exited { .. })))), "batch {batch}: {rows:?}");
+            assert!(
+                rows.iter().all(|row| matches!(row, Err(PluginError::Worker(WorkerFailure::Exited { .. })))),
+                "batch {batch}: {rows:?}"
+            );
         } else {
             assert_eq!(rows, WELL[..2], "batch {batch}");
         }

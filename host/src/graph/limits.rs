@@ -32,12 +32,12 @@ pub(super) fn check_bytes(bytes: &[u8]) -> Result<(), GraphError> {
     let mut waiting = vec![(bytes, Message::Model)];
     let mut fields = 0;
     while let Some((mut rest, message)) = waiting.pop() {
-        while let Some((number, content)) = next_field(&mut rest)? {
+        while let Some(field) = next_field(&mut rest)? {
             fields += 1;
             if fields > MOST_FIELDS {
                 return Err(GraphError::TooLarge { what: "fields", most: MOST_FIELDS });
             }
-            waiting.extend(content.zip(message.inside(number)));
+            waiting.extend(field.content.zip(message.inside(field.number)));
         }
     }
     Ok(())
@@ -212,8 +212,14 @@ impl Message {
     }
 }
 
-/// The number of the next field, with its bytes if it is of variable length. `None` at the end, and where no field can be read.
-fn next_field<'a>(rest: &mut &'a [u8]) -> Result<Option<(u64, Option<&'a [u8]>)>, GraphError> {
+/// A field of a message; its bytes if it is of variable length.
+struct Field<'a> {
+    number: u64,
+    content: Option<&'a [u8]>,
+}
+
+/// The next field. `None` at the end, and where no field can be read.
+fn next_field<'a>(rest: &mut &'a [u8]) -> Result<Option<Field<'a>>, GraphError> {
     let Some(key) = varint(rest) else { return Ok(None) };
     let skip = |rest: &mut &'a [u8], length: usize| {
         let (content, behind) = rest.split_at_checked(length)?;
@@ -227,7 +233,7 @@ fn next_field<'a>(rest: &mut &'a [u8]) -> Result<Option<(u64, Option<&'a [u8]>)>
         5 => skip(rest, 4).map(|_| None),
         _ => return Err(GraphError::Decode { reason: "it has a field of a kind that ONNX does not use".into() }),
     };
-    Ok(content.map(|content| (key >> 3, content)))
+    Ok(content.map(|content| Field { number: key >> 3, content }))
 }
 
 fn varint(rest: &mut &[u8]) -> Option<u64> {
@@ -285,7 +291,8 @@ mod tests {
             node: vec![node(&if level == 0 { "Abs".into() } else { format!("f{}", level - 1) }); 2],
             ..FunctionProto::default()
         };
-        let doubling = |levels: usize| model(vec![node(&format!("f{}", levels - 1))], (0..levels).map(function).collect());
+        let doubling =
+            |levels: usize| model(vec![node(&format!("f{}", levels - 1))], (0..levels).map(function).collect());
         assert!(decode(&encode(&doubling(14))).is_ok());
         assert_eq!(refused(&doubling(20)), "the graph has more than 65536 nodes");
         let endless = FunctionProto { node: vec![node("f0")], ..function(0) };

@@ -111,7 +111,8 @@ impl<'de> Visitor<'de> for Node<'_> {
         while let Some(key) = items.next_key::<String>()? {
             let inside = match (key.as_str(), self.place) {
                 ("entries" | "entry" | "all_entries", place) if place != JsonPlace::Data => {
-                    nested |= items.next_value_seed(Node { rows: &mut *self.rows, place: JsonPlace::Entries, allowance })?;
+                    nested |=
+                        items.next_value_seed(Node { rows: &mut *self.rows, place: JsonPlace::Entries, allowance })?;
                     continue;
                 }
                 ("data", JsonPlace::Document) => {
@@ -131,7 +132,9 @@ impl<'de> Visitor<'de> for Node<'_> {
             };
             items.next_value_seed(Node { rows: &mut |row| values.push(row), place: inside, allowance })?;
             if values.len() > MOST_VALUES {
-                return Err(A::Error::custom(format!("an object of more than {MOST_VALUES} entries; a list has no limit")));
+                return Err(A::Error::custom(format!(
+                    "an object of more than {MOST_VALUES} entries; a list has no limit"
+                )));
             }
         }
         let states = |key| fields.contains_key(key);

@@ -61,7 +61,9 @@ pub(super) fn read_rows(path: &Path, sink: Sink<'_>) -> Result<(), HullError> {
                 .for_each(|(row, entry)| sink(row, Ok(Row { entry: entry.clone(), run_type: None })));
             Ok(())
         }
-        Format::Json => read_json(Bounded::new(open(path)?), sink).map_err(|source| HullError::Json { path: path.into(), source }),
+        Format::Json => {
+            read_json(Bounded::new(open(path)?), sink).map_err(|source| HullError::Json { path: path.into(), source })
+        }
         Format::Table => read_table(path, sink),
     }
 }

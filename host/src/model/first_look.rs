@@ -126,7 +126,9 @@ fn look(
         Ok(()) => {}
         // It says so again when it is loaded in earnest.
         Err(IsolationError::Refused(_)) => return Ok(Verdict::Sound),
-        Err(IsolationError::Start(StartError::Failed(failure @ (WorkerFailure::Exited { .. } | WorkerFailure::Memory { .. })))) => {
+        Err(IsolationError::Start(StartError::Failed(
+            failure @ (WorkerFailure::Exited { .. } | WorkerFailure::Memory { .. }),
+        ))) => {
             return Ok(Verdict::Unusable(format!("loading it does not end well: {}", in_words(&failure))));
         }
         Err(error) => return Err(ModelError::Process { model: graph.name.clone(), reason: error.to_string() }),

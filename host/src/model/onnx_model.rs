@@ -8,9 +8,7 @@ use super::engine::Engine;
 use super::first_look::Ports;
 use super::graph_source::GraphSource;
 use super::model_file::ModelFile;
-use super::{
-    Contract, ContractError, Executor, Isolation, ModelError, ModelOutput, ModelProcesses, OutputKind,
-};
+use super::{Contract, ContractError, Executor, Isolation, ModelError, ModelOutput, ModelProcesses, OutputKind};
 use crate::runtime::{Device, Runtime, SessionOptions};
 
 /// How a model is run.

@@ -79,11 +79,19 @@ pub(super) fn run(id: u64, inputs: &[(&str, Input<'_>)], outputs: &[&str]) -> Fr
     frame
 }
 
-/// The id of a [`run`], its inputs and the names of the outputs.
-pub(super) fn read_run(frame: &Frame) -> Result<(u64, Vec<(String, Tensor)>, Vec<String>), String> {
+/// A [`run`] as it arrives.
+pub(super) struct Run {
+    pub id: u64,
+    pub inputs: Vec<(String, Tensor)>,
+    /// Names of the outputs asked for.
+    pub outputs: Vec<String>,
+}
+
+/// Reads a [`run`].
+pub(super) fn read_run(frame: &Frame) -> Result<Run, String> {
     let id = frame.header.get("id").and_then(Value::as_u64).filter(|_| frame.kind() == "run");
     let outputs = frame.header.get("outputs").and_then(|outputs| serde_json::from_value(outputs.clone()).ok());
-    Ok((id.ok_or("no run")?, tensors(frame)?, outputs.ok_or("`outputs` is missing")?))
+    Ok(Run { id: id.ok_or("no run")?, inputs: tensors(frame)?, outputs: outputs.ok_or("`outputs` is missing")? })
 }
 
 /// What came of a run.
@@ -174,7 +182,7 @@ mod tests {
             tensors.iter().enumerate().map(|(i, tensor)| (format!("input {i}"), tensor.into())).collect();
         let inputs: Vec<(&str, Input<'_>)> = inputs.iter().map(|(name, input)| (name.as_str(), *input)).collect();
         let arrived = |frame: Frame| Frame::read(&mut frame.encode().as_slice()).unwrap();
-        let (id, read, outputs) = read_run(&arrived(run(3, &inputs, &["energy", "forces"]))).unwrap();
+        let Run { id, inputs: read, outputs } = read_run(&arrived(run(3, &inputs, &["energy", "forces"]))).unwrap();
         assert_eq!((id, outputs), (3, vec!["energy".to_owned(), "forces".to_owned()]));
         let bytes = |tensor: &Tensor| answer(0, &Answer::Outputs(vec![tensor.clone()])).encode();
         for ((sent, input), (name, tensor)) in tensors.iter().zip(&inputs).zip(&read) {

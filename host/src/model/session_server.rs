@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::session_message::{Answer, Hello, answer, read_run, ready};
+use super::session_message::{Answer, Hello, Run, answer, read_run, ready};
 use crate::graph::Tensor;
 use crate::runtime::{self, Device, Input, Runtime, Session};
 use crate::worker::{Frame, FrameError, ignore_signals, streams};
@@ -59,7 +59,7 @@ fn session(
 
 fn answer_all(session: &mut Session, input: &mut impl Read, output: &mut impl Write) -> Result<(), ServeError> {
     while let Some(frame) = next(input)? {
-        let (id, inputs, outputs) = read_run(&frame).map_err(ServeError::Protocol)?;
+        let Run { id, inputs, outputs } = read_run(&frame).map_err(ServeError::Protocol)?;
         answer(id, &run(session, &inputs, &outputs)).write(output)?;
     }
     Ok(())

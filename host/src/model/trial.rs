@@ -5,9 +5,7 @@
 
 use super::check::{QuickCheck, check_until};
 use super::contract::Choices;
-use super::{
-    Contract, Executor, Inspection, Isolation, ModelError, ModelOptions, ModelProcesses, OnnxModel,
-};
+use super::{Contract, Executor, Inspection, Isolation, ModelError, ModelOptions, ModelProcesses, OnnxModel};
 use crate::runtime::Runtime;
 
 /// The most combinations of meanings that are tried.
@@ -48,11 +46,7 @@ impl Inspection {
     ///
     /// # Errors
     /// What opening a model may give.
-    pub fn try_inputs(
-        &mut self,
-        runtime: &Runtime,
-        processes: Option<ModelProcesses>,
-    ) -> Result<Trial, ModelError> {
+    pub fn try_inputs(&mut self, runtime: &Runtime, processes: Option<ModelProcesses>) -> Result<Trial, ModelError> {
         let options = ModelOptions { isolation: Some(Isolation::Process), processes, ..ModelOptions::default() };
         let lines =
             self.missing.iter().filter_map(|line| line.choices.as_ref().map(|choices| (line.value.is_some(), choices)));
@@ -95,12 +89,7 @@ impl Inspection {
                     model.contract = contract;
                     model
                 }
-                none => none.insert(OnnxModel::with_contract(
-                    runtime,
-                    &Executor::new(1)?,
-                    contract,
-                    options.clone(),
-                )?),
+                none => none.insert(OnnxModel::with_contract(runtime, &Executor::new(1)?, contract, options.clone())?),
             };
             tried += 1;
             let check = self.quick_check(model);

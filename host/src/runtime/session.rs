@@ -195,7 +195,8 @@ impl Session {
 
 /// A model as the CUDA provider should be given it, where it must be another than the file's.
 fn for_cuda(runtime: &Runtime, name: &str, bytes: &[u8], device: Device) -> Result<Option<Vec<u8>>, Error> {
-    let ForCuda { rewritten, obstacles, .. } = match graph::decode_own(bytes).and_then(|model| graph::for_cuda(&model)) {
+    let ForCuda { rewritten, obstacles, .. } = match graph::decode_own(bytes).and_then(|model| graph::for_cuda(&model))
+    {
         Ok(prepared) => prepared,
         Err(error) => {
             tracing::debug!("model `{name}` goes to CUDA as it is: {error}");

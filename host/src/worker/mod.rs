@@ -25,5 +25,5 @@ pub use process::{Ending, Worker};
 pub use process_tree::{MEMORY_IS_MEASURED, end_all_workers};
 pub use serving::{ignore_signals, streams};
 pub use signals::{hangup_is_ignored, leave_signals_to_the_caller};
-pub use slot::{Request, Service, Slot};
+pub use slot::{Accept, Request, Service, Slot};
 pub use thread::{run, spawn};

@@ -8,9 +8,9 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::{sleep, timeout};
 
 use super::frame::{Frame, FrameError, Lengths, Limits, PREFIX};
-use super::{StartError, WorkerCommand, WorkerFailure, exit};
 use super::process_tree::{self, too_much_memory};
 use super::stderr::StderrTail;
+use super::{StartError, WorkerCommand, WorkerFailure, exit};
 
 /// How long a worker may take to end when its input is closed, or to be found dead when its output is.
 const TO_END: Duration = Duration::from_secs(2);

@@ -10,6 +10,9 @@ use super::{Frame, Limits, Supervision, Worker, WorkerCommand, WorkerFailure};
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(10);
 
+/// Judges a greeting: why it is not the one that must come.
+pub type Accept = Box<dyn Fn(&Frame) -> Result<(), String> + Send + Sync>;
+
 /// What workers are started for.
 pub struct Service {
     /// The program.
@@ -19,7 +22,7 @@ pub struct Service {
     /// The first message, encoded.
     pub hello: Vec<u8>,
     /// Whether the answer to that is the one that must come, or why it is not.
-    pub accept: Box<dyn Fn(&Frame) -> Result<(), String> + Send + Sync>,
+    pub accept: Accept,
     /// Whether restarts in a row are delayed more and more: what a worker needs may come back.
     pub delays: bool,
 }

@@ -41,8 +41,6 @@ pub fn spawn<T: Send + 'static>(
 ///
 /// # Errors
 /// As [`spawn`].
-pub fn run<T: Send + 'static>(
-    work: impl Future<Output = T> + Send + 'static,
-) -> Result<T, WorkerFailure> {
+pub fn run<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, WorkerFailure> {
     spawn(work)?.blocking_recv().map_err(|_| WorkerFailure::thread_has_ended())
 }

@@ -12,8 +12,8 @@ use crate::config::ModelSupervision;
 use crate::crystal::Element;
 use crate::graph::{ForCuda, GraphError, TABLE_OF, for_cuda};
 use crate::model::{
-    self, Axis, Contract, Executor, InputKind, Inspection, ModelInput, ModelOutput, OnnxModel, Operators,
-    OutputKind, Port, Trial, check_quickly,
+    self, Axis, Contract, Executor, InputKind, Inspection, ModelInput, ModelOutput, OnnxModel, Operators, OutputKind,
+    Port, Trial, check_quickly,
 };
 use crate::policy::PolicyDirectory;
 use crate::runtime::Device;

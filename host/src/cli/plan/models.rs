@@ -39,7 +39,9 @@ impl Planner<'_> {
             return Ok(Arc::clone(open));
         }
         if supervision.memory.is_some() && !MEMORY_IS_MEASURED {
-            return Err(self.mistake(key, format!("`{key}`: `memory` cannot be held on this system, which does not tell it")));
+            return Err(
+                self.mistake(key, format!("`{key}`: `memory` cannot be held on this system, which does not tell it"))
+            );
         }
         let options = self.context.model_options(self.device, supervision);
         let options = ModelOptions { memory: self.memory, deadline, ..options };
@@ -76,8 +78,7 @@ impl Planner<'_> {
 
     pub(super) fn force_model(&mut self, key: &str, potential: ModelRef<'_>) -> Result<Arc<ForceModel>, Failure> {
         let model = self.model(key, potential)?;
-        let model_key =
-            (model.contract().path.clone(), potential.state, potential.deadline, potential.supervision);
+        let model_key = (model.contract().path.clone(), potential.state, potential.deadline, potential.supervision);
         if let Some(open) = self.force_models.get(&model_key) {
             return Ok(Arc::clone(open));
         }

@@ -69,7 +69,9 @@ impl Planner<'_> {
         potential: Option<&Path>,
     ) -> Result<PluginTerm, Failure> {
         let key = format!("{key}.potential");
-        let potential = potential.map(|path| self.model(&key, ModelRef::new(path, None, config::ModelSupervision::default()))).transpose()?;
+        let potential = potential
+            .map(|path| self.model(&key, ModelRef::new(path, None, config::ModelSupervision::default())))
+            .transpose()?;
         let term = PluginTerm::new(Arc::new(evaluator), potential);
         term.map_err(|error| self.mistake(&key, format!("`{key}`: {error}")))
     }

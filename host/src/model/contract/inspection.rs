@@ -50,7 +50,8 @@ impl Inspection {
     /// [`ContractError`] when the file cannot be read, is not ONNX, or its sidecar is not understood.
     pub fn read(path: &Path) -> Result<Self, ContractError> {
         let path = locate_model(path)?;
-        let model = decode(&input::read(&path, input::MOST_PROTOBUF).map_err(|source| unreadable(&path, source))?, &path)?;
+        let model =
+            decode(&input::read(&path, input::MOST_PROTOBUF).map_err(|source| unreadable(&path, source))?, &path)?;
         let metadata = Metadata::read(&model, &path)?;
         let graph = model.graph.clone().unwrap_or_default();
         let (missing, assumed, outcome) = sidecar_template::missing(&model, &metadata, &path);
