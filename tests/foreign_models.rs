@@ -72,6 +72,20 @@ fn filled(path: &Path, numbers: i64, seen: bool) {
     written(b, trace, sum, &METADATA, path);
 }
 
+/// One that takes a minute for an atom: sines of 20 million numbers, again and again.
+fn slow(path: &Path) {
+    let mut b = Builder::new();
+    let trace = trace(&mut b);
+    let atoms = b.symbol("n");
+    let species = b.input("atomic_numbers", DataType::I64, &[atoms]);
+    let (atoms, many) = (b.shape_of(species), b.ints(&[20_000_000]));
+    let shape = b.mul(many, atoms);
+    let filled = b.node("ConstantOfShape", &[shape], Attributes::none());
+    let sines = (0..600).fold(filled, |x, _| b.node("Sin", &[x], Attributes::none()));
+    let sum = b.node("ReduceSum", &[sines], Attributes::none().int("keepdims", 0));
+    written(b, trace, sum, &METADATA, path);
+}
+
 fn chained(path: &Path, additions: usize) {
     let mut b = Builder::new();
     let trace = trace(&mut b);
@@ -145,7 +159,7 @@ fn table(path: &Path, edges: &[f64]) {
 }
 
 fn runtime() -> std::sync::Arc<Runtime> {
-    Runtime::open(&Locator::from_env(&|line| println!("{line}")), Device::Cpu).unwrap()
+    Runtime::open(&Locator::from_env(&|_| ()), Device::Cpu).unwrap()
 }
 
 /// Runs `temper` with a cache of its own.
@@ -365,19 +379,10 @@ fn a_process_gives_the_numbers_that_this_one_gives() {
 fn no_process_outlives_temper() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    chained(&at.join("chain.onnx"), 2000);
-    table(&at.join("in.csv"), &vec![3.0; 20_000]);
+    slow(&at.join("slow.onnx"));
+    table(&at.join("in.csv"), &[3.0]);
     let mut temper = std::process::Command::new(env!("CARGO_BIN_EXE_temper"));
-    temper.current_dir(at).args([
-        "score",
-        "in.csv",
-        "--model",
-        "chain.onnx",
-        "-o",
-        "out.csv",
-        "--isolation",
-        "process",
-    ]);
+    temper.current_dir(at).args(["score", "in.csv", "--model", "slow.onnx", "-o", "out.csv", "--isolation", "process"]);
     let mut temper = temper.stderr(std::process::Stdio::null()).spawn().unwrap();
     let children = || {
         let tasks = fs::read_dir(format!("/proc/{}/task", temper.id())).into_iter().flatten();
@@ -391,6 +396,8 @@ fn no_process_outlives_temper() {
         found = children();
     }
     assert!(!found.is_empty(), "no process was started");
+    // In the middle of its work.
+    std::thread::sleep(Duration::from_secs(3));
     temper.kill().unwrap();
     temper.wait().unwrap();
     let alive = |id: &String| {
