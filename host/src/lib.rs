@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod conformance;
 pub mod crystal;
+pub mod figures;
 pub mod graph;
 pub mod hint;
 pub mod hull;

@@ -20,6 +20,19 @@ pub(super) fn known_structures(
     if path.extension().is_some_and(|extension| extension == "index") {
         return Ok(StructureIndex::open(path, matcher.clone())?);
     }
+    known_structures_by(path, matcher, context, &mut |record| record.id.clone())
+}
+
+/// An index of structures under ids that `id` gives, that no folder keeps.
+///
+/// # Errors
+/// As [`known_structures`].
+pub(super) fn known_structures_by(
+    path: &Path,
+    matcher: &StructureMatcher,
+    context: &Context,
+    id: &mut dyn FnMut(&Record) -> String,
+) -> Result<StructureIndex, Failure> {
     let folder = tempfile::tempdir().map_err(|e| Failure::user(format!("no temporary folder can be made: {e}")))?;
     let file = folder.path().join("known.index");
     let mut builder = StructureIndexBuilder::create(&file, matcher)?;
@@ -30,7 +43,7 @@ pub(super) fn known_structures(
         progress.advance(chunk.len() as u64);
         for (record, reduced) in chunk.iter().zip(reduced) {
             match reduced {
-                Some(structure) => builder.add(&record.id, &structure)?,
+                Some(structure) => builder.add(&id(record), &structure)?,
                 None => left_out += 1,
             }
         }

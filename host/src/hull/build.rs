@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 
 use super::index::{Mask, Phase, PhaseIndex, System, mask_of};
-use super::{Entry, Hull, HullError, HullHeader};
+use super::{Entry, Formulas, Hull, HullError, HullHeader};
 use crate::crystal::Element;
 
 /// Called from several threads with the number of entries examined and the number to examine.
@@ -46,7 +46,8 @@ impl Hull {
         header: HullHeader,
         progress: Progress<'_>,
     ) -> Result<(Self, BuildReport), HullError> {
-        let gathered = Gathered { given: entries.len(), entries, ..Gathered::default() };
+        let mut gathered = Gathered::default();
+        gathered.extend(entries, usize::MAX)?;
         gathered.build(header, progress)
     }
 }
@@ -57,6 +58,10 @@ impl Hull {
 pub(super) struct Gathered {
     entries: Vec<Entry>,
     given: usize,
+    /// Of everything given.
+    formulas: Formulas,
+    /// Whether something was given whose formulas are not all known.
+    incomplete: bool,
     /// Left out by earlier pruning.
     duplicates: usize,
     unstable: usize,
@@ -71,6 +76,7 @@ impl Gathered {
     /// As [`Hull::build`].
     pub fn extend(&mut self, entries: Vec<Entry>, most: usize) -> Result<(), HullError> {
         self.given += entries.len();
+        entries.iter().for_each(|entry| self.formulas.add(entry.composition()));
         self.entries.extend(entries);
         if self.entries.len() <= most.max(2 * self.floor) {
             return Ok(());
@@ -82,6 +88,12 @@ impl Gathered {
         self.entries = pruned.index.into_entries().chain(pruned.unreachable).collect();
         self.floor = self.entries.len();
         Ok(())
+    }
+
+    /// Adds the formulas of a hull that is among the sources.
+    pub fn know(&mut self, hull: &Hull) {
+        self.incomplete |= hull.formulas().is_none();
+        self.formulas.extend(hull.formulas().cloned());
     }
 
     /// Entries given so far.
@@ -104,7 +116,8 @@ impl Gathered {
             without_reference: missing.collect::<BTreeSet<_>>().into_iter().collect(),
             kept: pruned.index.systems().map(|(_, phases)| phases.len()).sum(),
         };
-        Ok((Hull::from_index(pruned.index, header, report.given), report))
+        let formulas = Some(self.formulas).filter(|_| !self.incomplete);
+        Ok((Hull::from_index(pruned.index, header, report.given, formulas), report))
     }
 }
 

@@ -1,15 +1,19 @@
 //! The compact file of a built hull.
 //!
-//! # The `.hull` format, version 1
+//! # The `.hull` format, version 2
 //! ```text
-//! temper-hull 1 <SHA-256 of every byte after this line, 64 hexadecimal digits>\n
+//! temper-hull 2 <SHA-256 of every byte after this line, 64 hexadecimal digits>\n
 //! <one line of JSON, the header>\n
-//! <entries>
+//! <entries><formulas>
 //! ```
 //! The header is `{"energy_reference": text or null, "source": text, "built_from": entries before pruning,
 //! "entries": entries in the file, "checks": [{"lattice": 3x3 angstrom, "species": [symbols], "frac_coords": [[x, y, z]],
 //! "energy_per_atom": eV}]}`. An entry is, little-endian: number of elements (u8); for each its atomic number (u8) and amount
-//! (f64); energy in eV/atom (f64); length of the identifier in bytes (u16), and the identifier (UTF-8).
+//! (f64); energy in eV/atom (f64); length of the identifier in bytes (u16), and the identifier (UTF-8). Behind the entries stand
+//! the reduced formulas of everything that the hull was built from, `"formulas"` in number: one a line, ascending, each with a line
+//! feed, compressed by zlib.
+//!
+//! Version 1 has no formulas, and no such key in its header. It is still read, and a hull without formulas is still written so.
 
 use std::collections::HashMap;
 use std::io::{BufReader, Read};
@@ -19,12 +23,16 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::index::{Phase, PhaseIndex, mask_of};
-use super::{Entry, Hull, HullError, HullHeader, ReferenceCrystal};
+use super::{Entry, Formulas, Hull, HullError, HullHeader, ReferenceCrystal};
 use crate::atomic::write_atomically;
 use crate::crystal::{Composition, Element, Lattice, Structure};
 
 const MAGIC: &str = "temper-hull ";
-const VERSION: &str = "1";
+
+/// The version with formulas.
+const VERSION: &str = "2";
+/// The version without.
+const PLAIN: &str = "1";
 
 /// Does a file begin as hull files do?
 pub(super) fn is_hull(beginning: &[u8]) -> bool {
@@ -38,6 +46,8 @@ struct FileHeader {
     source: String,
     built_from: usize,
     entries: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    formulas: Option<usize>,
     checks: Vec<FileCrystal>,
 }
 
@@ -58,7 +68,8 @@ impl Hull {
     pub fn save(&self, path: &Path) -> Result<(), HullError> {
         let write = || {
             let body = self.body()?;
-            let mut file = format!("{MAGIC}{VERSION} {}\n", digest(&body)).into_bytes();
+            let version = if self.formulas().is_some() { VERSION } else { PLAIN };
+            let mut file = format!("{MAGIC}{version} {}\n", digest(&body)).into_bytes();
             file.extend(body);
             write_atomically(path, &file)
         };
@@ -79,6 +90,9 @@ impl Hull {
         let mut body = serde_json::to_vec(&self.file_header(entries.len()))?;
         body.push(b'\n');
         entries.iter().for_each(|entry| encode(entry, &mut body));
+        if let Some(formulas) = self.formulas() {
+            body.extend(formulas.encode()?);
+        }
         Ok(body)
     }
 
@@ -107,6 +121,7 @@ impl Hull {
             source: header.source.clone(),
             built_from: self.info().built_from,
             entries,
+            formulas: self.formulas().map(Formulas::len),
             checks: checks.collect(),
         }
     }
@@ -121,8 +136,8 @@ fn parse(bytes: &[u8]) -> Result<Hull, String> {
     let (first, body) = split_line(bytes).ok_or("it does not begin as a hull file does")?;
     let first = std::str::from_utf8(first).ok().and_then(|line| line.strip_prefix(MAGIC));
     let (version, hash) = first.and_then(|line| line.split_once(' ')).ok_or("it does not begin as a hull file does")?;
-    if version != VERSION {
-        return Err(format!("it has version {version}, and this program reads version {VERSION}"));
+    if ![VERSION, PLAIN].contains(&version) {
+        return Err(format!("it has version {version}, and this program reads versions {PLAIN} and {VERSION}"));
     }
     if digest(body) != hash {
         return Err("its SHA-256 does not match its content: truncated or altered".into());
@@ -130,19 +145,24 @@ fn parse(bytes: &[u8]) -> Result<Hull, String> {
     let (header, payload) = split_line(body).ok_or("the header line has no end")?;
     let header: FileHeader = serde_json::from_slice(header).map_err(|e| format!("header: {e}"))?;
     let mut rest = Payload(payload);
+    if (version == VERSION) != header.formulas.is_some() {
+        return Err(format!("version {version} does not fit a header with {:?} formulas", header.formulas));
+    }
     let mut entries = Vec::new();
-    while !rest.0.is_empty() {
+    while entries.len() < header.entries {
         entries.push(rest.entry().map_err(|e| format!("entry {}: {e}", entries.len() + 1))?);
     }
-    if entries.len() != header.entries {
-        return Err(format!("it holds {} entries and its header says {}", entries.len(), header.entries));
-    }
+    let formulas = match header.formulas {
+        Some(count) => Some(Formulas::decode(rest.0, count)?),
+        None if rest.0.is_empty() => None,
+        None => return Err(format!("{} bytes follow the {} entries of its header", rest.0.len(), header.entries)),
+    };
     let crystals = header.checks.into_iter().enumerate();
     let crystals: Result<_, String> =
         crystals.map(|(i, crystal)| crystal.read().map_err(|e| format!("check {}: {e}", i + 1))).collect();
     let known =
         HullHeader { energy_reference: header.energy_reference, source: header.source, reference_crystals: crystals? };
-    Ok(Hull::from_index(index_of(entries)?, known, header.built_from))
+    Ok(Hull::from_index(index_of(entries)?, known, header.built_from, formulas))
 }
 
 fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -232,33 +252,43 @@ mod tests {
             source: "a line\nand \"quotes\"".into(),
             reference_crystals: vec![ReferenceCrystal { structure: rock_salt.unwrap(), energy_per_atom: -3.4 }],
         };
-        Hull::from_index(index_of(hull.entries().into_iter().cloned().collect()).unwrap(), header, 7)
+        Hull::from_index(index_of(hull.entries().into_iter().cloned().collect()).unwrap(), header, 7, None)
+    }
+
+    /// The same with a formula that is not stable.
+    fn with_formulas() -> Hull {
+        let mut formulas = Formulas::default();
+        formulas.add(&"NaCl3".parse().unwrap());
+        example().with_formulas(formulas)
     }
 
     #[test]
     fn what_is_saved_is_loaded() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("nacl.hull");
-        example().save(&path).unwrap();
-        let loaded = Hull::load(&path).unwrap();
-        assert_eq!(loaded.header(), example().header());
-        assert_eq!(loaded.info(), example().info());
-        assert_eq!(loaded.info().built_from, 7);
-        assert_eq!(loaded.entries(), example().entries());
-        assert_eq!(loaded.sha256().unwrap(), example().sha256().unwrap());
-        assert!(
-            std::fs::read(&path)
-                .unwrap()
-                .starts_with(format!("temper-hull 1 {}\n", loaded.sha256().unwrap()).as_bytes())
-        );
-        assert_eq!(read_entries(&path).unwrap().entries.len(), loaded.entries().len());
+        for (version, hull) in [(1, example()), (2, with_formulas())] {
+            hull.save(&path).unwrap();
+            let loaded = Hull::load(&path).unwrap();
+            assert_eq!(loaded.header(), hull.header());
+            assert_eq!(loaded.info(), hull.info());
+            assert_eq!(loaded.info().built_from, 7);
+            assert_eq!(loaded.entries(), hull.entries());
+            assert_eq!(loaded.formulas(), hull.formulas());
+            let sha256 = loaded.sha256().unwrap();
+            assert_eq!(sha256, hull.sha256().unwrap());
+            let first = format!("temper-hull {version} {sha256}\n");
+            assert!(std::fs::read(&path).unwrap().starts_with(first.as_bytes()));
+            assert_eq!(read_entries(&path).unwrap().entries.len(), loaded.entries().len());
+        }
+        let known: Vec<String> = Hull::load(&path).unwrap().formulas().unwrap().iter().map(str::to_owned).collect();
+        assert_eq!(known, ["Cl2", "Na", "Na0.3Cl1", "NaCl", "NaCl3"]);
     }
 
     #[test]
     fn truncated_and_altered_files_are_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("nacl.hull");
-        example().save(&path).unwrap();
+        with_formulas().save(&path).unwrap();
         let whole = std::fs::read(&path).unwrap();
         for end in 0..whole.len() {
             assert!(parse(&whole[..end]).is_err(), "{end} bytes");
@@ -271,8 +301,10 @@ mod tests {
         std::fs::write(&path, &whole[..whole.len() - 1]).unwrap();
         let error = Hull::load(&path).unwrap_err().to_string();
         assert!(error.contains("nacl.hull") && error.contains("truncated or altered"), "{error}");
-        let newer = String::from_utf8_lossy(&whole).replacen("hull 1", "hull 2", 1);
-        assert!(parse(newer.as_bytes()).unwrap_err().contains("version 2"));
+        let newer = [b"temper-hull 3", &whole["temper-hull 2".len()..]].concat();
+        assert!(parse(&newer).unwrap_err().contains("version 3"));
+        let older = [b"temper-hull 1", &whole["temper-hull 2".len()..]].concat();
+        assert!(parse(&older).unwrap_err().contains("version 1 does not fit a header with Some(5) formulas"));
     }
 
     /// Files with a right hash and wrong content, as a hostile or mistaken writer would make them.
@@ -280,7 +312,7 @@ mod tests {
     fn wrong_content_is_refused_behind_a_right_hash() {
         let file = |header: &str, payload: &[u8]| {
             let body = [header.as_bytes(), b"\n", payload].concat();
-            parse(&[format!("{MAGIC}{VERSION} {}\n", digest(&body)).as_bytes(), &body].concat())
+            parse(&[format!("{MAGIC}{PLAIN} {}\n", digest(&body)).as_bytes(), &body].concat())
         };
         let header = |entries: u64| {
             format!(r#"{{"energy_reference":null,"source":"","built_from":1,"entries":{entries},"checks":[]}}"#)

@@ -105,7 +105,13 @@ fn gather(path: &Path, gathered: &mut Gathered, progress: Progress<'_>) -> Resul
         }
         reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })?;
-    if gathered.given() == before { Err(no_entries(path, &rejected)) } else { Ok((rejected, run_types)) }
+    if gathered.given() == before {
+        return Err(no_entries(path, &rejected));
+    }
+    if format_of(path)? == Format::Hull {
+        gathered.know(&Hull::load(path)?);
+    }
+    Ok((rejected, run_types))
 }
 
 /// Sends the entries of a file in its order and keeps what is none. If nobody receives any more, the rest is read for nothing.

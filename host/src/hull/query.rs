@@ -2,7 +2,7 @@
 
 use super::entry::check_energy;
 use super::index::{PhaseIndex, System, mask_of};
-use super::{Entry, HullError};
+use super::{Entry, Formulas, HullError};
 use crate::crystal::{Composition, Element, Structure};
 
 /// What is known about a hull besides its phases.
@@ -31,6 +31,7 @@ pub struct Hull {
     index: PhaseIndex,
     header: HullHeader,
     built_from: usize,
+    formulas: Option<Formulas>,
 }
 
 /// The answer to a query.
@@ -56,8 +57,27 @@ pub struct HullInfo {
 }
 
 impl Hull {
-    pub(super) fn from_index(index: PhaseIndex, header: HullHeader, built_from: usize) -> Self {
-        Self { index, header, built_from }
+    pub(super) fn from_index(
+        index: PhaseIndex,
+        header: HullHeader,
+        built_from: usize,
+        formulas: Option<Formulas>,
+    ) -> Self {
+        Self { index, header, built_from, formulas }
+    }
+
+    /// The formulas of all entries that it was built from; `None` where they are not known: in files of version 1.
+    pub fn formulas(&self) -> Option<&Formulas> {
+        self.formulas.as_ref()
+    }
+
+    /// The same hull, which also knows the formulas of its phases and these.
+    #[must_use]
+    pub fn with_formulas(mut self, formulas: Formulas) -> Self {
+        let mut all = self.formulas.take().unwrap_or_default();
+        self.entries().iter().for_each(|entry| all.add(entry.composition()));
+        all.extend([formulas]);
+        Self { formulas: Some(all), ..self }
     }
 
     /// Energy reference, source and check crystals.

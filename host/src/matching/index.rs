@@ -133,15 +133,37 @@ impl StructureIndex {
     /// # Errors
     /// [`IndexError::Io`], [`IndexError::Damaged`].
     pub fn find(&self, structure: &ReducedStructure) -> Result<Option<String>, IndexError> {
+        Ok(self.find_structure(structure)?.map(|(id, _)| id))
+    }
+
+    /// As [`StructureIndex::find`], with the structure as the index holds it.
+    ///
+    /// # Errors
+    /// [`IndexError::Io`], [`IndexError::Damaged`].
+    pub fn find_structure(
+        &self,
+        structure: &ReducedStructure,
+    ) -> Result<Option<(String, ReducedStructure)>, IndexError> {
         let hash = composition_hash(structure);
         let from = self.table.partition_point(|(key, _)| *key < hash);
         for (_, offset) in self.table[from..].iter().take_while(|(key, _)| *key == hash) {
             let Record { id, structure: known } = self.record(*offset)?;
             if self.matcher.fit(&known, structure) {
-                return Ok(Some(id));
+                return Ok(Some((id, known)));
             }
         }
         Ok(None)
+    }
+
+    /// At most `most` structures, evenly spread over the order of adding.
+    ///
+    /// # Errors
+    /// [`IndexError::Io`], [`IndexError::Damaged`], as items.
+    pub fn spread(&self, most: usize) -> impl Iterator<Item = Result<ReducedStructure, IndexError>> + '_ {
+        let mut offsets: Vec<u64> = self.table.iter().map(|(_, offset)| *offset).collect();
+        offsets.sort_unstable();
+        let chosen = offsets.len().min(most);
+        (0..chosen).map(move |i| Ok(self.record(offsets[i * offsets.len() / chosen])?.structure))
     }
 
     /// Every structure, in the order of adding.

@@ -46,6 +46,14 @@ pub enum ReduceError {
 }
 
 impl ReducedStructure {
+    /// The reduced cell as a structure.
+    ///
+    /// # Errors
+    /// [`StructureError`], which what was reduced does not cause.
+    pub fn to_structure(&self) -> Result<Structure, StructureError> {
+        Structure::new(self.lattice, self.species.clone(), self.frac.clone())
+    }
+
     /// The Niggli cell of a structure, or of a primitive cell of it.
     pub(super) fn new(structure: &Structure, primitive: bool) -> Result<Self, ReduceError> {
         if structure.len() > MOST_ATOMS {

@@ -1,12 +1,12 @@
 //! A share of a number of samples, with its interval.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// 97.5 % quantile of the normal distribution.
 const QUANTILE: f64 = 1.959_963_984_540_054;
 
 /// How many of a number of samples have a property.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Proportion {
     /// Samples that have it.
     pub count: usize,

@@ -2,84 +2,71 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use super::{Proportion, Sample, Stability};
 
-use super::Proportion;
+/// Shares of samples, by name.
+pub type Figures = BTreeMap<&'static str, Proportion>;
 
-/// Energies above hull up to which a crystal is stable or metastable, eV/atom.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Stability {
-    /// S.U.N. counts crystals up to this.
-    pub stable: f64,
-    /// M.S.U.N. counts crystals up to this, the stable ones included.
-    pub metastable: f64,
-}
-
-impl Default for Stability {
-    fn default() -> Self {
-        Self { stable: 0.0, metastable: 0.1 }
+/// The figures. Their denominators are all samples that were asked for, whatever became of them, except for those `of_valid`.
+///
+/// Of samples among `requested`, at least as many as there are. Only what was looked for is in it: no stability without a hull,
+/// no novelty without known structures.
+pub fn figures(samples: &[Sample], requested: usize, limits: Option<Stability>, known: bool) -> Figures {
+    let of = requested.max(samples.len());
+    let share = |property: &dyn Fn(&Sample) -> bool| {
+        let count = samples.iter().filter(|sample| property(sample)).count();
+        Proportion::new(count, of)
+    };
+    let mut figures = BTreeMap::from([
+        ("valid_structure", share(&|s| s.geometry == Some(true))),
+        ("valid_composition", share(&|s| s.composition == Some(true))),
+        ("valid", share(&Sample::is_valid)),
+        ("unique", share(&|s| s.unique == Some(true))),
+    ]);
+    if samples.iter().any(|sample| sample.group_kept.is_some()) {
+        figures.insert("space_group_kept", share(&|s| s.group_kept == Some(true)));
     }
-}
-
-/// What is known of a sample; `None` where it could not be found out, which counts as a no.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Sample {
-    /// Distances and volume.
-    pub geometry: Option<bool>,
-    /// Charge neutrality and electronegativities.
-    pub composition: Option<bool>,
-    /// No earlier sample is the same crystal.
-    pub unique: Option<bool>,
-    /// No known structure is the same crystal.
-    pub novel: Option<bool>,
-    /// eV/atom.
-    pub e_above_hull: Option<f64>,
-}
-
-impl Sample {
-    /// Whether it is at most `limit` above the hull, unique and new.
-    pub fn is_sun(&self, limit: f64) -> bool {
-        self.is_within(limit) && self.unique == Some(true) && self.novel == Some(true)
+    if known {
+        figures.insert("novel", share(&|s| s.novel == Some(true)));
+        figures.insert("unique_and_novel", share(&Sample::is_new));
     }
-
-    /// Whether it is at most `limit` above the hull, eV/atom.
-    pub fn is_within(&self, limit: f64) -> bool {
-        self.e_above_hull.is_some_and(|e| e <= limit)
-    }
-}
-
-/// The figures. Their denominators are all samples that were asked for, whatever became of them.
-#[derive(Clone, Debug, Serialize)]
-pub struct Summary(pub BTreeMap<&'static str, Proportion>);
-
-impl Summary {
-    /// Of samples among `requested`, at least as many as there are. Only what was looked for is in it: no stability without a hull,
-    /// no novelty without known structures.
-    pub fn new(samples: &[Sample], requested: usize, limits: Option<Stability>, known: bool) -> Self {
-        let share = |property: &dyn Fn(&Sample) -> bool| {
-            let count = samples.iter().filter(|sample| property(sample)).count();
-            Proportion::new(count, requested.max(samples.len()))
-        };
-        let mut figures = BTreeMap::from([
-            ("valid_structure", share(&|s| s.geometry == Some(true))),
-            ("valid_composition", share(&|s| s.composition == Some(true))),
-            ("valid", share(&|s| s.geometry == Some(true) && s.composition == Some(true))),
-            ("unique", share(&|s| s.unique == Some(true))),
-        ]);
+    if let Some(limits) = limits {
+        let all: Vec<&Sample> = samples.iter().collect();
+        figures.extend(stability(&all, of, limits, known, &|s| s.e_above_hull));
         if known {
-            figures.insert("novel", share(&|s| s.novel == Some(true)));
-            figures.insert("unique_and_novel", share(&|s| s.unique == Some(true) && s.novel == Some(true)));
+            figures.extend(of_valid(samples, limits));
         }
-        if let Some(Stability { stable, metastable }) = limits {
-            figures.insert("stable", share(&|s| s.is_within(stable)));
-            figures.insert("metastable", share(&|s| s.is_within(metastable)));
-            if known {
-                figures.insert("sun", share(&|s| s.is_sun(stable)));
-                figures.insert("msun", share(&|s| s.is_sun(metastable)));
-            }
-        }
-        Self(figures)
     }
+    figures
+}
+
+/// Stability figures of samples as shares of `of`, by an energy above hull (eV/atom); S.U.N. only where novelty is known.
+pub fn stability(
+    samples: &[&Sample],
+    of: usize,
+    Stability { stable, metastable }: Stability,
+    known: bool,
+    energy: &dyn Fn(&Sample) -> Option<f64>,
+) -> Figures {
+    let share = |property: &dyn Fn(&Sample, f64) -> bool| {
+        let has = |sample: &&&Sample| energy(sample).is_some_and(|e| property(sample, e));
+        Proportion::new(samples.iter().filter(has).count(), of)
+    };
+    let mut figures =
+        BTreeMap::from([("stable", share(&|_, e| e <= stable)), ("metastable", share(&|_, e| e <= metastable))]);
+    if known {
+        figures.insert("sun", share(&|s, e| e <= stable && s.is_new()));
+        figures.insert("msun", share(&|s, e| e <= metastable && s.is_new()));
+        figures.insert("msun_exclusive", share(&|s, e| e > stable && e <= metastable && s.is_new()));
+    }
+    figures
+}
+
+/// The convention of LeMat-GenBench: invalid samples are dropped first, and M.S.U.N. excludes S.U.N.
+fn of_valid(samples: &[Sample], limits: Stability) -> Figures {
+    let valid: Vec<&Sample> = samples.iter().filter(|sample| sample.is_valid()).collect();
+    let figures = stability(&valid, valid.len(), limits, true, &|s| s.e_above_hull);
+    BTreeMap::from([("sun_of_valid", figures["sun"]), ("msun_of_valid", figures["msun_exclusive"])])
 }
 
 #[cfg(test)]
@@ -94,30 +81,37 @@ mod tests {
             unique: Some(true),
             novel: Some(true),
             e_above_hull: Some(0.0),
+            ..Sample::default()
         };
         let metastable = Sample { e_above_hull: Some(0.1), composition: None, ..good.clone() };
+        let valid_too = Sample { e_above_hull: Some(0.05), group_kept: Some(false), ..good.clone() };
         let known = Sample { novel: Some(false), e_above_hull: Some(-0.2), ..good.clone() };
         let nothing = Sample::default();
-        let samples = [good, metastable, known, nothing];
+        let samples = [good, metastable, valid_too, known, nothing];
         let counts = |limits, novelty| {
-            let Summary(figures) = Summary::new(&samples, 10, limits, novelty);
-            assert!(figures.values().all(|figure| figure.of == 10));
+            let figures = figures(&samples, 10, limits, novelty);
+            let of = |name: &str| if name.ends_with("of_valid") { 3 } else { 10 };
+            assert!(figures.iter().all(|(name, figure)| figure.of == of(name)));
             figures.into_iter().map(|(name, figure)| (name, figure.count)).collect::<BTreeMap<_, _>>()
         };
         let all = counts(Some(Stability::default()), true);
         let expected = [
-            ("metastable", 3),
-            ("msun", 2),
-            ("novel", 2),
+            ("metastable", 4),
+            ("msun", 3),
+            ("msun_exclusive", 2),
+            ("msun_of_valid", 1),
+            ("novel", 3),
+            ("space_group_kept", 0),
             ("stable", 2),
             ("sun", 1),
-            ("unique", 3),
-            ("unique_and_novel", 2),
-            ("valid", 2),
-            ("valid_composition", 2),
-            ("valid_structure", 3),
+            ("sun_of_valid", 1),
+            ("unique", 4),
+            ("unique_and_novel", 3),
+            ("valid", 3),
+            ("valid_composition", 3),
+            ("valid_structure", 4),
         ];
         assert_eq!(all, BTreeMap::from(expected));
-        assert_eq!(counts(None, false).len(), 4);
+        assert_eq!(counts(None, false).len(), 5);
     }
 }

@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use crate::crystal::{Composition, ReadError, read_structures};
-use crate::hull::{HullError, read_entries};
+use crate::hull::{Formulas, Hull, HullError, read_entries};
 
 /// Most compositions that are held in memory: a gigabyte, and ten times what any database of crystals has.
 const MOST: usize = 10_000_000;
@@ -18,7 +18,7 @@ pub struct KnownCompositions {
     rows: usize,
     rejected: usize,
     first: Option<String>,
-    /// Whether they come from a built hull.
+    /// Whether they come from a built hull that holds stable phases only.
     of_hull: bool,
 }
 
@@ -72,7 +72,9 @@ impl KnownCompositions {
             known.add_lines(path)?;
         } else if stem.ends_with(".hull") || stem.ends_with(".json") {
             let entries = read_entries(path)?;
-            known.of_hull = stem.ends_with(".hull");
+            if stem.ends_with(".hull") {
+                known.add_hull(path)?;
+            }
             entries.entries.iter().try_for_each(|entry| known.add(path, 0, Ok(entry.composition().clone())))?;
             let unnamed = entries.rejected.count - entries.rejected.first.len();
             entries.rejected.first.iter().for_each(|row| known.reject(row.to_string()));
@@ -96,20 +98,25 @@ impl KnownCompositions {
         self.formulas.is_empty()
     }
 
+    /// All of them, as a hull keeps them.
+    pub fn into_formulas(self) -> Formulas {
+        self.formulas.into_iter().collect()
+    }
+
     /// Whether a reduced formula, spelled as [`Composition::reduced_formula`] does, is known.
     pub fn contains(&self, reduced_formula: &str) -> bool {
         self.formulas.contains(reduced_formula)
     }
 
-    /// What a user should know: that rows of the file were left out, or that a built hull does not hold all that is known.
+    /// What a user should know: that rows of the file were left out, or that a hull of version 1 does not hold all that is known.
     pub fn warning(&self) -> Option<String> {
         let rejected = self
             .first
             .as_ref()
             .map(|first| format!("{} of {} rows are not compositions; the first, {first}", self.rejected, self.rows));
         let of_hull = self.of_hull.then(|| {
-            "a hull holds stable phases only, so known compounds that are unstable count as novel; for novelty name the entries that \
-             it was built from, or a list of known formulas"
+            "this hull holds stable phases only, so known compounds that are unstable count as novel; build it again to keep the \
+             formulas of all entries, add them by `temper hull add-formulas`, or name a list of known formulas"
                 .to_owned()
         });
         rejected.or(of_hull)
@@ -123,6 +130,15 @@ impl KnownCompositions {
                 self.formulas.insert(composition.reduced_formula().into());
             }
         }
+        if self.formulas.len() > MOST { Err(KnownError::TooMany { path: path.into() }) } else { Ok(()) }
+    }
+
+    /// Takes the formulas that a hull was built from, if its file holds them.
+    fn add_hull(&mut self, path: &Path) -> Result<(), KnownError> {
+        let hull = Hull::load(path)?;
+        let formulas = hull.formulas();
+        self.of_hull = formulas.is_none();
+        self.formulas.extend(formulas.into_iter().flat_map(Formulas::iter).map(Box::from));
         if self.formulas.len() > MOST { Err(KnownError::TooMany { path: path.into() }) } else { Ok(()) }
     }
 
@@ -215,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_built_hull_does_not_hold_what_is_known_and_unstable() {
+    fn a_hull_knows_what_is_unstable_unless_its_file_is_of_version_1() {
         use crate::hull::{Entry, Hull, HullHeader};
         let entry = |formula: &str, energy| Entry::new(formula.parse().unwrap(), energy, "").unwrap();
         let entries = vec![entry("Na", 0.0), entry("Cl2", 0.0), entry("NaCl", -2.0), entry("NaCl3", 0.1)];
@@ -224,8 +240,12 @@ mod tests {
         let path = folder.path().join("x.hull");
         hull.save(&path).unwrap();
         let known = KnownCompositions::read(&path).unwrap();
+        assert!(known.contains("NaCl") && known.contains("NaCl3"));
+        assert_eq!((known.warning(), known.len()), (None, 4));
+        let old = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/hull/version-1.hull");
+        let known = KnownCompositions::read(Path::new(old)).unwrap();
         assert!(known.contains("NaCl") && !known.contains("NaCl3"));
-        assert!(known.warning().unwrap().starts_with("a hull holds stable phases only"));
+        assert!(known.warning().unwrap().starts_with("this hull holds stable phases only"));
     }
 
     #[test]

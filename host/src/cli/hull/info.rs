@@ -36,6 +36,7 @@ impl Info {
             ("SHA-256", hash),
             ("built from", format!("{} entries", info.built_from)),
             ("stable phases", format!("{} in {} chemical systems", info.phases, info.systems)),
+            ("known formulas", hull.formulas().map_or_else(|| "not in the file".to_owned(), |f| f.len().to_string())),
             ("check crystals", header.reference_crystals.len().to_string()),
             ("elements", format!("{}: {}", info.elements.len(), symbols(&info.elements))),
             ("without reference", format!("{}: {}", missing.len(), symbols(&missing))),

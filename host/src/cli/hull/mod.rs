@@ -1,5 +1,6 @@
 //! `temper hull`: build, query and describe hulls of reference entries.
 
+mod add_formulas;
 mod build;
 mod from_structures;
 mod info;
@@ -25,6 +26,8 @@ pub enum Hull {
     Query(query::Query),
     /// Show what a hull contains
     Info(info::Info),
+    /// Add known formulas to a hull, for novelty
+    AddFormulas(add_formulas::AddFormulas),
 }
 
 impl Hull {
@@ -33,6 +36,7 @@ impl Hull {
             Self::Build(arguments) => arguments.run(context),
             Self::Query(arguments) => arguments.run(context),
             Self::Info(arguments) => arguments.run(context),
+            Self::AddFormulas(arguments) => arguments.run(context),
         }
     }
 }

@@ -151,6 +151,11 @@ impl HullTerm {
         Ok(())
     }
 
+    /// The hull.
+    pub fn hull(&self) -> &Hull {
+        &self.hull
+    }
+
     /// What a user should know: that the hull does not say on which scale its energies are.
     pub fn warning(&self) -> Option<String> {
         let header = self.hull.header();

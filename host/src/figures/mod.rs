@@ -1,0 +1,31 @@
+//! Figures as SVG. It is given numbers and words, computes nothing of its own and knows nothing of crystals: every figure of Temper
+//! is drawn here, in one style.
+
+mod bars;
+mod distributions;
+
+use kuva::prelude::{Layout, LegendPosition, Theme};
+
+pub use bars::{Bars, Series, bars};
+pub use distributions::{Distribution, distributions};
+
+/// Colours that people with any colour vision tell apart (Okabe and Ito, 2008): blue, orange, green, sky blue.
+const COLOURS: [&str; 4] = ["#0072b2", "#e69f00", "#009e73", "#56b4e9"];
+/// Of lines that mark a limit: vermilion.
+const LIMIT: &str = "#d55e00";
+
+/// Width and height of a figure, pixels.
+const SIZE: [f64; 2] = [720.0, 420.0];
+
+/// The style of all figures.
+fn styled(layout: Layout, [x, y]: [&str; 2]) -> Layout {
+    let theme = Theme { grid_color: "#e5e5e5".into(), legend_border: "none".into(), ..Theme::light() };
+    layout
+        .with_theme(theme)
+        .with_font_family("Helvetica, Arial, sans-serif")
+        .with_width(SIZE[0])
+        .with_height(SIZE[1])
+        .with_x_label(x)
+        .with_y_label(y)
+        .with_legend_position(LegendPosition::InsideTopRight)
+}
