@@ -44,10 +44,35 @@ fn a_hull_is_built_queried_and_described() {
         "energy reference   PBE",
         "built from         5 entries",
         "stable phases      3 in 3 chemical systems",
+        "known formulas     4",
         "elements           2: Na Cl",
     ] {
         assert!(told.lines().any(|l| l == line), "{line} in\n{told}");
     }
+}
+
+#[test]
+fn formulas_are_added_and_nothing_else_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::write(at.join("entries.csv"), ENTRIES).unwrap();
+    fs::write(at.join("known.txt"), "KCl\nNa2Cl2\n").unwrap();
+    accepted(at, &["hull", "build", "--entries", "entries.csv", "--energy-reference", "PBE", "-o", "x.hull", "-q"]);
+    let (_, said) = accepted(at, &["hull", "add-formulas", "x.hull", "known.txt", "-o", "y.hull"]);
+    assert_eq!(said, "y.hull: 5 known formulas, 1 of them new\n");
+    let told = |hull: &str| {
+        let (told, _) = accepted(at, &["hull", "info", hull]);
+        let changed = |line: &&str| ["file", "SHA-256", "known formulas"].iter().any(|name| line.starts_with(name));
+        told.lines().filter(|line| !changed(line)).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(told("x.hull"), told("y.hull"));
+    // A hull of hulls knows what they know.
+    accepted(at, &["hull", "build", "--entries", "y.hull", "--energy-reference", "PBE", "-o", "z.hull", "-q"]);
+    assert!(accepted(at, &["hull", "info", "z.hull"]).0.contains("known formulas     5\n"));
+    let old = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/hull/version-1.hull");
+    assert!(accepted(at, &["hull", "info", old]).0.contains("known formulas     not in the file\n"));
+    let (_, said) = accepted(at, &["hull", "add-formulas", old, old, "-o", "new.hull"]);
+    assert!(said.contains("this hull holds stable phases only") && said.contains("3 known formulas"), "{said}");
 }
 
 #[test]

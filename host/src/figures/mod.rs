@@ -4,15 +4,39 @@
 mod bars;
 mod distributions;
 
-use kuva::prelude::{Layout, LegendPosition, Theme};
+use kuva::prelude::{Layout, Theme};
 
 pub use bars::{Bars, Series, bars};
 pub use distributions::{Distribution, distributions};
 
-/// Colours that people with any colour vision tell apart (Okabe and Ito, 2008): blue, orange, green, sky blue.
-const COLOURS: [&str; 4] = ["#0072b2", "#e69f00", "#009e73", "#56b4e9"];
+/// Colours that people with any colour vision tell apart (Okabe and Ito, 2008), and a light one of the same hue for what was before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colour {
+    /// The first kind.
+    Blue,
+    /// The first kind, before.
+    LightBlue,
+    /// The second kind.
+    Orange,
+    /// The second kind, before.
+    LightOrange,
+}
+
+impl Colour {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Blue => "#0072b2",
+            Self::LightBlue => "#a3cbe4",
+            Self::Orange => "#e69f00",
+            Self::LightOrange => "#f7dca5",
+        }
+    }
+}
+
 /// Of lines that mark a limit: vermilion.
 const LIMIT: &str = "#d55e00";
+/// Of intervals and outlines.
+const DARK: &str = "#333333";
 
 /// Width and height of a figure, pixels.
 const SIZE: [f64; 2] = [720.0, 420.0];
@@ -27,5 +51,4 @@ fn styled(layout: Layout, [x, y]: [&str; 2]) -> Layout {
         .with_height(SIZE[1])
         .with_x_label(x)
         .with_y_label(y)
-        .with_legend_position(LegendPosition::InsideTopRight)
 }

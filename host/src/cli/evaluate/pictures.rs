@@ -1,16 +1,15 @@
 //! The figures of an evaluation as SVG files: energies above hull (the paper's figures 3 and 6b), and space groups (figure 4).
 
-use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
 
 use super::earlier::Earlier;
 use crate::cli::{Failure, Output};
-use crate::figures::{Bars, Distribution, Series, bars, distributions};
+use crate::figures::{Bars, Colour, Distribution, Series, bars, distributions};
 use crate::metrics::{Evaluation, Histogram, Proportion, Stability};
 
-/// Upper end of the axis of energies above hull, eV/atom.
-const UP_TO: f64 = 1.0;
+/// Ends of the axis of energies above hull, eV/atom.
+const SHOWN: [f64; 2] = [-0.5, 1.0];
 
 /// Writes `e_hull.svg` and `space_groups.svg`, as far as there is something to draw.
 pub(super) fn write(
@@ -39,36 +38,38 @@ fn energies(now: &Histogram, before: Option<&Histogram>, limit: f64) -> String {
     let distribution = |name: &str, histogram: &Histogram| {
         let all = histogram.counts.iter().sum::<usize>() + histogram.below + histogram.above + histogram.without;
         let edges = (0..=histogram.counts.len()).map(|edge| histogram.from + histogram.width * edge as f64).collect();
-        let shares = histogram.counts.iter().map(|count| 100.0 * *count as f64 / all.max(1) as f64).collect();
-        Distribution { name: name.into(), edges, values: shares }
+        let values = histogram.counts.iter().map(|count| 100.0 * *count as f64 / all.max(1) as f64).collect();
+        Distribution { name: name.into(), edges, values }
     };
-    let mut drawn: Vec<Distribution> = before.map(|before| distribution("before", before)).into_iter().collect();
-    drawn.push(distribution(if before.is_some() { "now" } else { "samples" }, now));
+    let shown = distribution(if before.is_some() { "now" } else { "samples" }, now);
+    let outlined = before.map(|before| distribution("before", before));
     let axes = ["energy above hull (eV/atom)", "share of all samples (%)"];
-    distributions(axes, &drawn, [now.from.max(-0.5), UP_TO], Some((limit, &format!("{limit} eV/atom"))))
+    distributions(axes, &shown, outlined.as_ref(), SHOWN, (limit, &format!("{limit} eV/atom")))
 }
 
+/// Of each group the metastable crystals, and those of them that are unique and new.
 fn space_groups(evaluation: &Evaluation, limit: f64, earlier: Option<&Earlier>) -> String {
+    let groups = &evaluation.two_per_system;
     let now = |group: u8, name: &str| evaluation.space_groups.as_ref()?.0.get(&group)?.get(name).copied();
     let before = |group: u8, name: &str| earlier?.space_groups.get(&group)?.get(name).copied();
     let bar = |share: Option<Proportion>| {
         let known = share.and_then(|share| Some((100.0 * share.value?, share.interval?.map(|end| 100.0 * end))));
         known.unwrap_or((0.0, [0.0; 2]))
     };
-    let kinds =
-        BTreeMap::from([("metastable", format!("at most {limit} eV/atom")), ("msun", "also unique and new".into())]);
-    let has_novelty = evaluation.metrics.contains_key("msun");
+    let kinds = [
+        ("metastable", format!("at most {limit} eV/atom"), [Colour::LightBlue, Colour::Blue]),
+        ("msun", "also unique and new".to_owned(), [Colour::LightOrange, Colour::Orange]),
+    ];
     let mut series = Vec::new();
-    for (name, label) in kinds.iter().filter(|(name, _)| **name == "metastable" || has_novelty) {
-        let of = |values: &dyn Fn(u8) -> Option<Proportion>| {
-            evaluation.two_per_system.iter().map(|g| bar(values(*g))).collect()
-        };
+    for (name, label, [light, strong]) in kinds.into_iter().filter(|(name, ..)| evaluation.metrics.contains_key(name)) {
         if earlier.is_some() {
-            series.push(Series { name: format!("before: {label}"), values: of(&|group| before(group, name)) });
+            let values = groups.iter().map(|group| bar(before(*group, name))).collect();
+            series.push(Series { name: format!("before: {label}"), colour: light, values });
         }
+        let values = groups.iter().map(|group| bar(now(*group, name))).collect();
         let prefix = if earlier.is_some() { "now: " } else { "" };
-        series.push(Series { name: format!("{prefix}{label}"), values: of(&|group| now(group, name)) });
+        series.push(Series { name: format!("{prefix}{label}"), colour: strong, values });
     }
-    let labels = evaluation.two_per_system.iter().map(u8::to_string).collect();
+    let labels = groups.iter().map(u8::to_string).collect();
     bars(["space group", "share of its samples (%)"], &Bars { labels, series })
 }
