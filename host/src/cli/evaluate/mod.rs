@@ -114,15 +114,12 @@ impl Evaluate {
         if judgement.len() == 0 {
             return Err(Failure::user(format!("{}: there are no samples", self.samples.display())));
         }
-        let (twins, compared) = table.finish()?;
+        let twinned = table.finish()?;
         let requested = self.requested(judgement.len())?;
-        let evaluation = judgement.evaluation(requested);
-        Report { evaluate: self, criteria: &criteria, judgement: &judgement, requested, twins, compared }.write(
-            context,
-            &evaluation,
-            earlier.as_ref(),
-            [opened, began.elapsed() - opened],
-        )
+        let (evaluation, durations) = (judgement.evaluation(requested), [opened, began.elapsed() - opened]);
+        let report =
+            Report { evaluate: self, criteria: &criteria, judgement: &judgement, requested, twinned, durations };
+        report.write(context, &evaluation, earlier.as_ref())
     }
 
     fn settings(&self) -> Settings {

@@ -1,6 +1,5 @@
 //! metrics.json, the figures, and what is said at the terminal.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
@@ -12,10 +11,10 @@ use sha2::{Digest, Sha256};
 use super::criteria::{Criteria, Judge};
 use super::earlier::Earlier;
 use super::judgement::Judgement;
-use super::protocol::Named;
+use super::table::Twinned;
 use super::{Evaluate, pictures};
 use crate::cli::{Context, Failure, Output};
-use crate::metrics::{Comparison, Evaluation, Judges, Proportion};
+use crate::metrics::{Evaluation, Judges, Proportion};
 
 /// Crystals that are named at the terminal.
 const NAMED: usize = 5;
@@ -26,27 +25,35 @@ pub(super) struct Report<'a> {
     pub criteria: &'a Criteria,
     pub judgement: &'a Judgement<'a>,
     pub requested: usize,
-    /// Samples with a twin in known data.
-    pub twins: BTreeMap<&'static str, usize>,
-    /// Values beside the twins'.
-    pub compared: BTreeMap<String, Comparison>,
+    pub twinned: Twinned,
+    /// Of opening what is known, and of judging.
+    pub durations: [Duration; 2],
 }
 
 impl Report<'_> {
-    /// Writes metrics.json and the figures, and says the main ones. The durations are of opening what is known and of judging.
-    pub fn write(
-        &self,
-        context: &Context,
-        evaluation: &Evaluation,
-        earlier: Option<&Earlier>,
-        durations: [Duration; 2],
-    ) -> Result<(), Failure> {
+    /// Writes metrics.json and the figures, and says the main ones.
+    pub fn write(&self, context: &Context, evaluation: &Evaluation, earlier: Option<&Earlier>) -> Result<(), Failure> {
         let protocol = self.protocol()?;
         let id: String =
             Sha256::digest(protocol.to_string()).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        if earlier.is_some_and(|earlier| earlier.protocol_id != id) {
+            context.say(
+                "warning: the earlier evaluation has another protocol id: the figures differ in more than the samples",
+            );
+        }
         let mut all = Map::new();
         all.insert("protocol_id".into(), json!(id));
         all.insert("protocol".into(), protocol);
+        all.extend(self.figures(evaluation, earlier));
+        self.write_json(&Value::Object(all))?;
+        pictures::write(&self.evaluate.out, evaluation, self.criteria.settings.limits, earlier)?;
+        self.say(context, evaluation, earlier);
+        Ok(())
+    }
+
+    /// What stands in metrics.json besides the protocol.
+    fn figures(&self, evaluation: &Evaluation, earlier: Option<&Earlier>) -> Map<String, Value> {
+        let mut all = Map::new();
         let differs = self.differs();
         if !differs.is_empty() {
             all.insert("differs_from_protocol".into(), json!(differs));
@@ -62,20 +69,14 @@ impl Report<'_> {
         if let Some(tally) = &self.criteria.tally {
             all.insert("known_structures_counted".into(), json!(tally.len()));
         }
-        if !self.twins.is_empty() {
+        if !self.twinned.found.is_empty() {
             all.insert("twins".into(), self.twins());
         }
         if let Some(earlier) = earlier {
             all.insert("differences".into(), json!(earlier.differences(&evaluation.metrics)));
-            if earlier.protocol_id != id {
-                context.say("warning: the earlier evaluation has another protocol id: the figures differ in more than the samples");
-            }
         }
-        all.insert("time".into(), self.time(evaluation, durations));
-        self.write_json(&Value::Object(all))?;
-        pictures::write(&self.evaluate.out, evaluation, self.criteria.settings.limits, earlier)?;
-        self.say(context, evaluation, earlier, &differs);
-        Ok(())
+        all.insert("time".into(), self.time(evaluation));
+        all
     }
 
     fn write_json(&self, all: &Value) -> Result<(), Failure> {
@@ -125,37 +126,26 @@ impl Report<'_> {
         let share = |(name, count): (&&'static str, &usize)| {
             ((*name).to_owned(), json!(Proportion::new(*count, self.requested)))
         };
-        let mut twins: Map<String, Value> = self.twins.iter().map(share).collect();
-        twins.insert("compared".into(), json!(self.compared));
+        let mut twins: Map<String, Value> = self.twinned.found.iter().map(share).collect();
+        twins.insert("compared".into(), json!(self.twinned.compared));
         Value::Object(twins)
     }
 
     /// What depends on the clock.
-    fn time(&self, evaluation: &Evaluation, [opening, judging]: [Duration; 2]) -> Value {
-        let judging = judging.as_secs_f64();
+    fn time(&self, evaluation: &Evaluation) -> Value {
+        let [opening, judging] = self.durations.map(|duration| duration.as_secs_f64());
         let sun = evaluation.metrics.get("sun").map(|sun| sun.count as f64);
         let msun = evaluation.metrics.get("msun").map(|msun| msun.count as f64);
         let per_second = |count: Option<f64>| Some(count? / self.evaluate.sampling_time?);
         json!({
-            "opening": opening.as_secs_f64(), "judging": judging,
+            "opening": opening, "judging": judging,
             "samples_per_second": self.judgement.len() as f64 / judging.max(1e-9),
             "sampling": self.evaluate.sampling_time, "sun_per_second": per_second(sun), "msun_per_second": per_second(msun),
         })
     }
 
-    fn say(&self, context: &Context, evaluation: &Evaluation, earlier: Option<&Earlier>, differs: &[String]) {
-        let differences = earlier.map(|earlier| earlier.differences(&evaluation.metrics)).unwrap_or_default();
-        for (name, figure) in &evaluation.metrics {
-            if let (Some(value), Some([low, high])) = (figure.value, figure.interval) {
-                let (count, of) = (figure.count, figure.of);
-                let (value, low, high) = (percent(value), percent(low), percent(high));
-                let change = differences.get(name).map_or_else(String::new, |change| {
-                    let [low, high] = change.interval;
-                    format!("  change {:+.1} [{:+.1}, {:+.1}]", 100.0 * change.value, 100.0 * low, 100.0 * high)
-                });
-                context.say(&format!("{name:<18} {value:>5} % [{low}, {high}]  {count} of {of}{change}"));
-            }
-        }
+    fn say(&self, context: &Context, evaluation: &Evaluation, earlier: Option<&Earlier>) {
+        self.say_shares(context, evaluation, earlier);
         for (name, share) in evaluation.weighted.iter().filter(|(name, _)| ["sun", "msun"].contains(name)) {
             let ([low, high], value) = (share.interval.map(percent), percent(share.value));
             let covered = percent(share.covered);
@@ -167,10 +157,24 @@ impl Report<'_> {
             self.say_judges(context, judges);
         }
         if let Some(named) = self.criteria.settings.named {
-            context.say(&format!("protocol {}: what differs here", Named::name(named)));
-            differs.iter().for_each(|difference| context.say(&format!("  {difference}")));
+            context.say(&format!("protocol {}: what differs here", named.name()));
+            self.differs().iter().for_each(|difference| context.say(&format!("  {difference}")));
         }
         context.say(&format!("{} samples evaluated: {}", self.judgement.len(), self.evaluate.out.display()));
+    }
+
+    fn say_shares(&self, context: &Context, evaluation: &Evaluation, earlier: Option<&Earlier>) {
+        let differences = earlier.map(|earlier| earlier.differences(&evaluation.metrics)).unwrap_or_default();
+        for (name, figure) in &evaluation.metrics {
+            let (Some(value), Some(interval)) = (figure.value, figure.interval) else { continue };
+            let ([low, high], value) = (interval.map(percent), percent(value));
+            let (count, of) = (figure.count, figure.of);
+            let change = differences.get(name).map_or_else(String::new, |change| {
+                let [change, low, high] = [change.value, change.interval[0], change.interval[1]].map(|x| 100.0 * x);
+                format!("  change {change:+.1} [{low:+.1}, {high:+.1}]")
+            });
+            context.say(&format!("{name:<18} {value:>5} % [{low}, {high}]  {count} of {of}{change}"));
+        }
     }
 
     fn say_judges(&self, context: &Context, judges: &Judges) {

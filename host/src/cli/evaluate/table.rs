@@ -10,22 +10,28 @@ use crate::cli::{Failure, Table};
 use crate::crystal::{Composition, Record};
 use crate::metrics::Comparison;
 
-/// The table, and the comparisons that it makes.
+/// The table in the making.
 pub(super) struct StructureTable<'a> {
     criteria: &'a Criteria,
     table: Table,
-    /// Of samples with their twins, by column.
+    twinned: Twinned,
+}
+
+/// Samples beside their twins in known data.
+#[derive(Default)]
+pub(super) struct Twinned {
+    /// Samples that have one, by column.
+    pub found: BTreeMap<&'static str, usize>,
+    /// Their values, by column.
     pub compared: BTreeMap<String, Comparison>,
-    /// Samples with a twin, by column.
-    pub twins: BTreeMap<&'static str, usize>,
 }
 
 impl<'a> StructureTable<'a> {
     pub fn create(path: &Path, criteria: &'a Criteria) -> Result<Self, Failure> {
         let table = Table::create(path, &columns(criteria))?;
         let has = [(Data::Training, "in_training_data"), (Data::Property, "in_property_data")];
-        let twins = has.into_iter().filter(|(data, _)| criteria.twins.has(*data)).map(|(_, name)| (name, 0)).collect();
-        Ok(Self { criteria, table, compared: BTreeMap::new(), twins })
+        let found = has.into_iter().filter(|(data, _)| criteria.twins.has(*data)).map(|(_, name)| (name, 0)).collect();
+        Ok(Self { criteria, table, twinned: Twinned { found, ..Twinned::default() } })
     }
 
     pub fn add(&mut self, record: &Record, row: &Row) -> Result<(), Failure> {
@@ -83,7 +89,7 @@ impl<'a> StructureTable<'a> {
     }
 
     fn found(&mut self, name: &'static str, twin: Option<&Twin>, cells: &mut Vec<String>) {
-        *self.twins.entry(name).or_default() += usize::from(twin.is_some());
+        *self.twinned.found.entry(name).or_default() += usize::from(twin.is_some());
         cells.extend([twin.is_some().to_string(), text(twin.map(|twin| &twin.id))]);
     }
 
@@ -94,14 +100,14 @@ impl<'a> StructureTable<'a> {
 
     fn count(&mut self, column: &str, own: Option<f64>, known: Option<f64>) {
         if let (Some(own), Some(known)) = (own, known) {
-            self.compared.entry(column.to_owned()).or_default().add(own, known);
+            self.twinned.compared.entry(column.to_owned()).or_default().add(own, known);
         }
     }
 
     /// Puts the table in its place.
-    pub fn finish(self) -> Result<(BTreeMap<&'static str, usize>, BTreeMap<String, Comparison>), Failure> {
+    pub fn finish(self) -> Result<Twinned, Failure> {
         self.table.finish()?;
-        Ok((self.twins, self.compared))
+        Ok(self.twinned)
     }
 }
 
