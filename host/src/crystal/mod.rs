@@ -3,6 +3,7 @@
 
 mod composition;
 mod element;
+mod equivalent;
 mod files;
 mod formula_family;
 mod mass;
@@ -15,6 +16,8 @@ mod orbits;
 mod rows;
 mod space_group;
 mod structure;
+#[cfg(test)]
+mod testing;
 mod textbook;
 mod token_file;
 mod token_json;
@@ -24,6 +27,7 @@ mod wyckoff;
 
 pub use composition::{Composition, CompositionError};
 pub use element::{Element, NOBLE_GASES, RADIOACTIVE};
+pub use equivalent::{EquivalentError, equivalent_descriptions};
 pub use files::{
     Format, MAX_ATOMS, MAX_VECTOR, PairError, PairRecord, ReadError, Record, RecordWarning, Records, RowError,
     StructureWriter, WriteError, files_at, read_pairs, read_structures, read_structures_as, write_structures,

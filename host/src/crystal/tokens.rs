@@ -125,7 +125,7 @@ impl Tokens {
     }
 
     /// Cell of `atoms` atoms, angstrom.
-    fn cell(&self, atoms: usize) -> Result<Lattice, TokenError> {
+    pub(super) fn cell(&self, atoms: usize) -> Result<Lattice, TokenError> {
         let scale = (atoms as f64).cbrt();
         let [a, b, c, alpha, beta, gamma] = self.lattice;
         let angles = [alpha, beta, gamma].map(f64::to_degrees);
