@@ -99,9 +99,13 @@ fn it_learns_and_says_what_it_left_out() {
 fn a_resumed_training_ends_with_the_same_bytes() {
     let folder = prepared();
     let at = folder.path();
-    accepted(at, &["pretrain", "pretrain.toml", "--set", "run.dir=straight", "--set", "train.out=whole"]);
-    accepted(at, &["pretrain", "pretrain.toml", "--set", "train.epochs=2"]);
-    accepted(at, &["pretrain", "pretrain.toml", "--resume", "--threads", "2"]);
+    let train = |more: &[&str]| {
+        let all = [&["pretrain", "pretrain.toml", "--set", "train.augment=equivalent"], more].concat();
+        accepted(at, &all);
+    };
+    train(&["--set", "run.dir=straight", "--set", "train.out=whole"]);
+    train(&["--set", "train.epochs=2"]);
+    train(&["--resume", "--threads", "2"]);
     assert_eq!(metrics(&at.join("straight")), metrics(&at.join("run")));
     for file in ["params.safetensors", "optimizer.safetensors", "best.safetensors", "state.json"] {
         let read = |run: &str| fs::read(at.join(run).join("checkpoints/step-4").join(file)).unwrap();
@@ -110,6 +114,37 @@ fn a_resumed_training_ends_with_the_same_bytes() {
     for file in ["params.safetensors", "model.toml"] {
         assert!(fs::read(at.join("whole").join(file)).unwrap() == fs::read(at.join("policy").join(file)).unwrap());
     }
+}
+
+/// Salts have two descriptions, with one or the other element on position a. A policy that has learnt both gives the crystal
+/// about twice the probability of either.
+#[test]
+fn equivalent_descriptions_share_the_probability() {
+    let folder = prepared();
+    let at = folder.path();
+    let gap = |run: &str| {
+        let last = metrics(&at.join(run)).pop().unwrap();
+        last["valid_nll"].as_f64().unwrap() - last["valid_nll_equivalent"].as_f64().unwrap()
+    };
+    let set = ["--set", "train.epochs=30", "--set", "train.augment=equivalent"];
+    let (_, said) = accepted(at, &[&["pretrain", "pretrain.toml"][..], &set].concat());
+    assert!(said.contains("40 crystals have 80 equivalent descriptions; 0 are learnt as they are"), "{said}");
+    assert!((0.4..1.4).contains(&gap("run")), "{}", gap("run"));
+    assert_refused(
+        at,
+        &[
+            "pretrain",
+            "pretrain.toml",
+            "--set",
+            "dpo.chosen=x < 1",
+            "--set",
+            "policy={model=\"policy\"}",
+            "--set",
+            "train.augment=equivalent",
+        ],
+        2,
+        "error: --set train.augment=equivalent: `train.augment` = equivalent: pairs are learnt as they are: leave it out",
+    );
 }
 
 #[test]

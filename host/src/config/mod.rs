@@ -27,7 +27,9 @@ pub use finetune::{Direction, Finetune, Judge, JudgeHull, KlGradient, MOST_THREA
 pub use guards::{Guards, Reaction};
 pub use memory::Memory;
 pub use plugin_config::check_plugin_config;
-pub use pretrain::{CrystalFormerShape, Data, Dpo, Pretrain, PretrainPolicy, PretrainRun, Schedule, Train};
+pub use pretrain::{
+    Augmentation, CrystalFormerShape, Data, Dpo, Pretrain, PretrainPolicy, PretrainRun, Schedule, Train,
+};
 pub use reward::{
     Bound, BuiltinTerm, ComparedBy, Correction, CorrectionPlugin, CorrectionProcess, Ends, ForceTerm, Gate, HullTerm,
     OnFailure, OnnxTerm, PluginTerm, ProcessTerm, Reward, RewardKind, Role,

@@ -255,6 +255,9 @@ pub struct Train {
     pub warmup_steps: usize,
     /// Largest global norm of a gradient.
     pub grad_clip: f64,
+    /// What crystals are replaced by in training, to learn more from each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub augment: Option<Augmentation>,
     /// Epochs without a better validation after which it stops; 0: never.
     pub patience: usize,
     /// Directory that receives the finished policy.
@@ -270,10 +273,19 @@ impl Default for Train {
             schedule: Schedule::Cosine,
             warmup_steps: 200,
             grad_clip: 1.0,
+            augment: None,
             patience: 10,
             out: PathBuf::from("runs/pretrain/model"),
         }
     }
+}
+
+/// What a crystal is replaced by in training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Augmentation {
+    /// One of its equivalent descriptions, drawn anew each time.
+    Equivalent,
 }
 
 /// How the learning rate falls after the warm-up.
@@ -291,6 +303,8 @@ impl Config for Pretrain {
         self.data.check()?;
         if let Some(dpo) = &self.dpo {
             dpo.check()?;
+            let rule = "pairs are learnt as they are: leave it out";
+            Problem::unless(self.train.augment.is_none(), "train.augment", "equivalent", rule)?;
             if !matches!(self.policy, PretrainPolicy::Model(_)) {
                 let text =
                     "[dpo] compares with the policy that the training starts from, and `policy.model` is not given";

@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
+
 use super::numbers::{Numbers, Role};
 use super::plan::PretrainPlan;
 use crate::cli::token_rows::{StatusTable, TokenRow, Tokenising};
 use crate::cli::{Context, Failure, Table};
-use crate::config::{self, Dpo};
-use crate::crystal::Tokens;
+use crate::config::{self, Augmentation, Dpo};
+use crate::crystal::{Tokens, equivalent_descriptions};
 use crate::policy::check_crystal;
 use crate::record::PretrainRun;
-use crate::train::{JudgedCrystal, PairSettings, Preferences, PretrainData};
+use crate::train::{Descriptions, JudgedCrystal, PairSettings, Preferences, PretrainData};
 
 /// What is learnt from.
 pub(super) enum Examples {
@@ -36,8 +38,10 @@ pub(super) fn read_data(context: &Context, plan: &PretrainPlan, run: &PretrainRu
     let status = run.data_status();
     let examples = match &plan.config.dpo {
         None => {
+            let descriptions = described_anew(context, &crystals, plan.config.train.augment);
             let mut data = PretrainData::default();
-            crystals.into_iter().for_each(|c| data.add(&rows[c.row].id, c.tokens, plan.config.data.holdout));
+            let crystals = crystals.iter().zip(descriptions);
+            crystals.for_each(|(c, learnt)| data.add(&rows[c.row].id, learnt, plan.config.data.holdout));
             Examples::Crystals(data)
         }
         Some(dpo) => Examples::Pairs(paired(crystals, &mut rows, dpo, &plan.config)),
@@ -57,6 +61,31 @@ pub(super) fn read_data(context: &Context, plan: &PretrainPlan, run: &PretrainRu
     }
     numbers.check()?;
     Ok(examples)
+}
+
+/// The descriptions that crystals are learnt in. One whose equivalents cannot be found is learnt as it is.
+fn described_anew(context: &Context, crystals: &[Crystal], augmentation: Option<Augmentation>) -> Vec<Descriptions> {
+    let Some(Augmentation::Equivalent) = augmentation else {
+        return crystals.iter().map(|crystal| vec![crystal.tokens.clone()]).collect();
+    };
+    let progress = context.progress("equivalent descriptions", crystals.len() as u64);
+    let found: Vec<_> = crystals
+        .par_iter()
+        .map(|crystal| {
+            let found = equivalent_descriptions(&crystal.tokens);
+            progress.advance(1);
+            found
+        })
+        .collect();
+    drop(progress);
+    let failed = found.iter().filter(|found| found.is_err()).count();
+    let all: usize = found.iter().flatten().map(Vec::len).sum();
+    context.say(&format!(
+        "{} crystals have {} equivalent descriptions; {failed} are learnt as they are, because none were found",
+        found.len(),
+        all + failed
+    ));
+    found.into_iter().zip(crystals).map(|(found, c)| found.unwrap_or_else(|_| vec![c.tokens.clone()])).collect()
 }
 
 /// What became of a row.
