@@ -40,6 +40,11 @@ fn cube(id: &str, elements: [&str; 2], edge: f64) -> String {
 /// A potential whose energy, eV per cell, grows by `slope` with the sum of the squares of the cell's vectors, beginning with `at` at
 /// that of a cube with edges of 4 A.
 fn potential(path: &Path, slope: f32, at: f32) {
+    model(path, "energy", slope, at);
+}
+
+/// The same numbers under another name.
+fn model(path: &Path, quantity: &str, slope: f32, at: f32) {
     let mut b = Builder::new();
     let crystals = b.symbol("b");
     let cell = b.input("cell", DataType::F32, &[crystals, Dim::Known(3), Dim::Known(3)]);
@@ -49,7 +54,7 @@ fn potential(path: &Path, slope: f32, at: f32) {
     let [slope, offset] = [slope, at - 48.0 * slope].map(|number| b.constant(arr0(number)));
     let scaled = b.mul(sum, slope);
     let energy = b.add(scaled, offset);
-    b.output("energy", energy);
+    b.output(quantity, energy);
     let metadata = [("temper.contract", "1"), ("temper.elements", "1-94"), ("temper.energy_reference", "PBE")];
     fs::write(path, encode(&b.finish("linear", &metadata).unwrap())).unwrap();
 }
@@ -248,14 +253,20 @@ fn twins_in_known_data_stand_beside_the_samples() {
     fs::write(at.join("data.jsonl"), known.join("\n")).unwrap();
     potential(&at.join("a.onnx"), 0.122, -0.2);
     hull(at, "a.hull");
+    model(&at.join("gap.onnx"), "gap", 1.0, 0.0);
     let arguments = ["evaluate", "samples.jsonl", "--training", "data.jsonl", "--property", "data.jsonl=band_gap"];
-    accepted(at, &[&arguments[..], &["--model", "a.onnx", "--hull", "a.hull", "-o", "out"]].concat());
+    let models = ["--model", "a.onnx", "--hull", "a.hull", "--property-model", "gap.onnx", "-o", "out"];
+    accepted(at, &[&arguments[..], &models].concat());
     let table = rows(&at.join("out/structures.csv"));
     let of = |row: usize, names: [&str; 4]| names.map(|name| table[row][name].clone());
     assert_eq!(of(0, ["in_training_data", "training_match", "a", "known_a"]), ["true", "y", "4", "4.1"]);
     assert!((table[0]["known_e_hull"].parse::<f64>().unwrap() - 0.048_23).abs() < 1e-5);
     assert_eq!(of(0, ["in_property_data", "property_match", "band_gap", "known_band_gap"]), ["true", "y", "5", "6.5"]);
     assert_eq!(of(1, ["in_property_data", "property_match", "band_gap", "known_band_gap"]), ["false", "", "4", ""]);
+    // 3 * 4.1^2 - 48, of cells that are as they were.
+    assert_eq!(table[0]["gap"].parse::<f64>().unwrap(), 0.0);
+    assert!((table[0]["twin_gap"].parse::<f64>().unwrap() - 2.43).abs() < 1e-4);
+    assert!((table[1]["gap"].parse::<f64>().unwrap() - 2.43).abs() < 1e-4 && table[1]["twin_gap"].is_empty());
     let twins = &metrics(at, "out")["twins"];
     assert_eq!((&twins["in_training_data"]["count"], &twins["in_training_data"]["of"]), (&json!(1), &json!(2)));
     let gap = &twins["compared"]["band_gap"];

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::Evaluate;
+use super::properties::PropertyModels;
 use super::protocol::{Settings, Used};
 use super::twins::Twins;
 use crate::cli::known::known_structures;
@@ -30,6 +31,7 @@ pub(super) struct Criteria {
     /// What the known structures are like; `None` without any.
     pub tally: Option<Tally>,
     pub judges: Vec<Judge>,
+    pub properties: PropertyModels,
     pub twins: Twins,
 }
 
@@ -54,7 +56,8 @@ impl Criteria {
         let tally = if known.is_empty() { None } else { Some(tally(&known, context)?) };
         let tables = if evaluate.smact == "2.2.1" { Tables::Smact2 } else { Tables::Smact3 };
         let twins = Twins::open(&evaluate.training, evaluate.property.as_deref(), &settings.matcher, context)?;
-        Ok(Self { settings, neutrality: Builtin::ChargeNeutral(tables), known, tally, judges, twins })
+        let properties = PropertyModels::open(&evaluate.property_model, context)?;
+        Ok(Self { settings, neutrality: Builtin::ChargeNeutral(tables), known, tally, judges, properties, twins })
     }
 
     /// What is used in place of what a protocol prescribes.

@@ -32,6 +32,8 @@ pub(super) struct Row {
     pub known_as: Option<String>,
     /// Shortest vector of the reduced cell, angstrom.
     pub a: Option<f64>,
+    /// What the property models say.
+    pub properties: Vec<Option<f64>>,
     /// The same crystal in the training data and in data of a property.
     pub twins: Pair,
     /// Why something could not be found out.
@@ -115,43 +117,58 @@ impl Criteria {
         Ok(row)
     }
 
-    /// Asks the judges. The energies of what is no crystal mean nothing; with the bounds of a reward, a stable crystal is one there,
-    /// too.
+    /// Asks the judges and the property models. What they say of something that is no crystal means nothing; with the bounds of a
+    /// reward, a stable crystal is one there, too.
     fn judge(&self, records: &[Record], rows: &mut [Row]) {
-        if self.judges.is_empty() {
+        if self.judges.is_empty() && self.properties.is_empty() {
             return;
         }
         let sanity = Sanity::default();
-        let sound = |(record, row): (&Record, &Row)| match (&record.structure, row.sample.geometry) {
+        let sound = |(record, row): (&'_ Record, &Row)| match (&record.structure, row.sample.geometry) {
             (Ok(structure), Some(true)) => sanity.check(structure).map_err(|e| e.to_string()),
             _ => Err(String::new()),
         };
         let sound: Vec<Result<(), String>> = records.par_iter().zip(rows.par_iter()).map(sound).collect();
-        for (row, reason) in rows.iter_mut().zip(&sound) {
-            row.reasons.extend(reason.as_ref().err().filter(|reason| !reason.is_empty()).cloned());
+        let asked = |(record, sound): (&'_ Record, &Result<(), String>)| match (&record.structure, sound) {
+            (Ok(structure), Ok(())) => Ok(structure.clone()),
+            _ => Err(String::new()),
+        };
+        let asked: Vec<Result<Structure, String>> = records.iter().zip(&sound).map(asked).collect();
+        let asked: Vec<Result<&Structure, String>> = asked.iter().map(|s| s.as_ref().map_err(Clone::clone)).collect();
+        for (row, reason) in rows.iter_mut().zip(sound) {
+            row.reasons.extend(reason.err().filter(|reason| !reason.is_empty()));
         }
+        self.ask_judges(&asked, rows);
+        for (row, predicted) in rows.iter_mut().zip(self.properties.predict(&asked)) {
+            row.reasons.extend(predicted.reasons);
+            row.properties = predicted.values;
+        }
+        self.ask_about_twins(rows);
+    }
+
+    fn ask_judges(&self, asked: &[Result<&Structure, String>], rows: &mut [Row]) {
         for judge in &self.judges {
-            let asked = records.iter().zip(&sound).map(|(record, sound)| match (&record.structure, sound) {
-                (Ok(structure), Ok(())) => Ok(structure),
-                _ => Err(String::new()),
-            });
-            for (row, found) in rows.iter_mut().zip(judge.energies(asked.collect())) {
+            for (row, found) in rows.iter_mut().zip(judge.energies(asked.to_vec())) {
                 let name = if self.judges.len() > 1 { format!("{}: ", judge.name) } else { String::new() };
                 row.reasons.extend(found.as_ref().err().filter(|reason| !reason.is_empty()).map(|r| name + r));
                 row.sample.by_judge.push(found.ok());
             }
         }
         rows.iter_mut().for_each(|row| row.sample.e_above_hull = self.settings.deciding_energy(&row.sample));
-        self.judge_twins(rows);
     }
 
-    /// Asks the first judge about the twins.
-    fn judge_twins(&self, rows: &mut [Row]) {
-        let Some(judge) = self.judges.first() else { return };
+    /// Asks the first judge and the property models about the twins in the training data.
+    fn ask_about_twins(&self, rows: &mut [Row]) {
         let mut twins: Vec<&mut Twin> = rows.iter_mut().filter_map(|row| row.twins.training.as_mut()).collect();
         let structures: Vec<Structure> = twins.iter().map(|twin| twin.structure.clone()).collect();
-        for (twin, found) in twins.iter_mut().zip(judge.energies(structures.iter().map(Ok).collect())) {
-            twin.e_above_hull = found.ok();
+        let asked: Vec<Result<&Structure, String>> = structures.iter().map(Ok).collect();
+        for (twin, predicted) in twins.iter_mut().zip(self.properties.predict(&asked)) {
+            twin.predicted = predicted.values;
+        }
+        if let Some(judge) = self.judges.first() {
+            for (twin, found) in twins.iter_mut().zip(judge.energies(asked)) {
+                twin.e_above_hull = found.ok();
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ mod criteria;
 mod earlier;
 mod judgement;
 mod pictures;
+mod properties;
 mod protocol;
 mod report;
 mod table;
@@ -79,6 +80,9 @@ pub struct Evaluate {
     /// Data of a property, and its columns: which samples are in it, with the known values beside their own
     #[arg(long, value_name = "DATA=COLUMN,...")]
     property: Option<String>,
+    /// A property model, asked about the samples and about their twins in the training data; may be repeated
+    #[arg(long, value_name = "MODEL")]
+    property_model: Vec<PathBuf>,
     /// Folder of an earlier evaluation, such as that of the base policy, to compare with
     #[arg(long, value_name = "DIR")]
     before: Option<PathBuf>,

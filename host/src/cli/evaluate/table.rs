@@ -61,9 +61,24 @@ impl<'a> StructureTable<'a> {
             cells.extend(padded.map(text));
             cells.push(likes.join(" "));
         }
+        self.predictions(row, &mut cells);
         self.twins(record, row, &mut cells);
         cells.push(if row.reasons.is_empty() { "ok".into() } else { row.reasons.join("; ") });
         self.table.row(&cells)
+    }
+
+    /// What the property models say of the sample and, with training data, of its twin.
+    fn predictions(&mut self, row: &Row, cells: &mut Vec<String>) {
+        let at = |values: &[Option<f64>], place: usize| values.get(place).copied().flatten();
+        for (place, name) in self.criteria.properties.names().iter().enumerate() {
+            let own = at(&row.properties, place);
+            cells.push(text(own));
+            if self.criteria.twins.has(Data::Training) {
+                let known = row.twins.training.as_ref().and_then(|twin| at(&twin.predicted, place));
+                cells.push(text(known));
+                self.count(name, own, known);
+            }
+        }
     }
 
     fn twins(&mut self, record: &Record, row: &Row, cells: &mut Vec<String>) {
@@ -130,6 +145,10 @@ fn columns(criteria: &Criteria) -> Vec<String> {
     if criteria.judges.len() > 1 {
         columns.extend((1..=criteria.judges.len()).map(|judge| format!("e_hull_{judge}")));
         columns.push("metastable_by".into());
+    }
+    for name in criteria.properties.names() {
+        columns.extend([name.clone()]);
+        columns.extend(criteria.twins.has(Data::Training).then(|| format!("twin_{name}")));
     }
     if criteria.twins.has(Data::Training) {
         columns.extend(["in_training_data", "training_match", "a", "known_a"].map(String::from));

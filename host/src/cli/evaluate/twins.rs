@@ -39,6 +39,8 @@ pub(super) struct Twin {
     pub structure: Structure,
     /// By the first judge, eV/atom.
     pub e_above_hull: Option<f64>,
+    /// By the property models.
+    pub predicted: Vec<Option<f64>>,
     /// In the order of the columns.
     pub values: Vec<Option<f64>>,
 }
@@ -91,7 +93,8 @@ impl Twins {
 
 impl Twin {
     fn new(id: String, known: &ReducedStructure, values: Vec<Option<f64>>) -> Option<Self> {
-        Some(Self { id, structure: known.to_structure().ok()?, e_above_hull: None, values })
+        let structure = known.to_structure().ok()?;
+        Some(Self { id, structure, e_above_hull: None, predicted: Vec::new(), values })
     }
 }
 
