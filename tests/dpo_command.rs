@@ -297,6 +297,7 @@ fn a_folder_of_cifs_is_learnt_from_in_one_command() {
     };
     let said = run("data.files=mine/", "run.dir=runs/folder");
     assert!(said.starts_with("24 rows: ") && said.contains("validation NLL"), "{said}");
+    assert!(said.contains("epoch    0  valid "), "{said}");
     let said = run("data.files=mine/*F.cif", "run.dir=runs/pattern");
     assert!(said.starts_with("8 rows: "), "{said}");
     let policy = fs::read_to_string(at.join("runs/sft/model/model.toml")).unwrap();

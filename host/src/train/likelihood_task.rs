@@ -76,6 +76,15 @@ impl<'a> MaximumLikelihood<'a> {
         let likelihood = Likelihood::load(runtime, hyper, resources)?;
         Ok(Self { hyper, data, seed, gradient, likelihood })
     }
+
+    /// Mean over the held-out crystals as the data have them, without dropout.
+    ///
+    /// # Errors
+    /// [`LikelihoodError`].
+    pub fn validation(&self, parameters: &Parameters) -> Result<LogProbability, LikelihoodError> {
+        let held_out: Vec<&Tokens> = self.data.valid.iter().filter_map(|crystal| crystal.first()).collect();
+        Ok(mean(&self.likelihood.log_probabilities(parameters, &held_out)?))
+    }
 }
 
 impl Task for MaximumLikelihood<'_> {

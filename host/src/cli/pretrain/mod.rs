@@ -70,6 +70,10 @@ impl Pretrain {
         match (&examples, &plan.start, &config.dpo) {
             (Examples::Crystals(data), _, _) => {
                 let task = MaximumLikelihood::load(&runtime, hyper, data, seed, resources)?;
+                if plan.start.is_some() && state.epoch == 0 && !data.valid.is_empty() {
+                    let nll = task.validation(&state.parameters)?;
+                    observer.progress.say(&format!("epoch    0  valid {:8.3}, as it starts", -nll.total()));
+                }
                 pretrain(&task, settings, &mut state, &mut observer)?;
             }
             (Examples::Pairs(pairs), Some(base), Some(dpo)) => {
