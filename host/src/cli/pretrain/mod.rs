@@ -66,23 +66,7 @@ impl Pretrain {
         let taught = taught(&plan, &examples);
         let (progress, interrupts) = (context.progress("steps", 0), context.interrupts()?);
         let mut observer = Observer { run, hyper, taught: &taught, progress, interrupts };
-        let (settings, seed, resources) = (&plan.settings, plan.settings.seed, plan.settings.resources);
-        match (&examples, &plan.start, &config.dpo) {
-            (Examples::Crystals(data), _, _) => {
-                let task = MaximumLikelihood::load(&runtime, hyper, data, seed, resources)?;
-                if plan.start.is_some() && state.epoch == 0 && !data.valid.is_empty() {
-                    let nll = task.validation(&state.parameters)?;
-                    observer.progress.say(&format!("epoch    0  valid {:8.3}, as it starts", -nll.total()));
-                }
-                pretrain(&task, settings, &mut state, &mut observer)?;
-            }
-            (Examples::Pairs(pairs), Some(base), Some(dpo)) => {
-                let task = preferences(context, &runtime, &plan, pairs, base, dpo)?;
-                pretrain(&task, settings, &mut state, &mut observer)?;
-            }
-            // The config was refused.
-            (Examples::Pairs(_), _, _) => return Err(Failure::user("[dpo] needs `policy.model`")),
-        }
+        train(context, &runtime, &plan, &examples, &mut state, &mut observer)?;
         let Observer { run, progress, interrupts, .. } = observer;
         drop(progress);
         let learned = run.finish(&state, &taught, hyper)?;
@@ -95,10 +79,37 @@ impl Pretrain {
             return Err(Failure::new(Exit::Model, message).hint("a smaller train.learning_rate may help"));
         }
         let (nll, best, out) = (state.best_nll, state.best_epoch, run.out().display());
-        let what = if config.dpo.is_some() { "loss" } else { "NLL" };
-        let per = if config.dpo.is_some() { "pair" } else { "crystal" };
+        let (what, per) = if config.dpo.is_some() { ("loss", "pair") } else { ("NLL", "crystal") };
         context.say(&format!("validation {what} {nll:.3} per {per} at epoch {best}: {out}"));
         Ok(())
+    }
+}
+
+/// Learns from the examples.
+fn train(
+    context: &Context,
+    runtime: &Runtime,
+    plan: &PretrainPlan,
+    examples: &Examples,
+    state: &mut PretrainState,
+    observer: &mut Observer<'_>,
+) -> Result<(), Failure> {
+    let (settings, hyper) = (&plan.settings, &plan.hyper);
+    match (examples, &plan.start, &plan.config.dpo) {
+        (Examples::Crystals(data), start, _) => {
+            let task = MaximumLikelihood::load(runtime, hyper, data, settings.seed, settings.resources)?;
+            if start.is_some() && state.epoch == 0 && !data.valid.is_empty() {
+                let nll = -task.validation(&state.parameters)?.total();
+                observer.progress.say(&format!("epoch    0  valid {nll:8.3}, as it starts"));
+            }
+            pretrain(&task, settings, state, observer)
+        }
+        (Examples::Pairs(pairs), Some(base), Some(dpo)) => {
+            let task = preferences(context, runtime, plan, pairs, base, dpo)?;
+            pretrain(&task, settings, state, observer)
+        }
+        // The config was refused.
+        (Examples::Pairs(_), _, _) => Err(Failure::user("[dpo] needs `policy.model`")),
     }
 }
 
