@@ -104,7 +104,7 @@ pub struct Dpo {
     #[serde(default = "a_tenth")]
     pub beta: f64,
     /// Most pairs that a crystal stands in.
-    #[serde(default = "four")]
+    #[serde(default = "one")]
     pub pairs_per_crystal: usize,
     /// Whether the crystals of a pair have their elements in the same proportions too.
     #[serde(default)]
@@ -115,8 +115,8 @@ fn a_tenth() -> f64 {
     0.1
 }
 
-fn four() -> usize {
-    4
+fn one() -> usize {
+    1
 }
 
 /// Most pairs of a crystal that anybody could mean.
