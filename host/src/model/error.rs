@@ -161,6 +161,7 @@ impl EvaluationError {
             Self::TooLarge { .. } => "too large",
             Self::NotFinite { .. } => "not finite",
             Self::Failed(_) => "model failed",
+            Self::Died(WorkerFailure::Deadline(_)) => "too slow",
             Self::Died(WorkerFailure::Memory { .. }) => "model out of memory",
             Self::Died(WorkerFailure::GaveUp { .. }) => "model given up",
             Self::Died(_) => "model died",

@@ -20,7 +20,7 @@ use super::isolation::ModelProcesses;
 use super::{Contract, EvaluationError, LARGEST_LIST, ModelError, ModelInput, ModelOutput};
 use crate::atomic::write_atomically;
 use crate::crystal::Structure;
-use crate::runtime::{Device, Runtime, SessionOptions};
+use crate::runtime::{Device, Runtime};
 use crate::worker::{StartError, WorkerFailure};
 
 /// How long a graph may take to be loaded, and a small crystal to be evaluated.
@@ -111,8 +111,36 @@ fn look(
     ports: &Ports<'_>,
     processes: &ModelProcesses,
 ) -> Result<Verdict, ModelError> {
-    let options = SessionOptions { deadline: Some(RUNNING), ..super::onnx_model::session_options(Device::Cpu, None) };
-    let size = graph.bytes.as_ref().map_or_else(|| size_of_files(graph, ports.contract), |bytes| bytes.len() as u64);
+    let session = match started(runtime, graph, ports.contract, processes) {
+        Ok(session) => session,
+        // It says so again when it is loaded in earnest.
+        Err(IsolationError::Refused(_)) => return Ok(Verdict::Sound),
+        Err(IsolationError::Start(StartError::Failed(failure))) => {
+            return harm(graph, "loading it", failure).map(Verdict::Unusable);
+        }
+        Err(error) => return Err(ModelError::Process { model: graph.name.clone(), reason: error.to_string() }),
+    };
+    let engine = Engine::of_one(session, ports.extra.to_vec());
+    for (what, crystal) in cases(ports.contract) {
+        let Err(EvaluationError::Died(failure)) = engine.run(ports.contract, &[crystal], ports.outputs) else {
+            continue;
+        };
+        let dies = matches!(failure, WorkerFailure::Exited { .. });
+        let reason = harm(graph, what, failure)?;
+        return Ok(if dies { Verdict::Dies(reason) } else { Verdict::Unusable(reason) });
+    }
+    Ok(Verdict::Sound)
+}
+
+/// The process in which the graph is looked at.
+fn started(
+    runtime: &Runtime,
+    graph: &GraphSource,
+    contract: &Contract,
+    processes: &ModelProcesses,
+) -> Result<IsolatedSession, IsolationError> {
+    let options = super::onnx_model::session_options(Device::Cpu, Some(RUNNING));
+    let size = graph.bytes.as_ref().map_or_else(|| size_of_files(graph, contract), |bytes| bytes.len() as u64);
     let memory = MEMORY + COPIES * size;
     let limits = ModelProcesses {
         memory: Some(processes.memory.map_or(memory, |most| most.min(memory))),
@@ -120,40 +148,20 @@ fn look(
         max_restarts: 0,
         ..processes.clone()
     };
-    let service = IsolatedSession::service(runtime, graph, &options, &limits);
-    let session = IsolatedSession::new(&service, options.deadline);
-    match session.start() {
-        Ok(()) => {}
-        // It says so again when it is loaded in earnest.
-        Err(IsolationError::Refused(_)) => return Ok(Verdict::Sound),
-        Err(IsolationError::Start(StartError::Failed(
-            failure @ (WorkerFailure::Exited { .. } | WorkerFailure::Memory { .. }),
-        ))) => {
-            return Ok(Verdict::Unusable(format!("loading it does not end well: {}", in_words(&failure))));
-        }
-        Err(error) => return Err(ModelError::Process { model: graph.name.clone(), reason: error.to_string() }),
-    }
-    let engine = Engine::of_one(session, ports.extra.to_vec());
-    for (what, crystal) in cases(ports.contract) {
-        match engine.run(ports.contract, &[crystal], ports.outputs) {
-            Err(EvaluationError::Died(failure @ WorkerFailure::Memory { .. })) => {
-                return Ok(Verdict::Unusable(format!("{what} takes too much: {}", in_words(&failure))));
-            }
-            Err(EvaluationError::Died(failure)) => return Ok(Verdict::Dies(format!("{what}: {}", in_words(&failure)))),
-            _ => {}
-        }
-    }
-    Ok(Verdict::Sound)
+    let session = IsolatedSession::new(&IsolatedSession::service(runtime, graph, &options, &limits), options.deadline);
+    session.start().map(|()| session)
 }
 
-/// What happened to the process that ONNX Runtime was in.
-fn in_words(failure: &WorkerFailure) -> String {
+/// What the process came to, in words. That something took too long may lie in the machine: it is an error of now, and not kept.
+fn harm(graph: &GraphSource, what: &str, failure: WorkerFailure) -> Result<String, ModelError> {
     match failure {
-        WorkerFailure::Exited { how, .. } => format!("ONNX Runtime {how}"),
-        WorkerFailure::Memory { used, limit } => {
-            format!("more than {} MiB of memory ({} MiB)", limit >> 20, used >> 20)
+        WorkerFailure::Exited { how, .. } => Ok(format!("{what}: ONNX Runtime {how}")),
+        WorkerFailure::Memory { limit, .. } => Ok(format!("{what} takes more than {} MiB of memory", limit >> 20)),
+        WorkerFailure::Deadline(deadline) => {
+            let reason = format!("{what} takes longer than {} s", deadline.as_secs_f64());
+            Err(ModelError::Unusable { model: graph.name.clone(), reason })
         }
-        other => other.to_string(),
+        other => Err(ModelError::Process { model: graph.name.clone(), reason: other.to_string() }),
     }
 }
 

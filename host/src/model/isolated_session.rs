@@ -11,9 +11,7 @@ use super::isolation::ModelProcesses;
 use super::session_message::{Answer, Hello, is_ready, read_answer, run};
 use crate::graph::Tensor;
 use crate::runtime::{Input, Runtime, SessionOptions};
-use crate::worker::{
-    self, Limits, Request, Service, Slot, StartError, Supervision, Worker, WorkerCommand, WorkerFailure, quotable,
-};
+use crate::worker::{self, Limits, Request, Service, Slot, StartError, Supervision, Worker, WorkerCommand, quotable};
 
 /// What a run may take beyond its deadline, at which ONNX Runtime stops it by itself.
 const GRACE: Duration = Duration::from_secs(10);
@@ -110,14 +108,7 @@ impl IsolatedSession {
             Ok(Answer::Outputs(outputs)) => Ok(outputs),
             Ok(Answer::Failed(reason)) => Err(EvaluationError::Failed(quotable(&reason))),
             Ok(Answer::TooSlow) => Err(EvaluationError::Deadline(self.deadline.unwrap_or_default())),
-            Err(failure) => Err(self.died(failure)),
-        }
-    }
-
-    fn died(&self, failure: WorkerFailure) -> EvaluationError {
-        match (failure, self.deadline) {
-            (WorkerFailure::Deadline(_), Some(deadline)) => EvaluationError::Deadline(deadline),
-            (failure, _) => EvaluationError::Died(failure),
+            Err(failure) => Err(EvaluationError::Died(failure)),
         }
     }
 }
