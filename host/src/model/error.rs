@@ -74,6 +74,10 @@ impl Hint for ModelError {
         match self {
             Self::Contract(error) => error.hints(),
             Self::Runtime(error) => error.hints(),
+            Self::Unusable { .. } => vec![
+                "if you trust it, `isolation = \"host\"` (or `--isolation host`) uses it without looking first"
+                    .to_owned(),
+            ],
             Self::Ambiguous { .. } => vec!["say which is meant by `output = \"...\"`".to_owned()],
             _ => Vec::new(),
         }
