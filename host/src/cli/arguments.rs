@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::{
     Context, Failure, completions, doctor, evaluate, export, finetune, hull, index, init, logp, match_pairs, model,
-    plugin, pretrain, sample, score, setup, tokenize,
+    plugin, pretrain, sample, score, setup, status, tokenize,
 };
 use crate::config::{MOST_THREADS, ModelIsolation};
 
@@ -72,6 +72,8 @@ pub enum Command {
     Sample(sample::Sample),
     /// Train a policy by maximum likelihood
     Pretrain(pretrain::Pretrain),
+    /// Show how far runs are: steps, rate, time left, last figures, and whether they are running
+    Status(status::Status),
     /// Write the policy of a run as a policy directory with a card
     Export(export::Export),
     /// Evaluate a potential or property model on structures
@@ -117,6 +119,7 @@ impl Arguments {
             Command::Finetune(arguments) => arguments.run(&context),
             Command::Sample(arguments) => arguments.run(&context),
             Command::Pretrain(arguments) => arguments.run(&context),
+            Command::Status(arguments) => arguments.run(&context),
             Command::Export(arguments) => arguments.run(&context),
             Command::Score(arguments) => arguments.run(&context),
             Command::Evaluate(arguments) => arguments.run(&context),

@@ -34,6 +34,7 @@ mod runtime;
 mod sample;
 mod score;
 mod setup;
+mod status;
 mod structures;
 mod terminal;
 mod token_rows;

@@ -18,6 +18,7 @@ mod run_card;
 mod run_policy;
 mod samples;
 mod sinks;
+mod status;
 mod writer_lock;
 
 pub use alarms::{Alarm, AlarmSettings, Reaction};
@@ -33,3 +34,5 @@ pub use run_card::run_card;
 pub use run_policy::{RunPolicy, run_policy};
 pub use samples::OWN_NAMES;
 pub use sinks::Sink;
+pub use status::{RunStatus, run_status};
+pub use writer_lock::Writer;

@@ -13,8 +13,8 @@ use super::lock::LOCK;
 use super::{RunError, RunPolicy};
 use crate::policy::{MODEL, PARAMETERS};
 
-/// Figures of a step or epoch that a card shows: key in the metrics, words, unit.
-const FIGURES: [(&str, &str, &str); 9] = [
+/// Figures of a step or epoch that are shown to readers: key in the metrics, words, unit.
+pub(super) const FIGURES: [(&str, &str, &str); 9] = [
     ("objective_mean", "mean objective", ""),
     ("stable_fraction", "share of stable crystals (energy above hull below 0.1 eV/atom, unrelaxed)", ""),
     ("kl", "KL to the base", " nats"),

@@ -3,6 +3,8 @@
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +12,39 @@ use super::RunError;
 
 /// The file that is locked; it says by whom.
 const FILE: &str = "writer.lock";
+
+/// How often, and after how long, the lock is tried again: whoever looks whether it is held has it for an instant.
+const TRIES: usize = 5;
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Who writes to the directory of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Writer {
+    /// This one: "process 4711 on node3".
+    Process(String),
+    /// Nobody.
+    Nobody,
+    /// The file system has no locks: why.
+    Unknown(String),
+}
+
+/// Who writes to a folder now.
+///
+/// # Errors
+/// [`RunError::Read`].
+pub fn writer(folder: &Path) -> Result<Writer, RunError> {
+    let path = folder.join(FILE);
+    let mut file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Writer::Nobody),
+        Err(error) => return Err(RunError::read(&path)(error)),
+    };
+    Ok(match file.try_lock_shared() {
+        Ok(()) => Writer::Nobody,
+        Err(TryLockError::WouldBlock) => Writer::Process(holder(&mut file)),
+        Err(TryLockError::Error(reason)) => Writer::Unknown(reason.to_string()),
+    })
+}
 
 /// Held while a run's directory is written to.
 #[derive(Debug)]
@@ -33,7 +68,7 @@ impl WriterLock {
         let failed = RunError::write(&path);
         let mut file =
             File::options().create(true).truncate(false).read(true).write(true).open(&path).map_err(&failed)?;
-        let warning = match file.try_lock() {
+        let warning = match lock(&file) {
             Ok(()) => None,
             Err(TryLockError::WouldBlock) => {
                 return Err(RunError::Busy { path: folder.to_owned(), holder: holder(&mut file) });
@@ -50,6 +85,16 @@ impl WriterLock {
     pub fn warning(&self) -> Option<&str> {
         self.warning.as_deref()
     }
+}
+
+fn lock(file: &File) -> Result<(), TryLockError> {
+    for _ in 1..TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => sleep(PAUSE),
+            other => return other,
+        }
+    }
+    file.try_lock()
 }
 
 /// "process 4711 on node3", as far as the file says so.
@@ -84,10 +129,14 @@ mod tests {
     #[test]
     fn the_second_writer_is_told_of_the_first_and_comes_after_it() {
         let folder = tempfile::tempdir().unwrap();
+        assert_eq!(writer(folder.path()).unwrap(), Writer::Nobody);
         let first = WriterLock::take(folder.path()).unwrap();
+        let process = format!("process {} on ", std::process::id());
+        assert!(matches!(writer(folder.path()).unwrap(), Writer::Process(who) if who.starts_with(&process)));
         let refused = WriterLock::take(folder.path()).unwrap_err().to_string();
         assert!(refused.contains(&format!("process {} on ", std::process::id())), "{refused}");
         drop(first);
+        assert_eq!(writer(folder.path()).unwrap(), Writer::Nobody);
         assert!(WriterLock::take(folder.path()).unwrap().warning().is_none());
     }
 }
