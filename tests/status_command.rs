@@ -39,8 +39,9 @@ struct Running(Child);
 impl Running {
     fn start(at: &Path) -> Self {
         let arguments = ["finetune", "run.toml", "--quiet", "--set", "run.steps=1000000", "--set", "run.dir=endless"];
-        let child = Command::new(env!("CARGO_BIN_EXE_temper")).args(arguments).current_dir(at);
-        Self(child.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+        let mut command = Command::new(env!("CARGO_BIN_EXE_temper"));
+        command.args(arguments).current_dir(at).stdin(Stdio::null()).stderr(Stdio::null());
+        Self(command.spawn().unwrap())
     }
 }
 
