@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    Context, Failure, completions, doctor, evaluate, export, finetune, hull, index, init, logp, match_pairs, model,
-    plugin, pretrain, sample, score, setup, status, tokenize,
+    Context, Failure, compare, completions, doctor, evaluate, export, finetune, hull, index, init, logp, match_pairs,
+    model, plugin, pretrain, sample, score, setup, status, tokenize,
 };
 use crate::config::{MOST_THREADS, ModelIsolation};
 
@@ -74,6 +74,8 @@ pub enum Command {
     Pretrain(pretrain::Pretrain),
     /// Show how far runs are: steps, rate, time left, last figures, and whether they are running
     Status(status::Status),
+    /// Compare runs: means over their last ten steps, with the spread over seeds, and what differs between their configs
+    Compare(compare::Compare),
     /// Write the policy of a run as a policy directory with a card
     Export(export::Export),
     /// Evaluate a potential or property model on structures
@@ -120,6 +122,7 @@ impl Arguments {
             Command::Sample(arguments) => arguments.run(&context),
             Command::Pretrain(arguments) => arguments.run(&context),
             Command::Status(arguments) => arguments.run(&context),
+            Command::Compare(arguments) => arguments.run(&context),
             Command::Export(arguments) => arguments.run(&context),
             Command::Score(arguments) => arguments.run(&context),
             Command::Evaluate(arguments) => arguments.run(&context),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{Context, Failure, Output};
-use crate::record::{RunStatus, Writer, run_status};
+use crate::record::{RunStatus, Writer};
 
 /// Show how far runs are: steps, rate, time left, last figures, and whether they are running.
 #[derive(Debug, Args)]
@@ -23,7 +23,7 @@ impl Status {
         let mut output = Output::create(Path::new("-"))?;
         let mut unreadable = 0;
         for run in &self.runs {
-            let described = match run_status(run) {
+            let described = match RunStatus::look(run) {
                 Ok(status) => describe(&status),
                 Err(error) if self.runs.len() == 1 => return Err(error.into()),
                 Err(error) => {
