@@ -294,8 +294,14 @@ fn space_groups_have_figures_of_their_own_and_weights() {
     fs::write(at.join("samples.jsonl"), samples.join("\n")).unwrap();
     let arguments =
         ["evaluate", "samples.jsonl", "--reference", "known.jsonl", "--model", "a.onnx", "--hull", "a.hull"];
-    accepted(at, &[&arguments[..], &["-o", "out"]].concat());
+    accepted(at, &[&arguments[..], &["--amd", "-o", "out"]].concat());
+    // Cubes with edges of 4 and 4.1 A beside one of 4.2 A: all distances grow with the edge. By average-minimum-distance 1.6.1,
+    // the hundredth is 9.2126 A at 4.12 A.
+    let table = rows(&at.join("out/structures.csv"));
+    let nearest = |row: usize| table[row]["nearest_amd"].parse::<f64>().unwrap();
+    assert!((nearest(0) - 0.2 * 9.212_600 / 4.12).abs() < 1e-4 && (nearest(1) - 0.1 * 9.212_600 / 4.12).abs() < 1e-4);
     let all = metrics(at, "out");
+    assert_eq!(all["nearest_known"]["samples"], 2);
     let share = |group: &str| {
         (all["space_groups"][group]["msun"]["count"].clone(), all["space_groups"][group]["msun"]["of"].clone())
     };

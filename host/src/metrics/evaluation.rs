@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::summary::{Figures, figures, stability};
 use super::{
-    Distances, GroupFigures, Histogram, PairAgreement, Sample, Stability, Tally, Weighted, only_by_first,
+    Distances, GroupFigures, Histogram, Nearest, PairAgreement, Sample, Stability, Tally, Weighted, only_by_first,
     pair_agreements,
 };
 
@@ -43,6 +43,9 @@ pub struct Evaluation {
     /// Distances to the distributions of the known structures.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub distances: Option<Distances>,
+    /// Average minimum distances to the nearest known structure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nearest_known: Option<Nearest>,
     /// What several judges say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub judges: Option<Judges>,
@@ -80,6 +83,7 @@ impl Evaluation {
             weighted: groups.as_ref().map(|groups| groups.weighted(&weights)).unwrap_or_default(),
             space_groups: groups,
             distances: known.and_then(|known| tally.distances(known)),
+            nearest_known: Nearest::new(samples.iter().filter_map(|sample| sample.nearest)),
             judges: (judges > 1).then(|| Judges::new(samples, measure)),
         }
     }

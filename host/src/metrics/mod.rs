@@ -4,6 +4,7 @@
 //! It computes from structures and numbers that it is given, and knows neither models nor hulls.
 
 mod agreement;
+mod average_distances;
 mod comparison;
 mod difference;
 mod evaluation;
@@ -16,6 +17,7 @@ mod traits;
 mod validity;
 
 pub use agreement::{PairAgreement, only_by_first, pair_agreements};
+pub use average_distances::{AverageDistances, Nearest};
 pub use comparison::Comparison;
 pub use difference::Difference;
 pub use evaluation::{Evaluation, Judges, Measure};

@@ -19,6 +19,8 @@ pub struct Sample {
     pub by_judge: Vec<Option<f64>>,
     /// The space group that was asked for, else the one that was found.
     pub group: Option<SpaceGroup>,
+    /// Average minimum distance to the nearest known structure, angstrom.
+    pub nearest: Option<f64>,
     /// Whether the space group that was asked for is found again.
     pub group_kept: Option<bool>,
 }

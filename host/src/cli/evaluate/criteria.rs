@@ -14,7 +14,7 @@ use crate::cli::score::open_hull;
 use crate::cli::{Context, Failure, Search};
 use crate::crystal::{SYMPREC, Structure, map_ok, symmetry};
 use crate::matching::StructureIndex;
-use crate::metrics::Tally;
+use crate::metrics::{AverageDistances, Tally};
 use crate::reward::{Builtin, Failure as Failed, HullTerm, Sanity, Stability, Tables};
 
 /// Known structures whose distributions are counted; of more, so many evenly spread.
@@ -30,6 +30,8 @@ pub(super) struct Criteria {
     pub known: Vec<StructureIndex>,
     /// What the known structures are like; `None` without any.
     pub tally: Option<Tally>,
+    /// Their average minimum distances, if they are asked for.
+    pub distances: Vec<AverageDistances>,
     pub judges: Vec<Judge>,
     pub properties: PropertyModels,
     pub twins: Twins,
@@ -53,11 +55,21 @@ impl Criteria {
         let judges = judges(evaluate, context)?;
         let known = evaluate.reference.iter().map(|path| known_structures(path, &settings.matcher, context));
         let known = known.collect::<Result<Vec<_>, _>>()?;
-        let tally = if known.is_empty() { None } else { Some(tally(&known, context)?) };
+        let (tally, distances) = described(&known, evaluate.amd, context)?;
+        let tally = (!known.is_empty()).then_some(tally);
         let tables = if evaluate.smact == "2.2.1" { Tables::Smact2 } else { Tables::Smact3 };
         let twins = Twins::open(&evaluate.training, evaluate.property.as_deref(), &settings.matcher, context)?;
         let properties = PropertyModels::open(&evaluate.property_model, context)?;
-        Ok(Self { settings, neutrality: Builtin::ChargeNeutral(tables), known, tally, judges, properties, twins })
+        Ok(Self {
+            settings,
+            neutrality: Builtin::ChargeNeutral(tables),
+            known,
+            tally,
+            distances,
+            judges,
+            properties,
+            twins,
+        })
     }
 
     /// What is used in place of what a protocol prescribes.
@@ -115,10 +127,14 @@ impl Judge {
     }
 }
 
-/// What the known structures are like.
-fn tally(known: &[StructureIndex], context: &Context) -> Result<Tally, Failure> {
-    let mut tally = Tally::default();
-    let share = COUNTED / known.len();
+/// What the known structures are like, and their average minimum distances if they are asked for.
+fn described(
+    known: &[StructureIndex],
+    amd: bool,
+    context: &Context,
+) -> Result<(Tally, Vec<AverageDistances>), Failure> {
+    let (mut tally, mut distances) = (Tally::default(), Vec::new());
+    let share = COUNTED / known.len().max(1);
     let progress = context.progress("distributions", known.iter().map(|index| index.len().min(share) as u64).sum());
     for index in known {
         let mut structures = index.spread(share);
@@ -131,10 +147,14 @@ fn tally(known: &[StructureIndex], context: &Context) -> Result<Tally, Failure> 
             let described = chunk.into_par_iter().filter_map(|reduced| {
                 let structure = reduced.to_structure().ok()?;
                 let group = symmetry(&structure, SYMPREC).ok().map(|found| found.group);
-                Some((structure, group))
+                let averages = if amd { AverageDistances::new(&structure).ok() } else { None };
+                Some((structure, group, averages))
             });
-            described.collect::<Vec<_>>().iter().for_each(|(structure, group)| tally.add(structure, *group));
+            for (structure, group, averages) in described.collect::<Vec<_>>() {
+                tally.add(&structure, group);
+                distances.extend(averages);
+            }
         }
     }
-    Ok(tally)
+    Ok((tally, distances))
 }

@@ -8,7 +8,7 @@ use super::twins::{Pair, Twin};
 use crate::cli::Failure;
 use crate::crystal::{Record, SYMPREC, SpaceGroup, Structure, symmetry};
 use crate::matching::{DistinctStructures, ReducedStructure};
-use crate::metrics::{Evaluation, Measure, Sample, Tally, has_sound_geometry};
+use crate::metrics::{AverageDistances, Evaluation, Measure, Sample, Tally, has_sound_geometry};
 use crate::reward::Sanity;
 
 /// The judgement of a set, as it grows.
@@ -102,6 +102,7 @@ impl Criteria {
         }
         if row.sample.geometry == Some(true) {
             row.find_group(structure);
+            self.measure_nearest(structure, &mut row);
         }
         match self.settings.matcher.reduce(structure) {
             Ok(reduced) => {
@@ -117,6 +118,20 @@ impl Criteria {
         Ok(row)
     }
 
+    /// The average minimum distance to the nearest known structure, if it is asked for.
+    fn measure_nearest(&self, structure: &Structure, row: &mut Row) {
+        if self.distances.is_empty() {
+            return;
+        }
+        match AverageDistances::new(structure) {
+            Ok(averages) => {
+                let distances = self.distances.iter().map(|known| averages.distance(known));
+                row.sample.nearest = distances.min_by(f64::total_cmp);
+            }
+            Err(error) => row.reasons.push(error.to_string()),
+        }
+    }
+
     /// Asks the judges and the property models. What they say of something that is no crystal means nothing; with the bounds of a
     /// reward, a stable crystal is one there, too.
     fn judge(&self, records: &[Record], rows: &mut [Row]) {
@@ -129,12 +144,11 @@ impl Criteria {
             _ => Err(String::new()),
         };
         let sound: Vec<Result<(), String>> = records.par_iter().zip(rows.par_iter()).map(sound).collect();
-        let asked = |(record, sound): (&'_ Record, &Result<(), String>)| match (&record.structure, sound) {
-            (Ok(structure), Ok(())) => Ok(structure.clone()),
+        let asked = records.iter().zip(&sound).map(|(record, sound)| match (&record.structure, sound) {
+            (Ok(structure), Ok(())) => Ok(structure),
             _ => Err(String::new()),
-        };
-        let asked: Vec<Result<Structure, String>> = records.iter().zip(&sound).map(asked).collect();
-        let asked: Vec<Result<&Structure, String>> = asked.iter().map(|s| s.as_ref().map_err(Clone::clone)).collect();
+        });
+        let asked: Vec<Result<&Structure, String>> = asked.collect();
         for (row, reason) in rows.iter_mut().zip(sound) {
             row.reasons.extend(reason.err().filter(|reason| !reason.is_empty()));
         }

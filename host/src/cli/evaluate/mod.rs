@@ -74,6 +74,9 @@ pub struct Evaluate {
     /// Samples that were asked for, where the file has only those that became crystals
     #[arg(long, value_name = "N")]
     requested: Option<usize>,
+    /// Measure how far each sample is from the nearest known structure, by average minimum distances (AMD)
+    #[arg(long, requires = "reference")]
+    amd: bool,
     /// The policy's training data, or an index of it: which samples are in it, beside the known structure; may be repeated
     #[arg(long, value_name = "DATA")]
     training: Vec<PathBuf>,

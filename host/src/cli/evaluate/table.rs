@@ -61,6 +61,7 @@ impl<'a> StructureTable<'a> {
             cells.extend(padded.map(text));
             cells.push(likes.join(" "));
         }
+        cells.extend((!self.criteria.distances.is_empty()).then(|| text(sample.nearest)));
         self.predictions(row, &mut cells);
         self.twins(record, row, &mut cells);
         cells.push(if row.reasons.is_empty() { "ok".into() } else { row.reasons.join("; ") });
@@ -146,6 +147,7 @@ fn columns(criteria: &Criteria) -> Vec<String> {
         columns.extend((1..=criteria.judges.len()).map(|judge| format!("e_hull_{judge}")));
         columns.push("metastable_by".into());
     }
+    columns.extend((!criteria.distances.is_empty()).then(|| "nearest_amd".into()));
     for name in criteria.properties.names() {
         columns.extend([name.clone()]);
         columns.extend(criteria.twins.has(Data::Training).then(|| format!("twin_{name}")));
