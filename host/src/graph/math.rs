@@ -279,7 +279,9 @@ impl Builder {
             return x;
         }
         let lead = from.len().saturating_sub(to.len());
-        let certain = to.iter().zip(&from[lead..]).all(|(t, f)| t == f || *t == Dim::Known(1));
+        // A value of fewer axes was not broadcast from this shape: a graph that says so fails when it runs.
+        let certain =
+            from.len() >= to.len() && to.iter().zip(&from[lead..]).all(|(t, f)| t == f || *t == Dim::Known(1));
         if !certain {
             return self.sum_to_unknown_shape(x, like);
         }

@@ -181,7 +181,7 @@ mod tests {
         let inputs: Vec<(String, Input<'_>)> =
             tensors.iter().enumerate().map(|(i, tensor)| (format!("input {i}"), tensor.into())).collect();
         let inputs: Vec<(&str, Input<'_>)> = inputs.iter().map(|(name, input)| (name.as_str(), *input)).collect();
-        let arrived = |frame: Frame| Frame::read(&mut frame.encode().as_slice()).unwrap();
+        let arrived = |frame: Frame| Frame::read(&mut frame.encode().as_slice(), Limits::HOST).unwrap();
         let Run { id, inputs: read, outputs } = read_run(&arrived(run(3, &inputs, &["energy", "forces"]))).unwrap();
         assert_eq!((id, outputs), (3, vec!["energy".to_owned(), "forces".to_owned()]));
         let bytes = |tensor: &Tensor| answer(0, &Answer::Outputs(vec![tensor.clone()])).encode();

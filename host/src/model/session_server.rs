@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::session_message::{Answer, Hello, Run, answer, read_run, ready};
 use crate::graph::Tensor;
 use crate::runtime::{self, Device, Input, Runtime, Session};
-use crate::worker::{Frame, FrameError, ignore_signals, streams};
+use crate::worker::{Frame, FrameError, Limits, ignore_signals, streams};
 
 /// Why the process of a graph ends early.
 #[derive(Debug, thiserror::Error)]
@@ -77,7 +77,7 @@ fn run(session: &mut Session, inputs: &[(String, Tensor)], outputs: &[String]) -
 
 /// The next message; none when the host has closed the stream.
 fn next(input: &mut impl Read) -> Result<Option<Frame>, ServeError> {
-    match Frame::read(input) {
+    match Frame::read(input, Limits::HOST) {
         Ok(frame) => Ok(Some(frame)),
         Err(FrameError::Closed) => Ok(None),
         Err(error) => Err(ServeError::Protocol(error.to_string())),

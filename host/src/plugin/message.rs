@@ -159,6 +159,32 @@ pub(super) fn read_answer(frame: &Frame, id: u64, crystals: usize) -> Result<Ans
     raw.unpack(crystals).map(Answer::Outcomes)
 }
 
+/// Reads a whole conversation from either side: a worker's greeting and answers to batches of so many crystals, or what a host
+/// says to a worker. A host reads each frame when it has asked for it; this is for fuzzing.
+///
+/// # Errors
+/// The first frame that is none, or may not come there.
+pub fn read_conversation(mut bytes: &[u8], crystals: usize) -> Result<(), String> {
+    let mut next = |most| match bytes.is_empty() {
+        true => Ok(None),
+        false => Frame::read(&mut bytes, most).map(Some).map_err(|error| error.to_string()),
+    };
+    let Some(first) = next(Limits::GREETING)? else { return Ok(()) };
+    if Hello::from_frame(&first).is_ok() {
+        while let Some(frame) = next(Limits::HOST)? {
+            read_batch(&frame)?;
+        }
+        return Ok(());
+    }
+    greeting(&first)??;
+    let mut id = 0;
+    while let Some(frame) = next(answer_limits(crystals))? {
+        id += 1;
+        read_answer(&frame, id, crystals)?;
+    }
+    Ok(())
+}
+
 fn expect(frame: &Frame, kind: &str) -> Result<(), String> {
     match frame.kind() {
         found if found == kind => Ok(()),

@@ -23,6 +23,8 @@ pub use discover::{Discovered, Discovery, NotFound, Usable, is_path};
 pub use error::PluginError;
 pub use evaluator::{Evaluator, OpenError};
 pub use library::{LoadError, PluginLibrary};
+#[doc(hidden)]
+pub use message::read_conversation;
 pub use probe::{Probe, ProbeResult, probe, sha256};
 pub use serve::{WorkerError, serve};
 pub use temper_plugin_api::abi::{API_VERSION, HULL_CORRECTION, REWARD};

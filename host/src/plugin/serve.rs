@@ -10,7 +10,7 @@ use super::library::{EvaluateError, PluginInstance};
 use super::message::{Hello, failed, outcomes, read_batch, ready};
 use super::{LoadError, PluginLibrary};
 use crate::hint::Hint;
-use crate::worker::{Frame, FrameError, ignore_signals, streams};
+use crate::worker::{Frame, FrameError, Limits, ignore_signals, streams};
 
 /// The interface of a [`Hello`] that asks only what the plugin is.
 pub(super) const DESCRIBE: &str = "describe";
@@ -37,7 +37,7 @@ pub enum WorkerError {
 pub fn serve(open: impl FnOnce() -> Result<PluginLibrary, LoadError>, threads: usize) -> Result<(), WorkerError> {
     let _ignoring = ignore_signals().map_err(WorkerError::Streams)?;
     let (mut input, mut output) = streams().map_err(WorkerError::Streams)?;
-    let hello = match Frame::read(&mut input) {
+    let hello = match Frame::read(&mut input, Limits::HOST) {
         Ok(frame) => Hello::from_frame(&frame),
         Err(FrameError::Closed) => return Ok(()),
         Err(error) => return Err(WorkerError::Protocol(error.to_string())),
@@ -77,7 +77,7 @@ fn answer_all(
     output: &mut impl Write,
 ) -> Result<(), WorkerError> {
     loop {
-        let frame = match Frame::read(input) {
+        let frame = match Frame::read(input, Limits::HOST) {
             Ok(frame) => frame,
             Err(FrameError::Closed) => return Ok(()),
             Err(error) => return Err(WorkerError::Protocol(error.to_string())),

@@ -213,17 +213,17 @@ impl Frame {
         output.flush()
     }
 
-    /// Reads the next frame.
+    /// Reads the next frame, which is at most so long.
     ///
     /// # Errors
     /// [`FrameError`].
-    pub fn read(input: &mut impl Read) -> Result<Self, FrameError> {
+    pub fn read(input: &mut impl Read, most: Limits) -> Result<Self, FrameError> {
         let mut prefix = [0; PREFIX];
         match input.read(&mut prefix[..1])? {
             0 => return Err(FrameError::Closed),
             _ => input.read_exact(&mut prefix[1..])?,
         }
-        let lengths = Lengths::read(&prefix, Limits::HOST)?;
+        let lengths = Lengths::read(&prefix, most)?;
         let mut rest = Vec::new();
         // Memory grows with what has come, not with what was announced.
         input.take(lengths.rest() as u64).read_to_end(&mut rest)?;
@@ -306,9 +306,9 @@ mod tests {
         let (mut bytes, frame) = (frame().encode(), frame());
         bytes.extend(bytes.clone());
         let mut input = bytes.as_slice();
-        assert_eq!(Frame::read(&mut input).unwrap(), frame);
-        assert_eq!(Frame::read(&mut input).unwrap(), frame);
-        assert!(matches!(Frame::read(&mut input), Err(FrameError::Closed)));
+        assert_eq!(Frame::read(&mut input, Limits::HOST).unwrap(), frame);
+        assert_eq!(Frame::read(&mut input, Limits::HOST).unwrap(), frame);
+        assert!(matches!(Frame::read(&mut input, Limits::HOST), Err(FrameError::Closed)));
         assert_eq!(frame.array::<f64>("values", &[2]).unwrap(), [1.5, f64::INFINITY]);
     }
 
@@ -322,24 +322,24 @@ mod tests {
 
     #[test]
     fn garbage_is_shown() {
-        let text = Frame::read(&mut &b"Loading weights from cache\n"[..]).unwrap_err().to_string();
+        let text = Frame::read(&mut &b"Loading weights from cache\n"[..], Limits::HOST).unwrap_err().to_string();
         assert_eq!(text, "a frame begins with TMPR, this with \"Loading weights \"");
         let mut lying = frame().encode();
         lying[8..16].copy_from_slice(&(1_u64 << 50).to_le_bytes());
-        let text = Frame::read(&mut &lying[..]).unwrap_err().to_string();
+        let text = Frame::read(&mut &lying[..], Limits::HOST).unwrap_err().to_string();
         assert!(text.ends_with("are longer than any that fits here"), "{text}");
     }
 
     proptest! {
         #[test]
         fn no_bytes_make_a_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), cut in 0_usize..200) {
-            let _ = Frame::read(&mut bytes.as_slice());
+            let _ = Frame::read(&mut bytes.as_slice(), Limits::HOST);
             let mut whole = frame().encode();
             for (place, byte) in bytes.iter().enumerate().skip(4) {
                 if let Some(target) = whole.get_mut(place) { *target ^= byte; }
             }
             whole.truncate(cut);
-            if let Ok(frame) = Frame::read(&mut whole.as_slice()) {
+            if let Ok(frame) = Frame::read(&mut whole.as_slice(), Limits::HOST) {
                 let _ = frame.array::<f64>("values", &[2]);
             }
         }
