@@ -158,6 +158,17 @@ pub fn kill_point() {}
 const ASIDE: [&str; 2] = [TEMPORARY, ".writing-"];
 const TEMPORARY: &str = ".temper-";
 
+/// Tries whether a folder can be written into, or made, and leaves nothing behind.
+///
+/// # Errors
+/// The system's reason, when it cannot.
+pub fn check_folder(folder: &Path) -> io::Result<()> {
+    // The nearest folder that is there must take the others.
+    let there = folder.ancestors().find(|folder| folder.exists() || folder.as_os_str().is_empty());
+    let there = there.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    tempfile::tempfile_in(there).map(drop)
+}
+
 /// Makes a folder, where there is none, and tries to write into it.
 ///
 /// # Errors

@@ -59,7 +59,7 @@ fn flatten(value: &Value, path: &str, found: &mut BTreeSet<String>) {
         Value::Object(map) => {
             for (key, inner) in map {
                 let key = match path {
-                    "terms" => "NAME",
+                    "terms" | "judge" => "NAME",
                     path if path.ends_with(".failures") => "KIND",
                     _ => key,
                 };

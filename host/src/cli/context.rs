@@ -6,6 +6,7 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 use super::{Exit, Failure, Globals, Progress, terminal};
+use crate::config::Memory;
 use crate::plugin::{Discovery, Probe};
 use crate::runtime::default_threads;
 
@@ -50,6 +51,16 @@ impl Context {
     pub fn say(&self, text: &str) {
         if !self.globals.quiet {
             terminal::line(text);
+        }
+    }
+
+    /// Says so when one crystal takes more than the `memory` of a run: it is taken all the same.
+    pub(super) fn warn_of_memory(&self, memory: Memory, least: u64) {
+        if memory.bytes() < least {
+            let least = least.div_ceil(1 << 20);
+            self.say(&format!(
+                "warning: `run.memory` is {memory}, but the gradient of a crystal with as many sites as the policy has slots takes {least} MiB"
+            ));
         }
     }
 

@@ -43,6 +43,7 @@ impl Finetune {
         let beginning = self.resumption.begin(self.config.as_deref(), recipe, &self.set)?;
         let plan = Plan::new(context, &beginning)?;
         let training = Finetuning::new(&plan.runtime, &plan.model.hyper, plan.base.clone(), &plan.settings)?;
+        context.warn_of_memory(plan.config.run.memory, training.least_bytes());
         if self.dry_run {
             self.check_directory(&plan, &beginning)?;
             plan.check_models()?;
@@ -57,7 +58,8 @@ impl Finetune {
         }
         let (progress, interrupted) = (context.progress("steps", steps as u64), context.interrupts()?);
         progress.set(state.step as u64, steps as u64);
-        let mut observer = Observer { steps, run, progress, interrupted, last: None };
+        let mut observer =
+            Observer { steps, learning_rate: plan.settings.learning_rate, run, progress, interrupted, last: None };
         training.run(&plan.objectives, &plan.settings, &mut state, &mut observer)?;
         let Observer { run, progress, interrupted, last, .. } = observer;
         drop(progress);
@@ -124,6 +126,7 @@ fn described(plan: &Plan) -> ModelToml {
 /// Keeps the run's files and shows how it goes.
 struct Observer {
     steps: usize,
+    learning_rate: f64,
     run: FinetuneRun,
     progress: Progress,
     interrupted: Interrupts,
@@ -133,15 +136,23 @@ struct Observer {
 impl FinetuneObserver for Observer {
     type Error = Failure;
 
-    fn step(&mut self, record: &StepRecord, state: &FinetuneState, last: bool) -> Result<(), Failure> {
+    fn step(&mut self, record: &StepRecord, state: &mut FinetuneState, last: bool) -> Result<(), Failure> {
         let wanted = last || self.interrupted.take_checkpoint();
         let StepSummary { metrics, alarms } = self.run.step(record, state, wanted)?;
         self.progress.set(record.step as u64, self.steps as u64);
         self.progress.say(&line(&metrics));
         warning(record).into_iter().for_each(|text| self.progress.say(&text));
-        let (stops, warns): (Vec<Alarm>, Vec<Alarm>) = alarms.into_iter().partition(|alarm| alarm.stops);
-        for Alarm { message, hint, .. } in warns {
-            self.progress.say(&format!("warning: {message}\nhint: {hint}"));
+        let stops = |alarm: &Alarm| alarm.reaction == Reaction::Stop;
+        let (stops, warns): (Vec<Alarm>, Vec<Alarm>) = alarms.into_iter().partition(stops);
+        for Alarm { message, hint, reaction } in warns {
+            let lowered = match reaction {
+                Reaction::LowerLearningRate => {
+                    let rate = self.learning_rate * state.learning_rate_scale;
+                    format!("; the learning rate is {rate} from now on, as [guards] says")
+                }
+                _ => String::new(),
+            };
+            self.progress.say(&format!("warning: {message}{lowered}\nhint: {hint}"));
         }
         self.last = Some(metrics);
         match stops.into_iter().next() {
@@ -201,14 +212,22 @@ fn alarms(guards: &Guards) -> AlarmSettings {
         config::Reaction::Ignore => Reaction::Ignore,
         config::Reaction::Warn => Reaction::Warn,
         config::Reaction::Stop => Reaction::Stop,
+        config::Reaction::LowerLearningRate => Reaction::LowerLearningRate,
     };
+    let or_warn = |stated: Option<config::Reaction>| reaction(stated.unwrap_or(Guards::UNSTATED));
     AlarmSettings {
         unique_formulas: reaction(guards.unique_formulas),
         space_groups: reaction(guards.space_groups),
+        entropy: or_warn(guards.entropy),
         elements: reaction(guards.elements),
+        distance: or_warn(guards.distance),
+        density: or_warn(guards.density),
         clip_fraction: reaction(guards.clip_fraction),
         kl: reaction(guards.kl),
         kl_bound: guards.kl_bound,
+        judge_gap: or_warn(guards.judge_gap),
+        judge_gap_bound: guards.judge_gap_bound,
+        learning_rate_factor: guards.learning_rate_factor(),
     }
 }
 

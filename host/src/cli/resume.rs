@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::{Context, Failure, Recipe, Search};
 use crate::config::{Config, Document, Override, changed_keys};
+use crate::input::{MOST_TEXT, read_text};
 use crate::record::{Change, Lock, Origin, RunDirectory, RunError};
 
 /// The options of `finetune` and `pretrain` by which a run goes on.
@@ -93,7 +94,7 @@ impl Beginning {
 
     /// `run.dir` as the run recorded it, which is resumed by its directory.
     pub fn recorded_dir(&self) -> Option<PathBuf> {
-        let text = std::fs::read_to_string(self.directory.as_ref()?.join("run.toml")).ok()?;
+        let text = read_text(&self.directory.as_ref()?.join("run.toml"), MOST_TEXT).ok()?;
         let table: toml::Table = text.parse().ok()?;
         Some(table.get("run")?.get("dir")?.as_str()?.into())
     }

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::document::nearest;
-use super::shared_keys::With;
-use super::{Config, Correction, Deadline, Guards, Memory, ModelSupervision, Problem, Reward, Sampling};
+use super::{Config, Guards, Judge, Memory, ModelSupervision, Problem, Reward, Sampling};
 
 /// A fine-tuning run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -171,10 +170,7 @@ impl Pareto {
     fn check(&self, rewards: &BTreeMap<String, Reward>) -> Result<(), Problem> {
         for name in self.terms.keys() {
             if !rewards.contains_key(name) {
-                let nearest = nearest(name, rewards.keys().map(String::as_str));
-                let message = format!("`pareto.terms.{name}`: no reward term is called `{name}`");
-                let problem = Problem::new(&format!("pareto.terms.{name}"), message);
-                return Err(nearest.map(|n| format!("did you mean `{n}`?")).into_iter().fold(problem, Problem::hint));
+                return Err(no_term(&format!("pareto.terms.{name}"), name, rewards));
             }
         }
         let terms = self.terms.len();
@@ -185,53 +181,19 @@ impl Pareto {
     }
 }
 
+/// A key names a term that there is not.
+pub(super) fn no_term(key: &str, name: &str, rewards: &BTreeMap<String, Reward>) -> Problem {
+    let nearest = nearest(name, rewards.keys().map(String::as_str));
+    let problem = Problem::new(key, format!("`{key}`: no reward term is called `{name}`"));
+    nearest.map(|n| format!("did you mean `{n}`?")).into_iter().fold(problem, Problem::hint)
+}
+
 /// Random numbers are keyed by the step, which has 32 bits there.
 pub(super) const MOST_STEPS: usize = 1_000_000_000;
 /// More than any machine has cores.
 pub const MOST_THREADS: usize = 4096;
 /// Optimiser steps on one batch.
 const MOST_EPOCHS: usize = 10_000;
-
-/// The `[judge.KIND]` table.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Judge {
-    /// Energy above hull by another potential.
-    #[serde(deserialize_with = "judge_hull")]
-    pub hull: JudgeHull,
-}
-
-fn judge_hull<'de, D: Deserializer<'de>>(table: D) -> Result<JudgeHull, D::Error> {
-    let With { own, shared: supervision } = With::deserialize(table)?;
-    Ok(JudgeHull { supervision, ..own })
-}
-
-/// `[judge.hull]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct JudgeHull {
-    /// The potential: an ONNX file or a model directory.
-    pub potential: PathBuf,
-    /// The hull of reference entries; absent: that of the one hull term.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reference: Option<PathBuf>,
-    /// What takes the energies to the hull's scale.
-    #[serde(default)]
-    pub correction: Correction,
-    /// How long the potential may take for one crystal; absent: as long as it takes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub deadline: Option<Deadline>,
-    /// Where the potential runs.
-    #[serde(flatten, skip_deserializing)]
-    pub supervision: ModelSupervision,
-    /// Steps between its verdicts.
-    #[serde(default = "five")]
-    pub every: usize,
-}
-
-fn five() -> usize {
-    5
-}
 
 impl Config for Finetune {
     fn check(&self) -> Result<(), Problem> {
@@ -259,9 +221,7 @@ impl Config for Finetune {
         }
         self.pareto.as_ref().map_or(Ok(()), |pareto| pareto.check(&self.rewards))?;
         self.guards.as_ref().map_or(Ok(()), Guards::check)?;
-        let Some(Judge { hull }) = &self.judge else { return Ok(()) };
-        hull.correction.check("judge.hull.correction")?;
-        Problem::unless(hull.every >= 1, "judge.hull.every", hull.every, "must be at least 1")
+        self.judge.as_ref().map_or(Ok(()), |judge| judge.check(&self.rewards))
     }
 }
 
@@ -307,12 +267,13 @@ impl Ppo {
 
 impl Finetune {
     /// The config as far as it shapes the numbers of a step: a run may be resumed with more steps, elsewhere, on more threads,
-    /// with models in other processes.
+    /// with models in other processes. Guards shape them only where one lowers the learning rate.
     pub fn decisive(&self) -> Self {
         let run = Run { seed: self.run.seed, max_failed: self.run.max_failed, ..Run::default() };
-        let mut decisive = Self { run, guards: None, ..self.clone() };
+        let guards = self.guards.clone().filter(Guards::change_numbers);
+        let mut decisive = Self { run, guards, ..self.clone() };
         let models = decisive.rewards.values_mut().filter_map(|reward| reward.kind.model_supervision());
-        let judge = decisive.judge.iter_mut().map(|judge| &mut judge.hull.supervision);
+        let judge = decisive.judge.iter_mut().filter_map(|judge| judge.kind.model_supervision());
         models.chain(judge).for_each(|supervision| *supervision = ModelSupervision::default());
         decisive
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Problem;
 
-/// The `[guards]` table. It changes no number of a run.
+/// The `[guards]` table. It changes no number of a run, unless a reaction lowers the learning rate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Guards {
@@ -23,11 +23,29 @@ pub struct Guards {
     /// Nats; absent: no bound.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kl_bound: Option<f64>,
+    /// When the entropy is lower than at the first step by more than half of what it was; absent, as the next three: a warning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entropy: Option<Reaction>,
+    /// When the smallest distance of half of the scored crystals is beyond that of nine tenths of the first step's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distance: Option<Reaction>,
+    /// The same of their density.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub density: Option<Reaction>,
+    /// When the judge's gap is larger than at its first verdict by more than `judge_gap_bound`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub judge_gap: Option<Reaction>,
+    /// In the unit of the term; absent: how the gaps of single crystals scattered at the first verdict.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub judge_gap_bound: Option<f64>,
+    /// What the learning rate is multiplied with by an alarm that lowers it; absent: 0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learning_rate_factor: Option<f64>,
 }
 
 /// What happens when an alarm rings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Reaction {
     /// Nothing.
     Ignore,
@@ -35,6 +53,8 @@ pub enum Reaction {
     Warn,
     /// The run ends, with a checkpoint.
     Stop,
+    /// A warning, and the learning rate is lowered from the next step on.
+    LowerLearningRate,
 }
 
 impl Default for Guards {
@@ -47,15 +67,41 @@ impl Default for Guards {
             clip_fraction: Reaction::Warn,
             kl: Reaction::Warn,
             kl_bound: None,
+            entropy: None,
+            distance: None,
+            density: None,
+            judge_gap: None,
+            judge_gap_bound: None,
+            learning_rate_factor: None,
         }
     }
 }
 
 impl Guards {
+    /// What to do about the alarms that configs of earlier versions do not have.
+    pub const UNSTATED: Reaction = Reaction::Warn;
+
+    /// What the learning rate is multiplied with by an alarm that lowers it.
+    pub fn learning_rate_factor(&self) -> f64 {
+        self.learning_rate_factor.unwrap_or(0.1)
+    }
+
+    /// Whether a reaction changes the numbers of a run.
+    pub(super) fn change_numbers(&self) -> bool {
+        let stated = [self.unique_formulas, self.space_groups, self.elements, self.clip_fraction, self.kl];
+        let unstated = [self.entropy, self.distance, self.density, self.judge_gap].into_iter().flatten();
+        stated.into_iter().chain(unstated).any(|reaction| reaction == Reaction::LowerLearningRate)
+    }
+
     pub(super) fn check(&self) -> Result<(), Problem> {
         let idle = self.max_idle_steps;
         Problem::unless(idle >= 1, "guards.max_idle_steps", idle, "must be at least 1")?;
-        let bound = self.kl_bound.unwrap_or(1.0);
-        Problem::unless(bound > 0.0 && bound.is_finite(), "guards.kl_bound", bound, "must be more than 0")
+        for (key, bound) in [("guards.kl_bound", self.kl_bound), ("guards.judge_gap_bound", self.judge_gap_bound)] {
+            let bound = bound.unwrap_or(1.0);
+            Problem::unless(bound > 0.0 && bound.is_finite(), key, bound, "must be more than 0")?;
+        }
+        let factor = self.learning_rate_factor();
+        let is_less = factor > 0.0 && factor < 1.0;
+        Problem::unless(is_less, "guards.learning_rate_factor", factor, "must be between 0 and 1")
     }
 }

@@ -11,6 +11,7 @@ mod document;
 mod error;
 mod finetune;
 mod guards;
+mod judge;
 mod memory;
 mod plugin_config;
 mod pretrain;
@@ -23,8 +24,9 @@ pub use changes::{ChangedKey, changed_keys};
 pub use deadline::Deadline;
 pub use document::{Document, Override};
 pub use error::{ConfigError, Location, Problem};
-pub use finetune::{Direction, Finetune, Judge, JudgeHull, KlGradient, MOST_THREADS, Pareto, PolicySource, Ppo, Run};
+pub use finetune::{Direction, Finetune, KlGradient, MOST_THREADS, Pareto, PolicySource, Ppo, Run};
 pub use guards::{Guards, Reaction};
+pub use judge::{Judge, JudgeHull, JudgeKind, Verdicts};
 pub use memory::Memory;
 pub use plugin_config::check_plugin_config;
 pub use pretrain::{

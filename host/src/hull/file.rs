@@ -16,7 +16,6 @@
 //! Version 1 has no formulas, and no such key in its header. It is still read, and a hull without formulas is still written so.
 
 use std::collections::HashMap;
-use std::io::{BufReader, Read};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +25,7 @@ use super::index::{Phase, PhaseIndex, mask_of};
 use super::{Entry, Formulas, Hull, HullError, HullHeader, ReferenceCrystal};
 use crate::atomic::write_atomically;
 use crate::crystal::{Composition, Element, Lattice, Structure};
+use crate::input;
 
 const MAGIC: &str = "temper-hull ";
 
@@ -101,9 +101,7 @@ impl Hull {
     /// # Errors
     /// [`HullError::Read`], or [`HullError::Damaged`] when it is another kind of file, of another version, truncated or altered.
     pub fn load(path: &Path) -> Result<Self, HullError> {
-        let mut bytes = Vec::new();
-        let file = std::fs::File::open(path).map_err(|e| HullError::read(path, e))?;
-        BufReader::new(file).read_to_end(&mut bytes).map_err(|e| HullError::read(path, e))?;
+        let bytes = input::read(path, input::MOST_DATA).map_err(|e| HullError::read(path, e))?;
         parse(&bytes).map_err(|reason| HullError::damaged(path, reason))
     }
 

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::atomic::write_atomically;
 use crate::graph::Potential;
+use crate::input;
 
 /// Goes up whenever the derivation, or the form of an entry, changes within one version of the program.
 const FORMAT: &str = "forces and stress, 3";
@@ -47,7 +48,7 @@ impl Key {
 
 /// The graph stored under a key; none if it is not there, damaged, or was put there for another key.
 pub(super) fn load(cache: &Path, key: &Key) -> Option<Vec<u8>> {
-    let mut entry = fs::read(key.path(cache)).ok()?;
+    let mut entry = input::read(&key.path(cache), input::MOST_DATA).ok()?;
     let (checksum, graph) = entry.split_at_checked(CHECKSUM)?;
     if *checksum != key.checksum(graph) {
         tracing::debug!("{}: not what was stored there; it is made anew", key.path(cache).display());

@@ -166,6 +166,7 @@ mod tests {
     use ndarray::{arr0, arr1, arr2};
 
     use super::*;
+    use crate::worker::Limits;
 
     #[test]
     fn what_is_sent_arrives_to_the_last_bit() {

@@ -11,6 +11,7 @@ use super::permissions::writable_by_others;
 use super::serve;
 use super::start::{StartError, start};
 use crate::atomic::write_atomically;
+use crate::input;
 use crate::worker::{self, Supervision, WorkerCommand, WorkerFailure, run};
 
 /// What became of the first load of a library.
@@ -107,7 +108,7 @@ pub fn probe(probe: &Probe, library: &Path, again: bool) -> std::io::Result<(Str
 /// # Errors
 /// When it cannot be read.
 pub fn sha256(file: &Path) -> std::io::Result<String> {
-    Ok(Sha256::digest(std::fs::read(file)?).iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(Sha256::digest(input::read(file, input::MOST_DATA)?).iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn load(command: WorkerCommand, deadline: Duration) -> ProbeResult {

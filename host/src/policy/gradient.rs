@@ -57,6 +57,12 @@ impl<L: Loss> LossGradient<L> {
         Ok(Self { graph: graph.restricted_to(restriction), loss: PhantomData })
     }
 
+    /// Bytes that the gradient of the longest crystal takes by itself: with a smaller budget, crystals are taken one by one, and the
+    /// longest of them take this all the same.
+    pub fn least_bytes(&self) -> u64 {
+        self.graph.least_bytes()
+    }
+
     /// The gradient of `loss` over a batch, without dropout.
     ///
     /// # Errors

@@ -268,6 +268,11 @@ impl GroupedGraph {
         Ok(groups.map(|(number, rows)| Group { number, tokens: tokens(&rows), rows }).collect())
     }
 
+    /// Bytes that the longest crystal takes by itself, whatever the budget is.
+    pub(super) fn least_bytes(&self) -> u64 {
+        self.row_bytes(5 * self.hyper.n_max + 1)
+    }
+
     /// Bytes that a row of T tokens takes: everything that a layer keeps for its derivative, or one layer's intermediates.
     fn row_bytes(&self, tokens: usize) -> u64 {
         let h = &self.hyper;

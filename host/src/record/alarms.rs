@@ -1,11 +1,17 @@
-//! What rings when a policy collapses or leaves its base: each alarm once, compared with the first step where it must be.
+//! What rings when a policy collapses, leaves its base or exploits a model: each alarm once, compared with the first step where it
+//! must be.
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use super::StepMetrics;
+use crate::train::Spread;
 
 /// Share of the first step's unique formulas, or space groups, below which the policy is said to collapse.
 const COLLAPSE: f64 = 0.5;
+/// Share of the first step's entropy by which it must have fallen.
+const FALL: f64 = 0.5;
 /// Share of all crystals above which one element is too common.
 const COMMON: f64 = 1.0 / 3.0;
 /// How much more common it must have become, if it was the most common one from the start.
@@ -22,6 +28,8 @@ pub enum Reaction {
     Warn,
     /// It is said, and the run ends.
     Stop,
+    /// It is said, and the learning rate of the steps to come is lowered.
+    LowerLearningRate,
 }
 
 /// What to do about each alarm.
@@ -31,14 +39,26 @@ pub struct AlarmSettings {
     pub unique_formulas: Reaction,
     /// Different space groups did.
     pub space_groups: Reaction,
+    /// The entropy fell by more than half of what it was at the first step.
+    pub entropy: Reaction,
     /// One element is in more than a third of the crystals.
     pub elements: Reaction,
+    /// Half of the crystals have smaller or larger smallest distances than nine tenths of the first step's.
+    pub distance: Reaction,
+    /// The same of their density.
+    pub density: Reaction,
     /// Nearly all ratios are clipped.
     pub clip_fraction: Reaction,
     /// KL to the base is above its bound.
     pub kl: Reaction,
     /// The bound, nats.
     pub kl_bound: Option<f64>,
+    /// The judge's gap is larger than at its first verdict by more than the bound.
+    pub judge_gap: Reaction,
+    /// The bound, in the unit of the term; `None`: how the gaps of single crystals scattered at the first verdict.
+    pub judge_gap_bound: Option<f64>,
+    /// What each alarm that lowers the learning rate multiplies it with.
+    pub learning_rate_factor: f64,
 }
 
 /// An alarm that rings.
@@ -48,41 +68,74 @@ pub struct Alarm {
     pub message: String,
     /// What may help.
     pub hint: &'static str,
-    /// Whether the run ends.
-    pub stops: bool,
+    /// What happens.
+    pub reaction: Reaction,
+}
+
+/// What has been noticed so far; part of a checkpoint.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Noticed {
+    /// The alarms that have rung.
+    rung: BTreeSet<String>,
+    /// The judge's first gap, and its spread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    first_gap: Option<[f64; 2]>,
+}
+
+impl Noticed {
+    /// Whether there is nothing to remember.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// The alarms of a run.
 #[derive(Debug)]
 pub(super) struct Alarms {
     settings: AlarmSettings,
-    /// Those that have rung.
-    rung: BTreeSet<&'static str>,
+    noticed: Noticed,
 }
 
 impl Alarms {
-    pub fn new(settings: AlarmSettings) -> Self {
-        Self { settings, rung: BTreeSet::new() }
+    pub fn new(settings: AlarmSettings, noticed: Noticed) -> Self {
+        Self { settings, noticed }
+    }
+
+    /// What has been noticed so far.
+    pub fn noticed(&self) -> &Noticed {
+        &self.noticed
     }
 
     /// What rings for the first time.
     pub fn check(&mut self, first: &StepMetrics, now: &StepMetrics) -> Vec<Alarm> {
         let set = &self.settings;
+        let verdict = now.judge_gap.zip(now.judge_gap_spread).map(|(gap, spread)| [gap, spread]);
+        self.noticed.first_gap = self.noticed.first_gap.or(verdict);
         let found = [
             ("unique_formulas", set.unique_formulas, formulas(first, now)),
             ("space_groups", set.space_groups, groups(first, now)),
+            ("entropy", set.entropy, entropy(first, now)),
             ("elements", set.elements, element(first, now)),
+            ("distance", set.distance, beyond("smallest distance", "A", first.distance, now.distance)),
+            ("density", set.density, beyond("density", "g/cm^3", first.density, now.density)),
             ("clip_fraction", set.clip_fraction, clipped(now)),
             ("kl", set.kl, kl(set.kl_bound, now)),
+            ("judge_gap", set.judge_gap, gap(set.judge_gap_bound, self.noticed.first_gap, now.judge_gap)),
         ];
         let mut alarms = Vec::new();
         for (name, reaction, ringing) in found {
             let Some((message, hint)) = ringing.filter(|_| reaction != Reaction::Ignore) else { continue };
-            if self.rung.insert(name) {
-                alarms.push(Alarm { message, hint, stops: reaction == Reaction::Stop });
+            if self.noticed.rung.insert(name.to_owned()) {
+                alarms.push(Alarm { message, hint, reaction });
             }
         }
         alarms
+    }
+
+    /// What the learning rate is multiplied with when these ring.
+    pub fn lowering(&self, alarms: &[Alarm]) -> f64 {
+        let lowering = alarms.iter().filter(|alarm| alarm.reaction == Reaction::LowerLearningRate);
+        lowering.map(|_| self.settings.learning_rate_factor).product()
     }
 }
 
@@ -90,6 +143,7 @@ impl Alarms {
 type Ringing = Option<(String, &'static str)>;
 
 const HOLD: &str = "a larger ppo.kl_weight holds it back";
+const LOOK: &str = "look at these crystals, and ask a judge: [judge.hull]";
 
 fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
@@ -108,13 +162,37 @@ fn groups(first: &StepMetrics, now: &StepMetrics) -> Ringing {
     ((now as f64) < COLLAPSE * before as f64).then(|| (text(), HOLD))
 }
 
+fn entropy(first: &StepMetrics, now: &StepMetrics) -> Ringing {
+    let (before, now) = (first.entropy?, now.entropy?);
+    let text =
+        || format!("the entropy of the policy fell to {now:.2} nats from {before:.2}: the policy repeats itself");
+    // It is that of a density, and may be negative.
+    (now < before - FALL * before.abs()).then(|| (text(), HOLD))
+}
+
+/// Half of the crystals are where a twentieth of the first step's were.
+fn beyond(property: &str, unit: &str, first: Option<Spread>, now: Option<Spread>) -> Ringing {
+    let (first, now) = (first?, now?);
+    let (side, end) = match now.median {
+        median if median < first.low => ("below", first.low),
+        median if median > first.high => ("above", first.high),
+        _ => return None,
+    };
+    let text = format!(
+        "half of the scored crystals have a {property} {side} {:.3} {unit}; at the first step 5 % had one {side} {end:.3}: \
+         the policy may exploit an error of a model",
+        now.median
+    );
+    Some((text, LOOK))
+}
+
 fn element(first: &StepMetrics, now: &StepMetrics) -> Ringing {
     let (symbol, share) = (now.top_element.as_ref()?, now.top_element_share?);
     let before = first.top_element_share.filter(|_| first.top_element.as_ref() == Some(symbol));
     let is_new = before.is_none_or(|before| share > GROWTH * before);
     let text =
         || format!("{} of all crystals contain {symbol}: the policy may exploit an error of a model", percent(share));
-    (share > COMMON && is_new).then(|| (text(), "look at crystals with this element, and ask a judge: [judge.hull]"))
+    (share > COMMON && is_new).then(|| (text(), LOOK))
 }
 
 fn clipped(now: &StepMetrics) -> Ringing {
@@ -128,6 +206,17 @@ fn kl(bound: Option<f64>, now: &StepMetrics) -> Ringing {
     (kl > bound).then(|| (format!("KL to the base is {kl:.2} nats, above guards.kl_bound = {bound}"), HOLD))
 }
 
+fn gap(bound: Option<f64>, first: Option<[f64; 2]>, now: Option<f64>) -> Ringing {
+    let ([first, spread], now) = (first?, now?);
+    // One crystal has no spread.
+    let bound = bound.or(Some(spread).filter(|spread| *spread > 0.0))?;
+    let text = format!(
+        "the judge differs from its term by {now:.4} on average, and by {first:.4} at its first verdict: \
+         the policy exploits errors of the term's model"
+    );
+    (now.abs() > first.abs() + bound).then_some((text, "stop here, or train against both models"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,11 +224,30 @@ mod tests {
 
     const WARN: AlarmSettings = AlarmSettings {
         unique_formulas: Reaction::Warn,
-        space_groups: Reaction::Warn,
+        space_groups: Reaction::LowerLearningRate,
+        entropy: Reaction::LowerLearningRate,
         elements: Reaction::Stop,
+        distance: Reaction::Warn,
+        density: Reaction::Warn,
         clip_fraction: Reaction::Warn,
         kl: Reaction::Warn,
         kl_bound: Some(5.0),
+        judge_gap: Reaction::Warn,
+        judge_gap_bound: None,
+        learning_rate_factor: 0.5,
+    };
+
+    const DEAF: AlarmSettings = AlarmSettings {
+        unique_formulas: Reaction::Ignore,
+        space_groups: Reaction::Ignore,
+        entropy: Reaction::Ignore,
+        elements: Reaction::Ignore,
+        distance: Reaction::Ignore,
+        density: Reaction::Ignore,
+        clip_fraction: Reaction::Ignore,
+        kl: Reaction::Ignore,
+        judge_gap: Reaction::Ignore,
+        ..WARN
     };
 
     fn metrics() -> StepMetrics {
@@ -164,44 +272,83 @@ mod tests {
             idle_steps: 0,
             terms: serde_json::Map::new(),
             judge: None,
-            judge_gap: None,
+            judge_gap: Some(0.2),
+            judge_gap_spread: Some(0.1),
+            distance: Some(Spread { low: 1.8, median: 2.2, high: 2.9 }),
+            density: Some(Spread { low: 2.0, median: 4.0, high: 9.0 }),
+            learning_rate: Some(1e-4),
             time: StageTimes::default(),
         }
     }
 
-    type Change = fn(&mut StepMetrics);
-
     #[test]
     fn each_rings_once_and_as_it_is_told() {
         let first = metrics();
-        let cases: [(&str, Change); 6] = [
-            ("unique formulas fell to 44.0 % from 90.0 %", |m| m.unique_formulas = 0.44),
-            ("have 19 space groups, 40 at the first step", |m| m.space_groups = Some(19)),
-            ("46.0 % of all crystals contain Hg", |m| {
-                (m.top_element, m.top_element_share) = (Some("Hg".to_owned()), Some(0.46))
+        let all = |median: f64| Some(Spread { low: median, median, high: median });
+        type Case<'a> = (&'a str, Reaction, &'a dyn Fn(&mut StepMetrics));
+        let cases: [Case<'_>; 12] = [
+            ("unique formulas fell to 44.0 % from 90.0 %", Reaction::Warn, &|m| m.unique_formulas = 0.44),
+            ("have 19 space groups, 40 at the first step", Reaction::LowerLearningRate, &|m| m.space_groups = Some(19)),
+            ("fell to 4.90 nats from 10.00", Reaction::LowerLearningRate, &|m| m.entropy = Some(4.9)),
+            ("46.0 % of all crystals contain Hg", Reaction::Stop, &|m| {
+                (m.top_element, m.top_element_share) = (Some("Hg".to_owned()), Some(0.46));
             }),
-            ("76.0 % of all crystals contain O", |m| m.top_element_share = Some(0.76)),
-            ("91.0 % of the ratios are clipped", |m| m.clip_fraction = 0.91),
-            ("KL to the base is 5.10 nats, above guards.kl_bound = 5", |m| m.kl = Some(5.1)),
+            ("76.0 % of all crystals contain O", Reaction::Stop, &|m| m.top_element_share = Some(0.76)),
+            (
+                "have a smallest distance below 1.790 A; at the first step 5 % had one below 1.800",
+                Reaction::Warn,
+                &|m| {
+                    m.distance = all(1.79);
+                },
+            ),
+            ("have a smallest distance above 3.000 A", Reaction::Warn, &|m| m.distance = all(3.0)),
+            ("have a density above 9.100 g/cm^3; at the first step 5 % had one above 9.000", Reaction::Warn, &|m| {
+                m.density = all(9.1);
+            }),
+            ("91.0 % of the ratios are clipped", Reaction::Warn, &|m| m.clip_fraction = 0.91),
+            ("KL to the base is 5.10 nats, above guards.kl_bound = 5", Reaction::Warn, &|m| m.kl = Some(5.1)),
+            ("by 0.3100 on average, and by 0.2000 at its first verdict", Reaction::Warn, &|m| m.judge_gap = Some(0.31)),
+            ("by -0.3100 on average", Reaction::Warn, &|m| m.judge_gap = Some(-0.31)),
         ];
-        for (expected, change) in cases {
-            let mut alarms = Alarms::new(WARN);
+        for (expected, reaction, change) in cases {
+            let mut alarms = Alarms::new(WARN, Noticed::default());
             assert!(alarms.check(&first, &first).is_empty(), "oxygen is common from the start");
             let mut now = metrics();
             change(&mut now);
             let rung = alarms.check(&first, &now);
             assert!(rung.len() == 1 && rung[0].message.contains(expected), "{rung:?}");
-            assert_eq!(rung[0].stops, expected.contains("contain"));
+            assert_eq!(rung[0].reaction, reaction);
+            assert_eq!(alarms.lowering(&rung), if reaction == Reaction::LowerLearningRate { 0.5 } else { 1.0 });
             assert!(alarms.check(&first, &now).is_empty(), "once");
-            let ignored = AlarmSettings {
-                unique_formulas: Reaction::Ignore,
-                space_groups: Reaction::Ignore,
-                elements: Reaction::Ignore,
-                clip_fraction: Reaction::Ignore,
-                kl: Reaction::Ignore,
-                kl_bound: Some(5.0),
-            };
-            assert!(Alarms::new(ignored).check(&first, &now).is_empty());
+            let noticed = serde_json::to_vec(alarms.noticed()).unwrap();
+            let mut resumed = Alarms::new(WARN, serde_json::from_slice(&noticed).unwrap());
+            assert!(resumed.check(&first, &now).is_empty(), "once, also when the run is resumed");
+            assert!(Alarms::new(DEAF, Noticed::default()).check(&first, &now).is_empty());
         }
+    }
+
+    #[test]
+    fn the_gap_is_compared_with_that_of_the_first_verdict() {
+        let gap = |gap: f64| StepMetrics { judge_gap: Some(gap), ..metrics() };
+        let silent = StepMetrics { judge_gap: None, judge_gap_spread: None, ..metrics() };
+        let rings = |bound, first: &StepMetrics, now: &StepMetrics| {
+            let mut alarms = Alarms::new(AlarmSettings { judge_gap_bound: bound, ..WARN }, Noticed::default());
+            alarms.check(&silent, &silent);
+            alarms.check(&silent, first);
+            !alarms.check(&silent, now).is_empty()
+        };
+        assert!(rings(None, &gap(0.2), &gap(0.31)) && !rings(None, &gap(0.2), &gap(0.29)));
+        assert!(rings(Some(0.05), &gap(0.2), &gap(0.26)) && !rings(Some(0.5), &gap(0.2), &gap(0.6)));
+        assert!(!rings(None, &gap(0.2), &gap(0.0)), "the two agree");
+        let one = StepMetrics { judge_gap_spread: Some(0.0), ..gap(0.0) };
+        assert!(!rings(None, &one, &gap(9.0)), "the verdict on one crystal has no spread");
+    }
+
+    #[test]
+    fn an_entropy_may_be_negative() {
+        let entropy = |nats: f64| StepMetrics { entropy: Some(nats), ..metrics() };
+        let rings =
+            |first, now| !Alarms::new(WARN, Noticed::default()).check(&entropy(first), &entropy(now)).is_empty();
+        assert!(rings(-4.0, -6.1) && !rings(-4.0, -5.9) && !rings(1.0, 0.6));
     }
 }

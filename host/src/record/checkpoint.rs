@@ -16,6 +16,7 @@ use super::RunError;
 use super::hash::{sha256, sha256_of};
 use super::json::read_json;
 use crate::atomic::{kill_point, sync_folder, temporary, write_atomically};
+use crate::input::{MOST_DATA, MOST_TEXT, read};
 use crate::policy::{Hyperparameters, MODEL, ModelToml, PARAMETERS, Parameters};
 use crate::train::Adam;
 
@@ -73,10 +74,10 @@ impl Files<'_> {
 /// Holds the files of a checkpoint against their checksums. Those of the first layout have none.
 pub fn verify(folder: &Path) -> Result<(), RunError> {
     let file = folder.join(CHECKSUMS);
-    let text = match fs::read(&file) {
+    let text = match read(&file, MOST_TEXT) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let state = folder.join(STATE);
-            let text = fs::read(&state).map_err(RunError::read(&state))?;
+            let text = read(&state, MOST_DATA).map_err(RunError::read(&state))?;
             let Format { format } = read_json(&state, "", &text)?;
             return if format < 2 { Ok(()) } else { Err(RunError::content(&file, "is missing")) };
         }
@@ -158,7 +159,7 @@ impl<S: DeserializeOwned> Checkpoint<S> {
     /// [`RunError::Read`], [`RunError::Content`] and [`RunError::Parameters`].
     pub fn read(folder: &Path, hyper: &Hyperparameters) -> Result<Self, RunError> {
         let file = folder.join(STATE);
-        let text = fs::read(&file).map_err(RunError::read(&file))?;
+        let text = read(&file, MOST_DATA).map_err(RunError::read(&file))?;
         let Format { format } = read_json(&file, "", &text)?;
         if !(1..=FORMAT).contains(&format) {
             let reason = format!("`format`: checkpoint format {format}, but this program reads 1 to {FORMAT}");
@@ -181,7 +182,7 @@ impl<S: DeserializeOwned> Checkpoint<S> {
 }
 
 fn decode_moments(path: &Path, parameters: &Parameters, count: u64) -> Result<Adam, RunError> {
-    let bytes = fs::read(path).map_err(RunError::read(path))?;
+    let bytes = read(path, MOST_DATA).map_err(RunError::read(path))?;
     let content = |reason: String| RunError::content(path, reason);
     let file = SafeTensors::deserialize(&bytes).map_err(|e| content(e.to_string()))?;
     let tensors: HashMap<String, TensorView<'_>> = file.tensors().into_iter().collect();

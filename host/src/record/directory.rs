@@ -11,7 +11,8 @@ use super::checkpoint::{Checkpoint, checkpoints, prune_checkpoints};
 use super::lock::LOCK;
 use super::writer_lock::WriterLock;
 use super::{Change, Lock, RunError};
-use crate::atomic::{remove_leftovers, write_atomically};
+use crate::atomic::{check_folder, remove_leftovers, write_atomically};
+use crate::input::{MOST_TEXT, read_text};
 use crate::policy::{Hyperparameters, ModelToml};
 
 /// The file with the lines of the steps; its name stands for them where changes are accepted.
@@ -79,13 +80,7 @@ impl RunDirectory {
     /// # Errors
     /// [`RunError::Write`], and [`RunError::Busy`] while another process writes.
     pub fn check_writable(&self) -> Result<(), RunError> {
-        if self.path.exists() {
-            return tempfile::tempfile_in(&self.path).map(drop).map_err(RunError::write(&self.path));
-        }
-        // The nearest folder that is there must take the others.
-        let there = self.path.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
-        let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
-        tempfile::tempfile_in(there).map(drop).map_err(RunError::write(&self.path))
+        check_folder(&self.path).map_err(RunError::write(&self.path))
     }
 
     /// Why another process could write here as well, if it could.
@@ -114,7 +109,7 @@ impl RunDirectory {
     /// [`RunError::Read`].
     pub fn recorded_config(&self) -> Result<String, RunError> {
         let file = self.config_file();
-        fs::read_to_string(&file).map_err(RunError::read(&file))
+        read_text(&file, MOST_TEXT).map_err(RunError::read(&file))
     }
 
     /// What has changed since the run to resume was started, and what of it nobody accepts is refused. An old run may have no
@@ -127,17 +122,17 @@ impl RunDirectory {
             return Ok(Vec::new());
         }
         let lock_file = self.path.join(LOCK);
-        let keys = match lock_is_new && !lock_file.exists() {
+        let found = match lock_is_new && !lock_file.exists() {
             // Without a lock, the config alone tells.
-            true => vec!["config".to_owned()],
+            true => vec![Change::unnamed("config")],
             false => start.lock.changed_since(&lock_file)?,
         };
         let mut changes = Vec::new();
-        for key in keys {
-            match (key.as_str(), lock_file.exists(), start.changes.is_empty()) {
+        for change in found {
+            match (change.key.as_str(), lock_file.exists(), start.changes.is_empty()) {
                 ("config", false, true) => {}
                 ("config", _, false) => changes.extend(start.changes.iter().cloned()),
-                _ => changes.push(Change::unnamed(&key)),
+                _ => changes.push(change),
             }
         }
         let refused: Vec<Change> = changes.iter().filter(|c| !c.is_among(start.accepted)).cloned().collect();

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::alarms::{Alarm, AlarmSettings, Alarms};
+use super::alarms::{Alarm, AlarmSettings, Alarms, Noticed, Reaction};
 use super::candidates::{Candidate, Candidates};
 use super::checkpoint::Checkpoint;
 use super::directory::METRICS;
@@ -62,6 +62,10 @@ struct StoredState {
     /// Steps in a row, up to this one, from which nothing was learned.
     #[serde(default, skip_serializing_if = "is_zero")]
     idle: usize,
+    #[serde(default, skip_serializing_if = "Noticed::is_nothing")]
+    alarms: Noticed,
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    learning_rate_scale: f64,
     candidates: Candidates,
     #[serde(deserialize_with = "Option::deserialize")]
     pareto: Option<Vec<Candidate>>,
@@ -69,6 +73,14 @@ struct StoredState {
 
 fn is_zero(number: &usize) -> bool {
     *number == 0
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn is_one(number: &f64) -> bool {
+    *number == 1.0
 }
 
 /// The step with the highest mean objective.
@@ -102,14 +114,14 @@ impl FinetuneRun {
         let strict = !start.accepted.iter().any(|key| key == METRICS);
         let (lines, first) = JsonLines::open(&file, "step", last, strict)?;
         let first = first.map(|line| read_json(&file, "line 1: ", &line)).transpose()?;
-        let (state, candidates) = match checkpoint {
-            None => (None, Candidates::default()),
+        let (state, candidates, noticed) = match checkpoint {
+            None => (None, Candidates::default(), Noticed::default()),
             Some(checkpoint) => {
-                let (state, candidates) = restore(&directory, checkpoint, pareto.as_mut())?;
-                (Some(state), candidates)
+                let (state, candidates, noticed) = restore(&directory, checkpoint, pareto.as_mut())?;
+                (Some(state), candidates, noticed)
             }
         };
-        let (sinks, alarms) = (Sinks::new(vec![Box::new(lines)]), Alarms::new(alarms));
+        let (sinks, alarms) = (Sinks::new(vec![Box::new(lines)]), Alarms::new(alarms, noticed));
         let saved = state.as_ref().map(|_| last);
         let run = Self { directory, model, checkpoints, sinks, candidates, pareto, first, alarms, saved };
         // A kill may have come between the checkpoint and these.
@@ -117,11 +129,17 @@ impl FinetuneRun {
         Ok((run, state))
     }
 
-    /// Records a step: its samples, its metrics, and a checkpoint where one is due or `wanted`, or the step is the best so far.
+    /// Records a step: its samples, its metrics, and a checkpoint where one is due or `wanted`, or the step is the best so far. An
+    /// alarm may lower the learning rate of the steps to come.
     ///
     /// # Errors
     /// [`RunError`].
-    pub fn step(&mut self, record: &StepRecord, state: &FinetuneState, wanted: bool) -> Result<StepSummary, RunError> {
+    pub fn step(
+        &mut self,
+        record: &StepRecord,
+        state: &mut FinetuneState,
+        wanted: bool,
+    ) -> Result<StepSummary, RunError> {
         let scored = Candidate::of_step(record);
         if let Some(front) = &mut self.pareto {
             front.add(&scored);
@@ -134,7 +152,8 @@ impl FinetuneRun {
         self.sinks.record(record.step as u64, &metrics)?;
         let is_best = state.best.is_some_and(|(step, _)| step == record.step);
         let alarms = self.alarms.check(self.first.get_or_insert_with(|| metrics.clone()), &metrics);
-        let ends = alarms.iter().any(|alarm| alarm.stops);
+        state.learning_rate_scale *= self.alarms.lowering(&alarms);
+        let ends = alarms.iter().any(|alarm| alarm.reaction == Reaction::Stop);
         if wanted || is_best || ends || record.step.is_multiple_of(self.checkpoints.every) {
             self.sinks.sync()?;
             self.checkpoint(state)?;
@@ -152,6 +171,8 @@ impl FinetuneRun {
             state: StoredState {
                 baseline: state.baseline,
                 idle: state.idle,
+                alarms: self.alarms.noticed().clone(),
+                learning_rate_scale: state.learning_rate_scale,
                 best: state.best.map(|(step, objective)| StoredBest { step, objective }),
                 candidates: self.candidates.clone(),
                 pareto: self.pareto.as_ref().map(|front| front.members().to_vec()),
@@ -195,7 +216,7 @@ fn restore(
     directory: &RunDirectory,
     checkpoint: Checkpoint<StoredState>,
     pareto: Option<&mut ParetoFront>,
-) -> Result<(FinetuneState, Candidates), RunError> {
+) -> Result<(FinetuneState, Candidates, Noticed), RunError> {
     let Checkpoint { step, parameters, adam, mut state, .. } = checkpoint;
     let refused = |reason: String| RunError::content(&directory.state_file(step), reason);
     // Only a run that has not learned yet has neither; a number that is not finite is null as well.
@@ -210,7 +231,13 @@ fn restore(
         (Some(_), None) => return Err(refused("`state.pareto` is null, but the config has a front".to_owned())),
         (None, Some(_)) => return Err(refused("`state.pareto` is a front, but the config has none".to_owned())),
     }
-    let StoredState { baseline, best, idle, candidates, .. } = state;
+    let StoredState { baseline, best, idle, alarms, learning_rate_scale, candidates, .. } = state;
+    if !(learning_rate_scale > 0.0 && learning_rate_scale <= 1.0) {
+        return Err(refused(format!(
+            "`state.learning_rate_scale` is {learning_rate_scale}, not above 0 and at most 1"
+        )));
+    }
     let best = best.map(|best| (best.step, best.objective));
-    Ok((FinetuneState { baseline, best, idle, step: step as usize, parameters, adam }, candidates))
+    let step = step as usize;
+    Ok((FinetuneState { baseline, best, idle, step, parameters, adam, learning_rate_scale }, candidates, alarms))
 }

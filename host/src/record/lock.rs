@@ -1,16 +1,16 @@
 //! `lock.json`: what a run's numbers depend on, and where it was started.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::RunError;
 use super::hash::{sha256, sha256_of, sha256_of_all};
 use super::json::read_json;
+use super::{Change, RunError};
 use crate::atomic::write_atomically;
+use crate::input::{MOST_TEXT, read};
 
 /// The keys under which a lock says what it is and where the run was started: nothing that numbers depend on.
 const FORMAT: &str = "format";
@@ -18,11 +18,18 @@ const STARTED_IN: &str = "started_in";
 const CONFIG_FILE: &str = "config_file";
 const ASIDE: [&str; 3] = [FORMAT, STARTED_IN, CONFIG_FILE];
 
+/// What stands in a lock as it is, and not as a hash: the program's version, ONNX Runtime's, and the kind of device.
+const PROGRAM: &str = "program";
+const RUNTIME: &str = "runtime";
+const DEVICE: &str = "device";
+/// Locks of the second version of the format may lack these.
+const LATER: [&str; 2] = [RUNTIME, DEVICE];
+
 /// The file in a run's directory.
 pub(super) const LOCK: &str = "lock.json";
 
-/// Hashes (SHA-256) of everything that a run's numbers depend on, each under the key that names it in the config, and the
-/// program's version.
+/// Hashes (SHA-256) of everything that a run's numbers depend on, each under the key that names it in the config, the versions of
+/// the program and of ONNX Runtime, and the kind of device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lock(BTreeMap<String, String>);
 
@@ -38,7 +45,13 @@ pub struct Origin {
 impl Lock {
     /// Of a program's version and nothing else yet.
     pub fn new(version: &str) -> Self {
-        Self(BTreeMap::from([("program".to_owned(), version.to_owned()), (FORMAT.to_owned(), "2".to_owned())]))
+        Self(BTreeMap::from([(PROGRAM.to_owned(), version.to_owned()), (FORMAT.to_owned(), "2".to_owned())]))
+    }
+
+    /// Notes what computes: the release of ONNX Runtime and the kind of device.
+    pub fn set_runtime(&mut self, release: &str, device: &str) {
+        self.0.insert(RUNTIME.to_owned(), release.to_owned());
+        self.0.insert(DEVICE.to_owned(), device.to_owned());
     }
 
     /// Adds the hash of the contents of what `key` names.
@@ -74,24 +87,28 @@ impl Lock {
 
     /// Where the run of a directory was started, if its lock says so.
     pub fn origin(run: &Path) -> Option<Origin> {
-        let Self(entries) = serde_json::from_slice(&fs::read(run.join(LOCK)).ok()?).ok()?;
+        let Self(entries) = serde_json::from_slice(&read(&run.join(LOCK), MOST_TEXT).ok()?).ok()?;
         let folder = entries.get(STARTED_IN)?.into();
         Some(Origin { folder, config: entries.get(CONFIG_FILE).map(PathBuf::from) })
     }
 
-    /// The keys under which the lock of a file has something else. What a lock of an earlier version of the format lacks has not
-    /// changed as far as anybody knows.
-    pub(super) fn changed_since(&self, file: &Path) -> Result<Vec<String>, RunError> {
-        let text = fs::read(file).map_err(RunError::read(file))?;
+    /// The keys under which the lock of a file has something else, with both values where a lock has more than hashes. What a lock
+    /// of an earlier version lacks has not changed as far as anybody knows.
+    pub(super) fn changed_since(&self, file: &Path) -> Result<Vec<Change>, RunError> {
+        let text = read(file, MOST_TEXT).map_err(RunError::read(file))?;
         let Self(old) = read_json(file, "", &text)?;
         let is_strict = old.contains_key(FORMAT);
         let keys: BTreeSet<&String> = self.0.keys().chain(old.keys()).collect();
         let is_same = |key: &String| match (old.get(key), self.0.get(key)) {
-            (None, Some(_)) => !is_strict,
+            (None, Some(_)) => !is_strict || LATER.contains(&key.as_str()),
             (old, new) => old == new,
         };
         let changed = keys.into_iter().filter(|key| !ASIDE.contains(&key.as_str()) && !is_same(key));
-        Ok(changed.cloned().collect())
+        let change = |key: &String| match [PROGRAM, RUNTIME, DEVICE].contains(&key.as_str()) {
+            true => Change { key: key.clone(), was: old.get(key).cloned(), is: self.0.get(key).cloned() },
+            false => Change::unnamed(key),
+        };
+        Ok(changed.map(change).collect())
     }
 
     pub(super) fn write(&self, file: &Path) -> Result<(), RunError> {
@@ -102,6 +119,8 @@ impl Lock {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -115,7 +134,8 @@ mod tests {
         // The hash of "a" as FIPS 180 has it.
         let hash = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb";
         assert!(fs::read_to_string(&file).unwrap().contains(hash));
-        let changed = |lock: &Lock| lock.changed_since(&file).unwrap();
+        let keys = |changes: Vec<Change>| changes.into_iter().map(|change| change.key).collect::<Vec<_>>();
+        let changed = |lock: &Lock| keys(lock.changed_since(&file).unwrap());
         let mut more = lock.clone();
         more.add("policy.model", b"a");
         assert_eq!(changed(&more), ["policy.model"]);
@@ -132,9 +152,33 @@ mod tests {
         fs::write(&file, "{\"program\":\"1.0.0\",\"config\":\"x\"}").unwrap();
         let mut lock = Lock::new("1.0.0");
         lock.add("rewards.e.onnx.model.sidecar", b"a");
-        assert_eq!(lock.changed_since(&file).unwrap(), ["config"], "what it has must still be there");
+        assert_eq!(lock.changed_since(&file).unwrap(), [Change::unnamed("config")], "what it has must still be there");
         lock.add("config", b"");
-        assert_eq!(lock.changed_since(&file).unwrap(), ["config"]);
+        assert_eq!(lock.changed_since(&file).unwrap(), [Change::unnamed("config")]);
+    }
+
+    #[test]
+    fn another_runtime_or_device_is_named_with_both_values() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("lock.json");
+        let computed = |program: &str, release: &str, device: &str| {
+            let mut lock = Lock::new(program);
+            lock.set_runtime(release, device);
+            lock
+        };
+        computed("1.0.0", "rel-1.24.1, commit a", "cpu").write(&file).unwrap();
+        let said = |lock: Lock| lock.changed_since(&file).unwrap().iter().map(Change::to_string).collect::<Vec<_>>();
+        assert!(said(computed("1.0.0", "rel-1.24.1, commit a", "cpu")).is_empty());
+        assert_eq!(
+            said(computed("1.1.0", "rel-1.25.0, commit b", "cuda")),
+            [
+                "`device` was cpu, is cuda",
+                "`program` was 1.0.0, is 1.1.0",
+                "`runtime` was rel-1.24.1, commit a, is rel-1.25.0, commit b"
+            ]
+        );
+        Lock::new("1.0.0").write(&file).unwrap();
+        assert!(said(computed("1.0.0", "rel-1.25.0, commit b", "cpu")).is_empty(), "a lock that does not say");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::reward::RewardTable;
-use crate::train::{Epoch, Measured, StageTimes, StepRecord};
+use crate::train::{Epoch, Measured, Spread, StageTimes, StepRecord};
 
 /// A step of a fine-tuning: see [`StepRecord`] for definitions and units.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -62,9 +62,21 @@ pub struct StepMetrics {
     pub terms: Map<String, Value>,
     /// The same of the monitor, at its steps.
     pub judge: Option<Map<String, Value>>,
-    /// Mean of the judge's energy above hull less that of the hull term, eV/atom.
+    /// Mean of the judge's value less that of the term that it judges, in the term's unit.
     #[serde(default)]
     pub judge_gap: Option<f64>,
+    /// Standard deviation of that over the crystals.
+    #[serde(default)]
+    pub judge_gap_spread: Option<f64>,
+    /// Smallest distances of the crystals on which everything succeeded, angstrom.
+    #[serde(default)]
+    pub distance: Option<Spread>,
+    /// Their densities, g/cm^3.
+    #[serde(default)]
+    pub density: Option<Spread>,
+    /// Learning rate.
+    #[serde(default)]
+    pub learning_rate: Option<f64>,
     /// Seconds per stage.
     pub time: StageTimes,
 }
@@ -157,7 +169,11 @@ impl StepMetrics {
             top_element_share: record.top_element.map(|(_, share)| share),
             not_finite: record.not_finite,
             idle_steps: record.idle_steps,
-            judge_gap: record.judge_gap,
+            judge_gap: record.judge_gap.map(|gap| gap.mean),
+            judge_gap_spread: record.judge_gap.map(|gap| gap.spread),
+            distance: record.distance,
+            density: record.density,
+            learning_rate: Some(record.learning_rate),
             terms: terms(&record.table),
             judge: record.monitor.as_ref().map(terms),
             time: record.times,

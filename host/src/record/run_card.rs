@@ -1,7 +1,6 @@
 //! The card of a policy that leaves its run: what it comes from, and its figures.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
@@ -11,6 +10,7 @@ use super::hash::sha256_of;
 use super::json::read_json;
 use super::lock::LOCK;
 use super::{RunError, RunPolicy};
+use crate::input::{MOST_DATA, MOST_TEXT, read, read_text};
 use crate::policy::{MODEL, PARAMETERS};
 
 /// Figures of a step or epoch that are shown to readers: key in the metrics, words, unit.
@@ -33,7 +33,7 @@ pub(super) const FIGURES: [(&str, &str, &str); 9] = [
 pub fn run_card(run: &RunPolicy, folder: &Path) -> Result<String, RunError> {
     let directory = run.checkpoint.parent().and_then(Path::parent).unwrap_or(Path::new("."));
     let config = directory.join("run.toml");
-    let text = fs::read_to_string(&config).map_err(RunError::read(&config))?;
+    let text = read_text(&config, MOST_TEXT).map_err(RunError::read(&config))?;
     let table: toml::Table = text.parse().map_err(|e| RunError::content(&config, format!("{e}")))?;
     let lock = read_lock(directory)?;
     let mut rows = Vec::new();
@@ -73,7 +73,7 @@ fn read_lock(directory: &Path) -> Result<BTreeMap<String, String>, RunError> {
     if !file.exists() {
         return Ok(BTreeMap::new());
     }
-    let text = fs::read(&file).map_err(RunError::read(&file))?;
+    let text = read(&file, MOST_DATA).map_err(RunError::read(&file))?;
     let mut lock: BTreeMap<String, String> = read_json(&file, "", &text)?;
     lock.retain(|key, _| !["format", "started_in", "config_file"].contains(&key.as_str()));
     Ok(lock)
@@ -87,7 +87,7 @@ fn value_of(table: &toml::Table, key: &str) -> Option<String> {
 /// The line of a step or epoch in the metrics, if it is there.
 fn line_of(directory: &Path, key: &str, number: u64) -> Result<Option<Value>, RunError> {
     let file = directory.join(METRICS);
-    let text = fs::read_to_string(&file).map_err(RunError::read(&file))?;
+    let text = read_text(&file, MOST_DATA).map_err(RunError::read(&file))?;
     let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     Ok(lines.into_iter().find(|line| line.get(key).and_then(Value::as_u64) == Some(number)))
 }

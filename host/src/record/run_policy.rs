@@ -1,6 +1,5 @@
 //! A run, or one of its checkpoints, where a policy is asked for.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -8,6 +7,7 @@ use serde::Deserialize;
 use super::RunError;
 use super::checkpoint::{BEST, STATE, checkpoints, verify};
 use super::json::read_json;
+use crate::input::{MOST_DATA, read};
 use crate::policy::{MODEL, ModelToml, PARAMETERS, Parameters, PolicyDirectory};
 
 /// The policy of a run.
@@ -80,7 +80,7 @@ pub fn run_policy(path: &Path) -> Result<Option<RunPolicy>, RunError> {
 
 fn describe(checkpoint: &Path) -> Result<Described, RunError> {
     let file = checkpoint.join(STATE);
-    let text = fs::read(&file).map_err(RunError::read(&file))?;
+    let text = read(&file, MOST_DATA).map_err(RunError::read(&file))?;
     read_json(&file, "", &text)
 }
 

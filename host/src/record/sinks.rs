@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::RunError;
 use super::json::read_json;
 use crate::atomic::{kill_point, write_atomically};
+use crate::input::{MOST_DATA, read};
 
 /// Takes the records of a run. One that is opened for a resumed run drops what was recorded after its checkpoint.
 pub trait Sink: fmt::Debug {
@@ -64,7 +65,7 @@ impl JsonLines {
     /// was written after the checkpoint from which a run goes on. `last` = 0 starts anew. Where `strict`, there must be a line of
     /// every number, in order. Also gives the first line.
     pub fn open(path: &Path, key: &str, last: u64, strict: bool) -> Result<(Self, Option<Vec<u8>>), RunError> {
-        let text = if last > 0 { fs::read(path).map_err(RunError::read(path))? } else { Vec::new() };
+        let text = if last > 0 { read(path, MOST_DATA).map_err(RunError::read(path))? } else { Vec::new() };
         // What no newline ends was cut short.
         let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
         let (mut kept, mut first, mut steps) = (Vec::new(), None, Vec::new());

@@ -33,5 +33,5 @@ pub use table::{Column, NO_LIMITS, OnFailure, Outcome, RewardTable, Stage, TermS
 pub use terms::{
     Builtin, BuiltinError, BuiltinTerm, Cost, ForceScale, ForceTerm, HullTerm, HullTermError, Novelty, OnnxTerm,
     PluginTerm, PluginTermError, Stability, StructureNovelty, StructureUniqueness, Tables, Term, TermBatch, TermKind,
-    Uniqueness, WORST_E_HULL, stabilities, stability,
+    Uniqueness, WORST_E_HULL, density, stabilities, stability,
 };

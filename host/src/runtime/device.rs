@@ -37,6 +37,17 @@ impl FromStr for Device {
     }
 }
 
+impl Device {
+    /// What kind of device it is, whichever of its kind.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Cpu => "cpu",
+            Self::Cuda(_) => "cuda",
+        }
+    }
+}
+
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

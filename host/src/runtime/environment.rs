@@ -56,6 +56,11 @@ impl Runtime {
         ort::info()
     }
 
+    /// Which release the library is: the branch and commit that it was built from, or all that it says of itself.
+    pub fn release(&self) -> String {
+        release(ort::info())
+    }
+
     /// Whether the loaded library was built with CUDA. Says nothing about whether CUDA works here: see [`Self::probe`].
     pub fn has_cuda(&self) -> bool {
         ep::CUDA::is_available().unwrap_or(false)
@@ -80,6 +85,14 @@ impl Runtime {
                 })
             }
         }
+    }
+}
+
+fn release(info: &str) -> String {
+    let stated = |key: &str| Some(info.split_once(key)?.1.split([',', ' ']).next()?).filter(|value| !value.is_empty());
+    match (stated("git-branch="), stated("git-commit-id=")) {
+        (Some(branch), Some(commit)) => format!("{branch}, commit {commit}"),
+        _ => info.to_owned(),
     }
 }
 
@@ -118,5 +131,21 @@ fn opt_out_of_telemetry() {
             // without that lock is the library loaded after this call, and plugins, which are opened after the runtime.
             unsafe { std::env::set_var(name, "1") };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_is_told_by_its_branch_and_commit() {
+        let info =
+            "ORT Build Info: git-branch=rel-1.24.1, git-commit-id=470ae16099, build type=Release, cmake cxx flags: ";
+        assert_eq!(release(info), "rel-1.24.1, commit 470ae16099");
+        assert_eq!(
+            release("ORT Build Info: git-branch=, git-commit-id=, x"),
+            "ORT Build Info: git-branch=, git-commit-id=, x"
+        );
     }
 }

@@ -11,15 +11,16 @@ use std::time::{Duration, Instant};
 use self::batch::{Batch, all_skipped, keep_finite};
 use super::losses::{PpoSurrogate, mean_weights};
 use super::statistics::{
-    clip_fraction, gap, kl_k3, mean, space_groups, stable_fraction, standard_deviation, top_element, unique_formulas,
+    clip_fraction, gap, kl_k3, mean, space_groups, spread, stable_fraction, standard_deviation, top_element,
+    unique_formulas,
 };
 use super::{Adam, FinetuneSettings, KlGradient, Objectives, Sample, StageTimes, StepRecord, UpdateStatistics};
-use crate::crystal::{Structure, Tokens};
+use crate::crystal::{Structure, Tokens, smallest_distance};
 use crate::policy::{
     Draws, Hyperparameters, Likelihood, LikelihoodError, LogProbability, LossGradient, Parameters, SampleSettings,
     Sampler,
 };
-use crate::reward::ReductionError;
+use crate::reward::{ReductionError, density};
 use crate::runtime::Runtime;
 
 /// Everything that a resumed run needs besides its settings.
@@ -37,17 +38,20 @@ pub struct FinetuneState {
     pub best: Option<(usize, f64)>,
     /// Steps in a row, up to the last one, from which nothing was learned.
     pub idle: usize,
+    /// What the learning rate of the settings is multiplied with: 1, unless an alarm has lowered it.
+    pub learning_rate_scale: f64,
 }
 
 /// What a fine-tuning tells the outside, and is told by it.
 pub trait FinetuneObserver {
     /// What ends the run early: an error of the training, or of the observer itself.
     type Error: From<FinetuneError>;
-    /// A step is done. `last`: no other follows, because the run is complete or was interrupted.
+    /// A step is done; the observer may lower the learning rate of those to come. `last`: no other follows, because the run is complete
+    /// or was interrupted.
     ///
     /// # Errors
     /// Any reason to stop: the record could not be written, say.
-    fn step(&mut self, record: &StepRecord, state: &FinetuneState, last: bool) -> Result<(), Self::Error>;
+    fn step(&mut self, record: &StepRecord, state: &mut FinetuneState, last: bool) -> Result<(), Self::Error>;
     /// Whether to stop after this step.
     fn interrupted(&self) -> bool;
 }
@@ -89,7 +93,7 @@ impl FinetuneState {
     /// Before the first step.
     pub fn new(parameters: Parameters) -> Self {
         let adam = Adam::new(&parameters);
-        Self { parameters, adam, step: 0, baseline: None, best: None, idle: 0 }
+        Self { parameters, adam, step: 0, baseline: None, best: None, idle: 0, learning_rate_scale: 1.0 }
     }
 
     fn finish(&mut self, step: usize, learned: &Learned, objective_mean: Option<f64>) {
@@ -128,6 +132,11 @@ impl Finetuning {
             gradient: LossGradient::restricted(runtime, hyper, restriction.clone(), resources)?,
             base,
         })
+    }
+
+    /// Bytes that the gradient of one crystal may take, whatever the budget is.
+    pub fn least_bytes(&self) -> u64 {
+        self.gradient.least_bytes()
     }
 
     /// Runs the remaining steps, or until interrupted.
@@ -170,6 +179,7 @@ impl Finetuning {
     ) -> Result<(StepRecord, Option<ReductionError>), FinetuneError> {
         let (step, start) = (state.step + 1, Instant::now());
         let mut times = StageTimes::default();
+        let learning_rate = settings.learning_rate * state.learning_rate_scale;
         let mut batch = self.collect(step, objectives, settings, &state.parameters, &mut times)?;
         let learned = self.learn(&mut batch, settings, state, &mut times)?;
         let rewards = batch.rewards();
@@ -183,7 +193,8 @@ impl Finetuning {
         }
         let of = |value: fn(&BatchStatistics) -> f64| statistics.as_ref().map(value);
         let (table, samples) = (&batch.table, &batch.samples);
-        let hull = objectives.hull_term;
+        let (hull, monitor) = (objectives.hull_term, objectives.monitor.as_ref());
+        let whole: Vec<&Structure> = batch.whole();
         let record = StepRecord {
             step,
             objective_mean,
@@ -200,7 +211,13 @@ impl Finetuning {
             top_element: top_element(samples),
             failed_fraction: batch.failed as f64 / samples.len() as f64,
             update: statistics.map(|statistics| statistics.update).unwrap_or_default(),
-            judge_gap: hull.zip(batch.monitor.as_ref()).and_then(|(term, monitor)| gap(table, term, monitor)),
+            judge_gap: monitor
+                .and_then(|monitor| monitor.judged)
+                .zip(batch.monitor.as_ref())
+                .and_then(|(term, verdicts)| gap(table, term, verdicts)),
+            distance: spread(whole.iter().map(|structure| smallest_distance(structure))),
+            density: spread(whole.iter().map(|structure| density(structure))),
+            learning_rate,
             table: batch.table,
             monitor: batch.monitor,
             samples: batch.samples,
@@ -327,6 +344,7 @@ impl Finetuning {
         times: &mut StageTimes,
     ) -> Result<UpdateStatistics, LikelihoodError> {
         let mut update = UpdateStatistics::default();
+        let learning_rate = settings.learning_rate * state.learning_rate_scale;
         for _ in 0..settings.epochs {
             let mut result = timed(&mut times.gradient, || self.gradient.gradient(&state.parameters, crystals, loss))?;
             let log_ratios: Vec<f64> =
@@ -339,7 +357,7 @@ impl Finetuning {
                 // Adam descends, the objective is to be ascended.
                 result.gradient.iter_mut().for_each(|g| g.mapv_inplace(|x| -x));
                 let adam = &mut state.adam;
-                adam.descend(&mut state.parameters, &result.gradient, settings.learning_rate, settings.grad_clip)
+                adam.descend(&mut state.parameters, &result.gradient, learning_rate, settings.grad_clip)
             });
             if norm.is_finite() { update.grad_norms.push(norm) } else { update.skipped += 1 }
         }

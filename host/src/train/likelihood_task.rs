@@ -96,6 +96,10 @@ impl Task for MaximumLikelihood<'_> {
         (self.data.train.len(), self.data.valid.len())
     }
 
+    fn least_bytes(&self) -> u64 {
+        self.gradient.least_bytes()
+    }
+
     fn learn(
         &self,
         parameters: &Parameters,

@@ -20,7 +20,8 @@ pub use losses::{DirectPreference, NegativeLogLikelihood, PairFigures, PairLogRa
 pub use pairs::{JudgedCrystal, Pair, PairCounts, PairSettings, Preferences};
 pub use preference_task::{PreferenceError, PreferenceOptimisation, PreferenceSettings};
 pub use pretrain::{
-    Epoch, Measured, PretrainError, PretrainObserver, PretrainSettings, PretrainState, Schedule, Task, pretrain,
+    Epoch, Measured, PretrainError, PretrainObserver, PretrainSettings, PretrainState, Schedule, Task, check_examples,
+    pretrain,
 };
 pub use settings::{FinetuneSettings, KlGradient, Monitor, Objectives};
-pub use step_record::{STABLE, Sample, StageTimes, StepRecord, UpdateStatistics};
+pub use step_record::{Gap, STABLE, Sample, Spread, StageTimes, StepRecord, UpdateStatistics};

@@ -136,6 +136,10 @@ impl Task for PreferenceOptimisation<'_> {
         (self.preferences.train.len(), self.preferences.valid.len())
     }
 
+    fn least_bytes(&self) -> u64 {
+        self.gradient.least_bytes()
+    }
+
     fn learn(
         &self,
         parameters: &Parameters,

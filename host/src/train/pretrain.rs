@@ -19,6 +19,9 @@ pub trait Task {
     /// Examples to train on, and examples held out.
     fn examples(&self) -> (usize, usize);
 
+    /// Bytes that the gradient of one crystal may take, whatever the budget is.
+    fn least_bytes(&self) -> u64;
+
     /// The gradient of the mean loss over some of the training examples, for a step counted from 0 over the whole training.
     ///
     /// # Errors
@@ -199,6 +202,18 @@ impl PretrainState {
     }
 }
 
+/// Whether there are enough examples to train on.
+///
+/// # Errors
+/// [`PretrainError::TooFew`].
+pub fn check_examples<T: Task>(task: &T, settings: &PretrainSettings) -> Result<(), PretrainError> {
+    let ((train, valid), batch) = (task.examples(), settings.batch);
+    match train < batch || valid == 0 || batch == 0 {
+        true => Err(PretrainError::TooFew { examples: T::EXAMPLES, train, valid, batch }),
+        false => Ok(()),
+    }
+}
+
 /// Trains until the last epoch, the end of patience, or an interruption.
 ///
 /// # Errors
@@ -209,10 +224,8 @@ pub fn pretrain<T: Task, O: PretrainObserver>(
     state: &mut PretrainState,
     observer: &mut O,
 ) -> Result<(), O::Error> {
-    let ((train, valid), batch) = (task.examples(), settings.batch);
-    if train < batch || valid == 0 || batch == 0 {
-        return Err(PretrainError::TooFew { examples: T::EXAMPLES, train, valid, batch }.into());
-    }
+    check_examples(task, settings)?;
+    let ((train, _), batch) = (task.examples(), settings.batch);
     let is_over = |state: &PretrainState, observer: &O| settings.are_met(state) || observer.interrupted();
     let mut last = is_over(state, observer);
     while !last {

@@ -69,4 +69,6 @@ pub struct Monitor {
     pub rewards: Rewards,
     /// Steps from one evaluation to the next.
     pub every: usize,
+    /// The reward term that the first of them is compared with.
+    pub judged: Option<usize>,
 }

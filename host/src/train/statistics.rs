@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::{STABLE, Sample};
+use super::{Gap, STABLE, Sample, Spread};
 use crate::crystal::{Composition, Element};
 use crate::reward::{Outcome, RewardTable};
 
@@ -64,11 +64,21 @@ pub fn top_element(samples: &[Sample]) -> Option<(Element, f64)> {
     Some((Element::from_number(number)?, count as f64 / crystals.len() as f64))
 }
 
-/// The mean of what the first term of `other` says above what a term of `own` says, over the rows for which both have a value.
-pub fn gap(own: &RewardTable, term: usize, other: &RewardTable) -> Option<f64> {
+/// What the first term of `other` says above what a term of `own` says, over the rows for which both have a value.
+pub fn gap(own: &RewardTable, term: usize, other: &RewardTable) -> Option<Gap> {
     let both = |row: usize| Some(other.row(row).first()?.value()? - own.row(row).get(term)?.value()?);
     let gaps: Vec<f64> = (0..own.rows()).filter_map(both).collect();
-    (!gaps.is_empty()).then(|| mean(&gaps)).filter(|gap| gap.is_finite())
+    let found = (!gaps.is_empty()).then(|| Gap { mean: mean(&gaps), spread: standard_deviation(&gaps) });
+    found.filter(|gap| gap.mean.is_finite() && gap.spread.is_finite())
+}
+
+/// How values are distributed: each percentile is the least value that so many of them do not exceed.
+pub fn spread(values: impl Iterator<Item = f64>) -> Option<Spread> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_unstable_by(f64::total_cmp);
+    let last = values.len().checked_sub(1)?;
+    let at = |share: f64| values[((share * values.len() as f64).ceil() as usize).saturating_sub(1).min(last)];
+    Some(Spread { low: at(0.05), median: at(0.5), high: at(0.95) })
 }
 
 /// The first distinct reasons for which rows have no crystal or no value.
@@ -115,6 +125,15 @@ mod tests {
         assert!((clip_fraction(&log_ratios, 0.15) - 0.8).abs() < 1e-12);
     }
 
+    /// Nearest rank (Hyndman and Fan 1996, definition 1): of 1 to 20 the first, the tenth and the nineteenth.
+    #[test]
+    fn percentiles_are_values_that_occur() {
+        let found = spread((1..=20).rev().map(f64::from));
+        assert_eq!(found, Some(Spread { low: 1.0, median: 10.0, high: 19.0 }));
+        assert_eq!(spread([7.0].into_iter()), Some(Spread { low: 7.0, median: 7.0, high: 7.0 }));
+        assert_eq!(spread(std::iter::empty()), None);
+    }
+
     /// 0.5 - 0.25 and 1.5 - 0.5 where both have a value: 0.625 on average.
     #[test]
     fn the_gap_counts_where_both_have_a_value() {
@@ -135,7 +154,8 @@ mod tests {
             hull.into_iter().for_each(|x| own.set(row, 1, Outcome::Value(x)));
             other.into_iter().for_each(|x| judge.set(row, 0, Outcome::Value(x)));
         }
-        assert_eq!(gap(&own, 1, &judge), Some(0.625));
+        // 0.25 and 1 are 0.375 from their mean.
+        assert_eq!(gap(&own, 1, &judge), Some(Gap { mean: 0.625, spread: 0.375 }));
         assert_eq!(gap(&own, 0, &judge), None);
     }
 

@@ -83,6 +83,26 @@ pub struct UpdateStatistics {
     pub skipped: usize,
 }
 
+/// How far a judge is from the term that it judges.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Gap {
+    /// Mean over the crystals.
+    pub mean: f64,
+    /// Its standard deviation (population) over them.
+    pub spread: f64,
+}
+
+/// How a property is distributed over crystals: its 5th, 50th and 95th percentiles.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// 5 % of the crystals have less.
+    pub low: f64,
+    /// Half of them have.
+    pub median: f64,
+    /// 95 % of them have.
+    pub high: f64,
+}
+
 /// What is reported of a step.
 #[derive(Debug)]
 pub struct StepRecord {
@@ -120,8 +140,14 @@ pub struct StepRecord {
     pub table: RewardTable,
     /// The outcomes of the monitored terms, at the steps at which they are evaluated.
     pub monitor: Option<RewardTable>,
-    /// Mean of the monitor's first term less the hull term, over the rows for which both have a value, eV/atom.
-    pub judge_gap: Option<f64>,
+    /// The monitor's first term less the term that it judges, over the rows for which both have a value; in the unit of the term.
+    pub judge_gap: Option<Gap>,
+    /// Smallest interatomic distances of the rows on which everything succeeded, angstrom; `None` if there is none.
+    pub distance: Option<Spread>,
+    /// Their densities, g/cm^3.
+    pub density: Option<Spread>,
+    /// Learning rate of the optimiser steps.
+    pub learning_rate: f64,
     /// The crystals.
     pub samples: Vec<Sample>,
     /// Seconds per stage.

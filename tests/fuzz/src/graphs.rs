@@ -11,7 +11,7 @@ use super::{file, repository, said};
 pub fn onnx(data: &[u8]) {
     if let Some(model) = said(decode(data)) {
         said(external_files(&model));
-        if let Some(ours) = for_runtime(&model) {
+        if let Some(Some(ours)) = said(for_runtime(&model)) {
             decode(&encode(&ours))
                 .map(drop)
                 .or_else(|error| if ours_is_empty(&ours) { Ok(()) } else { Err(error) })

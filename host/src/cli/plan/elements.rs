@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::Planner;
 use crate::cli::Failure;
-use crate::config::{Finetune, RewardKind};
+use crate::config::{Finetune, JudgeKind, RewardKind};
 use crate::crystal::Element;
 use crate::policy::{Hyperparameters, Restriction};
 
@@ -25,7 +25,10 @@ impl Planner<'_> {
             _ => None,
         };
         let mut hulls: Vec<_> = config.rewards.iter().filter_map(hull_term).collect();
-        let judge = config.judge.as_ref().and_then(|judge| judge.hull.reference.clone());
+        let judge = config.judge.as_ref().and_then(|judge| match &judge.kind {
+            JudgeKind::Hull(hull) => hull.reference.clone(),
+            JudgeKind::Term(_) => None,
+        });
         hulls.extend(judge.map(|path| ("judge.hull.reference".to_owned(), path)));
         for (key, path) in hulls {
             self.check_hull(&key, &path, &drawn, restriction)?;

@@ -81,6 +81,7 @@ impl Plan {
         let threads = context.threads(config.run.threads);
         let mut lock = Lock::new(env!("CARGO_PKG_VERSION"));
         lock.set_origin(&beginning.origin);
+        lock.set_runtime(&runtime.release(), device.kind());
         lock.add("config", config.decisive().to_toml()?.as_bytes());
         let mut planner = Planner {
             context,

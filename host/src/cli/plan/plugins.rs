@@ -21,24 +21,22 @@ const START: Duration = Duration::from_secs(120);
 
 impl Planner<'_> {
     /// A reward of a plugin: in workers, unless it ships with Temper or the user says otherwise.
-    pub(super) fn plugin(&mut self, name: &str, term: &PluginConfig) -> Result<PluginTerm, Failure> {
-        let key = format!("rewards.{name}.plugin");
+    pub(super) fn plugin(&mut self, key: &str, term: &PluginConfig) -> Result<PluginTerm, Failure> {
         let found = self.library(&format!("{key}.library"), &term.library)?;
         if let Some(path) = &found.path {
             self.lock(&format!("{key}.library"), path)?;
         }
-        let supervision = self.supervision(&key, &term.supervision)?;
+        let supervision = self.supervision(key, &term.supervision)?;
         let supervision = Some(supervision).filter(|_| is_apart(term.isolation, &found));
-        let evaluator = self.start(&key, &found, REWARD, &term.config, supervision)?;
-        self.plugin_term(&key, evaluator, term.potential.as_deref())
+        let evaluator = self.start(key, &found, REWARD, &term.config, supervision)?;
+        self.plugin_term(key, evaluator, term.potential.as_deref())
     }
 
     /// A reward of a program of the user's.
-    pub(super) fn process(&mut self, name: &str, term: &ProcessTerm) -> Result<PluginTerm, Failure> {
-        let key = format!("rewards.{name}.process");
-        let supervision = self.supervision(&key, &term.supervision)?;
-        let evaluator = self.start_program(&key, (&term.command, &term.config), REWARD, supervision)?;
-        self.plugin_term(&key, evaluator, term.potential.as_deref())
+    pub(super) fn process(&mut self, key: &str, term: &ProcessTerm) -> Result<PluginTerm, Failure> {
+        let supervision = self.supervision(key, &term.supervision)?;
+        let evaluator = self.start_program(key, (&term.command, &term.config), REWARD, supervision)?;
+        self.plugin_term(key, evaluator, term.potential.as_deref())
     }
 
     /// A program with its arguments, those that are files found and locked.

@@ -7,7 +7,7 @@ use super::Planner;
 use super::models::ModelRef;
 use crate::cli::Failure;
 use crate::cli::known::known_structures;
-use crate::config::{self, ComparedBy, Finetune, Reward, RewardKind, Role};
+use crate::config::{self, ComparedBy, Finetune, Judge, JudgeHull, JudgeKind, Reward, RewardKind, Role};
 use crate::matching::StructureMatcher;
 use crate::record::OWN_NAMES;
 use crate::reward::{
@@ -25,7 +25,7 @@ impl Planner<'_> {
         let hull_term = config.rewards.values().position(|reward| matches!(reward.kind, RewardKind::Hull(_)));
         let monitor = match &config.judge {
             None => None,
-            Some(judge) => Some(self.monitor(config, &judge.hull)?),
+            Some(judge) => Some(self.monitor(config, judge)?),
         };
         let objective = self.objective(&config.objective, &terms)?;
         let rewards = Rewards::new(terms, Sanity::default(), self.executor.clone());
@@ -54,7 +54,21 @@ impl Planner<'_> {
         Ok(objective)
     }
 
-    fn monitor(&mut self, config: &Finetune, judge: &config::JudgeHull) -> Result<Monitor, Failure> {
+    fn monitor(&mut self, config: &Finetune, judge: &Judge) -> Result<Monitor, Failure> {
+        let judged = judge.judged(&config.rewards);
+        let (name, kind, on_failure): (&str, Arc<dyn TermKind>, _) = match &judge.kind {
+            JudgeKind::Hull(hull) => {
+                ("e_hull", Arc::new(self.judge_hull(config, hull)?), OnFailure::Value(WORST_E_HULL))
+            }
+            JudgeKind::Term(kind) => (judged.unwrap_or(kind.name()), self.term_kind("judge", kind)?, OnFailure::Worst),
+        };
+        let judged = judged.and_then(|judged| config.rewards.keys().position(|name| name == judged));
+        let term = Term { name: name.into(), kind, on_failure, bound: None };
+        let rewards = Rewards::new(vec![term], Sanity::default(), self.executor.clone());
+        Ok(Monitor { rewards, every: judge.verdicts.every.max(1), judged })
+    }
+
+    fn judge_hull(&mut self, config: &Finetune, judge: &JudgeHull) -> Result<HullTerm, Failure> {
         let own = config.rewards.values().find_map(|reward| match &reward.kind {
             RewardKind::Hull(term) => Some(&term.reference),
             _ => None,
@@ -63,14 +77,11 @@ impl Planner<'_> {
         let reference = reference
             .ok_or_else(|| self.mistake("judge.hull", "`judge.hull.reference` is missing").hint("name a hull"))?;
         let potential = ModelRef::new(&judge.potential, judge.deadline, judge.supervision);
-        let kind = Arc::new(self.hull_term("judge.hull", potential, reference, &judge.correction)?);
-        let term = Term { name: "e_hull".into(), kind, on_failure: OnFailure::Value(WORST_E_HULL), bound: None };
-        let rewards = Rewards::new(vec![term], Sanity::default(), self.executor.clone());
-        Ok(Monitor { rewards, every: judge.every.max(1) })
+        self.hull_term("judge.hull", potential, reference, &judge.correction)
     }
 
     fn term(&mut self, name: &str, reward: &Reward) -> Result<Term, Failure> {
-        let kind = self.term_kind(name, &reward.kind)?;
+        let kind = self.term_kind(&format!("rewards.{name}"), &reward.kind)?;
         let on_failure = match reward.gate.on_failure {
             config::OnFailure::Worst => OnFailure::Worst,
             config::OnFailure::Drop => OnFailure::Drop,
@@ -87,16 +98,17 @@ impl Planner<'_> {
         Ok(Term { name: name.to_owned(), kind, on_failure, bound })
     }
 
-    fn term_kind(&mut self, name: &str, kind: &RewardKind) -> Result<Arc<dyn TermKind>, Failure> {
+    /// `table` is where the kind is written, such as `rewards.gap`.
+    fn term_kind(&mut self, table: &str, kind: &RewardKind) -> Result<Arc<dyn TermKind>, Failure> {
+        let key = format!("{table}.{}", kind.name());
         Ok(match kind {
             RewardKind::Hull(term) => {
                 let potential = ModelRef::new(&term.potential, term.deadline, term.supervision);
-                let key = format!("rewards.{name}.hull");
                 Arc::new(self.hull_term(&key, potential, &term.reference, &term.correction)?)
             }
             RewardKind::Force(term) => {
                 let potential = ModelRef::new(&term.potential, term.deadline, term.supervision);
-                let model = self.force_model(&format!("rewards.{name}.force.potential"), potential)?;
+                let model = self.force_model(&format!("{key}.potential"), potential)?;
                 let scale = ForceScale {
                     stress_weight: term.stress_weight,
                     force_clip: term.force_clip,
@@ -104,10 +116,10 @@ impl Planner<'_> {
                 };
                 Arc::new(ForceTerm::new(model, scale))
             }
-            RewardKind::Onnx(term) => Arc::new(self.onnx(&format!("rewards.{name}.onnx"), term)?),
-            RewardKind::Builtin(term) => self.builtin(&format!("rewards.{name}.builtin"), term)?,
-            RewardKind::Plugin(term) => Arc::new(self.plugin(name, term)?),
-            RewardKind::Process(term) => Arc::new(self.process(name, term)?),
+            RewardKind::Onnx(term) => Arc::new(self.onnx(&key, term)?),
+            RewardKind::Builtin(term) => self.builtin(&key, term)?,
+            RewardKind::Plugin(term) => Arc::new(self.plugin(&key, term)?),
+            RewardKind::Process(term) => Arc::new(self.process(&key, term)?),
         })
     }
 

@@ -11,6 +11,7 @@ use crate::cli::Exit;
 use crate::cli::conformance::check_as_json;
 use crate::config::{Deadline, Memory, check_plugin_config};
 use crate::conformance::{CheckCrystals, NamedCrystal};
+use crate::input::{MOST_TEXT, read_text};
 use crate::plugin::{OpenError, PluginReport, PluginToCheck, REWARD, WorkerCommand, check_plugin, is_path};
 
 /// Threads that ask a library at once.
@@ -149,7 +150,8 @@ fn unset(command: WorkerCommand) -> PluginToCheck {
 fn config(given: &str) -> Result<Map<String, Value>, Failure> {
     let wrong = |reason: &dyn std::fmt::Display| Failure::user(format!("--config {given}: {reason}"));
     let is_file = [".toml", ".json"].iter().any(|ending| given.ends_with(ending));
-    let text = if is_file { std::fs::read_to_string(given).map_err(|error| wrong(&error))? } else { given.to_owned() };
+    let text =
+        if is_file { read_text(Path::new(given), MOST_TEXT).map_err(|error| wrong(&error))? } else { given.to_owned() };
     if let Ok(Value::Object(config)) = serde_json::from_str(&text) {
         return Ok(config);
     }

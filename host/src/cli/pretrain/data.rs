@@ -23,8 +23,13 @@ pub(super) enum Examples {
     Pairs(Preferences),
 }
 
-/// Reads the files of a plan; tables in the run's directory receive what became of each row, and the numbers of pairs.
-pub(super) fn read_data(context: &Context, plan: &PretrainPlan, run: &PretrainRun) -> Result<Examples, Failure> {
+/// Reads the files of a plan; tables in the run's directory, if there is one, receive what became of each row, and the numbers of
+/// pairs.
+pub(super) fn read_data(
+    context: &Context,
+    plan: &PretrainPlan,
+    run: Option<&PretrainRun>,
+) -> Result<Examples, Failure> {
     let mut reading = Reading {
         plan,
         numbers: Numbers::new(plan.conditions.names(), plan.scores.as_deref())?,
@@ -35,7 +40,6 @@ pub(super) fn read_data(context: &Context, plan: &PretrainPlan, run: &PretrainRu
     reading.read(context)?;
     let Reading { numbers, crystals, mut rows, .. } = reading;
     let count = rows.len();
-    let status = run.data_status();
     let examples = match &plan.config.dpo {
         None => {
             let descriptions = described_anew(context, &crystals, plan.config.train.augment);
@@ -46,19 +50,24 @@ pub(super) fn read_data(context: &Context, plan: &PretrainPlan, run: &PretrainRu
         }
         Some(dpo) => Examples::Pairs(paired(crystals, &mut rows, dpo, &plan.config)),
     };
-    write_status(&rows, &plan.files, &status)?;
-    let others = format!("{} says why the others are left out", status.display());
-    match &examples {
-        Examples::Crystals(data) => {
-            let (train, valid) = (data.train.len(), data.valid.len());
-            context.say(&format!("{count} rows: {train} crystals to train on, {valid} held out; {others}"));
-        }
-        Examples::Pairs(made) => {
-            let table = run.pairs_table();
-            write_pairs(made, &table)?;
-            context.say(&format!("{count} rows: {}: {}; {others}", described(made), table.display()));
-        }
+    let (mut pairs, mut others) = (String::new(), String::new());
+    if let Some(run) = run {
+        let status = run.data_status();
+        write_status(&rows, &plan.files, &status)?;
+        others = format!("; {} says why the others are left out", status.display());
     }
+    if let (Some(run), Examples::Pairs(made)) = (run, &examples) {
+        let table = run.pairs_table();
+        write_pairs(made, &table)?;
+        pairs = format!(": {}", table.display());
+    }
+    let what = match &examples {
+        Examples::Crystals(data) => {
+            format!("{} crystals to train on, {} held out", data.train.len(), data.valid.len())
+        }
+        Examples::Pairs(made) => described(made),
+    };
+    context.say(&format!("{count} rows: {what}{pairs}{others}"));
     numbers.check()?;
     Ok(examples)
 }

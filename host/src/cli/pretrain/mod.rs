@@ -10,16 +10,16 @@ use clap::Args;
 
 use self::data::{Examples, read_data};
 use self::plan::PretrainPlan;
-use super::resume::{Resumption, after_interruption};
+use super::resume::{Beginning, Resumption, after_interruption};
 use super::wanted::training_groups;
 use super::{Context, Exit, Failure, Interrupts, Progress, Recipe};
+use crate::atomic::check_folder;
 use crate::config::{self, Dpo};
 use crate::policy::{Hyperparameters, Parameters, PolicyDirectory};
-use crate::record::{PretrainRun, Start, Taught};
-use crate::runtime::Runtime;
+use crate::record::{PretrainRun, RunDirectory, Start, Taught};
 use crate::train::{
     DirectPreference, Epoch, MaximumLikelihood, Measured, PreferenceOptimisation, PreferenceSettings, Preferences,
-    PretrainObserver, PretrainState, pretrain,
+    PretrainError, PretrainObserver, PretrainSettings, PretrainState, Task, check_examples, pretrain,
 };
 
 /// Train a policy on files of crystals, by maximum likelihood or on preferences (DPO).
@@ -36,6 +36,9 @@ pub struct Pretrain {
     /// Override a key of the config; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Check everything, then stop
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     resumption: Resumption,
 }
@@ -45,20 +48,16 @@ impl Pretrain {
         let recipe = self.recipe.as_deref().map(|name| Recipe::of_command(name, "pretrain")).transpose()?;
         let beginning = self.resumption.begin(self.config.as_deref(), recipe, &self.set)?;
         let plan = PretrainPlan::new(context, &beginning)?;
+        if self.dry_run {
+            return self.check(context, &plan, &beginning);
+        }
         let (config, hyper) = (&plan.config, &plan.hyper);
         let (directory, sentence) = context.run_directory(&config.run.dir, beginning.resume, "epochs")?;
-        let old_dir = beginning.recorded_dir();
-        let out = beginning.output(&config.train.out, old_dir.as_deref());
-        let start = Start {
-            config: &plan.text,
-            lock: &plan.lock,
-            changes: beginning.changes(&directory, config, config::Pretrain::decisive)?,
-            accepted: &self.resumption.accepted,
-        };
+        let start = self.start(&plan, &beginning, &directory)?;
+        let out = out(&plan, &beginning);
         let (run, resumed) = PretrainRun::open(directory, &start, hyper, config.run.checkpoint_every, out)?;
         sentence.iter().for_each(|sentence| context.say(sentence));
-        let examples = read_data(context, &plan, &run)?;
-        let runtime = context.runtime(plan.settings.resources.device)?;
+        let examples = read_data(context, &plan, Some(&run))?;
         let begin = plan.start.as_ref().map(|policy| policy.parameters.clone());
         let fresh = || begin.unwrap_or_else(|| Parameters::initialise(hyper, config.run.seed));
         let mut state = resumed.unwrap_or_else(|| PretrainState::new(fresh()));
@@ -66,7 +65,7 @@ impl Pretrain {
         let taught = taught(&plan, &examples);
         let (progress, interrupts) = (context.progress("steps", 0), context.interrupts()?);
         let mut observer = Observer { run, hyper, taught: &taught, progress, interrupts };
-        train(context, &runtime, &plan, &examples, &mut state, &mut observer)?;
+        Training::load(context, &plan, &examples)?.run(&plan, &mut state, &mut observer)?;
         let Observer { run, progress, interrupts, .. } = observer;
         drop(progress);
         let learned = run.finish(&state, &taught, hyper)?;
@@ -83,40 +82,92 @@ impl Pretrain {
         context.say(&format!("validation {what} {nll:.3} per {per} at epoch {best}: {out}"));
         Ok(())
     }
+
+    fn start<'a>(
+        &'a self,
+        plan: &'a PretrainPlan,
+        beginning: &Beginning,
+        directory: &RunDirectory,
+    ) -> Result<Start<'a>, Failure> {
+        let changes = beginning.changes(directory, &plan.config, config::Pretrain::decisive)?;
+        Ok(Start { config: &plan.text, lock: &plan.lock, changes, accepted: &self.resumption.accepted })
+    }
+
+    /// Everything that the training will touch, without writing anything.
+    fn check(&self, context: &Context, plan: &PretrainPlan, beginning: &Beginning) -> Result<(), Failure> {
+        let directory = RunDirectory::look(&plan.config.run.dir, beginning.resume, "epochs")?;
+        directory.check_writable()?;
+        directory.check_changes(&self.start(plan, beginning, &directory)?, true)?;
+        let out = out(plan, beginning);
+        check_folder(&out).map_err(|e| Failure::new(Exit::Write, format!("cannot write {}: {e}", out.display())))?;
+        let examples = read_data(context, plan, None)?;
+        let steps = Training::load(context, plan, &examples)?.steps(&plan.settings)?;
+        let (epochs, batch) = (plan.settings.epochs, plan.settings.batch);
+        context.print(&format!("everything checks out: {epochs} epochs of {steps} steps of {batch}"))
+    }
 }
 
-/// Learns from the examples.
-fn train(
-    context: &Context,
-    runtime: &Runtime,
-    plan: &PretrainPlan,
-    examples: &Examples,
-    state: &mut PretrainState,
-    observer: &mut Observer<'_>,
-) -> Result<(), Failure> {
-    let (settings, hyper) = (&plan.settings, &plan.hyper);
-    match (examples, &plan.start, &plan.config.dpo) {
-        (Examples::Crystals(data), start, _) => {
-            let task = MaximumLikelihood::load(runtime, hyper, data, settings.seed, settings.resources)?;
-            if start.is_some() && state.epoch == 0 && !data.valid.is_empty() {
-                let nll = -task.validation(&state.parameters)?.total();
-                observer.progress.say(&format!("epoch    0  valid {nll:8.3}, as it starts"));
+/// Where the policy goes.
+fn out(plan: &PretrainPlan, beginning: &Beginning) -> PathBuf {
+    beginning.output(&plan.config.train.out, beginning.recorded_dir().as_deref())
+}
+
+/// What a plan trains by, its graphs loaded.
+#[allow(clippy::large_enum_variant, reason = "there is one of them")]
+enum Training<'a> {
+    Likelihood(MaximumLikelihood<'a>),
+    Preferences(PreferenceOptimisation<'a>),
+}
+
+impl<'a> Training<'a> {
+    fn load(context: &Context, plan: &'a PretrainPlan, examples: &'a Examples) -> Result<Self, Failure> {
+        let (runtime, seed, resources) = (&plan.runtime, plan.settings.seed, plan.settings.resources);
+        let training = match (examples, &plan.start, &plan.config.dpo) {
+            (Examples::Crystals(data), _, _) => {
+                Self::Likelihood(MaximumLikelihood::load(runtime, &plan.hyper, data, seed, resources)?)
             }
-            pretrain(&task, settings, state, observer)
+            (Examples::Pairs(pairs), Some(base), Some(dpo)) => {
+                Self::Preferences(preferences(context, plan, pairs, base, dpo)?)
+            }
+            // The config was refused.
+            (Examples::Pairs(_), _, _) => return Err(Failure::user("[dpo] needs `policy.model`")),
+        };
+        let least = match &training {
+            Self::Likelihood(task) => task.least_bytes(),
+            Self::Preferences(task) => task.least_bytes(),
+        };
+        context.warn_of_memory(plan.config.run.memory, least);
+        Ok(training)
+    }
+
+    /// Learns from the examples. Of a policy that is trained further, it is said first how good it is.
+    fn run(&self, plan: &PretrainPlan, state: &mut PretrainState, observer: &mut Observer<'_>) -> Result<(), Failure> {
+        let settings = &plan.settings;
+        match self {
+            Self::Likelihood(task) => {
+                if plan.start.is_some() && state.epoch == 0 && task.examples().1 > 0 {
+                    let nll = -task.validation(&state.parameters)?.total();
+                    observer.progress.say(&format!("epoch    0  valid {nll:8.3}, as it starts"));
+                }
+                pretrain(task, settings, state, observer)
+            }
+            Self::Preferences(task) => pretrain(task, settings, state, observer),
         }
-        (Examples::Pairs(pairs), Some(base), Some(dpo)) => {
-            let task = preferences(context, runtime, plan, pairs, base, dpo)?;
-            pretrain(&task, settings, state, observer)
-        }
-        // The config was refused.
-        (Examples::Pairs(_), _, _) => Err(Failure::user("[dpo] needs `policy.model`")),
+    }
+
+    /// Optimiser steps of an epoch, if there are examples enough.
+    fn steps(&self, settings: &PretrainSettings) -> Result<usize, PretrainError> {
+        let (checked, (train, _)) = match self {
+            Self::Likelihood(task) => (check_examples(task, settings), task.examples()),
+            Self::Preferences(task) => (check_examples(task, settings), task.examples()),
+        };
+        checked.map(|()| train / settings.batch)
     }
 }
 
 /// The training on preferences that a plan asks for.
 fn preferences<'a>(
     context: &Context,
-    runtime: &Runtime,
     plan: &PretrainPlan,
     pairs: &'a Preferences,
     base: &'a PolicyDirectory,
@@ -127,7 +178,7 @@ fn preferences<'a>(
     let (seed, resources) = (plan.settings.seed, plan.settings.resources);
     let loss = DirectPreference { beta: dpo.beta };
     let settings = PreferenceSettings { base: &base.parameters, loss, groups, seed, resources };
-    Ok(PreferenceOptimisation::load(runtime, &plan.hyper, pairs, settings)?)
+    Ok(PreferenceOptimisation::load(&plan.runtime, &plan.hyper, pairs, settings)?)
 }
 
 /// What the policy's description says of its training. Preferences teach nothing about how often a space group is to be drawn.

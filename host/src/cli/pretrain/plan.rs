@@ -1,6 +1,7 @@
 //! A training on examples with its config checked and its policy opened.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::numbers::Conditions;
 use crate::cli::resume::Beginning;
@@ -9,6 +10,7 @@ use crate::config::{self, Config, CrystalFormerShape, PretrainPolicy};
 use crate::crystal::files_at;
 use crate::policy::{Hyperparameters, PolicyDirectory, Resources};
 use crate::record::Lock;
+use crate::runtime::{Device, Runtime};
 use crate::train::{PretrainSettings, Schedule};
 
 /// A pretraining, ready to start.
@@ -23,6 +25,8 @@ pub(super) struct PretrainPlan {
     pub start: Option<PolicyDirectory>,
     /// Settings of the training.
     pub settings: PretrainSettings,
+    /// ONNX Runtime.
+    pub runtime: Arc<Runtime>,
     /// Hashes of everything that its numbers depend on.
     pub lock: Lock,
     /// The files of `data.files`, as they are named and where they are.
@@ -40,8 +44,12 @@ impl PretrainPlan {
         config.run.seed = context.globals.seed.unwrap_or(config.run.seed);
         config.run.device = context.globals.device.clone().unwrap_or(config.run.device);
         let conditions = Conditions::new(&config)?;
+        let wish: Device = config.run.device.parse()?;
+        let runtime = context.runtime(wish)?;
+        let device = runtime.resolve(wish, &|_| ())?;
         let mut lock = Lock::new(env!("CARGO_PKG_VERSION"));
         lock.set_origin(&beginning.origin);
+        lock.set_runtime(&runtime.release(), device.kind());
         lock.add("config", config.decisive().to_toml()?.as_bytes());
         let (hyper, start) = match &config.policy {
             PretrainPolicy::Model(directory) => {
@@ -56,11 +64,8 @@ impl PretrainPlan {
                 (hyper, None)
             }
         };
-        let resources = Resources {
-            device: config.run.device.parse()?,
-            threads: context.threads(config.run.threads),
-            memory: config.run.memory.bytes(),
-        };
+        let resources =
+            Resources { device, threads: context.threads(config.run.threads), memory: config.run.memory.bytes() };
         let settings = settings(&config, resources);
         let files = files(&config, &beginning.search, &mut lock)?;
         let scores = match &config.data.scores {
@@ -72,7 +77,7 @@ impl PretrainPlan {
             None => None,
         };
         let text = config.to_toml()?;
-        Ok(Self { text, config, hyper, start, settings, lock, files, scores, conditions })
+        Ok(Self { text, config, hyper, start, settings, runtime, lock, files, scores, conditions })
     }
 }
 

@@ -6,7 +6,7 @@ mod terms;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::shared_keys::With;
+use super::shared_keys::{SharedKeys, With};
 use super::{ModelSupervision, Problem, Supervision, check_plugin_config};
 
 pub use correction::{Correction, CorrectionPlugin, CorrectionProcess};
@@ -15,7 +15,7 @@ pub use terms::{BuiltinTerm, ComparedBy, ForceTerm, HullTerm, OnnxTerm, PluginTe
 
 /// One reward term.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(try_from = "Kinds")]
+#[serde(try_from = "Kinds<HullTerm, Gate>")]
 pub struct Reward {
     /// What it computes.
     pub kind: RewardKind,
@@ -40,37 +40,49 @@ pub enum RewardKind {
     Process(ProcessTerm),
 }
 
-/// The table of one term as written: exactly one kind.
+/// The table of a term as written, which should have exactly one kind: `H` is read under `hull`, and `S` are keys that all kinds have.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Kinds {
-    hull: Option<With<HullTerm, (ModelSupervision, Gate)>>,
-    force: Option<With<ForceTerm, (ModelSupervision, Gate)>>,
-    onnx: Option<With<OnnxTerm, (ModelSupervision, Gate)>>,
-    builtin: Option<With<BuiltinTerm, Gate>>,
-    plugin: Option<With<PluginTerm, (Supervision, Gate)>>,
-    process: Option<With<ProcessTerm, (Supervision, Gate)>>,
+#[serde(deny_unknown_fields, bound(deserialize = "H: Deserialize<'de>, S: SharedKeys"))]
+pub(super) struct Kinds<H, S> {
+    hull: Option<With<H, (ModelSupervision, S)>>,
+    force: Option<With<ForceTerm, (ModelSupervision, S)>>,
+    onnx: Option<With<OnnxTerm, (ModelSupervision, S)>>,
+    builtin: Option<With<BuiltinTerm, S>>,
+    plugin: Option<With<PluginTerm, (Supervision, S)>>,
+    process: Option<With<ProcessTerm, (Supervision, S)>>,
 }
 
-impl TryFrom<Kinds> for Reward {
+impl<H, S> Kinds<H, S> {
+    /// The kinds that are there.
+    pub(super) fn given<K>(
+        self,
+        hull: impl Fn(H, ModelSupervision) -> K,
+        other: impl Fn(RewardKind) -> K,
+    ) -> Vec<(K, S)> {
+        fn supervised<T, U, S, K>(kind: impl Fn(T, U) -> K) -> impl Fn(With<T, (U, S)>) -> (K, S) {
+            move |With { own, shared: (supervision, shared) }| (kind(own, supervision), shared)
+        }
+        let builtin = |With { own, shared }| (RewardKind::Builtin(own), shared);
+        let others = [
+            self.force.map(supervised(|own, supervision| RewardKind::Force(ForceTerm { supervision, ..own }))),
+            self.onnx.map(supervised(|own, supervision| RewardKind::Onnx(OnnxTerm { supervision, ..own }))),
+            self.builtin.map(builtin),
+            self.plugin.map(supervised(|own, supervision| RewardKind::Plugin(PluginTerm { supervision, ..own }))),
+            self.process.map(supervised(|own, supervision| RewardKind::Process(ProcessTerm { supervision, ..own }))),
+        ];
+        let others = others.into_iter().flatten().map(|(kind, shared)| (other(kind), shared));
+        self.hull.map(supervised(hull)).into_iter().chain(others).collect()
+    }
+}
+
+impl TryFrom<Kinds<HullTerm, Gate>> for Reward {
     type Error = String;
 
-    fn try_from(kinds: Kinds) -> Result<Self, String> {
-        fn term<T, S>(kind: impl Fn(T, S) -> RewardKind) -> impl Fn(With<T, (S, Gate)>) -> Reward {
-            move |With { own, shared: (supervision, gate) }| Reward { kind: kind(own, supervision), gate }
-        }
-        let builtin = |With { own, shared: gate }| Reward { kind: RewardKind::Builtin(own), gate };
-        let kinds = [
-            kinds.hull.map(term(|own, supervision| RewardKind::Hull(HullTerm { supervision, ..own }))),
-            kinds.force.map(term(|own, supervision| RewardKind::Force(ForceTerm { supervision, ..own }))),
-            kinds.onnx.map(term(|own, supervision| RewardKind::Onnx(OnnxTerm { supervision, ..own }))),
-            kinds.builtin.map(builtin),
-            kinds.plugin.map(term(|own, supervision| RewardKind::Plugin(PluginTerm { supervision, ..own }))),
-            kinds.process.map(term(|own, supervision| RewardKind::Process(ProcessTerm { supervision, ..own }))),
-        ];
-        let mut given = kinds.into_iter().flatten();
+    fn try_from(kinds: Kinds<HullTerm, Gate>) -> Result<Self, String> {
+        let hull = |own, supervision| RewardKind::Hull(HullTerm { supervision, ..own });
+        let mut given = kinds.given(hull, |kind| kind).into_iter();
         match (given.next(), given.next()) {
-            (Some(term), None) => Ok(term),
+            (Some((kind, gate)), None) => Ok(Self { kind, gate }),
             (None, _) => {
                 Err("the kind is missing: write [rewards.NAME.hull], .force, .onnx, .builtin, .plugin or .process"
                     .to_owned())
@@ -81,35 +93,26 @@ impl TryFrom<Kinds> for Reward {
 }
 
 impl Serialize for Reward {
-    /// As written: a table with the name of the kind, with the keys of the kind and then those of the gate.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Table<'a, T> {
-            #[serde(flatten)]
-            own: &'a T,
-            #[serde(flatten)]
-            gate: &'a Gate,
-        }
-
-        fn table<S: Serializer, T: Serialize>(
-            serializer: S,
-            kind: &str,
-            own: &T,
-            gate: &Gate,
-        ) -> Result<S::Ok, S::Error> {
-            serializer.collect_map([(kind, Table { own, gate })])
-        }
-
-        let (kind, gate) = (self.kind.name(), &self.gate);
-        match &self.kind {
-            RewardKind::Hull(own) => table(serializer, kind, own, gate),
-            RewardKind::Force(own) => table(serializer, kind, own, gate),
-            RewardKind::Onnx(own) => table(serializer, kind, own, gate),
-            RewardKind::Builtin(own) => table(serializer, kind, own, gate),
-            RewardKind::Plugin(own) => table(serializer, kind, own, gate),
-            RewardKind::Process(own) => table(serializer, kind, own, gate),
-        }
+        self.kind.serialize_with(&self.gate, serializer)
     }
+}
+
+/// A table with the name of the kind, with the keys of the kind and then those that all kinds have, as written.
+pub(super) fn serialize_kind<S: Serializer>(
+    kind: &str,
+    own: &impl Serialize,
+    shared: &impl Serialize,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Table<'a, T, G> {
+        #[serde(flatten)]
+        own: &'a T,
+        #[serde(flatten)]
+        shared: &'a G,
+    }
+    serializer.collect_map([(kind, Table { own, shared })])
 }
 
 impl RewardKind {
@@ -136,17 +139,40 @@ impl RewardKind {
     }
 }
 
+impl RewardKind {
+    /// See [`serialize_kind`].
+    pub(super) fn serialize_with<S: Serializer>(
+        &self,
+        shared: &impl Serialize,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Hull(own) => serialize_kind(self.name(), own, shared, serializer),
+            Self::Force(own) => serialize_kind(self.name(), own, shared, serializer),
+            Self::Onnx(own) => serialize_kind(self.name(), own, shared, serializer),
+            Self::Builtin(own) => serialize_kind(self.name(), own, shared, serializer),
+            Self::Plugin(own) => serialize_kind(self.name(), own, shared, serializer),
+            Self::Process(own) => serialize_kind(self.name(), own, shared, serializer),
+        }
+    }
+
+    /// `table` is where it is written, such as `rewards.gap`.
+    pub(super) fn check(&self, table: &str) -> Result<(), Problem> {
+        let key = |last: &str| format!("{table}.{}.{last}", self.name());
+        match self {
+            Self::Hull(term) => term.correction.check(&key("correction")),
+            Self::Force(term) => term.check(key),
+            Self::Plugin(term) => check_plugin_config(&term.config, &key("config")),
+            Self::Process(term) => term.check(key),
+            Self::Onnx(_) | Self::Builtin(_) => Ok(()),
+        }
+    }
+}
+
 impl Reward {
     pub(super) fn check(&self, name: &str) -> Result<(), Problem> {
-        let kind = self.kind.name();
-        let key = |last: &str| format!("rewards.{name}.{kind}.{last}");
-        match &self.kind {
-            RewardKind::Hull(term) => term.correction.check(&key("correction"))?,
-            RewardKind::Force(term) => term.check(key)?,
-            RewardKind::Plugin(term) => check_plugin_config(&term.config, &key("config"))?,
-            RewardKind::Process(term) => term.check(key)?,
-            RewardKind::Onnx(_) | RewardKind::Builtin(_) => {}
-        }
-        self.gate.check(key)
+        let table = format!("rewards.{name}");
+        self.kind.check(&table)?;
+        self.gate.check(|last| format!("{table}.{}.{last}", self.kind.name()))
     }
 }

@@ -178,7 +178,7 @@ impl TermKind for Builtin {
 }
 
 /// Mass per volume, g/cm^3.
-pub(in crate::reward) fn density(structure: &Structure) -> f64 {
+pub fn density(structure: &Structure) -> f64 {
     DENSITY * structure.species.iter().map(|element| element.mass()).sum::<f64>() / structure.lattice.volume()
 }
 

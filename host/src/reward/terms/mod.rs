@@ -11,8 +11,7 @@ mod uniqueness;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-pub(super) use builtin::density;
-pub use builtin::{Builtin, BuiltinError, BuiltinTerm, Tables};
+pub use builtin::{Builtin, BuiltinError, BuiltinTerm, Tables, density};
 pub use force::{ForceScale, ForceTerm};
 pub use hull::{HullTerm, HullTermError, Stability, WORST_E_HULL, stabilities, stability};
 pub use novelty::{Novelty, StructureNovelty};

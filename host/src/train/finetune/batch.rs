@@ -2,7 +2,7 @@
 
 use super::super::Sample;
 use super::super::statistics::first_reasons;
-use crate::crystal::Tokens;
+use crate::crystal::{Structure, Tokens};
 use crate::reward::{ReductionError, RewardTable};
 
 /// Crystals and what they are worth.
@@ -36,7 +36,13 @@ impl Batch {
         format!("no crystal of the batch has an objective: {}{reasons}", self.table.funnel_text())
     }
 
-    /// Their objectives.
+    /// The crystals on which every term succeeded.
+    pub fn whole(&self) -> Vec<&Structure> {
+        let rows = self.samples.iter().enumerate().filter(|(row, _)| self.table.complete(*row));
+        rows.filter_map(|(_, sample)| sample.structure.as_ref().ok()).collect()
+    }
+
+    /// The objectives of the crystals to train on.
     pub fn rewards(&self) -> Vec<f64> {
         self.trainable.iter().filter_map(|row| self.samples[*row].objective).collect()
     }
