@@ -381,3 +381,36 @@ fn geometry_is_sound_where_cdvae_finds_it_so() {
         assert_eq!(has_sound_geometry(&structure), Ok(row["struct_valid"].as_bool().unwrap()), "{row}");
     }
 }
+
+/// Both sets of figures, a row for each sample in each table, and no relaxed structure for what is none.
+#[test]
+fn relaxed_samples_are_judged_beside_the_others() {
+    const MODELS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models");
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let samples = [
+        crystal("squeezed", |c| c.replace("4.12", "4.4")),
+        crystal("touching", |c| c.replace("0.5,0.5,0.5", "0.01,0,0")),
+        "{\"id\":\"broken\"}".into(),
+    ];
+    fs::write(at.join("samples.jsonl"), samples.join("\n")).unwrap();
+    let (model, hull) = (format!("{MODELS}/chgnet-0.3.0"), format!("{MODELS}/hulls/mp-chgnet.hull"));
+    let command = ["evaluate", "samples.jsonl", "--model", &model, "--hull", &hull, "-o", "out", "--relax", "40"];
+    let (_, said) = accepted(at, &command);
+    assert!(said.contains("relaxed: 1, 1 to rest, 0.000 A away on average"), "{said}");
+    let all: Value = serde_json::from_slice(&fs::read(at.join("out/metrics.json")).unwrap()).unwrap();
+    let relaxed = &all["relaxed"];
+    assert_eq!((&relaxed["metrics"]["valid"]["count"], &relaxed["metrics"]["valid"]["of"]), (&1.into(), &3.into()));
+    let mean = |figures: &Value| figures["e_hull"]["mean"].as_f64().unwrap();
+    assert!(mean(relaxed) < mean(&all) - 0.01, "{} {}", relaxed["e_hull"], all["e_hull"]);
+    let relaxation = &relaxed["relaxation"];
+    assert_eq!((&relaxation["converged"]["count"], &relaxation["rmsd"]["matched"]), (&1.into(), &1.into()));
+    assert_eq!((&all["protocol"]["relaxation"]["steps"], &all["protocol"]["relaxed"]), (&40.into(), &true.into()));
+    for table in ["structures.csv", "relaxed.csv", "relaxation.csv"] {
+        assert_eq!(rows(&at.join("out").join(table)).len(), 3, "{table}");
+    }
+    let last = &rows(&at.join("out/relaxed.csv"))[1]["status"];
+    assert!(last.contains("not relaxed: two atoms are 0.041 A apart"), "{last}");
+    let written = fs::read_to_string(at.join("out/relaxed.extxyz")).unwrap();
+    assert_eq!(written.matches("Lattice=").count(), 1);
+}

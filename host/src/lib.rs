@@ -19,6 +19,7 @@ pub mod model;
 pub mod plugin;
 pub mod policy;
 pub mod record;
+pub mod relax;
 pub mod reward;
 pub mod runtime;
 pub mod spelling;

@@ -8,7 +8,7 @@ use crate::pages::{book, guide, quoted, rows};
 use crate::support::temper;
 
 /// Heading of a table of keys, the subcommand that reads it, and the TOML in front of its keys.
-const TABLES: [(&str, &str, &str); 22] = [
+const TABLES: [(&str, &str, &str); 23] = [
     ("Top level", "finetune", ""),
     ("`[policy]`", "finetune", "[policy]"),
     ("`[run]`", "finetune", "[run]"),
@@ -20,6 +20,7 @@ const TABLES: [(&str, &str, &str); 22] = [
     ("`[guards]`", "finetune", "[guards]"),
     ("`[rewards.NAME.hull]`", "finetune", "[rewards.a.hull]"),
     ("`[rewards.NAME.force]`", "finetune", "[rewards.b.force]"),
+    ("`[rewards.NAME.displacement]`", "finetune", "[rewards.g.displacement]"),
     ("`[rewards.NAME.onnx]`", "finetune", "[rewards.c.onnx]"),
     ("`[rewards.NAME.builtin]`", "finetune", "[rewards.d.builtin]"),
     ("`[rewards.NAME.plugin]`", "finetune", "[rewards.e.plugin]"),
@@ -48,6 +49,8 @@ potential = "p"
 reference = "h"
 [rewards.b.force]
 potential = "p"
+[rewards.g.displacement]
+relax = { potential = "p", steps = 30, fmax = 0.1 }
 [rewards.c.onnx]
 model = "m"
 [rewards.d.builtin]

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::{
     Context, Failure, compare, completions, doctor, evaluate, export, finetune, hull, index, init, logp, match_pairs,
-    model, plugin, pretrain, sample, score, setup, status, tokenize,
+    model, plugin, pretrain, relax, sample, score, setup, status, tokenize,
 };
 use crate::config::{MOST_THREADS, ModelIsolation};
 
@@ -80,6 +80,8 @@ pub enum Command {
     Export(export::Export),
     /// Evaluate a potential or property model on structures
     Score(score::Score),
+    /// Relax structures with a potential, atoms and cell
+    Relax(relax::Relax),
     /// Measure the validity, stability, uniqueness and novelty of generated crystals
     Evaluate(evaluate::Evaluate),
     /// Compute log-probabilities of crystals under a policy
@@ -125,6 +127,7 @@ impl Arguments {
             Command::Compare(arguments) => arguments.run(&context),
             Command::Export(arguments) => arguments.run(&context),
             Command::Score(arguments) => arguments.run(&context),
+            Command::Relax(arguments) => arguments.run(&context),
             Command::Evaluate(arguments) => arguments.run(&context),
             Command::Logp(arguments) => arguments.run(&context),
             Command::Tokenize(arguments) => arguments.run(&context),

@@ -30,6 +30,7 @@ mod policy;
 mod pretrain;
 mod progress;
 mod recipe;
+mod relax;
 mod resume;
 mod runtime;
 mod sample;

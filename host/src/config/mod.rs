@@ -33,8 +33,8 @@ pub use pretrain::{
     Augmentation, CrystalFormerShape, Data, Dpo, Pretrain, PretrainPolicy, PretrainRun, Schedule, Train,
 };
 pub use reward::{
-    Bound, BuiltinTerm, ComparedBy, Correction, CorrectionPlugin, CorrectionProcess, Ends, ForceTerm, Gate, HullTerm,
-    OnFailure, OnnxTerm, PluginTerm, ProcessTerm, Reward, RewardKind, Role,
+    Bound, BuiltinTerm, ComparedBy, Correction, CorrectionPlugin, CorrectionProcess, DisplacementTerm, Ends, ForceTerm,
+    Gate, HullTerm, OnFailure, OnnxTerm, PluginTerm, ProcessTerm, Relax, Reward, RewardKind, Role,
 };
 pub use sampling::{ElementCount, Elements, Sampling, SpaceGroups};
 pub use supervision::{Isolation, ModelIsolation, ModelSupervision, Supervision};

@@ -16,6 +16,7 @@ mod orbits;
 mod rows;
 mod space_group;
 mod structure;
+mod symmetry_operations;
 #[cfg(test)]
 mod testing;
 mod textbook;
@@ -39,6 +40,7 @@ pub use orbits::Orbits;
 pub use rows::{for_each_chunk, map_ok, try_map_ok};
 pub use space_group::{SpaceGroup, SpaceGroupError};
 pub use structure::{Lattice, OVERLAP, Structure, StructureError};
+pub use symmetry_operations::{SymmetryOperation, symmetry_operations};
 pub use textbook::{TEXTBOOK, TextbookCrystal};
 pub use token_file::{TokenFileError, TokenRecord, TokenRowError, encode_tokens, read_tokens};
 pub use token_json::{tokens_from_json, tokens_json};

@@ -113,7 +113,8 @@ struct Orbit {
     atoms: Vec<usize>,
 }
 
-fn search(structure: &Structure, symprec: f64) -> Result<MoyoDataset, TokeniseError> {
+/// moyo's search for the symmetry of a structure.
+pub(super) fn search(structure: &Structure, symprec: f64) -> Result<MoyoDataset, TokeniseError> {
     if !(symprec.is_finite() && symprec > 0.0) {
         return Err(TokeniseError::Tolerance { symprec });
     }

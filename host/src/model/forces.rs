@@ -39,6 +39,11 @@ impl Response {
         self.forces.iter().map(|force| force.iter().map(|x| x * x).sum::<f64>().sqrt())
     }
 
+    /// Largest magnitude of a component of the stress, eV/A^3.
+    pub fn largest_stress(&self) -> f64 {
+        self.voigt().into_iter().fold(0.0, |largest, component| largest.max(component.abs()))
+    }
+
     /// Hydrostatic pressure, eV/A^3: positive where the crystal would expand.
     pub fn pressure(&self) -> f64 {
         -(self.stress[0][0] + self.stress[1][1] + self.stress[2][2]) / 3.0

@@ -28,6 +28,8 @@ pub struct Candidate {
     structure: Structure,
     /// Absent from the checkpoints of older programs.
     orbits: Option<Orbits>,
+    /// What it relaxed to, where a term asked for it.
+    relaxed: Option<Structure>,
 }
 
 /// A candidate in a checkpoint.
@@ -44,6 +46,15 @@ struct StoredCandidate {
     /// Wyckoff index of each orbit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     wyckoff: Option<Vec<u8>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    relaxed: Option<StoredGeometry>,
+}
+
+/// A relaxed candidate in a checkpoint, but for the species.
+#[derive(Serialize, Deserialize)]
+struct StoredGeometry {
+    lattice: [[f64; 3]; 3],
+    frac_coords: Vec<[f64; 3]>,
 }
 
 /// The crystals with the highest objective: one per reduced formula and space group.
@@ -66,9 +77,14 @@ impl Candidates {
     }
 }
 
-/// Writes `NAME.csv` and `NAME.extxyz`, if there is anything to write.
+/// Writes `NAME.csv` and `NAME.extxyz`, if there is anything to write, and the same of relaxed crystals as `NAME-relaxed`.
 pub fn write_candidates(folder: &Path, name: &str, candidates: &[Candidate]) -> Result<(), RunError> {
-    let records: Vec<Record> = candidates.iter().map(Candidate::record).collect();
+    write_records(folder, name, candidates.iter().map(Candidate::record).collect())?;
+    let relaxed = candidates.iter().filter_map(Candidate::relaxed_record).collect();
+    write_records(folder, &format!("{name}-relaxed"), relaxed)
+}
+
+fn write_records(folder: &Path, name: &str, records: Vec<Record>) -> Result<(), RunError> {
     if records.is_empty() {
         return Ok(());
     }
@@ -105,6 +121,7 @@ impl Candidate {
             terms: names.zip(values).collect(),
             structure: structure.clone(),
             orbits: Some(tokens.orbits()),
+            relaxed: record.table.relaxed(row).cloned(),
         })
     }
 
@@ -122,11 +139,17 @@ impl Candidate {
         let (id, structure, orbits) = (self.id.clone(), Ok(self.structure.clone()), self.orbits.clone());
         Record { id, line: 0, structure, orbits, extra, warnings: Vec::new() }
     }
+
+    /// The relaxed structure, whose symmetry is near the other's at best.
+    fn relaxed_record(&self) -> Option<Record> {
+        Some(Record { structure: Ok(self.relaxed.clone()?), orbits: None, ..self.record() })
+    }
 }
 
 impl From<Candidate> for StoredCandidate {
     fn from(candidate: Candidate) -> Self {
-        let Candidate { id, formula, group, objective, terms, structure, orbits } = candidate;
+        let Candidate { id, formula, group, objective, terms, structure, orbits, relaxed } = candidate;
+        let relaxed = relaxed.map(|s| StoredGeometry { lattice: s.lattice.0, frac_coords: s.frac });
         let species = structure.species.iter().map(|element| element.symbol().to_owned()).collect();
         Self {
             lattice: structure.lattice.0,
@@ -138,6 +161,7 @@ impl From<Candidate> for StoredCandidate {
             objective,
             terms,
             wyckoff: orbits.map(|orbits| orbits.wyckoff),
+            relaxed,
         }
     }
 }
@@ -146,16 +170,21 @@ impl TryFrom<StoredCandidate> for Candidate {
     type Error = String;
 
     fn try_from(stored: StoredCandidate) -> Result<Self, String> {
-        let StoredCandidate { lattice, species, frac_coords, id, formula, group, objective, terms, wyckoff } = stored;
+        let StoredCandidate { lattice, species, frac_coords, id, formula, group, objective, terms, wyckoff, relaxed } =
+            stored;
         if let Some((term, value)) = terms.iter().find(|(_, value)| !value.is_number()) {
             return Err(format!("`terms.{term}` = {value}: not a number"));
         }
         let element =
             |symbol: &String| Element::from_symbol(symbol).ok_or_else(|| format!("`{symbol}` is not an element"));
         let species = species.iter().map(element).collect::<Result<Vec<_>, _>>()?;
-        let structure = Structure::new(Lattice(lattice), species, frac_coords).map_err(|error| error.to_string())?;
+        let structure = |lattice, frac_coords| {
+            Structure::new(Lattice(lattice), species.clone(), frac_coords).map_err(|error| error.to_string())
+        };
+        let relaxed = relaxed.map(|stored| structure(stored.lattice, stored.frac_coords)).transpose()?;
+        let structure = structure(lattice, frac_coords)?;
         let orbits = wyckoff.map(|wyckoff| orbits(group, wyckoff, &structure)).transpose()?;
-        Ok(Self { id, formula, group, objective, terms, structure, orbits })
+        Ok(Self { id, formula, group, objective, terms, structure, orbits, relaxed })
     }
 }
 
@@ -178,7 +207,16 @@ pub mod tests {
         let lattice = Lattice([[2.8, 0.0, 0.0], [0.0, 2.8, 0.0], [0.0, 0.0, 2.8]]);
         let structure = Structure::new(lattice, vec![Element::from_symbol("Fe").unwrap()], vec![[0.0; 3]]).unwrap();
         let terms = terms.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
-        Candidate { id: id.into(), formula: "Fe".into(), group: 221, objective: 0.0, terms, structure, orbits: None }
+        Candidate {
+            id: id.into(),
+            formula: "Fe".into(),
+            group: 221,
+            objective: 0.0,
+            terms,
+            structure,
+            orbits: None,
+            relaxed: None,
+        }
     }
 
     pub fn id(candidate: &Candidate) -> &str {

@@ -3,6 +3,7 @@
 use crate::crystal::Element;
 use crate::model::EvaluationError;
 use crate::plugin::PluginError;
+use crate::relax::RelaxError;
 
 /// A failure of one term on one crystal.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -29,6 +30,9 @@ pub enum Failure {
     /// The model gave no result.
     #[error(transparent)]
     Model(#[from] EvaluationError),
+    /// The crystal could not be relaxed.
+    #[error("relaxing it: {0}")]
+    Relaxation(RelaxError),
     /// A plugin gave no value.
     #[error("{0}")]
     Plugin(PluginError),
@@ -75,6 +79,7 @@ impl Failure {
             Self::TooClose { .. } => "atoms too close",
             Self::NotFinite { .. } => "not finite",
             Self::Model(error) => error.kind(),
+            Self::Relaxation(error) => error.kind(),
             Self::Plugin(trouble) => trouble.kind(),
             Self::Density { .. } => "absurd density",
             Self::BelowHull { .. } => "below the hull",

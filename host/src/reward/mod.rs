@@ -11,6 +11,7 @@ mod failure;
 mod known;
 mod objective;
 mod reduction;
+mod relaxation;
 mod requests;
 mod rewards;
 mod sanity;
@@ -26,12 +27,13 @@ pub use failure::Failure;
 pub use known::{KnownCompositions, KnownError};
 pub use objective::{Condition, ConditionError, NotFinite, Objective, ObjectiveError, Undecided};
 pub use reduction::{ObjectiveValues, ReductionError};
+pub use relaxation::Relaxation;
 pub use requests::ModelRequest;
 pub use rewards::{Rewards, structure_hash};
 pub use sanity::Sanity;
 pub use table::{Column, NO_LIMITS, OnFailure, Outcome, RewardTable, Stage, TermStatistics};
 pub use terms::{
-    Builtin, BuiltinError, BuiltinTerm, Cost, ForceScale, ForceTerm, HullTerm, HullTermError, Novelty, OnnxTerm,
+    Builtin, BuiltinError, BuiltinTerm, Cost, DisplacementTerm, ForceScale, ForceTerm, HullTerm, HullTermError, Novelty, OnnxTerm,
     PluginTerm, PluginTermError, Stability, StructureNovelty, StructureUniqueness, Tables, Term, TermBatch, TermKind,
     Uniqueness, WORST_E_HULL, density, stabilities, stability,
 };

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::relaxation::RelaxationId;
 use crate::crystal::Structure;
 use crate::model::{EvaluationError, ForceModel, ModelId, OnnxModel, Response};
 
@@ -34,11 +35,13 @@ pub(super) type RequestId = usize;
 
 /// The different requests of some terms.
 #[derive(Debug, Default)]
-pub(super) struct Requests(Vec<ModelRequest>);
+pub(super) struct Requests(Vec<(ModelRequest, Option<RelaxationId>)>);
 
 /// Requests that one run of a graph answers.
 #[derive(Clone, Debug)]
 pub(super) struct Run {
+    /// What relaxes the crystals first.
+    pub relaxation: Option<RelaxationId>,
     model: Arc<OnnxModel>,
     /// Outputs that are one number.
     numbers: Vec<(RequestId, String)>,
@@ -67,11 +70,12 @@ impl ModelRequest {
 }
 
 impl Requests {
-    /// The number of a request, the same for all that are equal.
-    pub fn id(&mut self, request: ModelRequest) -> RequestId {
-        let known = self.0.iter().position(|known| known.key() == request.key());
+    /// The number of a request, which may be of relaxed crystals: the same for all that are equal.
+    pub fn id(&mut self, request: ModelRequest, relaxation: Option<RelaxationId>) -> RequestId {
+        let is_this = |known: &(ModelRequest, _)| known.0.key() == request.key() && known.1 == relaxation;
+        let known = self.0.iter().position(is_this);
         known.unwrap_or_else(|| {
-            self.0.push(request);
+            self.0.push((request, relaxation));
             self.0.len() - 1
         })
     }
@@ -85,9 +89,9 @@ impl Requests {
     pub fn runs(&self, ids: impl IntoIterator<Item = RequestId>) -> Vec<Run> {
         let (mut runs, mut seen) = (Vec::<Run>::new(), HashSet::new());
         for id in ids.into_iter().filter(|id| seen.insert(*id)) {
-            let request = &self.0[id];
-            if !runs.iter_mut().any(|run| run.takes(id, request)) {
-                runs.push(Run::of(id, request));
+            let (request, relaxation) = &self.0[id];
+            if !runs.iter_mut().any(|run| run.relaxation == *relaxation && run.takes(id, request)) {
+                runs.push(Run { relaxation: *relaxation, ..Run::of(id, request) });
             }
         }
         runs
@@ -98,10 +102,12 @@ impl Run {
     fn of(id: RequestId, request: &ModelRequest) -> Self {
         match request {
             ModelRequest::Number { model, quantity } => {
-                Self { model: Arc::clone(model), numbers: vec![(id, quantity.clone())], forces: None }
+                let (model, numbers) = (Arc::clone(model), vec![(id, quantity.clone())]);
+                Self { relaxation: None, model, numbers, forces: None }
             }
             ModelRequest::Response(forces) => {
-                Self { model: Arc::clone(forces.model()), numbers: Vec::new(), forces: Some((id, Arc::clone(forces))) }
+                let (model, forces) = (Arc::clone(forces.model()), Some((id, Arc::clone(forces))));
+                Self { relaxation: None, model, numbers: Vec::new(), forces }
             }
         }
     }
@@ -165,7 +171,8 @@ impl Run {
 
     /// A run for each of the requests.
     fn one_by_one(&self) -> Vec<Self> {
-        let alone = |numbers, forces| Self { model: Arc::clone(&self.model), numbers, forces };
+        let (relaxation, model) = (self.relaxation, &self.model);
+        let alone = |numbers, forces| Self { relaxation, model: Arc::clone(model), numbers, forces };
         let numbers = self.numbers.iter().map(|number| alone(vec![number.clone()], None));
         numbers.chain(self.forces.iter().map(|forces| alone(Vec::new(), Some(forces.clone())))).collect()
     }
@@ -267,7 +274,7 @@ mod tests {
 
     fn requests(terms: &[Term]) -> (Requests, Vec<RequestId>) {
         let mut requests = Requests::default();
-        let ids = terms.iter().map(|term| requests.id(term.kind.request().unwrap())).collect();
+        let ids = terms.iter().map(|term| requests.id(term.kind.request().unwrap(), None)).collect();
         (requests, ids)
     }
 

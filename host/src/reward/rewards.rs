@@ -6,11 +6,12 @@ use std::panic::resume_unwind;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::requests::{Column as ResultColumn, ModelResult};
+use super::requests::{Column as ResultColumn, ModelResult, Run};
 use super::schedule::{Schedule, Stage};
 use super::{Column, Failure, Outcome, RewardTable, Sanity, Term, TermBatch};
 use crate::crystal::{Composition, Structure, map_ok};
 use crate::model::{EvaluationError, Executor};
+use crate::relax::Relaxed;
 
 /// The terms of a run.
 #[derive(Clone, Debug)]
@@ -21,8 +22,14 @@ pub struct Rewards {
     schedule: Schedule,
 }
 
-/// What models say of crystals: by request, then by crystal.
-type ModelResults = Vec<Vec<Result<ModelResult, EvaluationError>>>;
+/// What models say of crystals.
+#[derive(Default)]
+struct ModelResults {
+    /// By request, then by crystal.
+    requests: Vec<Vec<Result<ModelResult, EvaluationError>>>,
+    /// By relaxation, then by crystal; `None` before it.
+    relaxed: Vec<Vec<Option<Result<Relaxed, Failure>>>>,
+}
 
 /// What some terms give: the term, and its outcome for each crystal.
 type Outcomes = Vec<(usize, Vec<Outcome>)>;
@@ -51,7 +58,10 @@ impl Rewards {
         }
         let mut crystals = distinct(rows);
         let all: Vec<(&Structure, usize)> = crystals.iter().map(|c| (c.structure, c.rows.len())).collect();
-        let mut results = vec![vec![Ok(ModelResult::None); crystals.len()]; self.schedule.requests];
+        let mut results = ModelResults {
+            requests: vec![vec![Ok(ModelResult::None); crystals.len()]; self.schedule.requests],
+            relaxed: vec![vec![None; crystals.len()]; self.schedule.relaxations.len()],
+        };
         table.reached("sampled", rows.len());
         table.reached("decoded", count(&crystals));
         for stage in &self.schedule.stages {
@@ -60,6 +70,7 @@ impl Rewards {
                 table.reached("sane", crystals.iter().filter(|c| c.sane.is_ok()).map(|c| c.rows.len()).sum());
             }
             record(&mut table, &crystals, self.outcomes(stage, &crystals, &all, &mut results));
+            record_relaxed(&mut table, &crystals, &results);
             if let Some(filter) = stage.filter {
                 crystals.retain(|crystal| !table.rejected(crystal.rows[0]));
                 table.reached(&self.terms[filter].name, count(&crystals));
@@ -84,9 +95,11 @@ impl Rewards {
         results: &mut ModelResults,
     ) -> Outcomes {
         std::thread::scope(|scope| {
-            let elsewhere = |term: usize| (term, scope.spawn(move || self.evaluate(term, crystals, all, &Vec::new())));
+            let elsewhere =
+                |term: usize| (term, scope.spawn(move || self.evaluate(term, crystals, all, &ModelResults::default())));
             let elsewhere: Vec<_> = stage.out_of_process.iter().map(|&term| elsewhere(term)).collect();
             let mut outcomes = self.executor.run(|| {
+                self.relax(stage, crystals, results);
                 run_models(stage, crystals, results);
                 let outcomes = |&term: &usize| (term, self.evaluate(term, crystals, all, results));
                 stage.in_process.par_iter().map(outcomes).collect::<Outcomes>()
@@ -108,36 +121,63 @@ impl Rewards {
         results: &ModelResults,
     ) -> Vec<Outcome> {
         let kind = &self.terms[term].kind;
-        let row = |crystal| Ok((crystal, self.result(term, crystal, results)?));
+        let row = |crystal| {
+            let relaxed = self.relaxed(term, crystal, results)?;
+            Ok((crystal, relaxed, self.result(term, crystal, results)?))
+        };
         let rows = crystals.iter().map(row).collect();
         let outcomes = map_ok(rows, |rows| kind.evaluate(&self.batch(rows, all)).into_iter().map(Ok).collect());
         outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(Outcome::Failed)).collect()
     }
 
-    /// What a term requested of a model for a crystal, if the crystal is sane enough for the term.
+    /// What a term requested of a model for a crystal.
     fn result<'a>(
         &self,
         term: usize,
         crystal: &Crystal<'_>,
         results: &'a ModelResults,
     ) -> Result<&'a ModelResult, Failure> {
+        match self.schedule.request_of[term] {
+            Some(request) => Ok(results.requests[request][crystal.place].as_ref().map_err(EvaluationError::clone)?),
+            None => Ok(&ModelResult::None),
+        }
+    }
+
+    /// The relaxed crystal, if the term asks for it and the crystal is sane enough.
+    fn relaxed<'a>(
+        &self,
+        term: usize,
+        crystal: &Crystal<'_>,
+        results: &'a ModelResults,
+    ) -> Result<Option<&'a Relaxed>, Failure> {
         if self.terms[term].kind.needs_sane() {
             crystal.sane.clone()?;
         }
-        match self.schedule.request_of[term] {
-            Some(request) => Ok(results[request][crystal.place].as_ref().map_err(EvaluationError::clone)?),
-            None => Ok(&ModelResult::None),
+        let found = self.schedule.relaxation_of[term].and_then(|id| results.relaxed[id][crystal.place].as_ref());
+        found.map(|relaxed| relaxed.as_ref().map_err(Failure::clone)).transpose()
+    }
+
+    /// Relaxes the sane crystals as the terms of a stage ask for.
+    fn relax(&self, stage: &Stage, crystals: &[Crystal<'_>], results: &mut ModelResults) {
+        let sane: Vec<&Crystal<'_>> = crystals.iter().filter(|crystal| crystal.sane.is_ok()).collect();
+        let structures: Vec<&Structure> = sane.iter().map(|crystal| crystal.structure).collect();
+        for &id in &stage.relaxations {
+            let relaxed = self.schedule.relaxations[id].relaxed(&structures, &self.sanity);
+            for (crystal, relaxed) in sane.iter().zip(relaxed) {
+                results.relaxed[id][crystal.place] = Some(relaxed);
+            }
         }
     }
 
     fn batch<'a>(
         &self,
-        rows: Vec<(&'a Crystal<'_>, &'a ModelResult)>,
+        rows: Vec<(&'a Crystal<'_>, Option<&'a Relaxed>, &'a ModelResult)>,
         all: &'a [(&'a Structure, usize)],
     ) -> TermBatch<'a> {
         let mut batch = TermBatch { sanity: self.sanity, all, ..TermBatch::default() };
-        for (crystal, result) in rows {
-            batch.structures.push(crystal.structure);
+        for (crystal, relaxed, result) in rows {
+            batch.structures.push(relaxed.map_or(crystal.structure, |relaxed| &relaxed.structure));
+            batch.displacements.extend(relaxed.map(|relaxed| relaxed.displacement));
             batch.formulas.push(&crystal.formula);
             batch.copies.push(crystal.copies);
             batch.places.push(crystal.place);
@@ -151,14 +191,39 @@ impl Rewards {
     }
 }
 
-/// Runs the models of a stage on the sane crystals.
+/// Runs the models of a stage on the sane crystals, or on what they relaxed to.
 fn run_models(stage: &Stage, crystals: &[Crystal<'_>], results: &mut ModelResults) {
-    let sane: Vec<&Crystal<'_>> = crystals.iter().filter(|crystal| crystal.sane.is_ok()).collect();
-    let structures: Vec<&Structure> = sane.iter().map(|crystal| crystal.structure).collect();
-    let columns: Vec<Vec<ResultColumn>> = stage.runs.par_iter().map(|run| run.evaluate(&structures)).collect();
-    for (request, column) in columns.into_iter().flatten() {
-        for (crystal, result) in sane.iter().zip(column) {
-            results[request][crystal.place] = result;
+    let run = |run: &Run| {
+        let asked = crystals.iter().filter_map(|crystal| crystal_of_run(run, crystal, results));
+        let (places, structures): (Vec<usize>, Vec<&Structure>) = asked.unzip();
+        (places, run.evaluate(&structures))
+    };
+    let found: Vec<(Vec<usize>, Vec<ResultColumn>)> = stage.runs.par_iter().map(run).collect();
+    for (places, columns) in found {
+        for (request, column) in columns {
+            for (place, result) in places.iter().zip(column) {
+                results.requests[request][*place] = result;
+            }
+        }
+    }
+}
+
+/// A sane crystal, or what it relaxed to, and its place.
+fn crystal_of_run<'a>(run: &Run, crystal: &Crystal<'a>, results: &'a ModelResults) -> Option<(usize, &'a Structure)> {
+    crystal.sane.as_ref().ok()?;
+    let structure = match run.relaxation {
+        None => crystal.structure,
+        Some(id) => &results.relaxed[id][crystal.place].as_ref()?.as_ref().ok()?.structure,
+    };
+    Some((crystal.place, structure))
+}
+
+/// Keeps what the crystals relaxed to, in the first relaxation if there are several.
+fn record_relaxed(table: &mut RewardTable, crystals: &[Crystal<'_>], results: &ModelResults) {
+    let Some(relaxed) = results.relaxed.first() else { return };
+    for crystal in crystals {
+        if let Some(Ok(relaxed)) = &relaxed[crystal.place] {
+            crystal.rows.iter().for_each(|&row| table.set_relaxed(row, relaxed.structure.clone()));
         }
     }
 }

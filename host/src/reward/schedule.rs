@@ -1,6 +1,7 @@
 //! In which order terms are evaluated, and which models are run for them: planned once for all batches.
 
 use super::Term;
+use super::relaxation::{Relaxation, RelaxationId, Relaxations};
 use super::requests::{RequestId, Requests, Run};
 
 /// The order of some terms.
@@ -10,6 +11,10 @@ pub(super) struct Schedule {
     pub stages: Vec<Stage>,
     /// What each term requests of a model.
     pub request_of: Vec<Option<RequestId>>,
+    /// What relaxes the crystals for each term.
+    pub relaxation_of: Vec<Option<RelaxationId>>,
+    /// All different relaxations.
+    pub relaxations: Vec<Relaxation>,
     /// How many different requests there are.
     pub requests: usize,
 }
@@ -21,6 +26,8 @@ pub(super) struct Stage {
     pub filter: Option<usize>,
     /// Whether the crystals must be checked for sanity first; an earlier stage may have done it.
     pub checks_sanity: bool,
+    /// Relaxations that no earlier stage has needed, before the runs.
+    pub relaxations: Vec<RelaxationId>,
     /// Runs that answer what no earlier stage has requested.
     pub runs: Vec<Run>,
     /// Terms that this process evaluates, or that need the runs first.
@@ -32,13 +39,17 @@ pub(super) struct Stage {
 impl Schedule {
     pub fn new(terms: &[Term]) -> Self {
         let mut requests = Requests::default();
-        let request_of: Vec<_> = terms.iter().map(|term| Some(requests.id(term.kind.request()?))).collect();
+        let mut relaxations = Relaxations::default();
+        let relaxation_of: Vec<_> = terms.iter().map(|term| Some(relaxations.id(term.kind.relaxation()?))).collect();
+        let request_of = terms.iter().zip(&relaxation_of);
+        let request_of: Vec<_> =
+            request_of.map(|(term, relaxation)| Some(requests.id(term.kind.request()?, *relaxation))).collect();
         let mut order: Vec<usize> = (0..terms.len()).collect();
         order.sort_by_key(|&term| terms[term].kind.cost());
         let (filters, others): (Vec<usize>, Vec<usize>) =
             order.into_iter().partition(|&term| terms[term].bound.is_some());
         let filters = filters.into_iter().map(|filter| (Some(filter), vec![filter]));
-        let (mut checked, mut requested) = (false, Vec::new());
+        let (mut checked, mut requested, mut relaxed) = (false, Vec::new(), Vec::new());
         let stage = |(filter, members): (Option<usize>, Vec<usize>)| {
             let checks_sanity = !checked && members.iter().any(|&term| terms[term].kind.needs_sane());
             checked |= checks_sanity;
@@ -46,12 +57,17 @@ impl Schedule {
                 members.iter().filter_map(|&term| request_of[term]).filter(|id| !requested.contains(id)).collect();
             let runs = requests.runs(new.iter().copied());
             requested.extend(new);
+            let mut relaxations: Vec<RelaxationId> = members.iter().filter_map(|&term| relaxation_of[term]).collect();
+            relaxations.sort_unstable();
+            relaxations.dedup();
+            relaxations.retain(|id| !relaxed.contains(id));
+            relaxed.extend(&relaxations);
             let apart = |&term: &usize| terms[term].kind.is_out_of_process() && request_of[term].is_none();
             let (out_of_process, in_process) = members.into_iter().partition(apart);
-            Stage { filter, checks_sanity, runs, in_process, out_of_process }
+            Stage { filter, checks_sanity, relaxations, runs, in_process, out_of_process }
         };
         let stages = filters.chain([(None, others)]).map(stage).collect();
-        Self { stages, requests: requests.len(), request_of }
+        Self { stages, requests: requests.len(), request_of, relaxation_of, relaxations: relaxations.0 }
     }
 }
 

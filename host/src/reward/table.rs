@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Failure;
+use crate::crystal::Structure;
 
 /// What one term gave for one row.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,6 +85,8 @@ pub struct RewardTable {
     funnel: Vec<Stage>,
     /// Row-major.
     cells: Vec<Outcome>,
+    /// What the crystals of rows relaxed to.
+    relaxed: BTreeMap<usize, Structure>,
 }
 
 /// One term over a batch.
@@ -109,7 +112,7 @@ impl RewardTable {
     /// A table in which nothing has been asked yet.
     pub fn new(columns: Vec<Column>, rows: usize) -> Self {
         let cells = vec![Outcome::NotAsked; rows * columns.len()];
-        Self { columns, rows, funnel: Vec::new(), cells }
+        Self { columns, rows, funnel: Vec::new(), cells, relaxed: BTreeMap::new() }
     }
 
     /// The stages of the scoring, in the order in which rows were lost.
@@ -146,6 +149,16 @@ impl RewardTable {
     /// The number of a term on a row as the objective, filters and statistics see it: within the limits of its column.
     pub fn limited(&self, row: usize, column: usize) -> Option<f64> {
         self.row(row)[column].value().map(|value| self.columns[column].limited(value))
+    }
+
+    /// What the crystal of a row relaxed to, where a term asked for it.
+    pub fn relaxed(&self, row: usize) -> Option<&Structure> {
+        self.relaxed.get(&row)
+    }
+
+    /// Keeps what the crystal of a row relaxed to.
+    pub(super) fn set_relaxed(&mut self, row: usize, structure: Structure) {
+        self.relaxed.insert(row, structure);
     }
 
     /// Records an outcome; a value that is not finite is recorded as a failure.

@@ -15,6 +15,7 @@ use crate::cli::{Context, Failure, Search};
 use crate::crystal::{SYMPREC, Structure, map_ok, symmetry};
 use crate::matching::StructureIndex;
 use crate::metrics::{AverageDistances, Tally};
+use crate::model::OnnxModel;
 use crate::reward::{Builtin, Failure as Failed, HullTerm, Sanity, Stability, Tables};
 
 /// Known structures whose distributions are counted; of more, so many evenly spread.
@@ -114,6 +115,11 @@ impl Judge {
         let name = model.contract().name.clone();
         let hull_source = term.hull().header().source.clone();
         Ok(Self { name, hull_source, files, correction: correction.to_owned(), term })
+    }
+
+    /// The potential.
+    pub fn potential(&self) -> &Arc<OnnxModel> {
+        self.term.potential()
     }
 
     /// Energies above hull, eV/atom, as a reward believes them; errors stay in their places.

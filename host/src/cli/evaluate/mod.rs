@@ -6,6 +6,7 @@ mod judgement;
 mod pictures;
 mod properties;
 mod protocol;
+mod relaxed;
 mod report;
 mod table;
 mod twins;
@@ -24,6 +25,7 @@ use criteria::Criteria;
 use earlier::Earlier;
 use judgement::Judgement;
 use protocol::{Deciding, Named, Settings};
+use relaxed::RelaxedSamples;
 use report::Report;
 use table::StructureTable;
 
@@ -35,7 +37,7 @@ use table::StructureTable;
     temper evaluate after.jsonl --reference known.index --model a.onnx --hull a.hull --model b.onnx --hull b.hull \
     --before evaluation -o judged-by-two\n\n\
     The folder receives structures.csv, with one row per sample; metrics.json: every figure as a count, the number of samples \
-    that were asked for, their ratio and its 95 % interval (Wilson); and figures as SVG. Structures are judged as they are, not relaxed."
+    that were asked for, their ratio and its 95 % interval (Wilson); and figures as SVG. With --relax they are also relaxed and judged again: relaxed.csv, relaxed.extxyz and relaxation.csv."
 )]
 pub struct Evaluate {
     /// Samples: .cif, .csv with a cif column, .jsonl, .extxyz, POSCAR, each also with .gz; a folder of them, a pattern in
@@ -62,6 +64,9 @@ pub struct Evaluate {
     #[arg(long, value_enum, value_name = "NAME",
         conflicts_with_all = ["stable", "metastable", "ltol", "stol", "angle_tol", "no_primitive", "no_scale"])]
     protocol: Option<Named>,
+    /// Also relax the samples with the first potential, in at most so many steps, and judge what they become
+    #[arg(long, value_name = "STEPS", num_args = 0..=1, default_missing_value = "200", requires = "model")]
+    relax: Option<usize>,
     /// Energy above hull up to which a crystal is stable, eV/atom
     #[arg(long, value_name = "EV", default_value_t = Stability::default().stable, allow_negative_numbers = true, value_parser = finite)]
     stable: f64,
@@ -109,13 +114,19 @@ impl Evaluate {
         let opened = began.elapsed();
         let mut table = StructureTable::create(&self.out.join("structures.csv"), &criteria)?;
         let mut judgement = Judgement::new(&criteria);
+        let mut relaxed = RelaxedSamples::open(self, &criteria, context)?;
         let progress = context.progress("samples", 0);
         for_each_chunk(records, |chunk: Vec<Record>| -> Result<(), Failure> {
             for (record, row) in chunk.iter().zip(judgement.add(&chunk)?) {
                 table.add(record, &row)?;
             }
-            progress.advance(chunk.len() as u64);
-            Ok(())
+            match &mut relaxed {
+                Some(relaxed) => relaxed.add(&chunk, &progress),
+                None => {
+                    progress.advance(chunk.len() as u64);
+                    Ok(())
+                }
+            }
         })?;
         drop(progress);
         if judgement.len() == 0 {
@@ -123,14 +134,15 @@ impl Evaluate {
         }
         let twinned = table.finish()?;
         let requested = self.requested(judgement.len())?;
-        let (evaluation, durations) = (judgement.evaluation(requested), [opened, began.elapsed() - opened]);
-        let report =
-            Report { evaluate: self, criteria: &criteria, judgement: &judgement, requested, twinned, durations };
+        let evaluation = judgement.evaluation(requested);
+        let relaxed = relaxed.map(|relaxed| relaxed.finish(requested)).transpose()?;
+        let (criteria, judgement, durations) = (&criteria, &judgement, [opened, began.elapsed() - opened]);
+        let report = Report { evaluate: self, criteria, judgement, requested, twinned, relaxed, durations };
         report.write(context, &evaluation, earlier.as_ref())
     }
 
     fn settings(&self) -> Settings {
-        let relaxed = false;
+        let relaxed = self.relax.is_some();
         match self.protocol {
             Some(named) => named.settings(relaxed),
             None => Settings {

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use super::criteria::{Criteria, Judge};
 use super::earlier::Earlier;
 use super::judgement::Judgement;
+use super::relaxed::{self, RelaxedFigures};
 use super::table::Twinned;
 use super::{Evaluate, pictures};
 use crate::cli::{Context, Failure, Output};
@@ -26,6 +27,8 @@ pub(super) struct Report<'a> {
     pub judgement: &'a Judgement<'a>,
     pub requested: usize,
     pub twinned: Twinned,
+    /// Of the relaxed samples.
+    pub relaxed: Option<RelaxedFigures>,
     /// Of opening what is known, and of judging.
     pub durations: [Duration; 2],
 }
@@ -72,6 +75,9 @@ impl Report<'_> {
         if !self.twinned.found.is_empty() {
             all.insert("twins".into(), self.twins());
         }
+        if let Some(relaxed) = &self.relaxed {
+            all.insert("relaxed".into(), relaxed.json());
+        }
         if let Some(earlier) = earlier {
             all.insert("differences".into(), json!(earlier.differences(&evaluation.metrics)));
         }
@@ -96,6 +102,9 @@ impl Report<'_> {
         protocol.insert("smact".into(), json!(self.evaluate.smact));
         let judges: Vec<Value> = self.criteria.judges.iter().map(judge).collect::<Result<_, _>>()?;
         protocol.insert("judges".into(), json!(judges));
+        if let Some(settings) = self.evaluate.relax.map(relaxed::settings) {
+            protocol.insert("relaxation".into(), json!({ "steps": settings.steps, "fmax": settings.fmax }));
+        }
         let known: Vec<String> = self.evaluate.reference.iter().map(|path| contents(path)).collect::<Result<_, _>>()?;
         protocol.insert("reference".into(), json!(known));
         Ok(Value::Object(protocol))
@@ -146,6 +155,10 @@ impl Report<'_> {
 
     fn say(&self, context: &Context, evaluation: &Evaluation, earlier: Option<&Earlier>) {
         self.say_shares(context, evaluation, earlier);
+        if let Some(relaxed) = &self.relaxed {
+            context.say(&relaxed.sentence());
+            self.say_shares(context, &relaxed.evaluation, None);
+        }
         for (name, share) in evaluation.weighted.iter().filter(|(name, _)| ["sun", "msun"].contains(name)) {
             let ([low, high], value) = (share.interval.map(percent), percent(share.value));
             let covered = percent(share.covered);

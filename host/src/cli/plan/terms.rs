@@ -10,9 +10,11 @@ use crate::cli::known::known_structures;
 use crate::config::{self, ComparedBy, Finetune, Judge, JudgeHull, JudgeKind, Reward, RewardKind, Role};
 use crate::matching::StructureMatcher;
 use crate::record::OWN_NAMES;
+use crate::relax::{Cell, RelaxSettings};
 use crate::reward::{
-    BuiltinTerm, ForceScale, ForceTerm, HullTerm, KnownCompositions, Novelty, Objective, OnFailure, OnnxTerm, Rewards,
-    Sanity, StructureNovelty, StructureUniqueness, Term, TermKind, Uniqueness, WORST_E_HULL,
+    BuiltinTerm, DisplacementTerm, ForceScale, ForceTerm, HullTerm, KnownCompositions, Novelty, Objective, OnFailure,
+    OnnxTerm, Relaxation, Rewards, Sanity, StructureNovelty, StructureUniqueness, Term, TermKind, Uniqueness,
+    WORST_E_HULL,
 };
 use crate::train::{Monitor, Objectives};
 
@@ -104,7 +106,9 @@ impl Planner<'_> {
         Ok(match kind {
             RewardKind::Hull(term) => {
                 let potential = ModelRef::new(&term.potential, term.deadline, term.supervision);
-                Arc::new(self.hull_term(&key, potential, &term.reference, &term.correction)?)
+                let relaxation = self.relaxation(&key, term.relax.as_ref(), potential)?;
+                let term = self.hull_term(&key, potential, &term.reference, &term.correction)?;
+                Arc::new(term.of_relaxed(relaxation))
             }
             RewardKind::Force(term) => {
                 let potential = ModelRef::new(&term.potential, term.deadline, term.supervision);
@@ -115,6 +119,14 @@ impl Planner<'_> {
                     stress_clip: term.stress_clip,
                 };
                 Arc::new(ForceTerm::new(model, scale))
+            }
+            RewardKind::Displacement(term) => {
+                let key = format!("{key}.relax.potential");
+                let Some(potential) = &term.relax.potential else {
+                    return Err(self.mistake(&key, format!("`{key}` is missing")).hint("name a potential"));
+                };
+                let potential = ModelRef::new(potential, term.deadline, term.supervision);
+                Arc::new(DisplacementTerm::new(self.relaxation_by(&key, &term.relax, potential)?))
             }
             RewardKind::Onnx(term) => Arc::new(self.onnx(&key, term)?),
             RewardKind::Builtin(term) => self.builtin(&key, term)?,
@@ -165,8 +177,37 @@ impl Planner<'_> {
 
     fn onnx(&mut self, key: &str, term: &config::OnnxTerm) -> Result<OnnxTerm, Failure> {
         let model = ModelRef { state: term.state, ..ModelRef::new(&term.model, term.deadline, term.supervision) };
+        let relaxation = self.relaxation(key, term.relax.as_ref(), model)?;
         let model = self.model(&format!("{key}.model"), model)?;
-        Ok(OnnxTerm::new(model, term.output.as_deref())?)
+        Ok(OnnxTerm::new(model, term.output.as_deref())?.of_relaxed(relaxation))
+    }
+
+    /// The relaxation of a term, by its own model unless another potential is named.
+    fn relaxation(
+        &mut self,
+        key: &str,
+        relax: Option<&config::Relax>,
+        own: ModelRef<'_>,
+    ) -> Result<Option<Relaxation>, Failure> {
+        let Some(relax) = relax else { return Ok(None) };
+        let key = format!("{key}.relax");
+        match &relax.potential {
+            Some(path) => {
+                let potential = ModelRef { path, state: None, ..own };
+                self.relaxation_by(&format!("{key}.potential"), relax, potential).map(Some)
+            }
+            None => self.relaxation_by(&key, relax, own).map(Some),
+        }
+    }
+
+    fn relaxation_by(
+        &mut self,
+        key: &str,
+        relax: &config::Relax,
+        potential: ModelRef<'_>,
+    ) -> Result<Relaxation, Failure> {
+        let settings = RelaxSettings { fmax: relax.fmax, steps: relax.steps, cell: Cell::Relaxed, symmetry: None };
+        Ok(Relaxation { potential: self.force_model(key, potential)?, settings })
     }
 
     fn hull_term(

@@ -2,6 +2,7 @@
 
 mod correction;
 mod gate;
+mod relax;
 mod terms;
 
 use serde::{Deserialize, Serialize, Serializer};
@@ -11,6 +12,7 @@ use super::{ModelSupervision, Problem, Supervision, check_plugin_config};
 
 pub use correction::{Correction, CorrectionPlugin, CorrectionProcess};
 pub use gate::{Bound, Ends, Gate, OnFailure, Role};
+pub use relax::{DisplacementTerm, Relax};
 pub use terms::{BuiltinTerm, ComparedBy, ForceTerm, HullTerm, OnnxTerm, PluginTerm, ProcessTerm};
 
 /// One reward term.
@@ -30,6 +32,8 @@ pub enum RewardKind {
     Hull(HullTerm),
     /// Size of forces and stress.
     Force(ForceTerm),
+    /// How far a relaxation moves the atoms.
+    Displacement(DisplacementTerm),
     /// One output of an ONNX model.
     Onnx(OnnxTerm),
     /// A term that Temper computes itself.
@@ -46,6 +50,7 @@ pub enum RewardKind {
 pub(super) struct Kinds<H, S> {
     hull: Option<With<H, (ModelSupervision, S)>>,
     force: Option<With<ForceTerm, (ModelSupervision, S)>>,
+    displacement: Option<With<DisplacementTerm, (ModelSupervision, S)>>,
     onnx: Option<With<OnnxTerm, (ModelSupervision, S)>>,
     builtin: Option<With<BuiltinTerm, S>>,
     plugin: Option<With<PluginTerm, (Supervision, S)>>,
@@ -65,6 +70,9 @@ impl<H, S> Kinds<H, S> {
         let builtin = |With { own, shared }| (RewardKind::Builtin(own), shared);
         let others = [
             self.force.map(supervised(|own, supervision| RewardKind::Force(ForceTerm { supervision, ..own }))),
+            self.displacement.map(supervised(|own, supervision| {
+                RewardKind::Displacement(DisplacementTerm { supervision, ..own })
+            })),
             self.onnx.map(supervised(|own, supervision| RewardKind::Onnx(OnnxTerm { supervision, ..own }))),
             self.builtin.map(builtin),
             self.plugin.map(supervised(|own, supervision| RewardKind::Plugin(PluginTerm { supervision, ..own }))),
@@ -84,7 +92,7 @@ impl TryFrom<Kinds<HullTerm, Gate>> for Reward {
         match (given.next(), given.next()) {
             (Some((kind, gate)), None) => Ok(Self { kind, gate }),
             (None, _) => {
-                Err("the kind is missing: write [rewards.NAME.hull], .force, .onnx, .builtin, .plugin or .process"
+                Err("the kind is missing: write [rewards.NAME.hull], .force, .displacement, .onnx, .builtin, .plugin or .process"
                     .to_owned())
             }
             _ => Err("a term has one kind; give each kind a name of its own".to_owned()),
@@ -121,6 +129,7 @@ impl RewardKind {
         match self {
             Self::Hull(term) => Some(&mut term.supervision),
             Self::Force(term) => Some(&mut term.supervision),
+            Self::Displacement(term) => Some(&mut term.supervision),
             Self::Onnx(term) => Some(&mut term.supervision),
             Self::Builtin(_) | Self::Plugin(_) | Self::Process(_) => None,
         }
@@ -131,6 +140,7 @@ impl RewardKind {
         match self {
             Self::Hull(_) => "hull",
             Self::Force(_) => "force",
+            Self::Displacement(_) => "displacement",
             Self::Onnx(_) => "onnx",
             Self::Builtin(_) => "builtin",
             Self::Plugin(_) => "plugin",
@@ -149,6 +159,7 @@ impl RewardKind {
         match self {
             Self::Hull(own) => serialize_kind(self.name(), own, shared, serializer),
             Self::Force(own) => serialize_kind(self.name(), own, shared, serializer),
+            Self::Displacement(own) => serialize_kind(self.name(), own, shared, serializer),
             Self::Onnx(own) => serialize_kind(self.name(), own, shared, serializer),
             Self::Builtin(own) => serialize_kind(self.name(), own, shared, serializer),
             Self::Plugin(own) => serialize_kind(self.name(), own, shared, serializer),
@@ -160,11 +171,16 @@ impl RewardKind {
     pub(super) fn check(&self, table: &str) -> Result<(), Problem> {
         let key = |last: &str| format!("{table}.{}.{last}", self.name());
         match self {
-            Self::Hull(term) => term.correction.check(&key("correction")),
+            Self::Hull(term) => {
+                term.correction.check(&key("correction"))?;
+                term.relax.as_ref().map_or(Ok(()), |relax| relax.check(&key("relax")))
+            }
+            Self::Onnx(term) => term.relax.as_ref().map_or(Ok(()), |relax| relax.check(&key("relax"))),
+            Self::Displacement(term) => term.relax.check(&key("relax")),
             Self::Force(term) => term.check(key),
             Self::Plugin(term) => check_plugin_config(&term.config, &key("config")),
             Self::Process(term) => term.check(key),
-            Self::Onnx(_) | Self::Builtin(_) => Ok(()),
+            Self::Builtin(_) => Ok(()),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::Correction;
+use super::{Correction, Relax};
 use crate::config::{Deadline, Isolation, ModelSupervision, Problem, Supervision, check_plugin_config};
 
 /// `[rewards.NAME.hull]`: energy of a potential above a convex hull.
@@ -19,6 +19,9 @@ pub struct HullTerm {
     /// What takes the energies to the hull's scale.
     #[serde(default)]
     pub correction: Correction,
+    /// Relaxes each crystal first; absent: it is scored as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relax: Option<Relax>,
     /// How long the potential may take for one crystal; absent: as long as it takes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Deadline>,
@@ -63,6 +66,9 @@ pub struct OnnxTerm {
     /// Fidelity or head, for models that declare `state`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<i64>,
+    /// Relaxes each crystal first; absent: it is scored as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relax: Option<Relax>,
     /// How long the model may take for one crystal; absent: as long as it takes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Deadline>,

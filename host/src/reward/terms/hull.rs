@@ -10,8 +10,8 @@ use crate::hint::Hint;
 use crate::hull::{Hull, HullDistance};
 use crate::model::{ModelError, OnnxModel};
 use crate::reward::{
-    Calculation, CorrectedEnergy, CorrectedPotential, Correction, EnergyScale, Failure, ModelRequest, Outcome, Sanity,
-    Uncorrected,
+    Calculation, CorrectedEnergy, CorrectedPotential, Correction, EnergyScale, Failure, ModelRequest, Outcome,
+    Relaxation, Sanity, Uncorrected,
 };
 
 /// The documented worst energy above hull, eV/atom, and the largest that a reward sees: the reference implementation of
@@ -26,6 +26,7 @@ const CHECK_TOLERANCE: f64 = 1e-3;
 pub struct HullTerm {
     potential: CorrectedPotential,
     hull: Arc<Hull>,
+    relaxation: Option<Relaxation>,
 }
 
 /// A crystal's energy and its distance from the hull.
@@ -129,9 +130,19 @@ impl HullTerm {
     pub fn new(model: Arc<OnnxModel>, hull: Arc<Hull>, correction: Correction) -> Result<Self, HullTermError> {
         let potential = CorrectedPotential::new(model, correction)?;
         check_scales(&potential, &hull)?;
-        let term = Self { potential, hull };
+        let term = Self { potential, hull, relaxation: None };
         term.check_reference_crystals()?;
         Ok(term)
+    }
+
+    /// As a reward term, the distance of the relaxed crystal.
+    pub fn of_relaxed(self, relaxation: Option<Relaxation>) -> Self {
+        Self { relaxation, ..self }
+    }
+
+    /// The potential.
+    pub fn potential(&self) -> &Arc<OnnxModel> {
+        self.potential.model()
     }
 
     /// The stored energies are on the hull's scale, so they are compared with corrected ones.
@@ -194,8 +205,12 @@ impl TermKind for HullTerm {
         Some(ModelRequest::Number { model: Arc::clone(self.potential.model()), quantity: "energy".into() })
     }
 
+    fn relaxation(&self) -> Option<&Relaxation> {
+        self.relaxation.as_ref()
+    }
+
     fn cost(&self) -> Cost {
-        Cost::Hull
+        if self.relaxation.is_some() { Cost::Relaxation } else { Cost::Hull }
     }
 
     fn range(&self) -> [f64; 2] {

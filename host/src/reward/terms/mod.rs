@@ -1,6 +1,7 @@
 //! Reward terms: one number per crystal. A kind of term is a file here, and an implementation of [`TermKind`].
 
 mod builtin;
+mod displacement;
 mod force;
 mod hull;
 mod novelty;
@@ -12,6 +13,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 pub use builtin::{Builtin, BuiltinError, BuiltinTerm, Tables, density};
+pub use displacement::DisplacementTerm;
 pub use force::{ForceScale, ForceTerm};
 pub use hull::{HullTerm, HullTermError, Stability, WORST_E_HULL, stabilities, stability};
 pub use novelty::{Novelty, StructureNovelty};
@@ -19,7 +21,7 @@ pub use onnx::OnnxTerm;
 pub use plugin::{PluginTerm, PluginTermError};
 pub use uniqueness::{StructureUniqueness, Uniqueness};
 
-use super::{ModelRequest, NO_LIMITS, OnFailure, Outcome, Sanity};
+use super::{ModelRequest, NO_LIMITS, OnFailure, Outcome, Relaxation, Sanity};
 use crate::crystal::Structure;
 use crate::model::Response;
 
@@ -40,6 +42,12 @@ pub struct Term {
 pub trait TermKind: Debug + Send + Sync {
     /// What a model must be asked of each crystal first. A term with a request must need sane crystals.
     fn request(&self) -> Option<ModelRequest> {
+        None
+    }
+
+    /// What relaxes each crystal first: the term and its request are of the relaxed one. A term with a relaxation must need sane
+    /// crystals.
+    fn relaxation(&self) -> Option<&Relaxation> {
         None
     }
 
@@ -88,6 +96,8 @@ pub enum Cost {
     Hull,
     /// A potential and its derivatives.
     Forces,
+    /// Many runs of a potential and its derivatives.
+    Relaxation,
     /// Code of others.
     Plugin,
 }
@@ -95,7 +105,7 @@ pub enum Cost {
 /// The crystals that a term is evaluated on, one entry per crystal in each list that is not empty.
 #[derive(Debug, Default)]
 pub struct TermBatch<'a> {
-    /// The crystals.
+    /// The crystals, relaxed if the term asks for that.
     pub structures: Vec<&'a Structure>,
     /// Their reduced formulas.
     pub formulas: Vec<&'a str>,
@@ -109,6 +119,8 @@ pub struct TermBatch<'a> {
     pub numbers: Vec<f64>,
     /// The forces and stresses that the term requested; empty if it requested none.
     pub responses: Vec<&'a Response>,
+    /// How far the atoms of each were moved, angstrom; empty if the term asks for no relaxation.
+    pub displacements: Vec<f64>,
     /// Bounds outside which no result is believed.
     pub sanity: Sanity,
 }

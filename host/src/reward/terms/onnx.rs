@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use super::{Cost, TermBatch, TermKind};
 use crate::model::{ModelError, OnnxModel};
-use crate::reward::{ModelRequest, Outcome};
+use crate::reward::{ModelRequest, Outcome, Relaxation};
 
 /// An output of a model that is one number per crystal.
 #[derive(Clone, Debug)]
 pub struct OnnxTerm {
     model: Arc<OnnxModel>,
     quantity: String,
+    relaxation: Option<Relaxation>,
 }
 
 impl OnnxTerm {
@@ -20,7 +21,12 @@ impl OnnxTerm {
     /// As [`OnnxModel::quantity`].
     pub fn new(model: Arc<OnnxModel>, output: Option<&str>) -> Result<Self, ModelError> {
         let quantity = model.quantity(output)?;
-        Ok(Self { model, quantity })
+        Ok(Self { model, quantity, relaxation: None })
+    }
+
+    /// The same output for the relaxed crystal.
+    pub fn of_relaxed(self, relaxation: Option<Relaxation>) -> Self {
+        Self { relaxation, ..self }
     }
 }
 
@@ -29,8 +35,12 @@ impl TermKind for OnnxTerm {
         Some(ModelRequest::Number { model: Arc::clone(&self.model), quantity: self.quantity.clone() })
     }
 
+    fn relaxation(&self) -> Option<&Relaxation> {
+        self.relaxation.as_ref()
+    }
+
     fn cost(&self) -> Cost {
-        Cost::Model
+        if self.relaxation.is_some() { Cost::Relaxation } else { Cost::Model }
     }
 
     fn evaluate(&self, batch: &TermBatch<'_>) -> Vec<Outcome> {
