@@ -33,7 +33,7 @@ pub use rewards::{Rewards, structure_hash};
 pub use sanity::Sanity;
 pub use table::{Column, NO_LIMITS, OnFailure, Outcome, RewardTable, Stage, TermStatistics};
 pub use terms::{
-    Builtin, BuiltinError, BuiltinTerm, Cost, DisplacementTerm, ForceScale, ForceTerm, HullTerm, HullTermError, Novelty, OnnxTerm,
-    PluginTerm, PluginTermError, Stability, StructureNovelty, StructureUniqueness, Tables, Term, TermBatch, TermKind,
-    Uniqueness, WORST_E_HULL, density, stabilities, stability,
+    Builtin, BuiltinError, BuiltinTerm, Cost, DisplacementTerm, ForceScale, ForceTerm, HullTerm, HullTermError,
+    Novelty, OnnxTerm, PluginTerm, PluginTermError, Stability, StructureNovelty, StructureUniqueness, Tables, Term,
+    TermBatch, TermKind, Uniqueness, WORST_E_HULL, density, stabilities, stability,
 };

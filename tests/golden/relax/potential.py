@@ -22,7 +22,7 @@ sys.path.insert(0, str(here.parent))
 from crystals import as_row, textbook  # noqa: E402
 
 warnings.simplefilter("ignore")
-NAMES = ["aluminium", "sodium chloride", "nickel aluminide", "rutile", "zinc oxide", "strontium titanate"]
+NAMES = ["aluminium", "sodium chloride", "nickel aluminide", "rutile", "zinc oxide"]
 FMAX, STEPS = 0.02, 300
 calculator = CHGNetCalculator(model=CHGNet.load(model_name="0.3.0", use_device="cpu", verbose=False), use_device="cpu")
 

@@ -70,9 +70,8 @@ impl<H, S> Kinds<H, S> {
         let builtin = |With { own, shared }| (RewardKind::Builtin(own), shared);
         let others = [
             self.force.map(supervised(|own, supervision| RewardKind::Force(ForceTerm { supervision, ..own }))),
-            self.displacement.map(supervised(|own, supervision| {
-                RewardKind::Displacement(DisplacementTerm { supervision, ..own })
-            })),
+            self.displacement
+                .map(supervised(|own, supervision| RewardKind::Displacement(DisplacementTerm { supervision, ..own }))),
             self.onnx.map(supervised(|own, supervision| RewardKind::Onnx(OnnxTerm { supervision, ..own }))),
             self.builtin.map(builtin),
             self.plugin.map(supervised(|own, supervision| RewardKind::Plugin(PluginTerm { supervision, ..own }))),
