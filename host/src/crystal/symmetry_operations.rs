@@ -38,10 +38,10 @@ pub fn symmetry_operations(structure: &Structure, symprec: f64) -> Result<Vec<Sy
             (0..structure.len()).filter_map(|atom| nearest(structure, atom, image(&structure.frac[atom]))).collect();
         let mut reached = vec![false; structure.len()];
         onto.iter().for_each(|atom| reached[*atom] = true);
-        let one_to_one = reached.iter().all(|reached| *reached);
-        one_to_one
-            .then(|| SymmetryOperation { rotation, translation, onto })
-            .ok_or_else(|| refused("a symmetry operation takes two atoms onto one".into()))
+        match reached.iter().all(|reached| *reached) {
+            true => Ok(SymmetryOperation { rotation, translation, onto }),
+            false => Err(refused("a symmetry operation takes two atoms onto one".into())),
+        }
     };
     found.iter().map(operation).collect()
 }
