@@ -28,6 +28,15 @@ pub(super) const BEST: &str = "best.safetensors";
 const MOMENTS: &str = "optimizer.safetensors";
 const CHECKSUMS: &str = "checksums.json";
 
+/// A step or epoch that takes longer than this, seconds, is followed by a checkpoint: a signal finds hardly anything unsaved then,
+/// however long the next one takes, and the checkpoint costs little beside it.
+const LONG: f64 = 10.0;
+
+/// Whether a checkpoint is due after a step (or epoch) that took `seconds`, if one is due every so many.
+pub fn is_due(step: usize, every: usize, seconds: f64) -> bool {
+    step.is_multiple_of(every) || seconds > LONG
+}
+
 /// The state of a run at the end of a step (or epoch).
 #[derive(Debug)]
 pub struct Checkpoint<S> {
@@ -245,6 +254,11 @@ mod tests {
     use super::*;
     use crate::policy::tiny_hyperparameters as tiny;
     use serde_json::Value;
+
+    #[test]
+    fn long_steps_are_not_lost() {
+        assert!(is_due(10, 5, 0.1) && !is_due(11, 5, 9.9) && is_due(11, 5, 10.1));
+    }
 
     fn model() -> ModelToml {
         ModelToml { hyper: tiny(), spacegroups: None, provenance: None }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alarms::{Alarm, AlarmSettings, Alarms, Noticed, Reaction};
 use super::candidates::{Candidate, Candidates};
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, is_due};
 use super::directory::METRICS;
 use super::json::read_json;
 use super::samples::sample_line;
@@ -154,7 +154,7 @@ impl FinetuneRun {
         let alarms = self.alarms.check(self.first.get_or_insert_with(|| metrics.clone()), &metrics);
         state.learning_rate_scale *= self.alarms.lowering(&alarms);
         let ends = alarms.iter().any(|alarm| alarm.reaction == Reaction::Stop);
-        if wanted || is_best || ends || record.step.is_multiple_of(self.checkpoints.every) {
+        if wanted || is_best || ends || is_due(record.step, self.checkpoints.every, record.times.step) {
             self.sinks.sync()?;
             self.checkpoint(state)?;
         }

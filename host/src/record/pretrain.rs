@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, is_due};
 use super::directory::METRICS;
 use super::metrics::EpochMetrics;
 use super::sinks::{JsonLines, Sinks};
@@ -101,7 +101,7 @@ impl PretrainRun {
         wanted: bool,
     ) -> Result<(), RunError> {
         self.sinks.record(epoch.epoch as u64, &EpochMetrics::new(epoch))?;
-        if wanted || epoch.epoch.is_multiple_of(self.every) {
+        if wanted || is_due(epoch.epoch, self.every, epoch.seconds) {
             self.sinks.sync()?;
             let best = policy(state, taught, hyper);
             self.checkpoint(state, &best.model)?;
