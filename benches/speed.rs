@@ -49,7 +49,7 @@ const fn peer(what: &'static str, rate: f64, cpu_ms: f64, target: f64) -> Option
     Some(Peer { what, rate, cpu_ms, target })
 }
 
-const STAGES: [Stage; 16] = [
+const STAGES: [Stage; 18] = [
     Stage { name: "sample", what: "crystals sampled", measure: policy::sample, peer: peer("JAX", 0.30, 5100.0, 500.0) },
     Stage { name: "logp", what: "log-probabilities", measure: policy::logp, peer: peer("JAX", 21.9, 73.8, 14.0) },
     Stage { name: "gradient", what: "PPO gradients", measure: policy::gradient, peer: peer("JAX", 4.1, 400.0, 18.0) },
@@ -61,6 +61,7 @@ const STAGES: [Stage; 16] = [
         peer: peer("PyTorch", 44.0, 22.7, 3.0),
     },
     Stage { name: "forces", what: "CHGNet forces, derived, 1 thread", measure: rewards::forces, peer: None },
+    Stage { name: "relax", what: "relaxations, 1 thread", measure: rewards::relaxations, peer: None },
     Stage { name: "lists", what: "neighbour lists, 1 thread", measure: rewards::lists, peer: None },
     Stage { name: "decode", what: "tokens to crystals, 1 thread", measure: structures::decode, peer: None },
     Stage {
@@ -69,6 +70,7 @@ const STAGES: [Stage; 16] = [
         measure: structures::tokenise,
         peer: peer("reference loader", 4.35, 230.0, 230.0),
     },
+    Stage { name: "match", what: "pairs of structures matched, 1 thread", measure: structures::matched, peer: None },
     Stage {
         name: "hull",
         what: "energies above hull, 1 thread",

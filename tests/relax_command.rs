@@ -132,3 +132,69 @@ fn what_cannot_be_done_is_refused() {
     );
     assert!(!at.join("o.jsonl").exists() && at.join("o.status.csv").exists());
 }
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+fn fine_tuning() -> String {
+    let (potential, hull) = (MODEL, format!("{ROOT}/models/hulls/mp-chgnet.hull"));
+    format!(
+        r#"
+objective = "-relaxed - 0.01 * moved"
+[policy]
+model = "{ROOT}/models/crystalformer-small"
+[run]
+dir = "run"
+steps = 3
+threads = 1
+max_failed = 1.0
+[sampling]
+batch = 6
+spacegroups = [225]
+[rewards.relaxed.hull]
+potential = "{potential}"
+reference = "{hull}"
+relax = {{ steps = 4, fmax = 0.1 }}
+[rewards.moved.displacement]
+relax = {{ potential = "{potential}", steps = 4, fmax = 0.1 }}
+"#
+    )
+}
+
+/// The reward of a relaxed crystal is what `temper relax` and `temper score` give for it, and resuming changes none of it.
+#[test]
+fn rewards_of_relaxed_crystals_are_those_of_the_commands() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::write(at.join("run.toml"), fine_tuning()).unwrap();
+    accepted(at, &["finetune", "run.toml", "--quiet"]);
+    accepted(
+        at,
+        &["relax", "run/samples/step-1.jsonl", "--model", MODEL, "--steps", "4", "--fmax", "0.1", "-o", "r.jsonl"],
+    );
+    let hull = format!("{ROOT}/models/hulls/mp-chgnet.hull");
+    accepted(at, &["score", "r.jsonl", "--model", MODEL, "--hull", &hull, "-o", "scores.csv"]);
+    let scores: HashMap<String, f64> =
+        table(&at.join("scores.csv")).iter().map(|row| (row["id"].clone(), number(row, "e_hull"))).collect();
+    let moved: HashMap<String, String> = table(&at.join("r.status.csv"))
+        .into_iter()
+        .map(|mut row| (row.remove("id").unwrap(), row.remove("displacement").unwrap()))
+        .collect();
+    let mut compared = 0;
+    for row in json_lines(&at.join("run/samples/step-1.jsonl")) {
+        let (Some(id), Some(value)) = (row["id"].as_str(), row["relaxed"].as_f64()) else { continue };
+        assert!((value - scores[id]).abs() < 1e-4, "{id}: {value} {}", scores[id]);
+        let displacement: f64 = moved[id].parse().unwrap();
+        assert!((row["moved"].as_f64().unwrap() - displacement).abs() < 1e-4, "{id}: {row} {displacement}");
+        compared += 1;
+    }
+    assert!(compared >= 3, "{compared}");
+
+    accepted(at, &["finetune", "run.toml", "--quiet", "--set", "run.steps=2", "--set", "run.dir=resumed"]);
+    accepted(at, &["finetune", "run.toml", "--quiet", "--set", "run.dir=resumed", "--resume"]);
+    for file in ["candidates.csv", "candidates-relaxed.csv", "candidates-relaxed.extxyz", "samples/step-3.jsonl"] {
+        assert!(
+            fs::read(at.join("run").join(file)).unwrap() == fs::read(at.join("resumed").join(file)).unwrap(),
+            "{file}"
+        );
+    }
+}

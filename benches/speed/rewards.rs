@@ -7,6 +7,7 @@ use serde::Deserialize;
 use temper::crystal::{Composition, Element, Lattice, Structure, Tokens, neighbours};
 use temper::hull::{Entry, Hull, open_hull};
 use temper::model::{Executor, ForceModel, ModelOptions, OnnxModel};
+use temper::relax::{Cell, RelaxSettings, relax};
 use temper::runtime::Device;
 
 use super::crystals::{cores, device, drawn, runtime, shared, shipped};
@@ -75,6 +76,22 @@ pub fn forces(effort: Effort) -> Measured {
         let off = pairs.map(|(found, expected)| (found - expected).abs()).fold(0.0, f64::max);
         assert!(off < FORCE_TOLERANCE * (1.0 + largest) && largest.is_finite(), "off by {off} eV/A");
     }
+    measured
+}
+
+/// Thirty steps downhill at most, of atoms and cell, as a reward of relaxed crystals takes.
+pub fn relaxations(effort: Effort) -> Measured {
+    let model = ForceModel::new(&runtime(), Arc::new(potential()), None).expect("its derivatives");
+    let crystals: Vec<Structure> =
+        drawn(effort.items(50)).iter().map(|tokens| tokens.to_structure().expect("a structure")).collect();
+    let structures: Vec<&Structure> = crystals.iter().collect();
+    let settings = RelaxSettings { fmax: 0.1, steps: 30, cell: Cell::Relaxed, symmetry: None };
+    let mut rows = Vec::new();
+    let on = "drawn crystals, 30 steps at most";
+    let measured = Measured::of(effort, on, structures.len(), || rows = relax(&model, &structures, &settings, &|_| ()));
+    let relaxed: Vec<_> = rows.into_iter().flatten().collect();
+    let lower = relaxed.iter().filter(|row| row.energy <= row.start_energy).count();
+    assert!(2 * lower > structures.len(), "{lower} of {} came down", structures.len());
     measured
 }
 

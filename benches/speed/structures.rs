@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use temper::crystal::{Record, Structure, Tokens, read_structures, tokenise as tokens_of, write_structures};
+use temper::crystal::{
+    Record, Structure, Tokens, read_pairs, read_structures, tokenise as tokens_of, write_structures,
+};
+use temper::matching::StructureMatcher;
 
 use super::crystals::{drawn, shared};
 use super::measure::{Effort, Measured};
@@ -43,6 +46,43 @@ pub fn decode(effort: Effort) -> Measured {
     let expected: usize = tokens.iter().map(|t| t.num_atoms().expect("atoms")).sum();
     assert_eq!(atoms, repeats * expected);
     measured
+}
+
+/// Pairs of structures, reduced and compared: both the verdict and the distances, as `temper match` gives them.
+pub fn matched(effort: Effort) -> Measured {
+    let (on, mut pairs) = match shared() {
+        Some(shared) => ("pairs of the golden set", golden_pairs(&shared.join("golden/structure_matcher.dev.jsonl"))),
+        None => ("drawn crystals, each beside itself", drawn(effort.items(300)).iter().map(twins).collect()),
+    };
+    pairs.truncate(effort.items(300));
+    let matcher = StructureMatcher::default();
+    let mut verdicts = Vec::new();
+    let measured = Measured::of(effort, on, pairs.len(), || {
+        let reduce = |structure| matcher.reduce(structure).expect("a reduced structure");
+        let compare = |([first, second], _): &([Structure; 2], bool)| {
+            let (first, second) = (reduce(first), reduce(second));
+            (matcher.fit(&first, &second), matcher.displacement(&first, &second))
+        };
+        verdicts = pairs.iter().map(compare).collect();
+    });
+    for ((_, expected), (fit, displacement)) in pairs.iter().zip(verdicts) {
+        assert!(fit == *expected && (displacement.is_some() || !fit), "{expected} expected");
+    }
+    measured
+}
+
+/// Pairs, and pymatgen's verdicts.
+fn golden_pairs(path: &Path) -> Vec<([Structure; 2], bool)> {
+    let text = std::fs::read_to_string(path).expect("pairs");
+    let verdicts =
+        text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("a line")["fit"] == true);
+    let records = read_pairs(path).expect("pairs").map(|record| record.expect("a row").pair);
+    records.zip(verdicts).filter_map(|(pair, fit)| Some((pair.ok()?, fit))).collect()
+}
+
+fn twins(tokens: &Tokens) -> ([Structure; 2], bool) {
+    let structure = tokens.to_structure().expect("a structure");
+    ([structure.clone(), structure], true)
 }
 
 fn structures(path: &Path) -> impl Iterator<Item = Structure> {

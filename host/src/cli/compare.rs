@@ -26,8 +26,14 @@ const INDIFFERENT: [(&str, &str); 4] = [("run", "seed"), ("run", "dir"), ("run",
 struct Group {
     config: toml::Table,
     unit: &'static str,
-    /// Directory, steps done, and means.
-    runs: Vec<(PathBuf, u64, Vec<(&'static str, f64)>)>,
+    runs: Vec<Run>,
+}
+
+struct Run {
+    directory: PathBuf,
+    /// Steps or epochs done.
+    done: u64,
+    means: Vec<(&'static str, f64)>,
 }
 
 impl Compare {
@@ -39,7 +45,7 @@ impl Compare {
                 return Err(Failure::user(format!("{}: no {} is done yet", path.display(), recent.unit)));
             }
             let (config, unit) = (shared(recent.config.clone()), recent.unit);
-            let run = (path.clone(), recent.done(), recent.means());
+            let run = Run { directory: path.clone(), done: recent.done(), means: recent.means() };
             match groups.iter_mut().find(|group| group.config == config) {
                 Some(group) => group.runs.push(run),
                 None => groups.push(Group { config, unit, runs: vec![run] }),
@@ -65,7 +71,7 @@ fn shared(mut config: toml::Table) -> toml::Table {
 /// A column for each group, a line for each figure.
 fn figures(groups: &[Group]) -> String {
     let mut keys = Vec::<&str>::new();
-    for (key, _) in groups.iter().flat_map(|group| &group.runs).flat_map(|(.., means)| means) {
+    for (key, _) in groups.iter().flat_map(|group| &group.runs).flat_map(|run| &run.means) {
         if !keys.contains(key) {
             keys.push(key);
         }
@@ -86,7 +92,7 @@ fn figures(groups: &[Group]) -> String {
 
 /// The runs of each group.
 fn members(groups: &[Group]) -> String {
-    let run = |(path, done, _): &(PathBuf, u64, Vec<_>)| format!("{} ({done})", path.display());
+    let run = |run: &Run| format!("{} ({})", run.directory.display(), run.done);
     let runs = |group: &Group| group.runs.iter().map(run).collect::<Vec<_>>().join(", ");
     groups.iter().enumerate().map(|(i, group)| format!("{}: {}\n", letter(i), runs(group))).collect()
 }
@@ -108,7 +114,7 @@ impl Group {
     /// Mean of a figure over the runs that have it, and its standard deviation where there are several.
     fn spread(&self, key: &str) -> String {
         let values: Vec<f64> =
-            self.runs.iter().flat_map(|(.., means)| means).filter(|(name, _)| *name == key).map(|(_, x)| *x).collect();
+            self.runs.iter().flat_map(|run| &run.means).filter(|(name, _)| *name == key).map(|(_, x)| *x).collect();
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;
         match values.len() {
