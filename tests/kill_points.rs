@@ -69,7 +69,7 @@ out = "run/model"
 "#;
 
 /// What makes a training on preferences of [`PRETRAIN`].
-const DPO: &str = "\n[dpo]\nchosen = \"rank < 5\"\n";
+const DPO: &str = "\n[dpo]\nchosen = \"rank < 5\"\npairs_per_crystal = 4\n";
 
 fn folder() -> tempfile::TempDir {
     let folder = prepared(FINETUNE);
