@@ -51,7 +51,7 @@ fn describe(status: &RunStatus) -> String {
         Writer::Nobody => "not running".to_owned(),
         Writer::Unknown(reason) => format!("running or not: unknown ({reason})"),
     });
-    parts.extend(status.seconds.map(|seconds| format!("{} a {unit}", short(seconds))));
+    parts.extend(status.seconds.map(|seconds| format!("{} per {unit}", short(seconds))));
     let left = status.left().filter(|_| !complete && !matches!(status.writer, Writer::Nobody));
     parts.extend(left.map(|left| format!("{} left", rounded(left))));
     parts.extend(status.age.map(|age| format!("last {unit} {} ago", rounded(age))));
