@@ -58,7 +58,7 @@ pub fn matched(effort: Effort) -> Measured {
     let matcher = StructureMatcher::default();
     let mut verdicts = Vec::new();
     let measured = Measured::of(effort, on, pairs.len(), || {
-        let reduce = |structure| matcher.reduce(structure).expect("a reduced structure");
+        let reduce = |structure: &Structure| matcher.reduce(structure).expect("a reduced structure");
         let compare = |([first, second], _): &([Structure; 2], bool)| {
             let (first, second) = (reduce(first), reduce(second));
             (matcher.fit(&first, &second), matcher.displacement(&first, &second))
