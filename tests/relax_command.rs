@@ -1,6 +1,6 @@
 //! `temper relax` as a user meets it, and its results against ASE's.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot do its work has failed")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot do its work has failed")]
 
 mod support;
 
