@@ -55,7 +55,7 @@ pub struct ModelSupervision {
     /// Memory that each of its processes may take; absent: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<Memory>,
-    /// Restarts in a row that may fail; absent: [`Self::RESTARTS`].
+    /// Restarts in a row that may fail; absent: 100.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_restarts: Option<u32>,
 }

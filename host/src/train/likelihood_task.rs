@@ -27,7 +27,7 @@ pub struct PretrainData {
 }
 
 impl PretrainData {
-    /// Adds a crystal to one of the parts, as [`is_held_out`] decides.
+    /// Adds a crystal to one of the parts, as a hash of its `id` decides: about the share `holdout` is held out.
     pub fn add(&mut self, id: &str, crystal: Descriptions, holdout: f64) {
         if is_held_out(id, holdout) { self.valid.push(crystal) } else { self.train.push(crystal) }
     }
