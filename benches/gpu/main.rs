@@ -32,6 +32,7 @@ use std::time::{Duration, Instant};
 use measure::{Effort, Measured};
 use report::{Outcome, Report};
 use serde_json::{Value, json};
+use temper::runtime::Device;
 
 /// A part of the report, in a process of its own: one that crashes or hangs takes no other with it.
 struct Stage {
@@ -98,8 +99,10 @@ fn main() {
     assert!(!quick || report.is_good(), "a check has failed");
 }
 
+/// The limits are those of a GPU, whose time is short. A busy CPU may take three times as long.
 fn in_own_process(stage: &Stage, arguments: &[String]) -> Outcome {
     let began = Instant::now();
+    let limit = if crystals::device() == Device::Cpu { 3 * stage.limit } else { stage.limit };
     let mut process = Command::new(std::env::current_exe().expect("own path"));
     process.args(arguments).env(STAGE, stage.name).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = process.spawn().expect("a process for the stage");
@@ -113,7 +116,7 @@ fn in_own_process(stage: &Stage, arguments: &[String]) -> Outcome {
     let (out, err) = (std::thread::spawn(move || read(&mut out)), std::thread::spawn(move || read(&mut err)));
     let ended = loop {
         let ended = child.try_wait().expect("a child");
-        if ended.is_some() || began.elapsed().as_secs() > stage.limit {
+        if ended.is_some() || began.elapsed().as_secs() > limit {
             break ended;
         }
         std::thread::sleep(Duration::from_millis(20));
@@ -127,7 +130,7 @@ fn in_own_process(stage: &Stage, arguments: &[String]) -> Outcome {
     let seconds = began.elapsed().as_secs_f64();
     match (said, ended) {
         (Some(result), Some(status)) if status.success() => Outcome::done(seconds, result),
-        (_, None) => Outcome::failed(seconds, format!("stopped after {} s; {}", stage.limit, end_of(&err))),
+        (_, None) => Outcome::failed(seconds, format!("stopped after {limit} s; {}", end_of(&err))),
         (_, Some(status)) => Outcome::failed(seconds, format!("{status}; {}", end_of(&err))),
     }
 }
