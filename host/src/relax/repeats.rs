@@ -1,6 +1,7 @@
 //! Cells that repeat a smaller one: the potential is asked about the smaller one, and the crystal moves as a whole.
 //!
-//! Only for crystals whose symmetry is held: the translations are part of it. A centred cell costs half to a quarter.
+//! A centred cell costs half to a quarter. The forces on atoms that are images of one another are the same, so that the path is that of
+//! the whole cell but for rounding, which alone could take images apart: a crystal on a saddle stays there until it is disturbed.
 
 use nalgebra::{Matrix3, Vector3};
 

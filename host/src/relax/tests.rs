@@ -165,7 +165,32 @@ fn crystals_come_to_rest_at_a_lower_energy() {
     }
 }
 
-/// With the symmetry held, a centred cell is evaluated as its primitive one.
+/// Pairs of atoms, counting the atoms of what it is asked about.
+struct Counting(std::cell::RefCell<Vec<usize>>);
+
+impl Potential for Counting {
+    fn evaluate(&self, crystals: &[&Structure]) -> Vec<Result<Evaluation, EvaluationError>> {
+        self.0.borrow_mut().extend(crystals.iter().map(|crystal| crystal.len()));
+        Pairs.evaluate(crystals)
+    }
+}
+
+#[test]
+fn only_the_smallest_cell_that_a_crystal_repeats_is_evaluated() {
+    let salt = TEXTBOOK.iter().find(|entry| entry.name.contains("NaCl")).unwrap().as_published().unwrap();
+    let asked = |start: &Structure| {
+        let potential = Counting(std::cell::RefCell::default());
+        let found = relax(&potential, &[start], &SETTINGS, &|_| ()).remove(0).unwrap();
+        (potential.0.into_inner(), found)
+    };
+    let (sizes, found) = asked(&salt);
+    assert!(sizes.len() == found.steps + 1 && found.steps > 5 && sizes.iter().all(|n| *n == 2), "{sizes:?}");
+    assert_eq!((found.response.forces.len(), found.converged), (8, true));
+    let (sizes, found) = asked(&salt.displaced(3, [0.05, 0.0, 0.0]));
+    assert!(found.steps > 5 && sizes.iter().all(|n| *n == 8), "{sizes:?}");
+}
+
+/// A centred cell is evaluated as its primitive one.
 #[test]
 fn a_centred_cell_comes_to_rest_where_its_primitive_cell_does() {
     let salt = TEXTBOOK.iter().find(|entry| entry.name.contains("NaCl")).unwrap().as_published().unwrap();

@@ -78,8 +78,7 @@ impl Walk {
             None => (structure.clone(), None),
             Some(symprec) => HeldSymmetry::of(structure, symprec).map(|(start, held)| (start, Some(held)))?,
         };
-        // Where the symmetry is not held, rounding may break it on the way to a lower minimum.
-        let repeats = symmetry.as_ref().and_then(|_| Repeats::of(&start)).map(|repeats| {
+        let repeats = Repeats::of(&start).map(|repeats| {
             let smaller = repeats.smaller(&start);
             (repeats, smaller)
         });
