@@ -9,7 +9,7 @@ use super::onnx::ModelProto;
 /// The two parts of a graph.
 #[derive(Clone, Debug)]
 pub struct Split {
-    /// Computes what follows from the given inputs alone.
+    /// Computes what follows from the given inputs alone; has those of them that it reads.
     pub prepare: ModelProto,
     /// Computes the outputs from the other inputs and from `handed`.
     pub rest: ModelProto,
@@ -43,8 +43,12 @@ pub fn split(model: &ModelProto, given: &[&str]) -> Result<Split, GraphError> {
     // Constants are nodes of both parts where both read them.
     let constant = |node: &&Node| !reads(node, &follows);
     rest.nodes = first.iter().filter(constant).cloned().chain(later).collect();
+    // What a session is given and does not read, ONNX Runtime takes from the device to the host.
+    let is_read = |value: &Value| {
+        first.iter().any(|node| node.inputs.iter().flatten().chain(&whole.captured(node)).any(|read| read == value))
+    };
+    prepare.inputs = given.into_iter().filter(is_read).collect();
     prepare.nodes = first;
-    prepare.inputs = given;
     rest.inputs = others.into_iter().chain(handed.iter().copied()).collect();
     let handed = handed.into_iter().map(|value| whole.name(value).to_owned()).collect();
     Ok(Split { prepare: prepare.finish("prepare", &[])?, rest: rest.finish("rest", &[])?, handed })
@@ -91,7 +95,7 @@ mod tests {
         let Split { prepare, rest, handed } = split(&model, &["w", "v"]).unwrap();
         let (prepare, rest) = (prepare.graph.unwrap(), rest.graph.unwrap());
         let (input, nodes, output) = names(&prepare);
-        assert_eq!((input, nodes), (vec!["w", "v"], vec!["Mul", "Add"]));
+        assert_eq!((input, nodes), (vec!["w"], vec!["Mul", "Add"]));
         assert_eq!(handed, ["v", output[0]]);
         let (input, nodes, outputs) = names(&rest);
         assert_eq!((input, nodes), (vec!["x", "v", output[0]], vec!["Sub", "Mul", "Div"]));

@@ -3,7 +3,7 @@
 //! A batch is cut into groups of like length. Groups run on several single-threaded sessions side by side, and their results are
 //! gathered in the order of the groups. Neither the groups nor the order depend on the number of threads, so results do not.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use ndarray::ArrayD;
 
@@ -24,6 +24,9 @@ const GROUP_TOKENS: usize = 1024;
 /// larger one, and so is given fewer of them.
 const PADDING_CPU: f64 = 1.125;
 const PADDING_CUDA: f64 = 1.5;
+
+/// The outputs that log p is made of.
+const LOGP: [&str; 4] = ["logp_w", "logp_xyz", "logp_a", "logp_l"];
 
 /// The parts of log p, nats.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -138,6 +141,8 @@ pub(super) enum Kept {
 pub(super) struct Group {
     /// From 0, in the order in which results are gathered.
     pub number: usize,
+    /// Whether no other group of the batch follows.
+    pub is_last: bool,
     /// Rows of the batch.
     pub rows: Vec<usize>,
     /// Tokens of the longest crystal.
@@ -149,8 +154,6 @@ pub(super) struct GroupedGraph {
     sessions: Vec<Mutex<Session>>,
     /// Where the graph runs.
     device: Device,
-    /// The parameters of the last run, on a device with a memory of its own.
-    uploaded: Mutex<Option<Arc<Uploaded>>>,
     pub hyper: Hyperparameters,
     /// Most tokens of a group, and most bytes that they may take.
     group_tokens: usize,
@@ -160,10 +163,25 @@ pub(super) struct GroupedGraph {
     restriction: Option<Arc<Restriction>>,
 }
 
-/// Parameters, and their copies on the device.
-struct Uploaded {
-    parameters: Parameters,
-    copies: Vec<OrtTensor>,
+/// What a run reads besides the extra inputs, where it lies.
+struct Fed<'a> {
+    parameters: &'a Parameters,
+    /// Their copies on a CUDA device; the CPU reads them where they are.
+    copies: Option<Arc<Vec<OrtTensor>>>,
+    features: Features,
+}
+
+impl Fed<'_> {
+    fn inputs<'a>(&'a self, extra: &'a [(&'static str, Tensor)]) -> Vec<(&'a str, Input<'a>)> {
+        let names = self.parameters.iter().map(|(name, _)| name);
+        let mut inputs: Vec<(&str, Input<'_>)> = match &self.copies {
+            Some(copies) => names.zip(copies.iter().map(Input::from)).collect(),
+            None => self.parameters.iter().map(|(name, p)| (name, Input::F32(p))).collect(),
+        };
+        let own = self.features.inputs().iter();
+        inputs.extend(own.chain(extra).map(|(name, tensor)| (*name, Input::Tensor(tensor))));
+        inputs
+    }
 }
 
 impl GroupedGraph {
@@ -184,8 +202,8 @@ impl GroupedGraph {
             .collect::<Result<_, _>>()?;
         let (group_tokens, group_bytes) =
             (if split.device == Device::Cpu { GROUP_TOKENS } else { usize::MAX }, split.bytes);
-        let (device, hyper, uploaded) = (split.device, hyper.clone(), Mutex::new(None));
-        Ok(Self { sessions, device, uploaded, hyper, group_tokens, group_bytes, kept, restriction: None })
+        let (device, hyper) = (split.device, hyper.clone());
+        Ok(Self { sessions, device, hyper, group_tokens, group_bytes, kept, restriction: None })
     }
 
     /// Scores under a restricted policy; the graph must have the form of [`ElementMask`] that it needs.
@@ -213,37 +231,57 @@ impl GroupedGraph {
         group: &Group,
         extra: &[(&'static str, Tensor)],
     ) -> Result<GroupOutput, LikelihoodError> {
-        let features = self.features(crystals, &group.rows)?;
-        let uploaded = self.uploaded(parameters)?;
-        let mut inputs: Vec<(&str, Input<'_>)> = match &uploaded {
-            Some(on_device) => {
-                parameters.iter().map(|(name, _)| name).zip(on_device.copies.iter().map(Input::from)).collect()
-            }
-            None => parameters.iter().map(|(name, p)| (name, Input::F32(p))).collect(),
-        };
-        inputs.extend(features.inputs().iter().chain(extra).map(|(name, tensor)| (*name, Input::Tensor(tensor))));
-        let gradients: Vec<String> = match self.kept {
-            Kept::Nothing => Vec::new(),
-            Kept::ForDerivative => parameters.iter().map(|(name, _)| format!("grad/{name}")).collect(),
-        };
-        let mut outputs = vec!["logp_w", "logp_xyz", "logp_a", "logp_l"];
+        let fed = self.fed(parameters, crystals, group)?;
+        let gradients = self.gradients(parameters);
+        let mut outputs = LOGP.to_vec();
         outputs.extend(gradients.iter().map(String::as_str));
-        GroupOutput::read(session.run(&inputs, &outputs)?, features.crystals())
+        GroupOutput::read(session.run(&fed.inputs(extra), &outputs)?, fed.features.crystals())
     }
 
-    /// The parameters on a CUDA device, copied there when they have changed; none on the CPU, which reads them where they lie.
-    fn uploaded(&self, parameters: &Parameters) -> Result<Option<Arc<Uploaded>>, LikelihoodError> {
-        if self.device == Device::Cpu {
-            return Ok(None);
+    /// Runs one group of a graph that sums gradients. The sums stay on the device from one group to the next, in `sums`, and come
+    /// to the host with the last.
+    pub fn run_summing(
+        &self,
+        session: &mut Session,
+        parameters: &Parameters,
+        crystals: &[&Tokens],
+        group: &Group,
+        extra: &[(&'static str, Tensor)],
+        sums: &mut Vec<OrtTensor>,
+    ) -> Result<GroupOutput, LikelihoodError> {
+        let fed = self.fed(parameters, crystals, group)?;
+        let mut inputs = fed.inputs(extra);
+        let before: Vec<String> = parameters.iter().map(|(name, _)| format!("before/{name}")).collect();
+        let zeros: Vec<Tensor> =
+            parameters.iter().map(|(_, p)| ArrayD::<f32>::zeros(vec![1; p.ndim()]).into()).collect();
+        let old = std::mem::take(sums);
+        let sum = |i: usize| old.get(i).map_or(Input::Tensor(&zeros[i]), Input::OrtTensor);
+        inputs.extend(before.iter().enumerate().map(|(i, name)| (name.as_str(), sum(i))));
+        let gradients = self.gradients(parameters);
+        let gradients: Vec<&str> = gradients.iter().map(String::as_str).collect();
+        let (fetched, kept) =
+            if group.is_last { ([&LOGP, &gradients[..]].concat(), &[][..]) } else { (LOGP.to_vec(), &gradients[..]) };
+        let (outputs, kept) = session.run_keeping(&inputs, &fetched, kept)?;
+        *sums = kept;
+        GroupOutput::read(outputs, fed.features.crystals())
+    }
+
+    /// Names of the gradients among the outputs.
+    fn gradients(&self, parameters: &Parameters) -> Vec<String> {
+        match self.kept {
+            Kept::Nothing => Vec::new(),
+            Kept::ForDerivative => parameters.iter().map(|(name, _)| format!("grad/{name}")).collect(),
         }
-        let mut last = self.uploaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(same) = last.as_ref().filter(|last| last.parameters == *parameters) {
-            return Ok(Some(Arc::clone(same)));
-        }
-        // The old copies make room first.
-        *last = None;
-        let copies = parameters.iter().map(|(_, p)| OrtTensor::upload(p, self.device)).collect::<Result<_, _>>()?;
-        Ok(Some(Arc::clone(last.insert(Arc::new(Uploaded { parameters: parameters.clone(), copies })))))
+    }
+
+    fn fed<'a>(
+        &self,
+        parameters: &'a Parameters,
+        crystals: &[&Tokens],
+        group: &Group,
+    ) -> Result<Fed<'a>, LikelihoodError> {
+        let copies = (self.device != Device::Cpu).then(|| parameters.on_device(self.device)).transpose()?;
+        Ok(Fed { parameters, copies, features: self.features(crystals, &group.rows)? })
     }
 
     fn features(&self, crystals: &[&Tokens], group: &[usize]) -> Result<Features, LikelihoodError> {
@@ -262,10 +300,17 @@ impl GroupedGraph {
             rows * tokens <= self.group_tokens && rows as u64 * self.row_bytes(tokens) <= self.group_bytes
         };
         let padding = if self.device == Device::Cpu { PADDING_CPU } else { PADDING_CUDA };
-        let groups = group_by_length(&lengths, padding, fits).into_iter().enumerate();
+        let groups = group_by_length(&lengths, padding, fits);
+        let last = groups.len().saturating_sub(1);
         // A crystal without sites takes a slot all the same.
         let tokens = |rows: &[usize]| 5 * rows.iter().map(|row| lengths[*row]).max().unwrap_or(0).max(1) + 1;
-        Ok(groups.map(|(number, rows)| Group { number, tokens: tokens(&rows), rows }).collect())
+        let group = |(number, rows): (usize, Vec<usize>)| Group {
+            number,
+            is_last: number == last,
+            tokens: tokens(&rows),
+            rows,
+        };
+        Ok(groups.into_iter().enumerate().map(group).collect())
     }
 
     /// Bytes that the longest crystal takes by itself, whatever the budget is.
@@ -315,15 +360,15 @@ fn group_by_length(lengths: &[usize], padding: f64, fits: impl Fn(usize, usize) 
 pub(super) struct GroupOutput {
     /// One per crystal.
     pub logp: Vec<LogProbability>,
-    /// One tensor per parameter, in the parameters' order; none without a derivative.
+    /// One tensor per parameter, in the parameters' order; none without a derivative, nor where the sum is still on the device.
     pub gradient: Vec<ArrayD<f32>>,
 }
 
 impl GroupOutput {
     fn read(outputs: Vec<Tensor>, crystals: usize) -> Result<Self, LikelihoodError> {
         let mut outputs = outputs.into_iter();
-        let mut parts = Vec::with_capacity(4);
-        for output in 0..4 {
+        let mut parts = Vec::with_capacity(LOGP.len());
+        for output in 0..LOGP.len() {
             match outputs.next() {
                 Some(Tensor::F64(values)) if values.len() == crystals => {
                     parts.push(values.into_iter().collect::<Vec<f64>>());
@@ -334,7 +379,7 @@ impl GroupOutput {
         let row = |i: usize| LogProbability { w: parts[0][i], xyz: parts[1][i], a: parts[2][i], l: parts[3][i] };
         let gradient = outputs.enumerate().map(|(i, tensor)| match tensor {
             Tensor::F32(array) => Ok(array),
-            _ => Err(LikelihoodError::Output { output: i + 4, expected: "float32" }),
+            _ => Err(LikelihoodError::Output { output: i + LOGP.len(), expected: "float32" }),
         });
         Ok(Self { logp: (0..crystals).map(row).collect(), gradient: gradient.collect::<Result<_, _>>()? })
     }

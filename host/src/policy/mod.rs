@@ -17,6 +17,7 @@ mod likelihood;
 mod loss;
 mod model_toml;
 mod network;
+mod on_device;
 mod parameters;
 mod partial_crystal;
 mod pickle;

@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ndarray::ArrayD;
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensorError, SafeTensors};
 
 use super::hyper::{Hyperparameters, SPACE_GROUPS, WIDENING};
+use super::on_device::OnDevice;
 use super::random::initialisation_stream;
 use crate::atomic::write_atomically;
 use crate::input;
+use crate::runtime::{self, Device, OrtTensor};
 
 /// Standard deviation of initial weights and embeddings, before the cut.
 const INITIAL_SCALE: f64 = 0.01;
@@ -38,6 +41,7 @@ enum Initial {
 pub struct Parameters {
     names: Vec<String>,
     tensors: Vec<ArrayD<f32>>,
+    on_device: OnDevice,
 }
 
 /// Why tensors are not the parameters of a network. Shapes are written as lists of extents.
@@ -210,7 +214,7 @@ impl Parameters {
             (spec.name, tensor)
         };
         let (names, tensors) = parameter_specs(hyper).into_iter().enumerate().map(fresh).unzip();
-        Self { names, tensors }
+        Self { names, tensors, on_device: OnDevice::default() }
     }
 
     /// Orders tensors by [`parameter_specs`] and checks them; `file` is named in errors.
@@ -241,7 +245,8 @@ impl Parameters {
         if let Some((name, tensor)) = found.pop_first() {
             return Err(ParameterError::Unexpected { file: file.into(), name, found: tensor.shape().to_vec() });
         }
-        Ok(Self { names: specs.into_iter().map(|spec| spec.name).collect(), tensors })
+        let names = specs.into_iter().map(|spec| spec.name).collect();
+        Ok(Self { names, tensors, on_device: OnDevice::default() })
     }
 
     /// Reads a safetensors file and checks it against the hyper-parameters.
@@ -288,7 +293,13 @@ impl Parameters {
 
     /// As [`Self::iter`]; values may change, shapes may not.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&str, ndarray::ArrayViewMutD<'_, f32>)> {
+        self.on_device = OnDevice::default();
         self.names.iter().map(String::as_str).zip(self.tensors.iter_mut().map(|tensor| tensor.view_mut()))
+    }
+
+    /// The tensors in a device's memory, in the order of [`Self::iter`]: copied there once for as long as they do not change.
+    pub(super) fn on_device(&self, device: Device) -> Result<Arc<Vec<OrtTensor>>, runtime::Error> {
+        self.on_device.get(&self.tensors, device)
     }
 
     /// The tensor of a name.

@@ -6,7 +6,7 @@
 //! is, half of a chunk waits.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ndarray::{Array1, Array2, ArrayD, ArrayView1, Axis, IxDyn};
 
@@ -60,9 +60,27 @@ pub struct Sampler {
 /// Sessions that hold the parameters, so that what follows from them alone is computed once, not with every token.
 struct Loaded {
     parameters: Parameters,
-    handed: Vec<(String, OrtTensor)>,
+    handed: Handed,
     prepare: Option<Prepare>,
     workers: Vec<Mutex<Worker>>,
+}
+
+/// Inputs of the decoding graph that are the same for every token.
+#[derive(Default)]
+struct Handed {
+    /// What was computed from the parameters.
+    made: Vec<(String, OrtTensor)>,
+    /// Parameters, and their positions among all.
+    parameters: Vec<(String, usize)>,
+    copies: Arc<Vec<OrtTensor>>,
+}
+
+impl Handed {
+    fn inputs(&self) -> Vec<(&str, Input<'_>)> {
+        let made = self.made.iter().map(|(name, value)| (name.as_str(), value.into()));
+        let read = self.parameters.iter().map(|(name, i)| (name.as_str(), Input::from(&self.copies[*i])));
+        made.chain(read).collect()
+    }
 }
 
 /// Computes what follows from the parameters alone, for the names of the decoding graph's inputs.
@@ -118,7 +136,7 @@ impl Sampler {
                 let mut decode = self.decode.clone();
                 fix_inputs(&mut decode, parameters.iter().map(|(name, p)| (name, Tensor::F32(p.clone()))));
                 let workers = self.workers(&encode(&decode))?;
-                Ok(Loaded { parameters: parameters.clone(), handed: Vec::new(), prepare: None, workers })
+                Ok(Loaded { parameters: parameters.clone(), handed: Handed::default(), prepare: None, workers })
             }
         }
     }
@@ -161,10 +179,10 @@ impl Sampler {
             Device::Auto | Device::Cpu => groups.len().div_ceil(CHUNKS).clamp(CHUNK_ROWS.0, CHUNK_ROWS.1),
         };
         let chunks: Vec<(usize, &[SpaceGroup])> = groups.chunks(rows).enumerate().collect();
-        let mut all = Vec::with_capacity(groups.len());
+        let (mut all, handed) = (Vec::with_capacity(groups.len()), loaded.handed.inputs());
         let decode = |worker: &mut Worker, (index, chunk): &(usize, &[SpaceGroup])| {
             let first = draws.first + (index * rows) as u32;
-            Chunk::new(self, &loaded.handed, settings, chunk, Draws { first, ..draws }).decode(worker)
+            Chunk::new(self, &handed, settings, chunk, Draws { first, ..draws }).decode(worker)
         };
         in_order(&loaded.workers, &chunks, decode, |_, drawn| all.extend(drawn))?;
         Ok(all)
@@ -172,21 +190,19 @@ impl Sampler {
 }
 
 impl Prepare {
-    /// The decoding graph's inputs for these parameters; those that are parameters themselves are copied to the device.
-    fn run(&mut self, parameters: &Parameters) -> Result<Vec<(String, OrtTensor)>, LikelihoodError> {
-        let device = self.session.device();
-        let fed: Vec<(&str, Input<'_>)> = parameters.iter().map(|(name, p)| (name, Input::F32(p))).collect();
+    /// The decoding graph's inputs for these parameters.
+    fn run(&mut self, parameters: &Parameters) -> Result<Handed, LikelihoodError> {
+        let copies = parameters.on_device(self.session.device())?;
         let read: HashSet<&str> = self.session.inputs().iter().map(|input| input.name.as_str()).collect();
-        let fed: Vec<(&str, Input<'_>)> = fed.into_iter().filter(|(name, _)| read.contains(name)).collect();
-        let made: Vec<&str> = self.session.outputs().iter().map(|output| output.name.as_str()).collect();
-        let made: Vec<String> = made.into_iter().map(str::to_owned).collect();
-        let names: Vec<&str> = made.iter().map(String::as_str).collect();
-        let (_, values) = self.session.run_keeping(&fed, &[], &names)?;
-        let mut handed: Vec<(String, OrtTensor)> = made.into_iter().zip(values).collect();
-        for (name, p) in parameters.iter().filter(|(name, _)| self.handed.iter().any(|handed| handed == name)) {
-            handed.push((name.to_owned(), OrtTensor::upload(p, device)?));
-        }
-        Ok(handed)
+        let all = parameters.iter().map(|(name, _)| name).zip(copies.iter().map(Input::from));
+        let fed: Vec<(&str, Input<'_>)> = all.filter(|(name, _)| read.contains(name)).collect();
+        let names: Vec<String> = self.session.outputs().iter().map(|output| output.name.clone()).collect();
+        let asked: Vec<&str> = names.iter().map(String::as_str).collect();
+        let (_, values) = self.session.run_keeping(&fed, &[], &asked)?;
+        let is_handed = |name: &str| self.handed.iter().any(|handed| handed == name);
+        let numbered = parameters.iter().enumerate().filter(|(_, (name, _))| is_handed(name));
+        let parameters = numbered.map(|(i, (name, _))| (name.to_owned(), i)).collect();
+        Ok(Handed { made: names.into_iter().zip(values).collect(), parameters, copies })
     }
 }
 
@@ -194,7 +210,7 @@ impl Prepare {
 struct Chunk<'a> {
     sampler: &'a Sampler,
     /// Inputs that are the same for every token.
-    handed: &'a [(String, OrtTensor)],
+    handed: &'a [(&'a str, Input<'a>)],
     settings: &'a SampleSettings,
     crystals: Vec<PartialCrystal>,
     section: Section,
@@ -220,7 +236,7 @@ struct Token {
 impl<'a> Chunk<'a> {
     fn new(
         sampler: &'a Sampler,
-        handed: &'a [(String, OrtTensor)],
+        handed: &'a [(&'a str, Input<'a>)],
         settings: &'a SampleSettings,
         groups: &[SpaceGroup],
         draws: Draws,
@@ -379,7 +395,7 @@ impl<'a> Chunk<'a> {
         let names = self.cache_names("");
         let mut inputs: Vec<(&str, Input<'_>)> =
             fed.iter().map(|(name, tensor)| (*name, Input::Tensor(tensor))).collect();
-        inputs.extend(self.handed.iter().map(|(name, value)| (name.as_str(), value.into())));
+        inputs.extend(self.handed);
         for (i, name) in names.iter().enumerate() {
             inputs.push((name, self.section.caches.get(i).map_or(Input::Tensor(&empty[i % 2]), Input::OrtTensor)));
         }

@@ -5,7 +5,7 @@ use super::layers::Network;
 use super::likelihood::likelihood;
 use super::transformer::Dropout;
 use crate::graph::onnx::ModelProto;
-use crate::graph::{GraphError, Value};
+use crate::graph::{DataType, Dim, GraphError, Value};
 use crate::policy::{Hyperparameters, Loss};
 
 /// log p of a batch: outputs `logp_w, logp_xyz, logp_a, logp_l, logp`, float64 (b) each.
@@ -47,6 +47,39 @@ pub fn masked_loss_gradient_graph<L: Loss>(
     hyper: &Hyperparameters,
     mask: ElementMask,
 ) -> Result<ModelProto, GraphError> {
+    let (mut n, gradients) = differentiated::<L>(hyper, mask)?;
+    for (name, gradient) in gradients {
+        n.b.output(&format!("grad/{name}"), gradient);
+    }
+    n.finish(L::GRAPH)
+}
+
+/// The same for batches that are cut into groups on a device that keeps the sum of their gradients: every `grad/NAME` is the group's
+/// gradient added to the input `before/NAME`, which is of that shape, or of one element.
+///
+/// # Errors
+/// As [`loss_gradient_graph`].
+pub fn summed_loss_gradient_graph<L: Loss>(
+    hyper: &Hyperparameters,
+    mask: ElementMask,
+) -> Result<ModelProto, GraphError> {
+    let (mut n, gradients) = differentiated::<L>(hyper, mask)?;
+    let b = &mut n.b;
+    for (name, gradient) in gradients {
+        let rank = b.facts(gradient).rank().unwrap_or(0);
+        let extents: Vec<Dim> = (0..rank).map(|axis| b.symbol(&format!("before/{name}/{axis}"))).collect();
+        let before = b.input(&format!("before/{name}"), DataType::F32, &extents);
+        let sum = b.add(before, gradient);
+        b.output(&format!("grad/{name}"), sum);
+    }
+    n.finish(L::GRAPH)
+}
+
+/// The network with a loss, and the loss's derivative by each parameter.
+fn differentiated<L: Loss>(
+    hyper: &Hyperparameters,
+    mask: ElementMask,
+) -> Result<(Network<'_>, Vec<(String, Value)>), GraphError> {
     let mut n = Network::new(hyper);
     let inputs = Inputs::declare(&mut n, mask);
     let dropout = L::DROPOUT.then(|| Dropout::declare(&mut n));
@@ -55,8 +88,5 @@ pub fn masked_loss_gradient_graph<L: Loss>(
     logp.declare(&mut n.b);
     let (names, parameters): (Vec<String>, Vec<Value>) = n.parameters.iter().cloned().unzip();
     let gradients = n.b.differentiate(loss, &parameters)?;
-    for (name, gradient) in names.iter().zip(gradients) {
-        n.b.output(&format!("grad/{name}"), gradient);
-    }
-    n.finish(L::GRAPH)
+    Ok((n, names.into_iter().zip(gradients).collect()))
 }

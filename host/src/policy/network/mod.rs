@@ -15,5 +15,7 @@ mod names;
 mod transformer;
 
 pub use decode::{compact_graph, decode_graph};
-pub use gradients::{logp_graph, loss_gradient_graph, masked_logp_graph, masked_loss_gradient_graph};
+pub use gradients::{
+    logp_graph, loss_gradient_graph, masked_logp_graph, masked_loss_gradient_graph, summed_loss_gradient_graph,
+};
 pub use inputs::ElementMask;
