@@ -50,6 +50,16 @@ pub enum HullError {
         /// What is wrong.
         reason: String,
     },
+    /// A hull on another scale than the one that it is to become part of.
+    #[error("the energies of {} are on the scale {found}, those of the hull to build on {expected}", path.display())]
+    EnergyReference {
+        /// The hull that is added.
+        path: PathBuf,
+        /// Its energy reference.
+        found: String,
+        /// That of the others.
+        expected: String,
+    },
     /// Nothing to build a hull from.
     #[error("{} contains no usable entry{}", path.display(), first.as_ref().map_or(String::new(), |f| format!(" ({f})")))]
     NoEntries {

@@ -71,13 +71,14 @@ pub struct BuiltHull {
     pub run_types: RunTypes,
 }
 
-/// Reads entries from files, builds one hull of all of them and saves it. `progress` as for [`open_hull`].
+/// Reads entries from files, builds one hull of all of them and saves it. `progress` as for [`open_hull`]. Hulls among the files hand
+/// on their check crystals, and their energy reference if the header has none.
 ///
 /// # Errors
-/// Those of [`super::read_entries`], [`Hull::build`] and [`Hull::save`].
+/// Those of [`super::read_entries`], [`Hull::build`] and [`Hull::save`]; [`HullError::EnergyReference`] where two differ.
 pub fn build_file(
     inputs: &[PathBuf],
-    header: HullHeader,
+    mut header: HullHeader,
     output: &Path,
     progress: Progress<'_>,
 ) -> Result<BuiltHull, HullError> {
@@ -87,6 +88,11 @@ pub fn build_file(
         let (rows, found) = gather(input, &mut gathered, progress)?;
         rejected.push((input.clone(), rows));
         run_types.extend(&found);
+        if format_of(input)? == Format::Hull {
+            let hull = Hull::load(input)?;
+            gathered.know(&hull);
+            header.take_over(hull.header(), input)?;
+        }
     }
     let (hull, report) = gathered.build(header, progress)?;
     hull.save(output)?;
@@ -107,9 +113,6 @@ fn gather(path: &Path, gathered: &mut Gathered, progress: Progress<'_>) -> Resul
     })?;
     if gathered.given() == before {
         return Err(no_entries(path, &rejected));
-    }
-    if format_of(path)? == Format::Hull {
-        gathered.know(&Hull::load(path)?);
     }
     Ok((rejected, run_types))
 }
@@ -135,6 +138,8 @@ fn send_rows(path: &Path, sender: &SyncSender<Vec<Entry>>) -> Result<(Rejected, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crystal::TEXTBOOK;
+    use crate::hull::ReferenceCrystal;
 
     #[test]
     fn several_files_become_one_hull() {
@@ -150,5 +155,34 @@ mod tests {
         assert_eq!((built.report.given, built.report.kept), (3, 3));
         assert_eq!(built.rejected.iter().map(|(_, rows)| rows.count).collect::<Vec<_>>(), [0, 1]);
         assert_eq!(open_hull(&output, &|_, _| ()).unwrap().hull.entries(), built.hull.entries());
+    }
+
+    #[test]
+    fn entries_are_added_to_a_hull_and_its_checks_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let [first, more, both, mixed] =
+            ["first.csv", "more.csv", "both.hull", "mixed.hull"].map(|name| folder.path().join(name));
+        std::fs::write(&first, "formula,energy_per_atom\nNa,-1\nCl,-2\nNaCl,-3\n").unwrap();
+        std::fs::write(&more, "formula,energy_per_atom,id\nNaCl,-3.5,mp20:NaCl\nNaCl3,-2.9,mp20:NaCl3\n").unwrap();
+        let structure = TEXTBOOK[0].as_published().unwrap();
+        let check = ReferenceCrystal { structure, energy_per_atom: -1.5 };
+        let known = HullHeader {
+            energy_reference: Some("MP2020".into()),
+            source: "first".into(),
+            reference_crystals: vec![check.clone()],
+        };
+        let hull = folder.path().join("first.hull");
+        build_file(&[first], known, &hull, &|_, _| ()).unwrap();
+        let header = || HullHeader { source: "both".into(), ..HullHeader::default() };
+        build_file(&[hull.clone(), more.clone()], header(), &both, &|_, _| ()).unwrap();
+        let built = Hull::load(&both).unwrap();
+        assert_eq!(built.header().reference_crystals, [check]);
+        assert_eq!((built.header().energy_reference.as_deref(), built.header().source.as_str()), (Some("MP2020"), "both"));
+        let entries: Vec<_> = built.entries().iter().map(|entry| (entry.id().to_owned(), entry.energy_per_atom())).collect();
+        assert!(entries.contains(&("mp20:NaCl".to_owned(), -3.5)) && entries.len() == 4, "{entries:?}");
+        let pbe = HullHeader { energy_reference: Some("PBE".into()), ..header() };
+        let error = build_file(&[hull, more], pbe, &mixed, &|_, _| ()).unwrap_err();
+        assert!(matches!(&error, HullError::EnergyReference { found, expected, .. } if (found.as_str(), expected.as_str()) == ("MP2020", "PBE")), "{error}");
+        assert!(!mixed.exists());
     }
 }

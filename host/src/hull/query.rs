@@ -1,5 +1,7 @@
 //! The hull and its queries.
 
+use std::path::Path;
+
 use super::entry::check_energy;
 use super::index::{PhaseIndex, System, mask_of};
 use super::{Entry, Formulas, HullError};
@@ -14,6 +16,24 @@ pub struct HullHeader {
     pub source: String,
     /// Crystals with the energy that the hull's potential gives them, so that a caller can tell whether it is the same potential.
     pub reference_crystals: Vec<ReferenceCrystal>,
+}
+
+impl HullHeader {
+    /// Takes over what a hull that becomes part of this one says of its potential.
+    pub(super) fn take_over(&mut self, other: &Self, path: &Path) -> Result<(), HullError> {
+        match (&self.energy_reference, &other.energy_reference) {
+            (Some(expected), Some(found)) if found != expected => {
+                let [expected, found] = [expected, found].map(String::clone);
+                return Err(HullError::EnergyReference { path: path.into(), found, expected });
+            }
+            (None, found) => self.energy_reference = found.clone(),
+            _ => {}
+        }
+        let new = other.reference_crystals.iter().filter(|crystal| !self.reference_crystals.contains(crystal));
+        let new: Vec<_> = new.cloned().collect();
+        self.reference_crystals.extend(new);
+        Ok(())
+    }
 }
 
 /// A crystal whose energy is known.
