@@ -20,6 +20,7 @@ pub mod plugin;
 pub mod policy;
 pub mod record;
 pub mod relax;
+pub mod report;
 pub mod reward;
 pub mod runtime;
 pub mod spelling;

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::{
     Context, Failure, compare, completions, doctor, evaluate, export, finetune, hull, index, init, logp, match_pairs,
-    model, plugin, pretrain, relax, sample, score, setup, status, tokenize,
+    model, plugin, pretrain, relax, report, sample, score, setup, status, tokenize,
 };
 use crate::config::{MOST_THREADS, ModelIsolation};
 
@@ -76,6 +76,8 @@ pub enum Command {
     Status(status::Status),
     /// Compare runs: means over their last ten steps, with the spread over seeds, and what differs between their configs
     Compare(compare::Compare),
+    /// Write a page about runs: curves, what has changed, the best crystals
+    Report(report::Report),
     /// Write the policy of a run as a policy directory with a card
     Export(export::Export),
     /// Evaluate a potential or property model on structures
@@ -125,6 +127,7 @@ impl Arguments {
             Command::Pretrain(arguments) => arguments.run(&context),
             Command::Status(arguments) => arguments.run(&context),
             Command::Compare(arguments) => arguments.run(&context),
+            Command::Report(arguments) => arguments.run(&context),
             Command::Export(arguments) => arguments.run(&context),
             Command::Score(arguments) => arguments.run(&context),
             Command::Relax(arguments) => arguments.run(&context),

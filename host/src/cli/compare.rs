@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::{Context, Failure, Output};
-use crate::config::changed_keys;
+use crate::config::{apart_from_seed, changed_keys};
 use crate::record::RecentSteps;
+use crate::report::letter;
 
 /// Compare runs: means over their last ten steps, with the spread over seeds, and what differs between their configs.
 #[derive(Debug, Args)]
@@ -18,9 +19,6 @@ pub struct Compare {
     #[arg(value_name = "RUN", required = true)]
     runs: Vec<PathBuf>,
 }
-
-/// What does not set a run apart from others: where it is written, and what chance gave it.
-const INDIFFERENT: [(&str, &str); 4] = [("run", "seed"), ("run", "dir"), ("run", "threads"), ("train", "out")];
 
 /// Runs that differ in their seeds alone.
 struct Group {
@@ -44,7 +42,7 @@ impl Compare {
             if recent.done() == 0 {
                 return Err(Failure::user(format!("{}: no {} is done yet", path.display(), recent.unit)));
             }
-            let (config, unit) = (shared(recent.config.clone()), recent.unit);
+            let (config, unit) = (apart_from_seed(recent.config.clone()), recent.unit);
             let run = Run { directory: path.clone(), done: recent.done(), means: recent.means() };
             match groups.iter_mut().find(|group| group.config == config) {
                 Some(group) => group.runs.push(run),
@@ -56,16 +54,6 @@ impl Compare {
         output.write_all(text.as_bytes()).map_err(|error| output.failed(&error))?;
         output.finish()
     }
-}
-
-/// A config without what does not set a run apart.
-fn shared(mut config: toml::Table) -> toml::Table {
-    for (table, key) in INDIFFERENT {
-        if let Some(toml::Value::Table(table)) = config.get_mut(table) {
-            table.remove(key);
-        }
-    }
-    config
 }
 
 /// A column for each group, a line for each figure.
@@ -126,9 +114,4 @@ impl Group {
             }
         }
     }
-}
-
-/// The name of a group: A, B, ..., Z, then numbers.
-fn letter(group: usize) -> String {
-    u8::try_from(group).ok().filter(|g| *g < 26).map_or_else(|| group.to_string(), |g| char::from(b'A' + g).to_string())
 }

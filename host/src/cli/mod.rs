@@ -31,6 +31,7 @@ mod pretrain;
 mod progress;
 mod recipe;
 mod relax;
+mod report;
 mod resume;
 mod runtime;
 mod sample;

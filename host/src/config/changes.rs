@@ -22,6 +22,20 @@ pub fn changed_keys(old: &impl Serialize, new: &impl Serialize) -> Result<Vec<Ch
     Ok(changed.filter(|(_, old, new)| old != new).collect())
 }
 
+/// What does not set a run apart from others: where it is written, and what chance gave it.
+const INDIFFERENT: [(&str, &str); 4] = [("run", "seed"), ("run", "dir"), ("run", "threads"), ("train", "out")];
+
+/// The config of a run without its seed and its places: runs for which it is the same differ by chance alone.
+#[must_use]
+pub fn apart_from_seed(mut config: toml::Table) -> toml::Table {
+    for (table, key) in INDIFFERENT {
+        if let Some(Value::Table(table)) = config.get_mut(table) {
+            table.remove(key);
+        }
+    }
+    config
+}
+
 fn flatten(name: &str, value: &Value, found: &mut BTreeMap<String, String>) {
     match value {
         Value::Table(table) if !table.is_empty() => {

@@ -20,7 +20,7 @@ mod sampling;
 mod shared_keys;
 mod supervision;
 
-pub use changes::{ChangedKey, changed_keys};
+pub use changes::{ChangedKey, apart_from_seed, changed_keys};
 pub use deadline::Deadline;
 pub use document::{Document, Override};
 pub use error::{ConfigError, Location, Problem};

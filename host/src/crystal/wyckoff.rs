@@ -60,6 +60,12 @@ impl WyckoffPosition {
         self.operators.len()
     }
 
+    /// Number of free coordinates: the rank of the linear part of the first operator, which for a projection is its trace.
+    pub fn free_coordinates(&self) -> usize {
+        let rotation = self.operators[0].rotation;
+        usize::try_from((0..3).map(|axis| rotation[axis][axis]).sum::<i8>()).unwrap_or(0)
+    }
+
     /// Letter of the International Tables: a..z, then A.
     pub fn letter(&self) -> char {
         letter(self.index)
@@ -162,6 +168,20 @@ mod tests {
         let pmmm = SpaceGroup::new(47).unwrap();
         assert_eq!(wyckoff_position(pmmm, 27).unwrap().letter(), 'A');
         assert!(wyckoff_position(pmmm, 28).is_none() && wyckoff_position(pmmm, 0).is_none());
+    }
+
+    #[test]
+    fn free_coordinates_are_the_rank_of_the_first_operator() {
+        let mut counts = [0; 4];
+        for position in SpaceGroup::all().flat_map(wyckoff_positions) {
+            let rows = position.operators[0].rotation.map(|row| row.map(f64::from));
+            let matrix = nalgebra::Matrix3::from_fn(|i, j| rows[i][j]);
+            assert_eq!(position.free_coordinates(), matrix.rank(1e-9), "{position:?}");
+            assert_eq!(position.free_coordinates() == 0, position.dof0);
+            counts[position.free_coordinates()] += 1;
+        }
+        // The general position of each of the 230 groups, and nothing else, is free in three directions.
+        assert_eq!((counts[3], counts.iter().sum::<usize>()), (230, 1731));
     }
 
     /// Rotation and translation, row after row.

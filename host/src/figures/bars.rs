@@ -2,9 +2,8 @@
 
 use kuva::plot::BarPlot;
 use kuva::prelude::{Layout, LegendPosition, Plot};
-use kuva::render_to_svg;
 
-use super::{Colour, DARK, styled};
+use super::{Colour, DARK, draw, drawable, shown, styled};
 
 /// Groups of bars.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,21 +26,41 @@ pub struct Series {
 }
 
 /// Draws groups of bars from zero, the legend below. `axes` are the labels of both axes.
-pub fn bars(axes: [&str; 2], Bars { labels, series }: &Bars) -> String {
+pub fn bars(axes: [&str; 2], bars: &Bars) -> String {
+    let plots = vec![Plot::Bar(plot(bars))];
+    let layout = styled(Layout::auto_from_plots(&plots), axes)
+        .with_legend_position(LegendPosition::OutsideBottomColumns)
+        .with_y_axis_min(0.0);
+    draw(plots, layout)
+}
+
+/// The same from left to right, for groups with long names. `axis` is the label of the axis of the numbers.
+pub fn rows_of_bars(axis: &str, bars: &Bars) -> String {
+    let plots = vec![Plot::Bar(plot(bars).with_horizontal(true))];
+    let layout = styled(Layout::auto_from_plots(&plots), [axis, ""])
+        .with_legend_position(LegendPosition::OutsideBottomColumns)
+        .with_x_axis_min(0.0);
+    draw(plots, layout)
+}
+
+fn plot(Bars { labels, series }: &Bars) -> BarPlot {
     let mut plot = BarPlot::new();
     let mut errors: Vec<(f64, f64)> = Vec::new();
     for (place, label) in labels.iter().enumerate() {
         let group: Vec<(&Series, (f64, [f64; 2]))> =
-            series.iter().filter_map(|series| Some((series, *series.values.get(place)?))).collect();
-        plot = plot.with_group(label.as_str(), group.iter().map(|(series, (value, _))| (*value, series.colour.code())));
+            series.iter().filter_map(|series| Some((series, drawn(*series.values.get(place)?)))).collect();
+        plot = plot.with_group(shown(label), group.iter().map(|(series, (value, _))| (*value, series.colour.code())));
         errors.extend(group.iter().map(|(_, (value, [low, high]))| ((value - low).max(0.0), (high - value).max(0.0))));
     }
-    let names = series.iter().map(|series| series.name.as_str()).collect();
-    let plots = vec![Plot::Bar(plot.with_legend(names).with_asymmetric_error(errors).with_error_color(DARK))];
-    let layout = styled(Layout::auto_from_plots(&plots), axes)
-        .with_legend_position(LegendPosition::OutsideBottomColumns)
-        .with_y_axis_min(0.0);
-    render_to_svg(plots, layout)
+    let names: Vec<String> = series.iter().map(|series| shown(&series.name)).collect();
+    let names = names.iter().map(String::as_str).collect();
+    plot.with_legend(names).with_asymmetric_error(errors).with_error_color(DARK)
+}
+
+/// A bar that has no place in the figure has no height.
+fn drawn((value, interval): (f64, [f64; 2])) -> (f64, [f64; 2]) {
+    let is_drawable = drawable(value) && interval.iter().all(|end| drawable(*end));
+    if is_drawable { (value, interval) } else { (0.0, [0.0; 2]) }
 }
 
 #[cfg(test)]
@@ -61,8 +80,11 @@ mod tests {
             assert!(svg.contains(text), "{text}");
         }
         for colour in [Colour::Blue, Colour::Orange] {
-            // Two bars and the legend.
-            assert_eq!(svg.matches(colour.code()).count(), 3, "{colour:?}");
+            // Two bars and the legend; once more in the style.
+            let filled = format!("fill=\"{}\"", colour.code());
+            assert_eq!(svg.matches(&filled).count(), 3 + 1, "{colour:?}");
         }
+        let series = vec![Series { name: "x".into(), colour: Colour::Blue, values: vec![(f64::INFINITY, [0.0, 1.0])] }];
+        assert!(bars(["a", "b"], &Bars { labels: vec!["y".into()], series }).contains("<svg"));
     }
 }

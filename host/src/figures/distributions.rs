@@ -3,9 +3,8 @@
 use kuva::plot::annotations::ReferenceLine;
 use kuva::plot::{Histogram, LinePlot};
 use kuva::prelude::{Layout, LegendPosition, Plot};
-use kuva::render_to_svg;
 
-use super::{Colour, DARK, LIMIT, styled};
+use super::{Colour, DARK, LIMIT, draw, shown, styled};
 
 /// A distribution.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,18 +29,18 @@ impl Distribution {
 /// labels of both axes.
 pub fn distributions(
     axes: [&str; 2],
-    shown: &Distribution,
+    now: &Distribution,
     outlined: Option<&Distribution>,
     [from, to]: [f64; 2],
     (limit, label): (f64, &str),
 ) -> String {
-    let bars = Histogram::from_bins(shown.edges.clone(), shown.values.clone())
+    let bars = Histogram::from_bins(now.edges.clone(), now.values.clone())
         .with_color(Colour::Blue.code())
-        .with_legend(shown.name.as_str());
+        .with_legend(shown(&now.name));
     let mut plots = vec![Plot::Histogram(bars)];
     plots.extend(outlined.map(|outlined| {
         let line = LinePlot::new().with_data(outlined.outline()).with_color(DARK).with_stroke_width(1.5);
-        Plot::Line(line.with_legend(outlined.name.as_str()))
+        Plot::Line(line.with_legend(shown(&outlined.name)))
     }));
     let layout = styled(Layout::auto_from_plots(&plots), axes)
         .with_legend_position(LegendPosition::InsideTopRight)
@@ -49,7 +48,7 @@ pub fn distributions(
         .with_x_axis_max(to)
         .with_y_axis_min(0.0)
         .with_reference_line(ReferenceLine::vertical(limit).with_color(LIMIT).with_label(label));
-    render_to_svg(plots, layout)
+    draw(plots, layout)
 }
 
 #[cfg(test)]

@@ -78,19 +78,25 @@ impl GroupFigures {
 
     /// Of each crystal system the two groups with the most samples, in order: fourteen at most, as in the paper's figure 4.
     pub fn two_per_system(&self) -> Vec<u8> {
-        const LAST: [u8; 7] = [2, 15, 74, 142, 167, 194, 230];
-        let mut chosen = Vec::new();
-        let mut first = 1;
-        for last in LAST {
-            let mut groups: Vec<u8> = self.0.range(first..=last).map(|(group, _)| *group).collect();
-            groups.sort_by_key(|group| (std::cmp::Reverse(self.samples(*group)), *group));
-            groups.truncate(2);
-            groups.sort_unstable();
-            chosen.extend(groups);
-            first = last + 1;
-        }
-        chosen
+        two_per_system(self.0.keys().map(|group| (*group, self.samples(*group))))
     }
+}
+
+/// Of each crystal system the two groups with the most samples, in order, from the groups and their samples.
+pub fn two_per_system(samples: impl Iterator<Item = (u8, usize)>) -> Vec<u8> {
+    const LAST: [u8; 7] = [2, 15, 74, 142, 167, 194, 230];
+    let samples: BTreeMap<u8, usize> = samples.collect();
+    let mut chosen = Vec::new();
+    let mut first = 1;
+    for last in LAST {
+        let mut groups: Vec<(u8, usize)> = samples.range(first..=last).map(|(group, count)| (*group, *count)).collect();
+        groups.sort_by_key(|(group, count)| (std::cmp::Reverse(*count), *group));
+        groups.truncate(2);
+        groups.sort_unstable();
+        chosen.extend(groups.into_iter().map(|(group, _)| group));
+        first = last + 1;
+    }
+    chosen
 }
 
 #[cfg(test)]

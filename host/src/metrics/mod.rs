@@ -21,7 +21,7 @@ pub use average_distances::{AverageDistances, Nearest};
 pub use comparison::Comparison;
 pub use difference::Difference;
 pub use evaluation::{Evaluation, Judges, Measure};
-pub use groups::{GroupFigures, Weighted};
+pub use groups::{GroupFigures, Weighted, two_per_system};
 pub use histogram::Histogram;
 pub use proportion::Proportion;
 pub use sample::{Sample, Stability};

@@ -1,14 +1,12 @@
 //! The last steps or epochs of a run, as any process can read them from its directory.
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
 use serde_json::Value;
 
 use super::RunError;
-use super::directory::METRICS;
+use super::history::{RunConfig, for_each_line};
 use super::run_card::FIGURES;
 
 /// How many.
@@ -33,17 +31,15 @@ impl RecentSteps {
     /// # Errors
     /// [`RunError`], when the directory holds no run or cannot be read.
     pub fn read(path: &Path) -> Result<Self, RunError> {
-        let file = path.join("run.toml");
-        let text = fs::read_to_string(&file).map_err(RunError::read(&file))?;
-        let config: toml::Table = text.parse().map_err(|error| RunError::content(&file, format!("{error}")))?;
-        let (unit, table, key) = match config.contains_key("objective") {
-            true => ("step", "run", "steps"),
-            false => ("epoch", "train", "epochs"),
-        };
-        let planned = config.get(table).and_then(|table| u64::try_from(table.get(key)?.as_integer()?).ok());
-        let planned =
-            planned.ok_or_else(|| RunError::content(&file, format!("no number of {unit}s in `{table}.{key}`")))?;
-        let lines = recent_lines(&path.join(METRICS), unit)?;
+        let RunConfig { unit, planned, table: config, .. } = RunConfig::read(path)?;
+        let mut lines = VecDeque::with_capacity(RECENT);
+        for_each_line(path, unit, |line| {
+            let Some((_, line)) = line else { return };
+            if lines.len() == RECENT {
+                lines.pop_front();
+            }
+            lines.push_back(line);
+        })?;
         Ok(Self { unit, planned, config, lines })
     }
 
@@ -77,24 +73,4 @@ impl RecentSteps {
         values.sort_by(f64::total_cmp);
         values.get(values.len() / 2).copied()
     }
-}
-
-fn recent_lines(file: &Path, unit: &str) -> Result<VecDeque<Value>, RunError> {
-    let failed = RunError::read(file);
-    let open = match File::open(file) {
-        Ok(open) => open,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(VecDeque::new()),
-        Err(error) => return Err(failed(error)),
-    };
-    let mut recent = VecDeque::with_capacity(RECENT);
-    for line in BufReader::new(open).lines() {
-        let line = serde_json::from_str::<Value>(&line.map_err(&failed)?).ok();
-        if let Some(line) = line.filter(|line| line.get(unit).is_some()) {
-            if recent.len() == RECENT {
-                recent.pop_front();
-            }
-            recent.push_back(line);
-        }
-    }
-    Ok(recent)
 }

@@ -5,11 +5,9 @@ use std::path::Path;
 
 use super::earlier::Earlier;
 use crate::cli::{Failure, Output};
-use crate::figures::{Bars, Colour, Distribution, Series, bars, distributions};
-use crate::metrics::{Evaluation, Histogram, Proportion, Stability};
-
-/// Ends of the axis of energies above hull, eV/atom.
-const SHOWN: [f64; 2] = [-0.5, 1.0];
+use crate::figures::{Bars, Colour, Series, bars};
+use crate::metrics::{Evaluation, Histogram, Stability};
+use crate::report::{percent_bar, share_of_energies};
 
 /// Writes `e_hull.svg` and `space_groups.svg`, as far as there is something to draw.
 pub(super) fn write(
@@ -35,16 +33,8 @@ fn save(path: &Path, svg: &str) -> Result<(), Failure> {
 }
 
 fn energies(now: &Histogram, before: Option<&Histogram>, limit: f64) -> String {
-    let distribution = |name: &str, histogram: &Histogram| {
-        let all = histogram.counts.iter().sum::<usize>() + histogram.below + histogram.above + histogram.without;
-        let edges = (0..=histogram.counts.len()).map(|edge| histogram.from + histogram.width * edge as f64).collect();
-        let values = histogram.counts.iter().map(|count| 100.0 * *count as f64 / all.max(1) as f64).collect();
-        Distribution { name: name.into(), edges, values }
-    };
-    let shown = distribution(if before.is_some() { "now" } else { "samples" }, now);
-    let outlined = before.map(|before| distribution("before", before));
-    let axes = ["energy above hull (eV/atom)", "share of all samples (%)"];
-    distributions(axes, &shown, outlined.as_ref(), SHOWN, (limit, &format!("{limit} eV/atom")))
+    let name = if before.is_some() { "now" } else { "samples" };
+    share_of_energies((name, now), before.map(|before| ("before", before)), limit)
 }
 
 /// Of each group the metastable crystals, and those of them that are unique and new.
@@ -52,10 +42,6 @@ fn space_groups(evaluation: &Evaluation, limit: f64, earlier: Option<&Earlier>) 
     let groups = &evaluation.two_per_system;
     let now = |group: u8, name: &str| evaluation.space_groups.as_ref()?.0.get(&group)?.get(name).copied();
     let before = |group: u8, name: &str| earlier?.space_groups.get(&group)?.get(name).copied();
-    let bar = |share: Option<Proportion>| {
-        let known = share.and_then(|share| Some((100.0 * share.value?, share.interval?.map(|end| 100.0 * end))));
-        known.unwrap_or((0.0, [0.0; 2]))
-    };
     let kinds = [
         ("metastable", format!("at most {limit} eV/atom"), [Colour::LightBlue, Colour::Blue]),
         ("msun", "also unique and new".to_owned(), [Colour::LightOrange, Colour::Orange]),
@@ -63,10 +49,10 @@ fn space_groups(evaluation: &Evaluation, limit: f64, earlier: Option<&Earlier>) 
     let mut series = Vec::new();
     for (name, label, [light, strong]) in kinds.into_iter().filter(|(name, ..)| evaluation.metrics.contains_key(name)) {
         if earlier.is_some() {
-            let values = groups.iter().map(|group| bar(before(*group, name))).collect();
+            let values = groups.iter().map(|group| percent_bar(before(*group, name))).collect();
             series.push(Series { name: format!("before: {label}"), colour: light, values });
         }
-        let values = groups.iter().map(|group| bar(now(*group, name))).collect();
+        let values = groups.iter().map(|group| percent_bar(now(*group, name))).collect();
         let prefix = if earlier.is_some() { "now: " } else { "" };
         series.push(Series { name: format!("{prefix}{label}"), colour: strong, values });
     }

@@ -1,0 +1,121 @@
+//! Curves over a common axis, each with its spread.
+
+use kuva::plot::annotations::ReferenceLine;
+use kuva::plot::scatter::ScatterPlot;
+use kuva::plot::{LinePlot, LineStyle};
+use kuva::prelude::{Layout, LegendPosition, Plot};
+
+use super::{Colour, FAINT, draw, drawable, shown, styled};
+
+/// A curve.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Curve {
+    /// For the legend.
+    pub name: String,
+    /// Which kind it is, from 0: kinds differ in colour and in dashes.
+    pub kind: usize,
+    /// Points from left to right.
+    pub points: Vec<[f64; 2]>,
+    /// Half of the width of the band around each point; none where nothing is known of the spread.
+    pub spread: Option<Vec<f64>>,
+}
+
+/// Curves of fewer points show these too.
+const FEW: usize = 40;
+
+/// Draws curves, the legend below where there are several. `level` is a horizontal line that helps the eye.
+pub fn curves(axes: [&str; 2], curves: &[Curve], level: Option<f64>) -> String {
+    let mut plots = Vec::new();
+    for curve in curves {
+        plots.extend(line(curve, curves.len() > 1));
+        plots.extend(markers(curve));
+    }
+    let layout = styled(Layout::auto_from_plots(&plots), axes)
+        .with_legend_position(LegendPosition::OutsideBottomColumns)
+        .with_clamp_axis();
+    let layout = match level {
+        Some(level) => layout.with_reference_line(ReferenceLine::horizontal(level).with_color(FAINT)),
+        None => layout,
+    };
+    draw(plots, layout)
+}
+
+fn line(curve: &Curve, has_legend: bool) -> Option<Plot> {
+    let (points, spread) = curve.drawn();
+    if points.is_empty() {
+        return None;
+    }
+    let mut line = LinePlot::new()
+        .with_data(points.iter().map(|[x, y]| (*x, *y)))
+        .with_color(Colour::of_kind(curve.kind).code())
+        .with_stroke_width(2.0)
+        .with_line_style(dashes(curve.kind));
+    if let Some(spread) = spread {
+        let ends = |side: f64| points.iter().zip(&spread).map(move |([_, y], half)| y + side * half).collect::<Vec<_>>();
+        line = line.with_band(ends(-1.0), ends(1.0));
+    }
+    Some(Plot::Line(if has_legend { line.with_legend(shown(&curve.name)) } else { line }))
+}
+
+/// Kinds are told apart without their colours too.
+fn dashes(kind: usize) -> LineStyle {
+    match kind % 4 {
+        0 => LineStyle::Solid,
+        1 => LineStyle::Dashed,
+        2 => LineStyle::Dotted,
+        _ => LineStyle::DashDot,
+    }
+}
+
+fn markers(curve: &Curve) -> Option<Plot> {
+    let (points, _) = curve.drawn();
+    let few = (1..=FEW).contains(&points.len());
+    let markers = ScatterPlot::new()
+        .with_data(points.iter().map(|[x, y]| (*x, *y)))
+        .with_color(Colour::of_kind(curve.kind).code())
+        .with_size(2.5);
+    few.then_some(Plot::Scatter(markers))
+}
+
+impl Curve {
+    /// What of it has a place in a figure.
+    fn drawn(&self) -> (Vec<[f64; 2]>, Option<Vec<f64>>) {
+        let half = |at: usize| self.spread.as_ref().and_then(|spread| spread.get(at).copied()).unwrap_or(0.0);
+        let kept = self.points.iter().enumerate().map(|(at, point)| (*point, half(at)));
+        let kept: Vec<([f64; 2], f64)> =
+            kept.filter(|(point, half)| point.iter().all(|x| drawable(*x)) && drawable(*half)).collect();
+        let spread = self.spread.is_some().then(|| kept.iter().map(|(_, half)| *half).collect());
+        (kept.into_iter().map(|(point, _)| point).collect(), spread)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn curve(kind: usize, points: &[[f64; 2]], spread: Option<Vec<f64>>) -> Curve {
+        Curve { name: format!("runs {kind}"), kind, points: points.to_vec(), spread }
+    }
+
+    #[test]
+    fn curves_have_their_kind_their_band_and_a_legend_where_there_are_several() {
+        let points = [[1.0, 0.2], [2.0, 0.4], [3.0, 0.3]];
+        let one = curves(["step", "share"], &[curve(0, &points, None)], None);
+        assert!(one.contains("step") && one.contains("share") && !one.contains("runs 0"));
+        assert_eq!(one.matches("<circle").count(), 3);
+        let both = [curve(0, &points, Some(vec![0.1; 3])), curve(1, &points, None)];
+        let two = curves(["step", "share"], &both, Some(0.25));
+        assert!(two.contains("runs 0") && two.contains("runs 1") && two.contains("stroke-dasharray"));
+        assert!(two.contains("fill-opacity") || two.contains("opacity"), "the band");
+    }
+
+    #[test]
+    fn numbers_without_a_place_are_left_out() {
+        let points = [[1.0, f64::NAN], [2.0, f64::INFINITY], [3.0, 1e300], [4.0, 0.5]];
+        let svg = curves(["step", "y"], &[curve(0, &points, Some(vec![f64::NAN; 4]))], None);
+        assert!(!svg.contains("NaN") && !svg.contains("inf"));
+        assert!(curves(["step", "y"], &[curve(0, &[], None)], None).contains("<svg"));
+        let even = curves(["step", "y"], &[curve(0, &[[1.0, 2.0], [2.0, 2.0]], None)], None);
+        assert!(even.contains("<path") && !even.contains("NaN"));
+    }
+}

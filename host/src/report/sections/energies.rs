@@ -1,0 +1,149 @@
+//! Energies above hull before and after (the paper's figure 3), and stability by the freedom of the crystals.
+
+use maud::html;
+
+use super::{file_name, folded, of_group, steps_named, table};
+use crate::figures::{Bars, Colour, Distribution, Series, bars, distributions};
+use crate::metrics::{Histogram, Proportion};
+use crate::report::group::Group;
+use crate::report::samples::{STABLE, Stable, Tally};
+use crate::report::text::{change, number, share};
+use crate::report::window::Window;
+use crate::report::{Figure, Section, percent_bar};
+
+/// Ends of the axis of energies above hull, eV/atom.
+const SHOWN: [f64; 2] = [-0.5, 1.0];
+/// Ends of the classes of free coordinates.
+const CLASSES: [(usize, usize); 9] =
+    [(0, 0), (1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (6, 8), (9, 12), (13, usize::MAX)];
+
+pub(super) fn section(groups: &[Group]) -> Option<Section> {
+    let with_energies: Vec<&Group> = groups.iter().filter(|group| has_energies(group)).collect();
+    let has_metrics = groups.iter().any(|group| !group.series(&["stable_fraction"]).is_empty());
+    if with_energies.is_empty() && !has_metrics {
+        return None;
+    }
+    let mut figures = Vec::new();
+    for group in &with_energies {
+        figures.push(histogram_figure(group, groups));
+        figures.extend(freedom_figure(group, groups));
+    }
+    let words = match with_energies.is_empty() {
+        true => html! { p { "The runs keep no samples with energies above hull, so there is no distribution of them." } },
+        false => html! { p { "Crystals are not relaxed. The first step is drawn before the policy learns anything." } },
+    };
+    let after = html! {
+        @for group in with_energies {
+            (folded(&format!("Energies above hull in numbers{}", of_group(group, groups)), &numbers(group)))
+            (folded(&format!("Stable crystals by free coordinates{}", of_group(group, groups)),
+                &table(&["free coordinates", "first step", "last steps", "change (points)"], &freedom_rows(group))))
+        }
+    };
+    Some(Section { id: "stability", title: "Stability", words, figures, after })
+}
+
+fn has_energies(group: &Group) -> bool {
+    let Window { before, after } = &group.samples;
+    before.energies.iter().chain(&after.energies).any(Option::is_some)
+}
+
+/// Draws the distribution of energies above hull over all samples, and over it the outline of an earlier one, with a line at `limit`.
+pub fn share_of_energies((name, now): (&str, &Histogram), before: Option<(&str, &Histogram)>, limit: f64) -> String {
+    let distribution = |name: &str, histogram: &Histogram| {
+        let all = histogram.counts.iter().sum::<usize>() + histogram.below + histogram.above + histogram.without;
+        let edges = (0..=histogram.counts.len()).map(|edge| histogram.from + histogram.width * edge as f64).collect();
+        let values = histogram.counts.iter().map(|count| 100.0 * *count as f64 / all.max(1) as f64).collect();
+        Distribution { name: name.into(), edges, values }
+    };
+    let outlined = before.map(|(name, before)| distribution(name, before));
+    let axes = ["energy above hull (eV/atom)", "share of all samples (%)"];
+    distributions(axes, &distribution(name, now), outlined.as_ref(), SHOWN, (limit, &format!("{limit} eV/atom")))
+}
+
+fn histogram_figure(group: &Group, groups: &[Group]) -> Figure {
+    let Window { before, after } = &group.samples;
+    let histogram = |tally: &Tally| Histogram::new(tally.energies.iter().copied());
+    let (first, last) = (histogram(before), histogram(after));
+    let [first_name, last_name] = [before, after].map(|tally| steps_named(tally.steps.iter().copied()));
+    let svg = match after.rows {
+        0 => share_of_energies((&first_name, &first), None, STABLE),
+        _ => share_of_energies((&last_name, &last), Some((&first_name, &first)), STABLE),
+    };
+    Figure {
+        name: file_name("e-hull", group, groups),
+        svg,
+        caption: html! {
+            "Energy above hull" (of_group(group, groups)) ": below 0.1 eV/atom are "
+            (share(stable(before).share())) " samples of " (first_name)
+            @if after.rows > 0 { ", and " (share(stable(after).share())) " of " (last_name) } "."
+        },
+    }
+}
+
+fn stable(tally: &Tally) -> Stable {
+    let count = tally.energies.iter().flatten().filter(|energy| **energy < STABLE).count();
+    Stable { count, of: tally.rows }
+}
+
+fn numbers(group: &Group) -> maud::Markup {
+    let Window { before, after } = &group.samples;
+    let row = |(name, value): (&str, fn(&Histogram, &Tally) -> String)| {
+        let cell = |tally: &Tally| value(&Histogram::new(tally.energies.iter().copied()), tally);
+        vec![name.to_owned(), cell(before), cell(after)]
+    };
+    let rows: [(&str, fn(&Histogram, &Tally) -> String); 6] = [
+        ("samples", |_, tally| tally.rows.to_string()),
+        ("with an energy above hull", |h, tally| share(Proportion::new(tally.rows - h.without, tally.rows))),
+        ("below 0.1 eV/atom", |_, tally| share(stable(tally).share())),
+        ("median (eV/atom)", |h, _| h.median.map_or_else(|| "-".to_owned(), number)),
+        ("mean (eV/atom)", |h, _| h.mean.map_or_else(|| "-".to_owned(), number)),
+        ("above 1 eV/atom, not in the figure", |h, tally| share(Proportion::new(h.above, tally.rows))),
+    ];
+    table(&["", "first step", "last steps"], &rows.into_iter().map(row).collect::<Vec<_>>())
+}
+
+/// Stable crystals by class, before and after; classes without samples are left out.
+fn by_freedom(group: &Group) -> Vec<(String, Window<Proportion>)> {
+    let class = |tally: &Tally, (from, to): (usize, usize)| {
+        let inside = tally.freedom.range(from..=to);
+        let sum = inside.fold(Stable::default(), |sum, (_, more)| Stable { count: sum.count + more.count, of: sum.of + more.of });
+        sum.share()
+    };
+    let classes = CLASSES.into_iter().map(|(from, to)| {
+        let name = match (from, to) {
+            (from, usize::MAX) => format!("{from} or more"),
+            (from, to) if from == to => from.to_string(),
+            (from, to) => format!("{from} to {to}"),
+        };
+        let [before, after] = [&group.samples.before, &group.samples.after].map(|tally| class(tally, (from, to)));
+        (name, Window { before, after })
+    });
+    classes.filter(|(_, window)| window.before.of + window.after.of > 0).collect()
+}
+
+fn freedom_figure(group: &Group, groups: &[Group]) -> Option<Figure> {
+    let classes = by_freedom(group);
+    let series = |name: &str, colour, of: fn(&Window<Proportion>) -> Proportion| Series {
+        name: name.into(),
+        colour,
+        values: classes.iter().map(|(_, window)| percent_bar(Some(of(window)))).collect(),
+    };
+    let series = vec![series("first step", Colour::LightBlue, |w| w.before), series("last steps", Colour::Blue, |w| w.after)];
+    let labels: Vec<String> = classes.iter().map(|(name, _)| name.clone()).collect();
+    let is_any = !labels.is_empty();
+    is_any.then(|| Figure {
+        name: file_name("free-coordinates", group, groups),
+        svg: bars(["free coordinates of the atoms", "stable (%)"], &Bars { labels, series }),
+        caption: html! {
+            "Stable share by the number of coordinates that symmetry leaves free" (of_group(group, groups))
+            ", with 95 % intervals: 0 are crystals whose atoms all sit on special points."
+        },
+    })
+}
+
+fn freedom_rows(group: &Group) -> Vec<Vec<String>> {
+    let row = |(name, Window { before, after }): (String, Window<Proportion>)| {
+        vec![name, share(before), share(after), change(&after, &before)]
+    };
+    by_freedom(group).into_iter().map(row).collect()
+}

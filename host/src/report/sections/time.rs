@@ -1,0 +1,70 @@
+//! Where the time goes.
+
+use maud::html;
+
+use super::table;
+use crate::figures::{Bars, Colour, Series, bars};
+use crate::report::group::{Group, mean_and_spread, number};
+use crate::report::text::number as digits;
+use crate::report::{Figure, Section};
+
+/// Keys under `time`, and what they are.
+const STAGES: [(&str, &str); 5] = [
+    ("sample", "sampling"),
+    ("reward", "rewards"),
+    ("likelihood", "log p"),
+    ("gradient", "gradients"),
+    ("optimiser", "optimiser"),
+];
+
+pub(super) fn section(groups: &[Group]) -> Option<Section> {
+    let timed: Vec<(&Group, Vec<[f64; 2]>)> =
+        groups.iter().filter_map(|group| Some((group, seconds(group)?))).collect();
+    let mut header = vec!["stage"];
+    header.extend(timed.iter().map(|(group, _)| group.name.as_str()));
+    let names = STAGES.iter().map(|(_, name)| *name).chain(["the rest", "whole step"]);
+    let row = |(place, name): (usize, &str)| {
+        let cells = timed.iter().map(|(_, times)| format!("{} \u{b1} {}", digits(times[place][0]), digits(times[place][1])));
+        std::iter::once(name.to_owned()).chain(cells).collect::<Vec<_>>()
+    };
+    let rows: Vec<Vec<String>> = names.enumerate().map(row).collect();
+    let is_any = !timed.is_empty();
+    is_any.then(|| Section {
+        id: "time",
+        title: "Time",
+        words: html! { p { "Seconds of a step: mean and standard deviation over all steps." } },
+        figures: vec![figure(&timed)],
+        after: table(&header, &rows),
+    })
+}
+
+/// Mean and spread over the steps of each stage, of the rest, and of the whole step; seconds.
+fn seconds(group: &Group) -> Option<Vec<[f64; 2]>> {
+    let mut times = vec![Vec::new(); STAGES.len() + 2];
+    for line in group.runs.iter().flat_map(|run| &run.history.lines) {
+        let Some(step) = number(line, &["time", "step"]) else { continue };
+        let stages = STAGES.map(|(key, _)| number(line, &["time", key]).unwrap_or(0.0));
+        let rest = (step - stages.iter().sum::<f64>()).max(0.0);
+        stages.into_iter().chain([rest, step]).zip(&mut times).for_each(|(seconds, all)| all.push(seconds));
+    }
+    let mean = |all: &Vec<f64>| {
+        let (mean, spread) = mean_and_spread(all);
+        [mean, spread]
+    };
+    (!times[0].is_empty()).then(|| times.iter().map(mean).collect())
+}
+
+fn figure(timed: &[(&Group, Vec<[f64; 2]>)]) -> Figure {
+    let series = timed.iter().enumerate().map(|(kind, (group, times))| Series {
+        name: group.name.clone(),
+        colour: Colour::of_kind(kind),
+        values: times[..=STAGES.len()].iter().map(|[mean, spread]| (*mean, [(mean - spread).max(0.0), mean + spread])).collect(),
+    });
+    let series = series.collect();
+    let labels = STAGES.iter().map(|(_, name)| (*name).to_owned()).chain(["the rest".to_owned()]).collect();
+    Figure {
+        name: "time".to_owned(),
+        svg: bars(["", "seconds per step"], &Bars { labels, series }),
+        caption: html! { "Mean time per stage; the lines are the standard deviation over the steps." },
+    }
+}
