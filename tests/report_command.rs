@@ -74,8 +74,10 @@ fn every_figure_is_a_file_too() {
     evaluation(&at.join("run/evaluation"));
     accepted(at, &["report", "run", "-o", "report.html", "--figures", "figures", "--quiet"]);
     let page = fs::read_to_string(at.join("report.html")).unwrap();
-    let mut names: Vec<String> =
-        fs::read_dir(at.join("figures")).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = fs::read_dir(at.join("figures"))
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     assert_eq!(page.matches("<svg ").count(), names.len());
     for name in &names {
@@ -132,7 +134,7 @@ fn whatever_stands_in_the_files_is_text() {
 fn what_is_damaged_is_named_and_the_rest_is_shown() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    let run = at.join("run");
+    let run = at.join("torn");
     make_up(&run, MadeUp::default());
     let add = |file: &str, text: &str| {
         let old = fs::read_to_string(run.join(file)).unwrap();
@@ -143,11 +145,16 @@ fn what_is_damaged_is_named_and_the_rest_is_shown() {
     fs::write(run.join("samples/step-11.jsonl.gz"), "no gzip").unwrap();
     fs::remove_file(run.join("samples/step-11.jsonl")).unwrap();
     fs::write(run.join("candidates.extxyz"), "1\nLattice=\"1 0 0\"\nXx 0 0 0\n").unwrap();
-    let page = report(at, &["run"]);
-    for note in ["run/metrics.jsonl: 1 of its lines", "step-12.jsonl: 1 of its lines", "step-11.jsonl.gz: ", "candidates.extxyz: "] {
+    let page = report(at, &["torn"]);
+    for note in [
+        "torn/metrics.jsonl: 1 of its lines",
+        "step-12.jsonl: 1 of its lines",
+        "step-11.jsonl.gz: ",
+        "candidates.extxyz: ",
+    ] {
         assert!(page.contains(note), "{note}");
     }
-    assert_eq!(row(&page, "run")[1], "12 of 12 steps");
+    assert_eq!(row(&page, "torn")[1], "12 of 12 steps");
 }
 
 #[test]
@@ -181,7 +188,8 @@ fn what_is_no_run_or_has_no_step_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     fs::create_dir(at.join("empty")).unwrap();
-    let refused = |run: &str, sentence: &str| assert_refused(at, &["report", run, "-o", "x.html", "--quiet"], 2, sentence);
+    let refused =
+        |run: &str, sentence: &str| assert_refused(at, &["report", run, "-o", "x.html", "--quiet"], 2, sentence);
     refused("empty", "error: cannot read empty/run.toml: No such file or directory (os error 2)");
     make_up(&at.join("new"), MadeUp { steps: 0, ..MadeUp::default() });
     let hint = "\nhint: `temper status` says whether the run is still going";
@@ -211,7 +219,9 @@ fn a_browser_shows_the_page_at_both_widths_by_day_and_by_night() {
     make_up(&at.join("one"), MadeUp { seed: 1, ..MadeUp::default() });
     make_up(&at.join("two"), MadeUp { kl_weight: 0.5, ..MadeUp::default() });
     evaluation(&at.join("one/evaluation"));
-    hostile_run(&at.join("a-very-long-name-without-a-space-in-it-as-sweeps-write-them-run.seed=42-ppo.kl_weight=0.0125-and-so-on"));
+    hostile_run(&at.join(
+        "a-very-long-name-without-a-space-in-it-as-sweeps-write-them-run.seed=42-ppo.kl_weight=0.0125-and-so-on",
+    ));
     let names: Vec<String> =
         fs::read_dir(at).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     report(at, &names.iter().map(String::as_str).collect::<Vec<_>>());
@@ -223,7 +233,9 @@ fn a_browser_shows_the_page_at_both_widths_by_day_and_by_night() {
         }
         assert_eq!(seen.widths.len(), 2);
         assert!(seen.console.is_empty(), "{:?}", seen.console);
-        let brightness = |colour: &str| colour.split(|c: char| !c.is_ascii_digit()).filter_map(|x| x.parse::<u32>().ok()).take(3).sum::<u32>();
+        let brightness = |colour: &str| {
+            colour.split(|c: char| !c.is_ascii_digit()).filter_map(|x| x.parse::<u32>().ok()).take(3).sum::<u32>()
+        };
         for colour in [&seen.ground, &seen.figure_ground] {
             assert_eq!(brightness(colour) > 600, light, "{colour}");
         }

@@ -53,7 +53,8 @@ window.onload = () => {
     const wide = [...page.body.querySelectorAll("*")].filter(inside).filter((e) => e.getBoundingClientRect().right > width + 1);
     const shown = [...page.querySelectorAll("figure svg, .card svg")].filter((svg) => svg.getBoundingClientRect().height > 100);
     const overflow = Math.max(root.scrollWidth - width, wide.length);
-    return [frame.width, overflow, root.scrollHeight, shown.length, wide.length ? wide[0].outerHTML.slice(0, 200).replace(/\s/g, " ") : ""].join("\t");
+    const first = wide.slice(0, 1).map((element) => element.outerHTML.slice(0, 200).replace(/\s/g, " "));
+    return [frame.width, overflow, root.scrollHeight, shown.length, first.join("")].join("\t");
   });
   const page = document.querySelector("iframe").contentDocument;
   const colours = [getComputedStyle(page.body).backgroundColor, getComputedStyle(page.querySelector("figure svg rect")).fill];
@@ -75,14 +76,23 @@ pub fn look(browser: &str, folder: &Path, page: &str, dark: bool) -> Seen {
         .output()
         .unwrap();
     let (dom, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    let seen = dom.split_once("<pre id=\"seen\">").and_then(|(_, rest)| rest.split_once("</pre>")).map(|(seen, _)| seen.to_owned());
+    let seen = dom
+        .split_once("<pre id=\"seen\">")
+        .and_then(|(_, rest)| rest.split_once("</pre>"))
+        .map(|(seen, _)| seen.to_owned());
     let seen = seen.unwrap_or_else(|| panic!("{browser} shows nothing: {log}"));
     let lines: Vec<&str> = seen.lines().collect();
     assert!(lines.len() == 4, "{seen}\n{log}");
     let width = |line: &&str| {
         let cells: Vec<&str> = line.split('\t').collect();
         let number = |cell: usize| cells[cell].parse().unwrap();
-        Width { width: number(0), overflow: number(1), height: number(2), figures: number(3), wide: cells[4].to_owned() }
+        Width {
+            width: number(0),
+            overflow: number(1),
+            height: number(2),
+            figures: number(3),
+            wide: cells[4].to_owned(),
+        }
     };
     Seen {
         widths: lines[2..].iter().map(width).collect(),

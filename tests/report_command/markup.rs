@@ -16,7 +16,8 @@ pub fn assert_well_formed(text: &str) {
         if tag.starts_with('!') {
             continue;
         }
-        let name: String = tag.trim_start_matches('/').chars().take_while(|c| !c.is_whitespace() && *c != '/').collect();
+        let name: String =
+            tag.trim_start_matches('/').chars().take_while(|c| !c.is_whitespace() && *c != '/').collect();
         assert!(name.chars().all(|c| c.is_ascii_alphanumeric()) && !name.is_empty(), "<{tag}>");
         if tag.starts_with('/') {
             assert_eq!(open.pop().as_deref(), Some(name.as_str()), "the end of <{name}>");
@@ -32,7 +33,11 @@ pub fn assert_well_formed(text: &str) {
 }
 
 fn assert_escaped(text: &str, is_style: bool) {
-    let whole = |rest: &str| rest.split_once(';').is_some_and(|(entity, _)| entity.len() <= 6 && entity.chars().all(|c| c.is_ascii_alphanumeric() || c == '#'));
+    let whole = |rest: &str| {
+        rest.split_once(';').is_some_and(|(entity, _)| {
+            entity.len() <= 6 && entity.chars().all(|c| c.is_ascii_alphanumeric() || c == '#')
+        })
+    };
     let loose = text.split('&').skip(1).find(|rest| !whole(rest));
     assert!(is_style || loose.is_none(), "`&` in a text: {loose:?}");
 }

@@ -45,16 +45,18 @@ fn metrics(step: u64, seed: u64) -> Value {
         "stable_fraction": (step + seed) as f64 / 20.0, "unique_formulas": 1.0, "failed_fraction": 0.05, "clip_fraction": 0.2,
         "funnel": [{"stage": "sampled", "rows": 20}, {"stage": "scored", "rows": 19}],
         "terms": {"e_hull": term(0.5 - 0.01 * s)},
-        "judge": if judged { json!({"e_hull": term(0.6 - 0.01 * s)}) } else { Value::Null },
-        "judge_gap": if judged { json!(0.1) } else { Value::Null }, "judge_gap_spread": if judged { json!(0.02) } else { Value::Null },
+        "judge": judged.then(|| json!({"e_hull": term(0.6 - 0.01 * s)})),
+        "judge_gap": judged.then_some(0.1), "judge_gap_spread": judged.then_some(0.02),
         "time": {"sample": 2.0, "reward": 3.0, "likelihood": 0.5, "gradient": 1.0, "optimiser": 0.1, "step": 7.0},
     })
 }
 
 /// Four rows: two stable rock salts, one that is not, and one that became no crystal.
 fn samples(step: u64) -> String {
-    let tokens = |group: u8| json!({"spacegroup": group, "lattice": [2.8, 2.8, 2.8, 1.57, 1.57, 1.57],
-        "sites": [{"w": 1, "a": "Na", "xyz": [0.0, 0.0, 0.0]}]});
+    let tokens = |group: u8| {
+        json!({"spacegroup": group, "lattice": [2.8, 2.8, 2.8, 1.57, 1.57, 1.57],
+        "sites": [{"w": 1, "a": "Na", "xyz": [0.0, 0.0, 0.0]}]})
+    };
     let salt = |row: usize, element: &str, e_hull: f64| {
         json!({"id": format!("step-{step}-{row}"), "tokens": tokens(225), "lattice": [[5.6, 0, 0], [0, 5.6, 0], [0, 0, 5.6]],
             "species": [element, "Cl"], "frac_coords": [[0, 0, 0], [0.5, 0.5, 0.5]], "e_hull": e_hull,
@@ -104,8 +106,15 @@ pub fn hostile_run(run: &Path) {
     rename("metrics.jsonl", "scored");
     (1..=3).for_each(|step| rename(&format!("samples/step-{step}.jsonl"), "gap"));
     let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-    fs::write(run.join("metrics.jsonl"), text.replace("\"kl\":0.2", "\"kl\":1e300").replace("\"step\":7.0", "\"step\":-1e308")).unwrap();
+    fs::write(
+        run.join("metrics.jsonl"),
+        text.replace("\"kl\":0.2", "\"kl\":1e300").replace("\"step\":7.0", "\"step\":-1e308"),
+    )
+    .unwrap();
     let formula = "<script>alert(1)</script>\u{1b}";
-    let candidates = CANDIDATES.replace("NaCl", formula).replace("step-7-0", "<img src=x>").replace("5.6 0 0 0 5.6", "1e4 0 0 0 1e-1");
+    let candidates = CANDIDATES
+        .replace("NaCl", formula)
+        .replace("step-7-0", "<img src=x>")
+        .replace("5.6 0 0 0 5.6", "1e4 0 0 0 1e-1");
     fs::write(run.join("candidates.extxyz"), candidates).unwrap();
 }

@@ -8,6 +8,7 @@ use crate::model::{ContractError, GoldenError, ModelError};
 use crate::plugin::{LoadError, NotFound, OpenError};
 use crate::policy::{ImportError, LikelihoodError, ModelTomlError, ParameterError, PolicyDirectoryError};
 use crate::record::RunError;
+use crate::report::ReportError;
 use crate::reward::{CorrectionError, HullTermError, KnownError, PluginTermError};
 use crate::runtime;
 use crate::train::{FinetuneError, PreferenceError, PretrainError};
@@ -152,6 +153,15 @@ impl From<RunError> for Failure {
             _ => Exit::Usage,
         };
         Self::with_hints(exit, &error)
+    }
+}
+
+impl From<ReportError> for Failure {
+    fn from(error: ReportError) -> Self {
+        match error {
+            ReportError::Run(error) => error.into(),
+            error => Self::with_hints(Exit::Usage, &error),
+        }
     }
 }
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{Context, Exit, Failure, Output};
-use crate::report::{self, ReportError};
+use super::{Context, Failure, Output};
+use crate::report;
 
 /// Write a page about runs: curves, what has changed, the best crystals.
 #[derive(Debug, Args)]
@@ -47,10 +47,4 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
     let mut file = Output::create(path)?;
     file.write_all(text.as_bytes()).map_err(|error| file.failed(&error))?;
     file.finish()
-}
-
-impl From<ReportError> for Failure {
-    fn from(error: ReportError) -> Self {
-        Self::with_hints(Exit::Usage, &error)
-    }
 }

@@ -1,9 +1,9 @@
 //! Bars in groups, with intervals.
 
 use kuva::plot::BarPlot;
-use kuva::prelude::{Layout, LegendPosition, Plot};
+use kuva::prelude::{Layout, Plot};
 
-use super::{Colour, DARK, draw, drawable, shown, styled};
+use super::{Colour, DARK, draw, drawable, in_legend, legend_below, shown, styled};
 
 /// Groups of bars.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,22 +25,20 @@ pub struct Series {
     pub values: Vec<(f64, [f64; 2])>,
 }
 
-/// Draws groups of bars from zero, the legend below. `axes` are the labels of both axes.
+/// Draws groups of bars from zero, the legend below where there are several series. `axes` are the labels of both axes.
 pub fn bars(axes: [&str; 2], bars: &Bars) -> String {
     let plots = vec![Plot::Bar(plot(bars))];
-    let layout = styled(Layout::auto_from_plots(&plots), axes)
-        .with_legend_position(LegendPosition::OutsideBottomColumns)
-        .with_y_axis_min(0.0);
-    draw(plots, layout)
+    let layout = styled(Layout::auto_from_plots(&plots), axes).with_y_axis_min(0.0);
+    draw(plots, legend_below(layout, bars.series.len()))
 }
 
-/// The same from left to right, for groups with long names. `axis` is the label of the axis of the numbers.
-pub fn rows_of_bars(axis: &str, bars: &Bars) -> String {
-    let plots = vec![Plot::Bar(plot(bars).with_horizontal(true))];
-    let layout = styled(Layout::auto_from_plots(&plots), [axis, ""])
-        .with_legend_position(LegendPosition::OutsideBottomColumns)
-        .with_x_axis_min(0.0);
-    draw(plots, layout)
+/// The same from left to right and from the top down, for groups with long names. `axis` is the label of the numbers.
+pub fn rows_of_bars(axis: &str, Bars { labels, series }: &Bars) -> String {
+    let upwards = |series: &Series| Series { values: series.values.iter().rev().copied().collect(), ..series.clone() };
+    let bars = Bars { labels: labels.iter().rev().cloned().collect(), series: series.iter().map(upwards).collect() };
+    let plots = vec![Plot::Bar(plot(&bars).with_horizontal(true))];
+    let layout = styled(Layout::auto_from_plots(&plots), [axis, ""]).with_x_axis_min(0.0);
+    draw(plots, legend_below(layout, series.len()))
 }
 
 fn plot(Bars { labels, series }: &Bars) -> BarPlot {
@@ -52,9 +50,9 @@ fn plot(Bars { labels, series }: &Bars) -> BarPlot {
         plot = plot.with_group(shown(label), group.iter().map(|(series, (value, _))| (*value, series.colour.code())));
         errors.extend(group.iter().map(|(_, (value, [low, high]))| ((value - low).max(0.0), (high - value).max(0.0))));
     }
-    let names: Vec<String> = series.iter().map(|series| shown(&series.name)).collect();
-    let names = names.iter().map(String::as_str).collect();
-    plot.with_legend(names).with_asymmetric_error(errors).with_error_color(DARK)
+    let names: Vec<String> = series.iter().map(|series| in_legend(&series.name)).collect();
+    let plot = plot.with_asymmetric_error(errors).with_error_color(DARK);
+    if names.len() > 1 { plot.with_legend(names.iter().map(String::as_str).collect()) } else { plot }
 }
 
 /// A bar that has no place in the figure has no height.
@@ -85,6 +83,20 @@ mod tests {
             assert_eq!(svg.matches(&filled).count(), 3 + 1, "{colour:?}");
         }
         let series = vec![Series { name: "x".into(), colour: Colour::Blue, values: vec![(f64::INFINITY, [0.0, 1.0])] }];
-        assert!(bars(["a", "b"], &Bars { labels: vec!["y".into()], series }).contains("<svg"));
+        let one = bars(["a", "b"], &Bars { labels: vec!["y".into()], series });
+        assert!(one.contains("<svg") && !one.contains(">x<"), "one series needs no legend");
+    }
+
+    #[test]
+    fn rows_come_from_the_top_down() {
+        let values = vec![(3.0, [3.0; 2]), (1.0, [1.0; 2])];
+        let series = vec![Series { name: "x".into(), colour: Colour::Orange, values }];
+        let svg = rows_of_bars("%", &Bars { labels: vec!["first".into(), "second".into()], series });
+        let height = |label: &str| {
+            let before = svg.split(&format!(">{label}<")).next().unwrap();
+            let y = before.rsplit_once(" y=\"").unwrap().1;
+            y.split('"').next().unwrap().parse::<f64>().unwrap()
+        };
+        assert!(height("first") < height("second"));
     }
 }

@@ -3,9 +3,9 @@
 use kuva::plot::annotations::ReferenceLine;
 use kuva::plot::scatter::ScatterPlot;
 use kuva::plot::{LinePlot, LineStyle};
-use kuva::prelude::{Layout, LegendPosition, Plot};
+use kuva::prelude::{Layout, Plot};
 
-use super::{Colour, FAINT, draw, drawable, shown, styled};
+use super::{Colour, FAINT, draw, drawable, in_legend, legend_below, styled};
 
 /// A curve.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,9 +30,8 @@ pub fn curves(axes: [&str; 2], curves: &[Curve], level: Option<f64>) -> String {
         plots.extend(line(curve, curves.len() > 1));
         plots.extend(markers(curve));
     }
-    let layout = styled(Layout::auto_from_plots(&plots), axes)
-        .with_legend_position(LegendPosition::OutsideBottomColumns)
-        .with_clamp_axis();
+    let layout = styled(Layout::auto_from_plots(&plots), axes).with_clamp_axis();
+    let layout = if curves.len() > 1 { legend_below(layout, curves.len()) } else { layout };
     let layout = match level {
         Some(level) => layout.with_reference_line(ReferenceLine::horizontal(level).with_color(FAINT)),
         None => layout,
@@ -51,15 +50,16 @@ fn line(curve: &Curve, has_legend: bool) -> Option<Plot> {
         .with_stroke_width(2.0)
         .with_line_style(dashes(curve.kind));
     if let Some(spread) = spread {
-        let ends = |side: f64| points.iter().zip(&spread).map(move |([_, y], half)| y + side * half).collect::<Vec<_>>();
+        let ends =
+            |side: f64| points.iter().zip(&spread).map(move |([_, y], half)| y + side * half).collect::<Vec<_>>();
         line = line.with_band(ends(-1.0), ends(1.0));
     }
-    Some(Plot::Line(if has_legend { line.with_legend(shown(&curve.name)) } else { line }))
+    Some(Plot::Line(if has_legend { line.with_legend(in_legend(&curve.name)) } else { line }))
 }
 
-/// Kinds are told apart without their colours too.
+/// Kinds are told apart without their colours too; where colours repeat, dashes are others.
 fn dashes(kind: usize) -> LineStyle {
-    match kind % 4 {
+    match (kind + kind / 4) % 4 {
         0 => LineStyle::Solid,
         1 => LineStyle::Dashed,
         2 => LineStyle::Dotted,
@@ -115,6 +115,11 @@ mod tests {
         let svg = curves(["step", "y"], &[curve(0, &points, Some(vec![f64::NAN; 4]))], None);
         assert!(!svg.contains("NaN") && !svg.contains("inf"));
         assert!(curves(["step", "y"], &[curve(0, &[], None)], None).contains("<svg"));
+        // Steps between ticks that are smaller than what a float can tell apart.
+        for near in [1.0 - f64::EPSILON, 1e14 + 0.02] {
+            let points = [[1.0, near.round()], [2.0, near], [3.0, near.round()]];
+            assert!(curves(["step", "y"], &[curve(0, &points, None)], None).contains("<path"));
+        }
         let even = curves(["step", "y"], &[curve(0, &[[1.0, 2.0], [2.0, 2.0]], None)], None);
         assert!(even.contains("<path") && !even.contains("NaN"));
     }

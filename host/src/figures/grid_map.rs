@@ -41,13 +41,12 @@ pub fn grid_map(cells: &[GridCell], legend: [&str; 3]) -> String {
 
 fn drawn(cell: &GridCell) -> Markup {
     let [x, y] = cell.place.map(|place| MARGIN + place * SIDE);
+    let ink = if cell.change.is_some() { INK } else { FAINT };
     html! {
         g {
             title { (clean(&cell.title)) }
             (square([x, y], cell.change))
-            text x=(x + SIDE / 2.0) y=(y + SIDE / 2.0 + 4.5) font-size="13" fill=(if cell.change.is_some() { INK } else { FAINT }) {
-                (shown(&cell.label))
-            }
+            text x=(x + SIDE / 2.0) y=(y + SIDE / 2.0 + 4.5) font-size="13" fill=(ink) { (shown(&cell.label)) }
         }
     }
 }

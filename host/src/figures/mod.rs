@@ -16,4 +16,4 @@ pub use distributions::{Distribution, distributions};
 pub use grid_map::{GridCell, grid_map};
 pub use scatter::{Points, scatter};
 pub use style::Colour;
-use style::{BACKGROUND, DARK, FAINT, INK, LIMIT, draw, drawable, finished, shown, styled};
+use style::{BACKGROUND, DARK, FAINT, INK, LIMIT, draw, drawable, finished, in_legend, legend_below, shown, styled};

@@ -2,9 +2,9 @@
 
 use kuva::plot::scatter::{MarkerShape, ScatterPlot};
 use kuva::plot::{LinePlot, LineStyle};
-use kuva::prelude::{Layout, LegendPosition, Plot};
+use kuva::prelude::{Layout, Plot};
 
-use super::{Colour, FAINT, draw, drawable, shown, styled};
+use super::{Colour, FAINT, draw, drawable, in_legend, legend_below, styled};
 
 /// Points of one kind.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,20 +26,24 @@ pub fn scatter(axes: [&str; 2], kinds: &[Points], products: &[f64]) -> String {
     };
     let all: Vec<[f64; 2]> = kinds.iter().flat_map(drawn).collect();
     let [x, y] = [0, 1].map(|axis| ends(all.iter().map(|point| point[axis])));
-    let mut plots: Vec<Plot> = products.iter().filter_map(|product| hyperbola(*product, x, y)).collect();
+    let lines = products.iter().filter_map(|product| Some((product.to_string(), hyperbola(*product, x, y)?)));
+    let (names, lines): (Vec<String>, Vec<LinePlot>) = lines.unzip();
+    let mut plots: Vec<Plot> = lines.into_iter().map(Plot::Line).collect();
+    if let Some(Plot::Line(line)) = plots.first_mut() {
+        line.legend_label = Some(in_legend(&format!("product {}", names.join(", "))));
+    }
     plots.extend(kinds.iter().map(|points| {
         let (shape, size) = if points.stressed { (MarkerShape::Diamond, 4.5) } else { (MarkerShape::Circle, 2.2) };
         let plot = ScatterPlot::new().with_data(drawn(points).into_iter().map(|[x, y]| (x, y)));
         let plot = plot.with_color(points.colour.code()).with_marker(shape).with_size(size).with_marker_opacity(0.75);
-        Plot::Scatter(plot.with_legend(shown(&points.name)))
+        Plot::Scatter(plot.with_legend(in_legend(&points.name)))
     }));
     let layout = styled(Layout::auto_from_plots(&plots), axes)
-        .with_legend_position(LegendPosition::OutsideBottomColumns)
         .with_x_axis_min(x[0])
         .with_x_axis_max(x[1])
         .with_y_axis_min(y[0])
         .with_y_axis_max(y[1]);
-    draw(plots, layout)
+    draw(plots, legend_below(layout, kinds.len() + 1))
 }
 
 /// An axis from zero, or from the least number if that is below, with room at its end.
@@ -50,7 +54,7 @@ fn ends(numbers: impl Iterator<Item = f64>) -> [f64; 2] {
 }
 
 /// The part of x y = `product` that lies in the figure.
-fn hyperbola(product: f64, [_, right]: [f64; 2], [_, top]: [f64; 2]) -> Option<Plot> {
+fn hyperbola(product: f64, [_, right]: [f64; 2], [_, top]: [f64; 2]) -> Option<LinePlot> {
     const PIECES: usize = 60;
     let left = product / top;
     if !(product > 0.0 && left > 0.0 && left < right) {
@@ -59,8 +63,7 @@ fn hyperbola(product: f64, [_, right]: [f64; 2], [_, top]: [f64; 2]) -> Option<P
     let ratio = right / left;
     let x = (0..=PIECES).map(|i| left * ratio.powf(i as f64 / PIECES as f64));
     let line = LinePlot::new().with_data(x.map(|x| (x, product / x))).with_color(FAINT).with_stroke_width(1.2);
-    let line = line.with_line_style(LineStyle::Dashed);
-    Some(Plot::Line(line.with_legend(format!("product {product}"))))
+    Some(line.with_line_style(LineStyle::Dashed))
 }
 
 #[cfg(test)]
@@ -76,10 +79,10 @@ mod tests {
             at: at.to_vec(),
         };
         let kinds = [points("first", &[[1.0, 2.0], [3.0, 4.0], [f64::NAN, 1.0]]), points("last", &[[2.0, 2.0]])];
-        let svg = scatter(["gap", "eps"], &kinds, &[4.0, 1e6]);
+        let svg = scatter(["gap", "eps"], &kinds, &[2.0, 4.0, 1e6]);
         // Points, and one of each kind in the legend.
         assert_eq!(svg.matches("<circle").count(), 3 + 2);
-        assert!(svg.contains("product 4") && !svg.contains("product 1000000"), "one is outside of the figure");
+        assert!(svg.contains(">product 2, 4<"), "the third is outside of the figure");
         assert!(svg.contains("gap") && svg.contains("first") && !svg.contains("NaN"));
         assert!(scatter(["x", "y"], &[points("none", &[])], &[1.0]).contains("<svg"));
         assert_eq!(ends([2.0, -1.0].into_iter()), [-1.15, 2.15]);

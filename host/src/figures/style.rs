@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use kuva::backend::svg::SvgBackend;
-use kuva::prelude::{Layout, Plot, Theme};
+use kuva::prelude::{Layout, LegendPosition, Plot, Theme};
 use kuva::render::render::render_multiple;
 
 /// Colours that people with any colour vision tell apart (Okabe and Ito, 2008), and light ones of the same hue for what was before.
@@ -71,8 +71,11 @@ const ON_DARK: [(&str, &str); 12] = [
 
 /// Width and height of a figure, pixels: words are still read when it is as narrow as a phone.
 const SIZE: [f64; 2] = [520.0, 340.0];
-/// Letters of labels that are drawn.
+/// Letters of words that are drawn, and of those in a legend, which stand in two columns.
 const MOST_LETTERS: usize = 48;
+const MOST_IN_LEGEND: usize = 26;
+/// Height of a row of a legend, pixels.
+const LEGEND_ROW: f64 = 20.0;
 /// Larger numbers are not drawn: axes cannot show them.
 const LARGEST: f64 = 1e15;
 
@@ -83,10 +86,20 @@ pub(super) fn drawable(number: f64) -> bool {
 
 /// Words as they are drawn: without control characters, which SVG does not have, and not without end.
 pub(super) fn shown(words: &str) -> String {
-    let plain = words.chars().map(|c| if c.is_control() || ('\u{fffe}'..='\u{ffff}').contains(&c) { '\u{fffd}' } else { c });
-    match words.chars().count() {
-        0..=MOST_LETTERS => plain.collect(),
-        _ => plain.take(MOST_LETTERS - 1).chain(['\u{2026}']).collect(),
+    cut(words, MOST_LETTERS)
+}
+
+/// Words in a legend.
+pub(super) fn in_legend(words: &str) -> String {
+    cut(words, MOST_IN_LEGEND)
+}
+
+fn cut(words: &str, most: usize) -> String {
+    let is_text = |c: char| !c.is_control() && !('\u{fffe}'..='\u{ffff}').contains(&c);
+    let plain = words.chars().map(|c| if is_text(c) { c } else { '\u{fffd}' });
+    match words.chars().count() <= most {
+        true => plain.collect(),
+        false => plain.take(most - 1).chain(['\u{2026}']).collect(),
     }
 }
 
@@ -107,10 +120,21 @@ pub(super) fn styled(layout: Layout, [x, y]: [&str; 2]) -> Layout {
         .with_font_family("Helvetica, Arial, sans-serif")
         .with_width(SIZE[0])
         .with_height(SIZE[1])
-        .with_tick_size(13)
-        .with_body_size(13)
+        .with_label_size(15)
+        .with_tick_size(14)
+        .with_body_size(14)
         .with_x_label(shown(x))
         .with_y_label(shown(y))
+}
+
+/// The legend below, with room for so many entries.
+pub(super) fn legend_below(layout: Layout, entries: usize) -> Layout {
+    let rows = entries.div_ceil(2).saturating_sub(1);
+    layout
+        .with_legend_position(LegendPosition::OutsideBottomColumns)
+        .with_legend_box(false)
+        .with_legend_col_limit(2)
+        .with_height(SIZE[1] + LEGEND_ROW * rows as f64)
 }
 
 pub(super) fn draw(plots: Vec<Plot>, layout: Layout) -> String {
@@ -170,5 +194,6 @@ mod tests {
         assert_eq!(shown("e_hull"), "e_hull");
         assert_eq!(shown("a\u{0}b\u{1b}"), "a\u{fffd}b\u{fffd}");
         assert_eq!(shown(&"x".repeat(1000)).chars().count(), MOST_LETTERS);
+        assert_eq!(in_legend(&"x".repeat(27)), format!("{}\u{2026}", "x".repeat(25)));
     }
 }

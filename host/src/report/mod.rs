@@ -19,10 +19,13 @@ use std::path::PathBuf;
 use maud::Markup;
 
 pub use error::ReportError;
-pub use group::letter;
 use group::grouped;
+pub use group::letter;
 use run::ReportedRun;
 pub use sections::{percent_bar, share_of_energies};
+
+/// Runs that are named in the title.
+const MOST_NAMES: usize = 3;
 
 /// A report that can be written.
 #[derive(Debug)]
@@ -67,7 +70,10 @@ impl Report {
         };
         let runs: Vec<ReportedRun> = runs.iter().map(read).collect::<Result<_, _>>()?;
         let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
-        let title = format!("Report of {}", names.join(", "));
+        let title = match names.len() {
+            0..=MOST_NAMES => format!("Report of {}", names.join(", ")),
+            many => format!("Report of {many} runs"),
+        };
         let groups = grouped(runs);
         Ok(Self { title, sections: sections::all(&groups)? })
     }

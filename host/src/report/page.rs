@@ -35,7 +35,9 @@ pub fn page(title: &str, sections: &[Section]) -> String {
             }
         }
     };
-    page.into_string()
+    // HTML has no control characters, whatever stands in names and configs.
+    let shown = |c: char| if c.is_control() && !matches!(c, '\n' | '\t') { '\u{fffd}' } else { c };
+    page.into_string().chars().map(shown).collect()
 }
 
 fn part(section: &Section) -> maud::Markup {

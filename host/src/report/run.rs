@@ -84,7 +84,8 @@ fn last_number(history: &RunHistory) -> u64 {
 /// The term that decides what is stable: the first `hull` term by name.
 pub fn hull_term(config: &toml::Table) -> Option<String> {
     let rewards = config.get("rewards")?.as_table()?;
-    let mut names: Vec<&String> = rewards.iter().filter(|(_, kind)| kind.get("hull").is_some()).map(|(name, _)| name).collect();
+    let mut names: Vec<&String> =
+        rewards.iter().filter(|(_, kind)| kind.get("hull").is_some()).map(|(name, _)| name).collect();
     names.sort();
     names.first().map(|name| (*name).clone())
 }
@@ -100,7 +101,8 @@ pub fn two_properties(config: &toml::Table) -> Option<[String; 2]> {
     let rewards = config.get("rewards")?.as_table()?;
     let objective = config.get("objective")?.as_str()?;
     let words: Vec<&str> = objective.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
-    let is_property = |(name, kind): &(&String, &toml::Value)| kind.get("hull").is_none() && words.contains(&name.as_str());
+    let is_property =
+        |(name, kind): &(&String, &toml::Value)| kind.get("hull").is_none() && words.contains(&name.as_str());
     let names: Vec<String> = rewards.iter().filter(is_property).map(|(name, _)| name.clone()).collect();
     <[String; 2]>::try_from(names).ok()
 }

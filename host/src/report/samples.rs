@@ -222,7 +222,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("samples/step-1.jsonl.gz");
         std::fs::create_dir(folder.path().join("samples")).unwrap();
-        let mut file = crate::atomic::WholeFile::create(&path).unwrap();
+        let mut file =
+            flate2::write::GzEncoder::new(std::fs::File::create(&path).unwrap(), flate2::Compression::fast());
         std::io::Write::write_all(&mut file, ROWS.as_bytes()).unwrap();
         file.finish().unwrap();
         let mut notes = Vec::new();

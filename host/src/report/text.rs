@@ -40,11 +40,12 @@ pub fn steps(steps: impl Iterator<Item = u64>) -> String {
     let mut ranges = Vec::<(u64, u64)>::new();
     for step in steps {
         match ranges.last_mut() {
-            Some((_, last)) if *last + 1 == step => *last = step,
+            Some((_, last)) if last.checked_add(1) == Some(step) => *last = step,
             _ => ranges.push((step, step)),
         }
     }
-    let range = |(first, last): (u64, u64)| if first == last { first.to_string() } else { format!("{first} to {last}") };
+    let range =
+        |(first, last): (u64, u64)| if first == last { first.to_string() } else { format!("{first} to {last}") };
     ranges.into_iter().map(range).collect::<Vec<_>>().join(", ")
 }
 

@@ -36,8 +36,13 @@ pub(super) fn section(groups: &[Group]) -> Option<Section> {
             figures.extend(candidate.cell().map(|svg| Figure { name, svg, caption: html! {} }));
         }
     }
-    let words = html! { p { "The crystals with the highest objective of the whole run, one of each formula and space group. They are as drawn, without
-        relaxation: examine them before you believe them. Spheres show where atoms are, not how large; heavier elements are drawn larger." } };
+    let words = html! {
+        p {
+            "The crystals with the highest objective of the whole run, one of each formula and space group. They are as drawn, \
+             without relaxation: examine them before you believe them. Spheres show where atoms are, not how large; heavier \
+             elements are drawn larger."
+        }
+    };
     Some(Section { id: "candidates", title: "Best candidates", words, figures, after })
 }
 

@@ -27,9 +27,13 @@ pub(super) fn section(groups: &[Group]) -> Option<Section> {
                 &table(&["element", "first step", "last steps", "change (points)"], &rows(group))))
         }
     };
-    let words = html! { p { "Share of the crystals that contain an element, in the last steps against the first, which stands for the
-        base. Where the colour is full, the share is four times as large or a quarter; few crystals make large ratios by chance,
-        which the intervals in the table show." } };
+    let words = html! {
+        p {
+            "Share of the crystals that contain an element, in the last steps against the first, which stands for the base. Where \
+             the colour is full, the share is four times as large or a quarter; few crystals make large ratios by chance, which \
+             the intervals in the table show."
+        }
+    };
     Some(Section { id: "elements", title: "Elements", words, figures, after })
 }
 
@@ -45,8 +49,10 @@ fn figure(group: &Group, groups: &[Group]) -> Figure {
         name: file_name("elements", group, groups),
         svg: grid_map(&cells, ["a quarter", "as before", "four times"]),
         caption: html! {
-            "Elements" (of_group(group, groups)) ": " (steps_named(after.steps.iter().copied())) " (" (after.crystals) " crystals) against "
-            (steps_named(before.steps.iter().copied())) " (" (before.crystals) " crystals). Dashed borders are losses; grey letters occur in neither."
+            "Elements" (of_group(group, groups)) ": "
+            (steps_named(after.steps.iter().copied())) " (" (after.crystals) " crystals) against "
+            (steps_named(before.steps.iter().copied())) " (" (before.crystals) " crystals). "
+            "Dashed borders are losses; grey letters occur in neither."
         },
     }
 }

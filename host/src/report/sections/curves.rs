@@ -22,8 +22,12 @@ struct Drawn {
 
 pub(super) fn section(groups: &[Group]) -> Option<Section> {
     let figures: Vec<Figure> = all(groups).into_iter().filter_map(|drawn| figure(&drawn, groups)).collect();
-    let words = html! { p { "Each line is a group of runs; a band is the standard deviation over its runs. KL, entropy and clip fraction are
-        means over the batch of a step." } };
+    let words = html! {
+        p {
+            "Each line is a group of runs; a band is the standard deviation over its runs. KL, entropy and clip fraction are means \
+             over the batch of a step."
+        }
+    };
     let is_any = !figures.is_empty();
     is_any.then(|| Section { id: "curves", title: "Learning curves", words, figures, after: html! {} })
 }
@@ -42,19 +46,32 @@ fn all(groups: &[Group]) -> Vec<Drawn> {
     all.extend(terms(groups));
     all.extend([
         of("kl", "KL to the base (nats)", "How far the policy has moved from the base."),
-        of("clip_fraction", "clip fraction", "Share of the batch whose probability ratio was outside the clip range at the last optimiser step."),
+        of(
+            "clip_fraction",
+            "clip fraction",
+            "Share of the batch whose probability ratio was outside the clip range at the last optimiser step.",
+        ),
         of("entropy", "entropy (nats)", "Mean of -ln p: a fall without a limit is a collapse."),
         of("unique_formulas", "share of different formulas", "Different reduced formulas, of all samples of a step."),
         of("failed_fraction", "failed", "Share of all samples on which something failed."),
-        pair(["train_nll", "valid_nll"], "NLL per crystal (nats)", "Negative log-likelihood of training crystals (with dropout) and of held-out ones."),
+        pair(
+            ["train_nll", "valid_nll"],
+            "NLL per crystal (nats)",
+            "Negative log-likelihood of training crystals (with dropout) and of held-out ones.",
+        ),
         pair(["train_loss", "valid_loss"], "loss per pair (nats)", "Loss of training pairs and of held-out ones."),
-        pair(["train_accuracy", "valid_accuracy"], "pairs ranked rightly", "Share of pairs whose chosen crystal has the higher log-ratio."),
+        pair(
+            ["train_accuracy", "valid_accuracy"],
+            "pairs ranked rightly",
+            "Share of pairs whose chosen crystal has the higher log-ratio.",
+        ),
     ]);
     all
 }
 
 fn pair(keys: [&str; 2], axis: &str, words: &str) -> Drawn {
-    let lines = keys.into_iter().zip(["training", "held out"]).map(|(key, name)| (vec![key.to_owned()], name)).collect();
+    let lines =
+        keys.into_iter().zip(["training", "held out"]).map(|(key, name)| (vec![key.to_owned()], name)).collect();
     let file = keys[1].trim_start_matches("valid_").to_owned();
     Drawn { lines, file, axis: axis.to_owned(), words: words.to_owned() }
 }
@@ -86,13 +103,14 @@ fn terms(groups: &[Group]) -> Vec<Drawn> {
 
 fn figure(drawn: &Drawn, groups: &[Group]) -> Option<Figure> {
     let mut lines = Vec::new();
-    for group in groups {
-        for (path, name) in &drawn.lines {
+    for (kind, group) in groups.iter().enumerate() {
+        for (line, (path, name)) in drawn.lines.iter().enumerate() {
             let path: Vec<&str> = path.iter().map(String::as_str).collect();
             let points = group.series(&path);
             if !points.is_empty() {
                 let separator = if name.is_empty() { "" } else { ", " };
-                lines.push(curve(format!("{}{separator}{name}", group.name), lines.len(), &points, group.runs.len() > 1));
+                let kind = kind * drawn.lines.len() + line;
+                lines.push(curve(format!("{}{separator}{name}", group.name), kind, &points, group.runs.len() > 1));
             }
         }
     }
@@ -102,7 +120,7 @@ fn figure(drawn: &Drawn, groups: &[Group]) -> Option<Figure> {
     is_any.then(|| Figure {
         name: drawn.file.clone(),
         svg: curves([unit, &drawn.axis], &lines, None),
-        caption: html! { (drawn.words) @if lines.iter().any(|line| line.spread.is_some()) { " Band: standard deviation over the seeds." } },
+        caption: html! { (drawn.words) @if lines.len() == 1 && groups.len() > 1 { " Only " (lines[0].name) " has it." } },
     })
 }
 
@@ -120,7 +138,11 @@ pub(super) fn curve(name: String, kind: usize, points: &[Point], has_spread: boo
 fn mean(points: &[Point]) -> Point {
     let n = points.len() as f64;
     let of = |value: fn(&Point) -> f64| points.iter().map(value).sum::<f64>() / n;
-    Point { step: of(|point| point.step as f64).round() as u64, mean: of(|point| point.mean), spread: of(|point| point.spread) }
+    Point {
+        step: of(|point| point.step as f64).round() as u64,
+        mean: of(|point| point.mean),
+        spread: of(|point| point.spread),
+    }
 }
 
 #[cfg(test)]

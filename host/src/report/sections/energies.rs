@@ -29,7 +29,9 @@ pub(super) fn section(groups: &[Group]) -> Option<Section> {
         figures.extend(freedom_figure(group, groups));
     }
     let words = match with_energies.is_empty() {
-        true => html! { p { "The runs keep no samples with energies above hull, so there is no distribution of them." } },
+        true => {
+            html! { p { "The runs keep no samples with energies above hull, so there is no distribution of them." } }
+        }
         false => html! { p { "Crystals are not relaxed. The first step is drawn before the policy learns anything." } },
     };
     let after = html! {
@@ -47,7 +49,7 @@ fn has_energies(group: &Group) -> bool {
     before.energies.iter().chain(&after.energies).any(Option::is_some)
 }
 
-/// Draws the distribution of energies above hull over all samples, and over it the outline of an earlier one, with a line at `limit`.
+/// Draws the distribution of energies above hull over all samples, the outline of an earlier one over it, and a line at `limit`.
 pub fn share_of_energies((name, now): (&str, &Histogram), before: Option<(&str, &Histogram)>, limit: f64) -> String {
     let distribution = |name: &str, histogram: &Histogram| {
         let all = histogram.counts.iter().sum::<usize>() + histogram.below + histogram.above + histogram.without;
@@ -106,14 +108,15 @@ fn numbers(group: &Group) -> maud::Markup {
 fn by_freedom(group: &Group) -> Vec<(String, Window<Proportion>)> {
     let class = |tally: &Tally, (from, to): (usize, usize)| {
         let inside = tally.freedom.range(from..=to);
-        let sum = inside.fold(Stable::default(), |sum, (_, more)| Stable { count: sum.count + more.count, of: sum.of + more.of });
+        let sum = inside
+            .fold(Stable::default(), |sum, (_, more)| Stable { count: sum.count + more.count, of: sum.of + more.of });
         sum.share()
     };
     let classes = CLASSES.into_iter().map(|(from, to)| {
         let name = match (from, to) {
-            (from, usize::MAX) => format!("{from} or more"),
+            (from, usize::MAX) => format!("{from}+"),
             (from, to) if from == to => from.to_string(),
-            (from, to) => format!("{from} to {to}"),
+            (from, to) => format!("{from}\u{2013}{to}"),
         };
         let [before, after] = [&group.samples.before, &group.samples.after].map(|tally| class(tally, (from, to)));
         (name, Window { before, after })
@@ -128,7 +131,8 @@ fn freedom_figure(group: &Group, groups: &[Group]) -> Option<Figure> {
         colour,
         values: classes.iter().map(|(_, window)| percent_bar(Some(of(window)))).collect(),
     };
-    let series = vec![series("first step", Colour::LightBlue, |w| w.before), series("last steps", Colour::Blue, |w| w.after)];
+    let series =
+        vec![series("first step", Colour::LightBlue, |w| w.before), series("last steps", Colour::Blue, |w| w.after)];
     let labels: Vec<String> = classes.iter().map(|(name, _)| name.clone()).collect();
     let is_any = !labels.is_empty();
     is_any.then(|| Figure {

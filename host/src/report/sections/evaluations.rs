@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::{file_name, folded, table};
 use crate::figures::{Bars, Colour, Series, bars};
-use crate::metrics::Proportion;
+use crate::metrics::{Histogram, Proportion};
 use crate::report::evaluation::{EvaluationFigures, EvaluationFolder};
 use crate::report::group::Group;
 use crate::report::text::share;
@@ -23,16 +23,34 @@ pub(super) fn section(groups: &[Group]) -> Option<Section> {
         }
     }
     let words = match tables.is_empty() {
-        true => html! { p { "No evaluation lies beside the runs. " code { "temper evaluate" } " with " code { "-o RUN/evaluation" } " measures validity,
-            uniqueness and novelty, and this page then shows it." } },
-        false => html! { p { "Figures of " code { "temper evaluate" } ", as shares of all samples that were asked for, with 95 % intervals (Wilson)." } },
+        true => html! {
+            p {
+                "No evaluation lies beside the runs. " code { "temper evaluate" } " with " code { "-o RUN/evaluation" }
+                " measures validity, uniqueness and novelty, and this page then shows it."
+            }
+        },
+        false => html! {
+            p {
+                "Figures of " code { "temper evaluate" }
+                ", as shares of all samples that were asked for, with 95 % intervals (Wilson)."
+            }
+        },
     };
-    Some(Section { id: "evaluation", title: "Evaluation", words, figures, after: html! { @for table in &tables { (table) } } })
+    Some(Section {
+        id: "evaluation",
+        title: "Evaluation",
+        words,
+        figures,
+        after: html! { @for table in &tables { (table) } },
+    })
 }
 
 fn described(EvaluationFolder { path, figures }: &EvaluationFolder) -> Markup {
     let rows = figures.metrics.iter().map(|(name, value)| {
-        let relaxed = figures.relaxed.as_ref().map(|relaxed| relaxed.metrics.get(name).map_or("-".to_owned(), |value| shown(*value)));
+        let relaxed = figures
+            .relaxed
+            .as_ref()
+            .map(|relaxed| relaxed.metrics.get(name).map_or("-".to_owned(), |value| shown(*value)));
         [name.replace('_', " "), shown(*value)].into_iter().chain(relaxed).collect::<Vec<_>>()
     });
     let mut header = vec!["share", "as drawn"];
@@ -49,13 +67,17 @@ fn shown(of: Proportion) -> String {
     share(Proportion::new(of.count.min(of.of), of.of))
 }
 
+/// Space groups of a figure: two of each crystal system.
+const MOST_GROUPS: usize = 14;
+
 /// The energy above hull up to which the protocol calls a crystal metastable, eV/atom.
 fn limit(figures: &EvaluationFigures) -> f64 {
-    figures.protocol.get("metastable").and_then(serde_json::Value::as_f64).unwrap_or(0.1)
+    let limit = figures.protocol.get("metastable").and_then(serde_json::Value::as_f64);
+    limit.filter(|limit| limit.abs() < 10.0).unwrap_or(0.1)
 }
 
 fn energies(name: &str, EvaluationFolder { path, figures }: &EvaluationFolder) -> Option<Figure> {
-    let histogram = figures.e_hull.as_ref().filter(|histogram| histogram.mean.is_some() && histogram.counts.len() < 10_000)?;
+    let histogram = figures.e_hull.as_ref().filter(|histogram| is_drawable(histogram))?;
     Some(Figure {
         name: format!("{name}-e-hull"),
         svg: share_of_energies(("samples", histogram), None, limit(figures)),
@@ -63,15 +85,31 @@ fn energies(name: &str, EvaluationFolder { path, figures }: &EvaluationFolder) -
     })
 }
 
+/// Whether a histogram is one that `temper evaluate` could have written.
+fn is_drawable(histogram: &Histogram) -> bool {
+    let Histogram { from, width, counts, below, above, without, mean, .. } = histogram;
+    let mut all = counts.iter().chain([below, above, without]);
+    let is_sized = counts.len() < 10_000 && all.all(|count| *count < 1 << 40);
+    mean.is_some() && is_sized && (1e-6..1e3).contains(width) && from.abs() < 1e3
+}
+
 fn space_groups(name: &str, EvaluationFolder { path, figures }: &EvaluationFolder) -> Option<Figure> {
     let groups = figures.space_groups.as_ref()?;
+    let chosen = &figures.two_per_system[..figures.two_per_system.len().min(MOST_GROUPS)];
     let value = |group: &u8, key: &str| percent_bar(groups.get(group).and_then(|shares| shares.get(key)).copied());
-    let kinds = [("metastable", format!("at most {} eV/atom", limit(figures)), Colour::Blue), ("msun", "also unique and new".to_owned(), Colour::Orange)];
+    let kinds = [
+        ("metastable", format!("at most {} eV/atom", limit(figures)), Colour::Blue),
+        ("msun", "also unique and new".to_owned(), Colour::Orange),
+    ];
     let kinds = kinds.into_iter().filter(|(key, ..)| figures.metrics.contains_key(*key));
     let series: Vec<Series> = kinds
-        .map(|(key, name, colour)| Series { name, colour, values: figures.two_per_system.iter().map(|group| value(group, key)).collect() })
+        .map(|(key, name, colour)| Series {
+            name,
+            colour,
+            values: chosen.iter().map(|group| value(group, key)).collect(),
+        })
         .collect();
-    let labels: Vec<String> = figures.two_per_system.iter().map(u8::to_string).collect();
+    let labels: Vec<String> = chosen.iter().map(u8::to_string).collect();
     let is_any = !labels.is_empty() && !series.is_empty();
     is_any.then(|| Figure {
         name: format!("{name}-space-groups"),

@@ -56,7 +56,8 @@ impl Funnel {
                         stages.len() - 1
                     });
                     let window = &mut stages[place].1;
-                    *(if is_after { &mut window.after } else { &mut window.before }) += rows;
+                    let sum = if is_after { &mut window.after } else { &mut window.before };
+                    *sum = sum.saturating_add(rows);
                 }
             }
         }
@@ -80,8 +81,10 @@ impl Funnel {
             values: shares.iter().map(|(_, window)| percent_bar(Some(of(window)))).collect(),
         };
         let labels = shares.iter().map(|(name, _)| (*name).to_owned()).collect();
-        let series =
-            vec![series("first step", Colour::LightBlue, |w| w.before), series("last steps", Colour::Blue, |w| w.after)];
+        let series = vec![
+            series("first step", Colour::LightBlue, |w| w.before),
+            series("last steps", Colour::Blue, |w| w.after),
+        ];
         Figure {
             name: file_name("funnel", group, groups),
             svg: bars(["", "share of the samples (%)"], &Bars { labels, series }),
@@ -90,7 +93,10 @@ impl Funnel {
     }
 
     fn rows(&self) -> Vec<Vec<String>> {
-        self.shares().into_iter().map(|(name, window)| vec![name.to_owned(), share(window.before), share(window.after)]).collect()
+        self.shares()
+            .into_iter()
+            .map(|(name, window)| vec![name.to_owned(), share(window.before), share(window.after)])
+            .collect()
     }
 }
 
@@ -105,13 +111,14 @@ fn stages_of(line: &Value) -> Vec<(String, usize)> {
 
 /// Failures over all steps: term, reason, and share of all samples, the most frequent first.
 fn failures(group: &Group) -> Vec<(String, Proportion)> {
-    let (mut counts, mut sampled) = (BTreeMap::<String, usize>::new(), 0);
+    let (mut counts, mut sampled) = (BTreeMap::<String, usize>::new(), 0usize);
     for line in group.runs.iter().flat_map(|run| &run.history.lines) {
-        sampled += stages_of(line).first().map_or(0, |(_, rows)| *rows);
+        sampled = stages_of(line).first().map_or(0, |(_, rows)| *rows).saturating_add(sampled);
         for (term, statistics) in line.get("terms").and_then(Value::as_object).into_iter().flatten() {
             for (reason, count) in statistics.get("failures").and_then(Value::as_object).into_iter().flatten() {
                 let count = count.as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
-                *counts.entry(format!("{term}: {reason}")).or_default() += count;
+                let sum = counts.entry(format!("{term}: {reason}")).or_default();
+                *sum = sum.saturating_add(count);
             }
         }
     }

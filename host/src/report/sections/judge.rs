@@ -5,7 +5,7 @@ use maud::html;
 use super::curves::curve;
 use super::{file_name, of_group};
 use crate::figures::curves;
-use crate::report::group::Group;
+use crate::report::group::{Group, Point};
 use crate::report::text::number;
 use crate::report::{Figure, Section};
 
@@ -16,10 +16,18 @@ pub(super) fn section(groups: &[Group]) -> Option<Section> {
     let mut figures: Vec<Figure> = groups.iter().flat_map(|group| means(group, groups)).collect();
     figures.extend(gap(groups));
     let words = match figures.is_empty() {
-        true => html! { p { "No judge was asked: with " code { "[judge]" } " in the config, another model watches the one that the policy is trained
-            with." } },
-        false => html! { p { "The judge is asked about the crystals of some steps and is never part of the objective. If its distance from the
-            term that it judges grows, the policy exploits the errors of that term's model." } },
+        true => html! {
+            p {
+                "No judge was asked: with " code { "[judge]" }
+                " in the config, another model watches the one that the policy is trained with."
+            }
+        },
+        false => html! {
+            p {
+                "The judge is asked about the crystals of some steps and is never part of the objective. If its distance from the \
+                 term that it judges grows, the policy exploits the errors of that term's model."
+            }
+        },
     };
     Some(Section { id: "judge", title: "Judge and trainer", words, figures, after: html! {} })
 }
@@ -33,7 +41,8 @@ fn means(group: &Group, groups: &[Group]) -> Vec<Figure> {
         let has_spread = group.runs.len() > 1;
         let lines = [("trained with", &trained), ("judge", &judged)];
         let lines = lines.into_iter().enumerate().filter(|(_, (_, points))| !points.is_empty());
-        let lines: Vec<_> = lines.map(|(kind, (name, points))| curve(name.to_owned(), kind, points, has_spread)).collect();
+        let lines: Vec<_> =
+            lines.map(|(kind, (name, points))| curve(name.to_owned(), kind, points, has_spread)).collect();
         let is_any = !lines.is_empty();
         is_any.then(|| Figure {
             name: file_name(&format!("judge-{}", index + 1), group, groups),
@@ -45,22 +54,28 @@ fn means(group: &Group, groups: &[Group]) -> Vec<Figure> {
 }
 
 fn gap(groups: &[Group]) -> Option<Figure> {
-    let series = groups.iter().map(|group| (group, group.series(&["judge_gap"]))).filter(|(_, points)| !points.is_empty());
-    let series: Vec<_> = series.collect();
-    let line = |(kind, (group, points)): (usize, &(&Group, Vec<_>))| curve(group.name.clone(), kind, points, group.runs.len() > 1);
-    let lines: Vec<_> = series.iter().enumerate().map(line).collect();
-    let last: Vec<String> = series
-        .iter()
-        .filter_map(|(group, points)| {
-            let (gap, spread) = (points.last()?, group.series(&["judge_gap_spread"]));
-            let crystals = spread.last().map_or_else(String::new, |spread| format!(", standard deviation over the crystals {}", number(spread.mean)));
-            Some(format!("{}: {} at step {}{crystals}", group.name, number(gap.mean), gap.step))
-        })
-        .collect();
+    let series = groups.iter().map(|group| group.series(&["judge_gap"]));
+    let series: Vec<(usize, &Group, Vec<Point>)> =
+        groups.iter().zip(series).enumerate().map(|(kind, (group, points))| (kind, group, points)).collect();
+    let judged = series.iter().filter(|(.., points)| !points.is_empty());
+    let line = |(kind, group, points): &(usize, &Group, Vec<Point>)| {
+        curve(group.name.clone(), *kind, points, group.runs.len() > 1)
+    };
+    let lines: Vec<_> = judged.clone().map(line).collect();
+    let last: Vec<String> = judged.filter_map(|(_, group, points)| Some(last_gap(group, points.last()?))).collect();
     let is_any = !lines.is_empty();
     is_any.then(|| Figure {
         name: "judge-gap".to_owned(),
         svg: curves(["step", "judge less term"], &lines, Some(0.0)),
-        caption: html! { "Mean of the judge's value less that of the term, over the crystals that have both. " (last.join("; ")) "." },
+        caption: html! {
+            "Mean of the judge's value less that of the term, over the crystals that have both. " (last.join("; ")) "."
+        },
     })
+}
+
+/// The gap of a step in words, with its spread over the crystals.
+fn last_gap(group: &Group, gap: &Point) -> String {
+    let spread = group.series(&["judge_gap_spread"]);
+    let spread = spread.last().map(|spread| format!(", standard deviation over the crystals {}", number(spread.mean)));
+    format!("{}: {} at step {}{}", group.name, number(gap.mean), gap.step, spread.unwrap_or_default())
 }

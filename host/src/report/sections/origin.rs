@@ -24,12 +24,21 @@ pub(super) fn section(groups: &[Group]) -> Result<Section, ReportError> {
 fn protocol() -> Markup {
     html! {
         ul {
-            li { "Shares are of all samples that a step asked for, whatever became of them; a sample that fails counts against." }
-            li { "Stable means an energy above hull below 0.1 eV/atom, by the first hull term of the config, without relaxation." }
-            li { "Intervals of shares are 95 % (Wilson), those of changes 95 % (Newcombe); they take samples as independent, and say nothing of
-                other seeds. Numbers after \u{b1} are standard deviations: over the runs of a group in the summary, over the steps under Time." }
-            li { "The first step is drawn from the policy that the run starts from. The last steps are the last ten without the first, pooled over
-                the runs of a group." }
+            li {
+                "Shares are of all samples that a step asked for, whatever became of them; a sample that fails counts against."
+            }
+            li {
+                "Stable means an energy above hull below 0.1 eV/atom, by the first hull term of the config, without relaxation."
+            }
+            li {
+                "Intervals of shares are 95 % (Wilson), those of changes 95 % (Newcombe); they take samples as independent, and \
+                 say nothing of other seeds. Numbers after \u{b1} are standard deviations: over the runs of a group in the \
+                 summary, over the steps under Time."
+            }
+            li {
+                "The first step is drawn from the policy that the run starts from. The last steps are the last ten without the \
+                 first, pooled over the runs of a group."
+            }
             li { "Definitions and units of all metrics are in the book, under Files of a run." }
         }
     }
@@ -44,7 +53,8 @@ fn hashes(groups: &[Group]) -> Markup {
     }
     let mut rows = Vec::new();
     for key in keys {
-        let values: BTreeSet<&str> = runs.iter().map(|run| run.history.lock.get(key).map_or("absent", String::as_str)).collect();
+        let values: BTreeSet<&str> =
+            runs.iter().map(|run| run.history.lock.get(key).map_or("absent", String::as_str)).collect();
         for value in &values {
             let has = runs.iter().filter(|run| run.history.lock.get(key).map_or("absent", String::as_str) == *value);
             let names: Vec<&str> = has.map(|run| run.name.as_str()).collect();

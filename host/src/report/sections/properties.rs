@@ -11,7 +11,8 @@ use crate::report::{Figure, Section};
 
 pub(super) fn section(groups: &[Group]) -> Option<Section> {
     let figures: Vec<Figure> = groups.iter().filter_map(|group| figure(group, groups)).collect();
-    let words = html! { p { "Each point is a crystal. On a dashed line the product of the two properties is constant." } };
+    let words =
+        html! { p { "Each point is a crystal. On a dashed line the product of the two properties is constant." } };
     let is_any = !figures.is_empty();
     is_any.then(|| Section { id: "properties", title: "Two properties", words, figures, after: html! {} })
 }
@@ -23,7 +24,8 @@ fn figure(group: &Group, groups: &[Group]) -> Option<Figure> {
     if all.is_empty() {
         return None;
     }
-    let points = |steps: String, colour, at: &[[f64; 2]]| Points { name: steps, colour, stressed: false, at: at.to_vec() };
+    let points =
+        |steps: String, colour, at: &[[f64; 2]]| Points { name: steps, colour, stressed: false, at: at.to_vec() };
     let [first, last] = [before, after].map(|tally| steps_named(tally.steps.iter().copied()));
     let mut kinds = vec![points(first.clone(), Colour::Orange, &before.properties)];
     if after.rows > 0 {
@@ -54,12 +56,13 @@ fn best_candidates(group: &Group, names: &[String; 2]) -> Vec<[f64; 2]> {
     both.collect()
 }
 
-/// Round numbers near the middle and the upper end of the products, where the properties are positive.
+/// Round numbers: near the upper end of the products, half of it, and a fifth, where the properties are positive.
 fn levels(points: &[[f64; 2]]) -> Vec<f64> {
-    let mut products: Vec<f64> = points.iter().filter(|point| point.iter().all(|x| *x > 0.0)).map(|[x, y]| x * y).collect();
+    let products = points.iter().filter(|point| point.iter().all(|x| *x > 0.0)).map(|[x, y]| x * y);
+    let mut products: Vec<f64> = products.filter(|product| product.is_normal()).collect();
     products.sort_by(f64::total_cmp);
-    let at = |share: f64| products.get((share * products.len() as f64) as usize).copied();
-    let mut levels: Vec<f64> = [0.5, 0.9, 0.99].into_iter().filter_map(at).filter_map(round).collect();
+    let Some(upper) = products.get(products.len() * 99 / 100) else { return Vec::new() };
+    let mut levels: Vec<f64> = [0.2, 0.5, 1.0].into_iter().filter_map(|share| round(share * upper)).collect();
     levels.dedup();
     levels
 }
@@ -69,7 +72,8 @@ fn round(x: f64) -> Option<f64> {
     let power = 10f64.powi(x.log10().floor() as i32);
     let near = |a: &f64, b: &f64| (x / power - a).abs().total_cmp(&(x / power - b).abs());
     let step = [1.0, 2.0, 5.0, 10.0].into_iter().min_by(near)?;
-    Some(step * power).filter(|level| level.is_finite() && *level > 0.0)
+    // As the decimal number that it is meant to be.
+    format!("{:e}", (step * power) as f32).parse().ok().filter(|level: &f64| level.is_normal())
 }
 
 #[cfg(test)]
@@ -79,7 +83,7 @@ mod tests {
     #[test]
     fn levels_are_round_and_where_the_points_are() {
         let points: Vec<[f64; 2]> = (1..=100).map(|i| [f64::from(i), 1.0]).collect();
-        assert_eq!(levels(&points), [50.0, 100.0]);
+        assert_eq!(levels(&points), [20.0, 50.0, 100.0]);
         assert_eq!(levels(&[[-1.0, 2.0], [0.0, 3.0]]), Vec::<f64>::new());
         assert_eq!([0.0014, 0.0017, 7.6, 34.0].map(|x| round(x).unwrap()), [0.001, 0.002, 10.0, 50.0]);
     }

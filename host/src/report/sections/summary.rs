@@ -3,7 +3,7 @@
 use maud::html;
 use serde_json::Value;
 
-use super::{of_group, table};
+use super::{folded, of_group, table};
 use crate::config::changed_keys;
 use crate::metrics::Proportion;
 use crate::report::group::{Group, mean_and_spread, number};
@@ -11,6 +11,9 @@ use crate::report::run::ReportedRun;
 use crate::report::text::{change, number as digits, share};
 use crate::report::window::Window;
 use crate::report::{ReportError, Section};
+
+/// Differences that are shown at once.
+const MOST_DIFFERENCES: usize = 12;
 
 pub(super) fn section(groups: &[Group]) -> Result<Section, ReportError> {
     let differences = differences(groups)?;
@@ -25,8 +28,10 @@ pub(super) fn section(groups: &[Group]) -> Result<Section, ReportError> {
             }
         }
         @if !differences.is_empty() {
+            @let listed = table(&["key", "first", "other"], &differences);
             h3 { "What differs between the configs" }
-            (table(&["key", "first", "other"], &differences))
+            @if differences.len() > MOST_DIFFERENCES { (folded(&format!("{} keys", differences.len()), &listed)) }
+            @else { (listed) }
         }
         @let notes: Vec<&String> = groups.iter().flat_map(|group| &group.runs).flat_map(|run| &run.notes).collect();
         @if !notes.is_empty() {
@@ -145,7 +150,8 @@ fn differences(groups: &[Group]) -> Result<Vec<Vec<String>>, ReportError> {
     let mut rows = Vec::new();
     for group in groups.iter().skip(1) {
         for (key, first, other) in changed_keys(&groups[0].config, &group.config)? {
-            let value = |letter: &str, value: Option<String>| format!("{letter}: {}", value.unwrap_or_else(|| "absent".into()));
+            let value =
+                |letter: &str, value: Option<String>| format!("{letter}: {}", value.unwrap_or_else(|| "absent".into()));
             rows.push(vec![key, value(&groups[0].letter, first), value(&group.letter, other)]);
         }
     }

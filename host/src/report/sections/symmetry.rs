@@ -24,6 +24,10 @@ const SYSTEMS: [(&str, u8); 7] = [
     ("cubic", 230),
 ];
 
+/// Of the table of all space groups.
+const HEADER: [&str; 6] =
+    ["group", "drawn, first step", "drawn, last steps", "change (points)", "stable, first step", "stable, last steps"];
+
 pub(super) fn section(groups: &[Group]) -> Option<Section> {
     let sampled: Vec<&Group> = groups.iter().filter(|group| !numbers_of(group).is_empty()).collect();
     if sampled.is_empty() {
@@ -37,12 +41,14 @@ pub(super) fn section(groups: &[Group]) -> Option<Section> {
     let after = html! {
         @for group in sampled {
             (folded(&format!("All space groups{}", of_group(group, groups)),
-                &table(&["group", "drawn, first step", "drawn, last steps", "change (points)", "stable, first step", "stable, last steps"], &rows(group))))
+                &table(&HEADER, &rows(group))))
         }
     };
     let words = html! {
-        p { "The space group is the one that was drawn. Before anything is learnt, samples come from the policy that the run starts
-            from, so the first step stands for the base." }
+        p {
+            "The space group is the one that was drawn. Before anything is learnt, samples come from the policy that the run starts \
+             from, so the first step stands for the base."
+        }
     };
     Some(Section { id: "space-groups", title: "Space groups", words, figures, after })
 }
@@ -81,8 +87,8 @@ fn stability_figure(group: &Group, groups: &[Group]) -> Figure {
         name: file_name("space-groups", group, groups),
         svg: bars(["space group", "stable (%)"], &Bars { labels, series }),
         caption: html! {
-            "Stable share of the samples of a space group" (of_group(group, groups)) ", with 95 % intervals: of each crystal system the two
-            groups with the most samples."
+            "Stable share of the samples of a space group" (of_group(group, groups))
+            ", with 95 % intervals: of each crystal system the two groups with the most samples."
         },
     }
 }

@@ -17,14 +17,18 @@ const STAGES: [(&str, &str); 5] = [
     ("optimiser", "optimiser"),
 ];
 
+/// The place of a group, the group, and its seconds.
+type Timed<'a> = (usize, &'a Group, Vec<[f64; 2]>);
+
 pub(super) fn section(groups: &[Group]) -> Option<Section> {
-    let timed: Vec<(&Group, Vec<[f64; 2]>)> =
-        groups.iter().filter_map(|group| Some((group, seconds(group)?))).collect();
+    let timed: Vec<Timed> =
+        groups.iter().enumerate().filter_map(|(kind, group)| Some((kind, group, seconds(group)?))).collect();
     let mut header = vec!["stage"];
-    header.extend(timed.iter().map(|(group, _)| group.name.as_str()));
+    header.extend(timed.iter().map(|(_, group, _)| group.name.as_str()));
     let names = STAGES.iter().map(|(_, name)| *name).chain(["the rest", "whole step"]);
     let row = |(place, name): (usize, &str)| {
-        let cells = timed.iter().map(|(_, times)| format!("{} \u{b1} {}", digits(times[place][0]), digits(times[place][1])));
+        let cells =
+            timed.iter().map(|(.., times)| format!("{} \u{b1} {}", digits(times[place][0]), digits(times[place][1])));
         std::iter::once(name.to_owned()).chain(cells).collect::<Vec<_>>()
     };
     let rows: Vec<Vec<String>> = names.enumerate().map(row).collect();
@@ -54,11 +58,14 @@ fn seconds(group: &Group) -> Option<Vec<[f64; 2]>> {
     (!times[0].is_empty()).then(|| times.iter().map(mean).collect())
 }
 
-fn figure(timed: &[(&Group, Vec<[f64; 2]>)]) -> Figure {
-    let series = timed.iter().enumerate().map(|(kind, (group, times))| Series {
+fn figure(timed: &[Timed]) -> Figure {
+    let series = timed.iter().map(|(kind, group, times)| Series {
         name: group.name.clone(),
-        colour: Colour::of_kind(kind),
-        values: times[..=STAGES.len()].iter().map(|[mean, spread]| (*mean, [(mean - spread).max(0.0), mean + spread])).collect(),
+        colour: Colour::of_kind(*kind),
+        values: times[..=STAGES.len()]
+            .iter()
+            .map(|[mean, spread]| (*mean, [(mean - spread).max(0.0), mean + spread]))
+            .collect(),
     });
     let series = series.collect();
     let labels = STAGES.iter().map(|(_, name)| (*name).to_owned()).chain(["the rest".to_owned()]).collect();
