@@ -46,8 +46,9 @@ fn the_numbers_are_those_of_the_metrics() {
     assert_eq!(row(&page, "e_hull: atoms too close"), ["5.0 % [3.4, 7.3], 24 of 480"]);
     assert_eq!(row(&page, "sampling"), ["2.000 \u{b1} 0"]);
     assert_eq!(row(&page, "scored")[0], "95.0 % [83.5, 98.6], 38 of 40");
-    // Samples: two of each file's four are stable, of steps 1 and 3 to 12.
-    assert_eq!(row(&page, "below 0.1 eV/atom"), ["50.0 % [21.5, 78.5], 4 of 8", "50.0 % [39.3, 60.7], 40 of 80"]);
+    // Two of each file's four rows are stable, in step 1 and in steps 3 to 12; of the other sixteen no samples were kept.
+    assert_eq!(row(&page, "below 0.1 eV/atom"), ["10.0 % [4.0, 23.1], 4 of 40", "10.0 % [7.4, 13.3], 40 of 400"]);
+    assert!(page.contains("one: 176 of the rows of the first and last steps are not among its samples"));
     assert_eq!(row(&page, "225")[0], "75.0 % [40.9, 92.9], 6 of 8");
     assert_eq!(row(&page, "Na")[0], "66.7 % [30.0, 90.3], 4 of 6");
     assert_eq!(row(&page, "one"), ["1", "12 of 12 steps", "-e_hull"], "a row of the runs");

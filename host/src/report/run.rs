@@ -1,5 +1,6 @@
 //! One run, read.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -10,6 +11,9 @@ use super::evaluation::{EvaluationFolder, evaluations_of};
 use super::samples::{Tally, sample_files, tally};
 use super::window::Window;
 use crate::record::RunHistory;
+
+/// No step has so many rows.
+const MOST_ROWS: usize = 1 << 32;
 
 /// A run, read: what a report needs of it.
 #[derive(Debug)]
@@ -49,7 +53,19 @@ impl ReportedRun {
         let files = sample_files(path, last_number(&history), &mut notes);
         let table = &history.config.table;
         let (hull, properties) = (hull_term(table), two_properties(table));
-        let samples = Window::of(&files).map(|files| tally(files, hull.as_deref(), properties.as_ref(), &mut notes));
+        let samples = Window::of(&files).map(|files| {
+            let mut tally = tally(files, hull.as_deref(), properties.as_ref(), &mut notes);
+            tally.complete(sampled(&history, &tally.steps));
+            tally
+        });
+        let missing = samples.before.missing + samples.after.missing;
+        if missing > 0 {
+            notes.push(format!(
+                "{}: {missing} of the rows of the first and last steps are not among its samples; they count as not stable, and are \
+                 in no other share that comes from samples",
+                path.display()
+            ));
+        }
         let candidates = read_candidates(path, &mut notes);
         let evaluations = evaluations_of(path, &mut notes);
         let name = path.display().to_string();
@@ -75,6 +91,16 @@ impl ReportedRun {
         let lines: Vec<&Value> = self.history.lines.iter().collect();
         Window::of(&lines)
     }
+}
+
+/// Rows that were asked for in some steps.
+fn sampled(history: &RunHistory, steps: &BTreeSet<u64>) -> usize {
+    let rows = history.lines.iter().filter_map(|line| {
+        let is_asked = steps.contains(&line.get("step")?.as_u64()?);
+        let sampled = usize::try_from(line.get("funnel")?.get(0)?.get("rows")?.as_u64()?).ok();
+        sampled.filter(|rows| is_asked && *rows < MOST_ROWS)
+    });
+    rows.fold(0, usize::saturating_add)
 }
 
 fn last_number(history: &RunHistory) -> u64 {

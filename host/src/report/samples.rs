@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use crate::crystal::{Element, Record, Tokens, read_structures, tokens_from_json, wyckoff_position};
-use crate::metrics::Proportion;
+use crate::metrics::{Histogram, Proportion};
 
 /// Energy above hull below which a crystal is stable, eV/atom: as in `stable_fraction` of the metrics.
 pub const STABLE: f64 = 0.1;
@@ -27,13 +27,15 @@ pub struct Stable {
 pub struct Tally {
     /// The steps.
     pub steps: BTreeSet<u64>,
-    /// All rows, whether or not they became crystals.
+    /// All rows, whether or not they became crystals, and whether or not their samples were kept.
     pub rows: usize,
+    /// Rows whose samples were not kept: nothing else is known of them.
+    pub missing: usize,
     /// Rows that became crystals.
     pub crystals: usize,
     /// Crystals that contain an element.
     pub elements: BTreeMap<Element, usize>,
-    /// Energy above hull of each row, eV/atom.
+    /// Energy above hull of each row that was kept, eV/atom.
     pub energies: Vec<Option<f64>>,
     /// By space group, of the rows whose draw has one.
     pub groups: BTreeMap<u8, Stable>,
@@ -142,10 +144,29 @@ impl Tally {
         self.properties = self.properties.iter().copied().step_by(every).collect();
     }
 
+    /// Counts the rows that the metrics have beyond those that were kept.
+    pub fn complete(&mut self, sampled: usize) {
+        self.missing = sampled.saturating_sub(self.rows);
+        self.rows += self.missing;
+    }
+
+    /// The distribution of the energies above hull over all rows.
+    pub fn histogram(&self) -> Histogram {
+        let histogram = Histogram::new(self.energies.iter().copied());
+        Histogram { without: histogram.without + self.missing, ..histogram }
+    }
+
+    /// Stable rows, of all.
+    pub fn stable(&self) -> Stable {
+        let count = self.energies.iter().flatten().filter(|energy| **energy < STABLE).count();
+        Stable { count, of: self.rows }
+    }
+
     /// The rows of both.
     pub fn and(mut self, other: &Self) -> Self {
         self.steps.extend(&other.steps);
-        self.rows += other.rows;
+        self.rows = self.rows.saturating_add(other.rows);
+        self.missing = self.missing.saturating_add(other.missing);
         self.crystals += other.crystals;
         other.elements.iter().for_each(|(element, count)| *self.elements.entry(*element).or_default() += count);
         self.energies.extend(&other.energies);
@@ -215,6 +236,13 @@ mod tests {
         assert!(notes[0].ends_with("step-1.jsonl: 1 of its lines cannot be read"), "{notes:?}");
         let both = found.clone().and(&found);
         assert_eq!((both.rows, both.groups[&221]), (6, Stable { count: 2, of: 2 }));
+        // Of ten rows that were sampled, three were kept.
+        let mut all = found;
+        all.complete(10);
+        assert_eq!((all.rows, all.missing, all.stable()), (10, 7, Stable { count: 1, of: 10 }));
+        assert_eq!((all.histogram().without, all.histogram().counts.iter().sum::<usize>()), (8, 2));
+        all.complete(10);
+        assert_eq!((all.rows, all.missing), (10, 0), "nothing more");
     }
 
     #[test]

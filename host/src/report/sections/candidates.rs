@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use maud::{Markup, PreEscaped, html};
 
-use super::{file_name, of_group};
+use super::{file_name, folded, of_group};
 use crate::report::candidates::Candidate;
 use crate::report::group::Group;
 use crate::report::text::number;
@@ -58,7 +58,8 @@ pub(super) fn best_of(group: &Group) -> Vec<(&str, &Candidate)> {
 }
 
 fn card(run: &str, candidate: &Candidate, has_runs: bool) -> Markup {
-    let values = candidate.others.iter().take(MOST_VALUES);
+    // What computed the terms is a table of its own.
+    let (tables, values): (Vec<_>, Vec<_>) = candidate.others.iter().partition(|(_, value)| value.starts_with('{'));
     html! {
         div.card {
             @match candidate.cell() {
@@ -69,12 +70,18 @@ fn card(run: &str, candidate: &Candidate, has_runs: bool) -> Markup {
             dl {
                 dt { "space group" } dd { (candidate.group) }
                 @if let Some(objective) = candidate.objective { dt { "objective" } dd { (number(objective)) } }
-                @for (key, value) in values { dt { (key) } dd { (shortened(value)) } }
+                @for (key, value) in values.iter().take(MOST_VALUES) { dt { (key) } dd { (shortened(value)) } }
                 dt { "name" } dd { (candidate.id) }
                 @if has_runs { dt { "run" } dd { (run) } }
             }
+            @for (key, value) in tables { (folded(&key.replace('_', " "), &html! { pre { (indented(value)) } })) }
         }
     }
+}
+
+/// JSON with a key on each line, if it is that.
+fn indented(text: &str) -> String {
+    serde_json::from_str(text).map_or_else(|_| text.to_owned(), |value: serde_json::Value| format!("{value:#}"))
 }
 
 fn shortened(value: &str) -> String {

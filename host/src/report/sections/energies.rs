@@ -64,8 +64,7 @@ pub fn share_of_energies((name, now): (&str, &Histogram), before: Option<(&str, 
 
 fn histogram_figure(group: &Group, groups: &[Group]) -> Figure {
     let Window { before, after } = &group.samples;
-    let histogram = |tally: &Tally| Histogram::new(tally.energies.iter().copied());
-    let (first, last) = (histogram(before), histogram(after));
+    let (first, last) = (before.histogram(), after.histogram());
     let [first_name, last_name] = [before, after].map(|tally| steps_named(tally.steps.iter().copied()));
     let svg = match after.rows {
         0 => share_of_energies((&first_name, &first), None, STABLE),
@@ -76,27 +75,22 @@ fn histogram_figure(group: &Group, groups: &[Group]) -> Figure {
         svg,
         caption: html! {
             "Energy above hull" (of_group(group, groups)) ": below 0.1 eV/atom are "
-            (share(stable(before).share())) " samples of " (first_name)
-            @if after.rows > 0 { ", and " (share(stable(after).share())) " of " (last_name) } "."
+            (share(before.stable().share())) " samples of " (first_name)
+            @if after.rows > 0 { ", and " (share(after.stable().share())) " of " (last_name) } "."
         },
     }
-}
-
-fn stable(tally: &Tally) -> Stable {
-    let count = tally.energies.iter().flatten().filter(|energy| **energy < STABLE).count();
-    Stable { count, of: tally.rows }
 }
 
 fn numbers(group: &Group) -> maud::Markup {
     let Window { before, after } = &group.samples;
     let row = |(name, value): (&str, fn(&Histogram, &Tally) -> String)| {
-        let cell = |tally: &Tally| value(&Histogram::new(tally.energies.iter().copied()), tally);
+        let cell = |tally: &Tally| value(&tally.histogram(), tally);
         vec![name.to_owned(), cell(before), cell(after)]
     };
     let rows: [(&str, fn(&Histogram, &Tally) -> String); 6] = [
         ("samples", |_, tally| tally.rows.to_string()),
         ("with an energy above hull", |h, tally| share(Proportion::new(tally.rows - h.without, tally.rows))),
-        ("below 0.1 eV/atom", |_, tally| share(stable(tally).share())),
+        ("below 0.1 eV/atom", |_, tally| share(tally.stable().share())),
         ("median (eV/atom)", |h, _| h.median.map_or_else(|| "-".to_owned(), number)),
         ("mean (eV/atom)", |h, _| h.mean.map_or_else(|| "-".to_owned(), number)),
         ("above 1 eV/atom, not in the figure", |h, tally| share(Proportion::new(h.above, tally.rows))),

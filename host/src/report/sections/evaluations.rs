@@ -51,7 +51,7 @@ fn described(EvaluationFolder { path, figures }: &EvaluationFolder) -> Markup {
             .relaxed
             .as_ref()
             .map(|relaxed| relaxed.metrics.get(name).map_or("-".to_owned(), |value| shown(*value)));
-        [name.replace('_', " "), shown(*value)].into_iter().chain(relaxed).collect::<Vec<_>>()
+        [spelt(name), shown(*value)].into_iter().chain(relaxed).collect::<Vec<_>>()
     });
     let mut header = vec!["share", "as drawn"];
     header.extend(figures.relaxed.is_some().then_some("relaxed"));
@@ -60,6 +60,16 @@ fn described(EvaluationFolder { path, figures }: &EvaluationFolder) -> Markup {
         (table(&header, &rows.collect::<Vec<_>>()))
         (folded(&format!("Protocol {}", figures.protocol_id), &html! { pre { (format!("{:#}", figures.protocol)) } }))
     }
+}
+
+/// The name of a share as it is read: `msun_of_valid` is `M.S.U.N. of valid`.
+fn spelt(name: &str) -> String {
+    let word = |word| match word {
+        "sun" => "S.U.N.",
+        "msun" => "M.S.U.N.",
+        other => other,
+    };
+    name.split('_').map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// A share whose interval is counted again: that of a file is not to be believed.

@@ -85,6 +85,6 @@ mod tests {
         let points: Vec<[f64; 2]> = (1..=100).map(|i| [f64::from(i), 1.0]).collect();
         assert_eq!(levels(&points), [20.0, 50.0, 100.0]);
         assert_eq!(levels(&[[-1.0, 2.0], [0.0, 3.0]]), Vec::<f64>::new());
-        assert_eq!([0.0014, 0.0017, 7.6, 34.0].map(|x| round(x).unwrap()), [0.001, 0.002, 10.0, 50.0]);
+        assert_eq!([0.0014, 0.0017, 7.6, 36.0].map(|x| round(x).unwrap()), [0.001, 0.002, 10.0, 50.0]);
     }
 }
