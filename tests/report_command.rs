@@ -1,6 +1,7 @@
 //! `temper report`: pages about runs that are made up here, so that their numbers are known.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot do its work has failed")]
+#![allow(clippy::panic, reason = "a test that cannot do its work has failed")]
 #![allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 
 #[path = "report_command/browser.rs"]

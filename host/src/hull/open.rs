@@ -177,12 +177,19 @@ mod tests {
         build_file(&[hull.clone(), more.clone()], header(), &both, &|_, _| ()).unwrap();
         let built = Hull::load(&both).unwrap();
         assert_eq!(built.header().reference_crystals, [check]);
-        assert_eq!((built.header().energy_reference.as_deref(), built.header().source.as_str()), (Some("MP2020"), "both"));
-        let entries: Vec<_> = built.entries().iter().map(|entry| (entry.id().to_owned(), entry.energy_per_atom())).collect();
+        assert_eq!(
+            (built.header().energy_reference.as_deref(), built.header().source.as_str()),
+            (Some("MP2020"), "both")
+        );
+        let entries: Vec<_> =
+            built.entries().iter().map(|entry| (entry.id().to_owned(), entry.energy_per_atom())).collect();
         assert!(entries.contains(&("mp20:NaCl".to_owned(), -3.5)) && entries.len() == 4, "{entries:?}");
         let pbe = HullHeader { energy_reference: Some("PBE".into()), ..header() };
         let error = build_file(&[hull, more], pbe, &mixed, &|_, _| ()).unwrap_err();
-        assert!(matches!(&error, HullError::EnergyReference { found, expected, .. } if (found.as_str(), expected.as_str()) == ("MP2020", "PBE")), "{error}");
+        assert!(
+            matches!(&error, HullError::EnergyReference { found, expected, .. } if (found.as_str(), expected.as_str()) == ("MP2020", "PBE")),
+            "{error}"
+        );
         assert!(!mixed.exists());
     }
 }

@@ -82,20 +82,32 @@ fn histogram_figure(group: &Group, groups: &[Group]) -> Figure {
 }
 
 fn numbers(group: &Group) -> maud::Markup {
-    let Window { before, after } = &group.samples;
-    let row = |(name, value): (&str, fn(&Histogram, &Tally) -> String)| {
-        let cell = |tally: &Tally| value(&tally.histogram(), tally);
-        vec![name.to_owned(), cell(before), cell(after)]
-    };
-    let rows: [(&str, fn(&Histogram, &Tally) -> String); 6] = [
-        ("samples", |_, tally| tally.rows.to_string()),
-        ("with an energy above hull", |h, tally| share(Proportion::new(tally.rows - h.without, tally.rows))),
-        ("below 0.1 eV/atom", |_, tally| share(tally.stable().share())),
-        ("median (eV/atom)", |h, _| h.median.map_or_else(|| "-".to_owned(), number)),
-        ("mean (eV/atom)", |h, _| h.mean.map_or_else(|| "-".to_owned(), number)),
-        ("above 1 eV/atom, not in the figure", |h, tally| share(Proportion::new(h.above, tally.rows))),
+    const NAMES: [&str; 6] = [
+        "samples",
+        "with an energy above hull",
+        "below 0.1 eV/atom",
+        "median (eV/atom)",
+        "mean (eV/atom)",
+        "above 1 eV/atom, not in the figure",
     ];
-    table(&["", "first step", "last steps"], &rows.into_iter().map(row).collect::<Vec<_>>())
+    let Window { before, after } = &group.samples;
+    let rows = NAMES.into_iter().zip(column(before)).zip(column(after));
+    let rows: Vec<Vec<String>> = rows.map(|((name, first), last)| vec![name.to_owned(), first, last]).collect();
+    table(&["", "first step", "last steps"], &rows)
+}
+
+fn column(tally: &Tally) -> [String; 6] {
+    let histogram = tally.histogram();
+    let of_all = |count| share(Proportion::new(count, tally.rows));
+    let energy = |energy: Option<f64>| energy.map_or_else(|| "-".to_owned(), number);
+    [
+        tally.rows.to_string(),
+        of_all(tally.rows - histogram.without),
+        share(tally.stable().share()),
+        energy(histogram.median),
+        energy(histogram.mean),
+        of_all(histogram.above),
+    ]
 }
 
 /// Stable crystals by class, before and after; classes without samples are left out.
