@@ -103,7 +103,9 @@ pub struct Ppo {
     pub kl_weight: f64,
     /// How the KL term enters the gradient.
     pub kl_gradient: KlGradient,
-    /// Decay of the running baseline per step.
+    /// What is subtracted from the rewards.
+    pub baseline: Baseline,
+    /// Decay of the moving baseline per step.
     pub baseline_decay: f64,
     /// Largest global norm of a gradient.
     pub grad_clip: f64,
@@ -121,6 +123,7 @@ impl Default for Ppo {
             learning_rate: 1e-4,
             kl_weight: 0.1,
             kl_gradient: KlGradient::Detached,
+            baseline: Baseline::Moving,
             baseline_decay: 0.95,
             grad_clip: 1.0,
             kl_stop: None,
@@ -136,6 +139,18 @@ pub enum KlGradient {
     Detached,
     /// Differentiated, as in the reference code.
     Reference,
+}
+
+/// What is subtracted from the rewards of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Baseline {
+    /// A moving mean over the batches, as in the paper.
+    Moving,
+    /// The mean over the other crystals of the batch.
+    Batch,
+    /// The mean over the others in the same space group.
+    Group,
 }
 
 /// The `[pareto]` table.

@@ -1,6 +1,6 @@
 //! Reinforcement fine-tuning by PPO (arXiv 2504.02367, appendix C; spec sections 8 and 12).
 //!
-//! A step: draw space groups, sample crystals, score them, subtract a running baseline, and take a few clipped gradient steps.
+//! A step: draw space groups, sample crystals, score them, subtract a baseline, and take a few clipped gradient steps.
 //! The KL term keeps the policy near its base: inside the reward, as the paper has it, or differentiated, as the reference code does.
 
 mod batch;
@@ -9,13 +9,14 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use self::batch::{Batch, all_skipped, keep_finite};
+use super::advantages::{Advantages, advantages};
 use super::losses::{PpoSurrogate, mean_weights};
 use super::statistics::{
     clip_fraction, gap, kl_k3, mean, space_groups, spread, stable_fraction, standard_deviation, top_element,
     unique_formulas,
 };
 use super::{Adam, FinetuneSettings, KlGradient, Objectives, Sample, StageTimes, StepRecord, UpdateStatistics};
-use crate::crystal::{Structure, Tokens, smallest_distance};
+use crate::crystal::{SpaceGroup, Structure, Tokens, smallest_distance};
 use crate::policy::{
     Draws, Hyperparameters, Likelihood, LikelihoodError, LogProbability, LossGradient, Parameters, SampleSettings,
     Sampler,
@@ -292,11 +293,13 @@ impl Finetuning {
             return Ok(Learned::nothing("no crystal of the batch has a finite log p under policy and base".to_owned()));
         }
         let log_ratio_to_base: Vec<f64> = logp.iter().zip(&base_logp).map(|(logp, base)| logp - base).collect();
-        let (advantage, baseline) = advantages(&batch.rewards(), &log_ratio_to_base, state.baseline, settings);
+        let crystals = batch.crystals();
+        let groups: Vec<SpaceGroup> = crystals.iter().map(|crystal| crystal.group).collect();
+        let Advantages { values: advantage, baseline } =
+            advantages(&batch.rewards(), &log_ratio_to_base, &groups, state.baseline, settings);
         if !advantage.iter().chain([&baseline]).all(|x| x.is_finite()) {
             return Ok(Learned::nothing(format!("the objective overflows: the baseline is {baseline}")));
         }
-        let crystals = batch.crystals();
         let loss = PpoSurrogate {
             row_weight: mean_weights(crystals.len()),
             old_logp: logp,
@@ -390,25 +393,6 @@ struct BatchStatistics {
     update: UpdateStatistics,
 }
 
-/// Advantages A = R - b and the baseline b. R is r - tau ln(p / p_base) in the paper's form and r in the reference's; b is the mean
-/// of R over the first batch, then `decay` times the old one plus 1 - `decay` times the mean of R over this batch.
-fn advantages(
-    rewards: &[f64],
-    log_ratio_to_base: &[f64],
-    baseline: Option<f64>,
-    settings: &FinetuneSettings,
-) -> (Vec<f64>, f64) {
-    let penalised: Vec<f64> = match settings.kl_gradient {
-        KlGradient::Detached => {
-            rewards.iter().zip(log_ratio_to_base).map(|(r, log_ratio)| r - settings.kl_weight * log_ratio).collect()
-        }
-        KlGradient::Reference => rewards.to_vec(),
-    };
-    let (now, decay) = (mean(&penalised), settings.baseline_decay);
-    let baseline = baseline.map_or(now, |b| decay * b + (1.0 - decay) * now);
-    (penalised.iter().map(|r| r - baseline).collect(), baseline)
-}
-
 fn timed<T>(seconds: &mut f64, work: impl FnOnce() -> T) -> T {
     let start = Instant::now();
     let result = work();
@@ -417,4 +401,4 @@ fn timed<T>(seconds: &mut f64, work: impl FnOnce() -> T) -> T {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -2,6 +2,7 @@
 //! observer, so that this module writes no files and prints nothing.
 
 mod adam;
+mod advantages;
 mod dropout;
 mod finetune;
 mod likelihood_task;
@@ -23,5 +24,5 @@ pub use pretrain::{
     Epoch, Measured, PretrainError, PretrainObserver, PretrainSettings, PretrainState, Schedule, Task, check_examples,
     pretrain,
 };
-pub use settings::{FinetuneSettings, KlGradient, Monitor, Objectives};
+pub use settings::{Baseline, FinetuneSettings, KlGradient, Monitor, Objectives};
 pub use step_record::{Gap, STABLE, Sample, Spread, StageTimes, StepRecord, UpdateStatistics};

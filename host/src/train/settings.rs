@@ -14,6 +14,18 @@ pub enum KlGradient {
     Reference,
 }
 
+/// What is subtracted from the rewards of a batch. None of them depends on the crystal that it is subtracted from, except through
+/// the moving mean, where that is 1 of the batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Baseline {
+    /// A moving mean over the batches, as in the paper.
+    Moving,
+    /// The mean over the other crystals of the batch (leave-one-out: Kool, van Hoof and Welling 2019).
+    Batch,
+    /// The mean over the other crystals of the batch in the same space group, and one more that stands for the batch.
+    Group,
+}
+
 /// How to fine-tune.
 #[derive(Clone, Debug)]
 pub struct FinetuneSettings {
@@ -35,7 +47,9 @@ pub struct FinetuneSettings {
     pub kl_gradient: KlGradient,
     /// KL of the sampling policy to the policy as updated, nats, above which the batch's remaining optimiser steps are left out.
     pub kl_stop: Option<f64>,
-    /// Weight of the old baseline in the new one.
+    /// What is subtracted from the rewards.
+    pub baseline: Baseline,
+    /// Weight of the old moving baseline in the new one.
     pub baseline_decay: f64,
     /// Largest share of a batch that may fail.
     pub max_failed: f64,

@@ -5,7 +5,7 @@ use crate::cli::Failure;
 use crate::cli::wanted::{possible_groups, restriction, training_groups};
 use crate::config::{self, Finetune, SpaceGroups};
 use crate::policy::{ModelToml, Resources, SpaceGroupDistribution};
-use crate::train::{FinetuneSettings, KlGradient};
+use crate::train::{Baseline, FinetuneSettings, KlGradient};
 
 impl Planner<'_> {
     pub(super) fn settings(
@@ -50,6 +50,11 @@ impl Planner<'_> {
                 config::KlGradient::Reference => KlGradient::Reference,
             },
             kl_stop: ppo.kl_stop,
+            baseline: match ppo.baseline {
+                config::Baseline::Moving => Baseline::Moving,
+                config::Baseline::Batch => Baseline::Batch,
+                config::Baseline::Group => Baseline::Group,
+            },
             baseline_decay: ppo.baseline_decay,
             max_failed: config.run.max_failed,
             max_idle_steps: config.guards.clone().unwrap_or_default().max_idle_steps,

@@ -9,9 +9,9 @@ use crate::crystal::{Element, Site, SpaceGroup};
 use crate::policy::{Resources, SpaceGroupDistribution, tiny_hyperparameters};
 use crate::reward::RewardTable;
 use crate::runtime::{Device, Locator};
-use crate::train::NegativeLogLikelihood;
+use crate::train::{Baseline, NegativeLogLikelihood};
 
-fn settings(kl_gradient: KlGradient) -> FinetuneSettings {
+pub(in crate::train) fn settings(kl_gradient: KlGradient) -> FinetuneSettings {
     FinetuneSettings {
         steps: 1,
         batch: 4,
@@ -22,6 +22,7 @@ fn settings(kl_gradient: KlGradient) -> FinetuneSettings {
         kl_weight: 0.1,
         kl_gradient,
         kl_stop: None,
+        baseline: Baseline::Moving,
         baseline_decay: 0.95,
         max_failed: 1.0,
         max_idle_steps: 5,
@@ -32,35 +33,11 @@ fn settings(kl_gradient: KlGradient) -> FinetuneSettings {
     }
 }
 
-fn assert_near(found: &[f64], expected: &[f64]) {
+pub(in crate::train) fn assert_near(found: &[f64], expected: &[f64]) {
     assert_eq!(found.len(), expected.len());
     for (found, expected) in found.iter().zip(expected) {
         assert!((found - expected).abs() < 1e-12, "{found}, not {expected}");
     }
-}
-
-/// R = r - 0.1 log ratio is 0.95, 2.1, 5.8 with mean 2.95; then 2.9, 5.1 with mean 4, and b = 0.95 * 2.95 + 0.05 * 4 = 3.0025.
-#[test]
-fn detached_advantages_of_two_batches() {
-    let settings = settings(KlGradient::Detached);
-    let (advantage, baseline) = advantages(&[1.0, 2.0, 6.0], &[0.5, -1.0, 2.0], None, &settings);
-    assert_near(&[baseline], &[2.95]);
-    assert_near(&advantage, &[-2.0, -0.85, 2.85]);
-    let (advantage, baseline) = advantages(&[3.0, 5.0], &[1.0, -1.0], Some(baseline), &settings);
-    assert_near(&[baseline], &[3.0025]);
-    assert_near(&advantage, &[-0.1025, 2.0975]);
-}
-
-/// R = r, with mean 3, then 4: b = 0.95 * 3 + 0.05 * 4 = 3.05.
-#[test]
-fn advantages_of_two_batches_as_in_the_reference() {
-    let settings = settings(KlGradient::Reference);
-    let (advantage, baseline) = advantages(&[1.0, 2.0, 6.0], &[0.5, -1.0, 2.0], None, &settings);
-    assert_near(&[baseline], &[3.0]);
-    assert_near(&advantage, &[-2.0, -1.0, 3.0]);
-    let (advantage, baseline) = advantages(&[3.0, 5.0], &[1.0, -1.0], Some(baseline), &settings);
-    assert_near(&[baseline], &[3.05]);
-    assert_near(&advantage, &[-0.05, 1.95]);
 }
 
 /// A policy that is not its base, and four crystals with rewards of both signs.

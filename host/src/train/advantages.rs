@@ -1,0 +1,127 @@
+//! What a crystal is worth beyond what was to be expected of it.
+
+use std::collections::HashMap;
+
+use super::statistics::mean;
+use super::{Baseline, FinetuneSettings, KlGradient};
+use crate::crystal::SpaceGroup;
+
+/// The advantages of a batch, A = R - b.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Advantages {
+    /// One per crystal.
+    pub values: Vec<f64>,
+    /// The moving baseline after this batch, or the mean of those that were subtracted.
+    pub baseline: f64,
+}
+
+/// R is r - tau ln(p / p_base) in the paper's form (arXiv 2504.02367, appendix C) and r in the reference's. What b is, [`Baseline`]
+/// says; `moving` is the moving one before this batch, if there was any.
+pub(super) fn advantages(
+    rewards: &[f64],
+    log_ratio_to_base: &[f64],
+    groups: &[SpaceGroup],
+    moving: Option<f64>,
+    settings: &FinetuneSettings,
+) -> Advantages {
+    let penalised: Vec<f64> = match settings.kl_gradient {
+        KlGradient::Detached => {
+            rewards.iter().zip(log_ratio_to_base).map(|(r, log_ratio)| r - settings.kl_weight * log_ratio).collect()
+        }
+        KlGradient::Reference => rewards.to_vec(),
+    };
+    match settings.baseline {
+        Baseline::Moving => {
+            let (now, decay) = (mean(&penalised), settings.baseline_decay);
+            let baseline = moving.map_or(now, |b| decay * b + (1.0 - decay) * now);
+            Advantages { values: penalised.iter().map(|r| r - baseline).collect(), baseline }
+        }
+        Baseline::Batch => beyond(&penalised, &mean_of_others(&penalised)),
+        Baseline::Group => beyond(&penalised, &mean_of_group(&penalised, groups)),
+    }
+}
+
+fn beyond(rewards: &[f64], baselines: &[f64]) -> Advantages {
+    let values = rewards.iter().zip(baselines).map(|(r, b)| r - b).collect();
+    Advantages { values, baseline: mean(baselines) }
+}
+
+/// For each crystal the mean over all others; its own reward where there are none.
+fn mean_of_others(rewards: &[f64]) -> Vec<f64> {
+    let (sum, others) = (rewards.iter().sum::<f64>(), rewards.len() as f64 - 1.0);
+    rewards.iter().map(|r| if others > 0.0 { (sum - r) / others } else { *r }).collect()
+}
+
+/// For each crystal the mean over the others of its space group and over one more crystal, as good as the rest of the batch is on
+/// average: what stands in for a group that has no others, and steadies one that has few.
+fn mean_of_group(rewards: &[f64], groups: &[SpaceGroup]) -> Vec<f64> {
+    let mut totals: HashMap<SpaceGroup, (f64, f64)> = HashMap::new();
+    for (reward, group) in rewards.iter().zip(groups) {
+        let (sum, count) = totals.entry(*group).or_default();
+        *sum += reward;
+        *count += 1.0;
+    }
+    let all = mean_of_others(rewards);
+    let of = |((reward, group), all): ((&f64, &SpaceGroup), &f64)| {
+        let (sum, count) = totals[group];
+        (sum - reward + all) / count
+    };
+    rewards.iter().zip(groups).zip(&all).map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finetune::tests::{assert_near, settings};
+    use super::*;
+
+    fn of(rewards: &[f64], log_ratios: &[f64], moving: Option<f64>, settings: &FinetuneSettings) -> (Vec<f64>, f64) {
+        let numbers = [225, 225, 1];
+        let groups: Vec<SpaceGroup> = numbers[..rewards.len()].iter().map(|n| SpaceGroup::new(*n).unwrap()).collect();
+        let Advantages { values, baseline } = advantages(rewards, log_ratios, &groups, moving, settings);
+        (values, baseline)
+    }
+
+    /// R = r - 0.1 log ratio is 0.95, 2.1, 5.8 with mean 2.95; then 2.9, 5.1 with mean 4, and b = 0.95 * 2.95 + 0.05 * 4 = 3.0025.
+    #[test]
+    fn detached_advantages_of_two_batches() {
+        let settings = settings(KlGradient::Detached);
+        let (advantage, baseline) = of(&[1.0, 2.0, 6.0], &[0.5, -1.0, 2.0], None, &settings);
+        assert_near(&[baseline], &[2.95]);
+        assert_near(&advantage, &[-2.0, -0.85, 2.85]);
+        let (advantage, baseline) = of(&[3.0, 5.0], &[1.0, -1.0], Some(baseline), &settings);
+        assert_near(&[baseline], &[3.0025]);
+        assert_near(&advantage, &[-0.1025, 2.0975]);
+    }
+
+    /// R = r, with mean 3, then 4: b = 0.95 * 3 + 0.05 * 4 = 3.05.
+    #[test]
+    fn advantages_of_two_batches_as_in_the_reference() {
+        let settings = settings(KlGradient::Reference);
+        let (advantage, baseline) = of(&[1.0, 2.0, 6.0], &[0.5, -1.0, 2.0], None, &settings);
+        assert_near(&[baseline], &[3.0]);
+        assert_near(&advantage, &[-2.0, -1.0, 3.0]);
+        let (advantage, baseline) = of(&[3.0, 5.0], &[1.0, -1.0], Some(baseline), &settings);
+        assert_near(&[baseline], &[3.05]);
+        assert_near(&advantage, &[-0.05, 1.95]);
+    }
+
+    /// The means of the others are 4, 3.5 and 1.5.
+    #[test]
+    fn the_others_of_a_batch_are_the_baseline() {
+        let settings = FinetuneSettings { baseline: Baseline::Batch, ..settings(KlGradient::Reference) };
+        let (advantage, baseline) = of(&[1.0, 2.0, 6.0], &[0.0; 3], Some(100.0), &settings);
+        assert_near(&advantage, &[-3.0, -1.5, 4.5]);
+        assert_near(&[baseline], &[3.0]);
+        assert_near(&of(&[7.0], &[0.0], None, &settings).0, &[0.0]);
+    }
+
+    /// With what stands for the batch (4, 3.5, 1.5): (2 + 4) / 2 and (1 + 3.5) / 2 in group 225, and 1.5 alone for the crystal of
+    /// group 1. The KL term counts as it does in R.
+    #[test]
+    fn the_others_of_a_space_group_are_the_baseline() {
+        let settings = FinetuneSettings { baseline: Baseline::Group, ..settings(KlGradient::Detached) };
+        let (advantage, baseline) = of(&[2.0, 1.0, 6.0], &[10.0, -10.0, 0.0], Some(100.0), &settings);
+        assert_near(&advantage, &[1.0 - 3.0, 2.0 - 2.25, 6.0 - 1.5]);
+        assert_near(&[baseline], &[2.25]);
+    }
+}
