@@ -44,8 +44,11 @@ fn wrong_usage_is_the_users_mistake() {
     }
     let suggestion = temper(folder.path(), &["tokenise"]);
     assert!(String::from_utf8_lossy(&suggestion.stderr).contains("a similar subcommand exists: 'tokenize'"));
-    let levels = "error: --log =: unknown level\nhint: the levels are error, warn, info, debug and trace";
-    assert_refused(folder.path(), &["--log", "=", "init"], 2, levels);
+    for log in ["=", "verbose", "temper", "temper=", "info,temper=loud", ""] {
+        let levels = "the levels are off, error, warn, info, debug, trace, also per module: temper=debug,warn";
+        let said = format!("error: --log {log}: unknown level\nhint: {levels}");
+        assert_refused(folder.path(), &["--log", log, "init"], 2, &said);
+    }
 }
 
 #[test]

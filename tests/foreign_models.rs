@@ -297,7 +297,7 @@ fn a_run_goes_on_without_the_crystals_that_a_model_dies_of() {
     run(&["finetune", "--resume", "run", "--set", "run.steps=3"]);
     let (mut died, mut scored) = (0, 0);
     for step in 1..=3 {
-        let samples = json_lines(&at.join(format!("run/samples/step-{step}.jsonl")));
+        let samples = json_lines(&at.join(format!("run/samples/step-{step}.jsonl.gz")));
         assert_eq!(samples.len(), 12);
         for row in samples {
             let failed = row["trace"]["failed"].as_str().unwrap_or_default();

@@ -85,7 +85,7 @@ fn folder() -> tempfile::TempDir {
     folder
 }
 
-/// All files of a run but the lock of its writer and, of the checkpoints, those before the newest; metrics without the clock.
+/// All files of a run but the lock of its writer, event files and, of the checkpoints, those before the newest; metrics without the clock.
 fn contents(run: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     fn add(folder: &Path, run: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
         for entry in fs::read_dir(folder).unwrap() {
@@ -100,6 +100,8 @@ fn contents(run: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     add(run, run, &mut found);
     found.remove(Path::new("writer.lock"));
+    // Every start begins an event file, with the time in it.
+    found.retain(|path, _| !path.to_str().unwrap().contains("tfevents"));
     let step = |path: &Path| -> Option<u64> {
         path.strip_prefix("checkpoints").ok()?.iter().next()?.to_str()?.strip_prefix("step-")?.parse().ok()
     };

@@ -118,7 +118,7 @@ fn drawn_crystals_are_scored_as_they_were_drawn() {
     let folder = prepared(config);
     let at = folder.path();
     accepted(at, &["finetune", "run.toml", "--quiet"]);
-    let mut samples = json_lines(&at.join("run/samples/step-1.jsonl"));
+    let mut samples = json_lines(&at.join("run/samples/step-1.jsonl.gz"));
     let scored = |samples: &[serde_json::Value]| {
         let lines: Vec<String> = samples.iter().map(ToString::to_string).collect();
         fs::write(at.join("samples.jsonl"), lines.join("\n")).unwrap();

@@ -68,7 +68,7 @@ fn scored(run: &Path, step: usize) -> Vec<Value> {
         ["density", "atoms", "far", "unique", "new"].iter().all(|term| number(row, term).is_some())
             && number(row, "kinds").is_some_and(|kinds| kinds <= 2.0)
     };
-    json_lines(&run.join(format!("samples/step-{step}.jsonl"))).into_iter().filter(good).collect()
+    json_lines(&run.join(format!("samples/step-{step}.jsonl.gz"))).into_iter().filter(good).collect()
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn the_front_and_the_funnel_are_what_the_samples_say() {
     let run = at.join("run");
     let (mut points, mut rejected) = (Vec::new(), 0);
     for (step, line) in (1..).zip(json_lines(&run.join("metrics.jsonl"))) {
-        let samples = json_lines(&run.join(format!("samples/step-{step}.jsonl")));
+        let samples = json_lines(&run.join(format!("samples/step-{step}.jsonl.gz")));
         let scored = scored(&run, step);
         let stages: Vec<(&str, u64)> = line["funnel"]
             .as_array()
@@ -192,7 +192,7 @@ fn a_batch_of_which_nothing_is_left_says_where_it_went() {
     let metrics = json_lines(&folder.path().join("run/metrics.jsonl"));
     assert_eq!(metrics.iter().map(|line| line["idle_steps"].as_u64()).collect::<Vec<_>>(), [Some(1), Some(2)]);
     assert!(metrics[0]["objective_mean"].is_null() && metrics[0]["baseline"].is_null());
-    assert_eq!(json_lines(&folder.path().join("run/samples/step-2.jsonl")).len(), 64);
+    assert_eq!(json_lines(&folder.path().join("run/samples/step-2.jsonl.gz")).len(), 64);
     // A run that has not learned yet goes on, and learns.
     accepted(
         folder.path(),
@@ -228,7 +228,7 @@ fn a_row_on_which_the_expression_has_no_value_says_so() {
         ],
     );
     let mut failed = 0;
-    for row in json_lines(&at.join("run/samples/step-1.jsonl")) {
+    for row in json_lines(&at.join("run/samples/step-1.jsonl.gz")) {
         let reason = row.get("objective_failed");
         let zero = row["kinds"].as_f64() == Some(2.0) && row["density"].as_f64().is_some();
         assert_eq!(reason.map(|r| r.as_str().unwrap()), zero.then_some("the objective is inf at column 3"), "{row}");

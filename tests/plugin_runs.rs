@@ -35,20 +35,13 @@ fn rogue(name: &str, rest: &str) -> String {
 }
 
 /// The samples of a step that are crystals.
-fn crystals(folder: &Path, step: usize) -> Vec<Value> {
-    let text = fs::read_to_string(folder.join(format!("run/samples/step-{step}.jsonl"))).unwrap();
-    let rows = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+fn crystals(folder: &Path, step: u64) -> Vec<Value> {
+    let rows = support::samples(&folder.join("run"), step).into_iter();
     rows.filter(|row| row.get("species").is_some()).collect()
 }
 
 fn metrics(folder: &Path) -> Vec<Value> {
-    let text = fs::read_to_string(folder.join("run/metrics.jsonl")).unwrap();
-    let line = |line: &str| {
-        let mut value: Value = serde_json::from_str(line).unwrap();
-        value.as_object_mut().unwrap().remove("time");
-        value
-    };
-    text.lines().map(line).collect()
+    support::metrics(&folder.join("run"))
 }
 
 /// In workers, in this process, from several workers: always the number of atoms.

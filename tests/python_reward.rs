@@ -64,9 +64,8 @@ fn rows(folder: &Path, term: &str) -> Vec<Vec<Value>> {
         let reason = row[term]["failed"].as_str().unwrap_or("");
         row.get("refused").is_none() && !reason.starts_with("two atoms are") && !reason.starts_with("density")
     };
-    let step = |step: usize| {
-        let text = fs::read_to_string(folder.join(format!("run/samples/step-{step}.jsonl"))).unwrap();
-        let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).filter(fit).collect();
+    let step = |step: u64| {
+        let rows: Vec<Value> = support::samples(&folder.join("run"), step).into_iter().filter(fit).collect();
         assert!(rows.len() > 20, "only {} rows are fit", rows.len());
         rows
     };

@@ -169,7 +169,7 @@ fn rewards_of_relaxed_crystals_are_those_of_the_commands() {
     accepted(at, &["finetune", "run.toml", "--quiet"]);
     accepted(
         at,
-        &["relax", "run/samples/step-1.jsonl", "--model", MODEL, "--steps", "4", "--fmax", "0.1", "-o", "r.jsonl"],
+        &["relax", "run/samples/step-1.jsonl.gz", "--model", MODEL, "--steps", "4", "--fmax", "0.1", "-o", "r.jsonl"],
     );
     let hull = format!("{ROOT}/models/hulls/mp-chgnet.hull");
     accepted(at, &["score", "r.jsonl", "--model", MODEL, "--hull", &hull, "-o", "scores.csv"]);
@@ -180,7 +180,7 @@ fn rewards_of_relaxed_crystals_are_those_of_the_commands() {
         .map(|mut row| (row.remove("id").unwrap(), row.remove("displacement").unwrap()))
         .collect();
     let mut compared = 0;
-    for row in json_lines(&at.join("run/samples/step-1.jsonl")) {
+    for row in json_lines(&at.join("run/samples/step-1.jsonl.gz")) {
         let (Some(id), Some(value)) = (row["id"].as_str(), row["relaxed"].as_f64()) else { continue };
         assert!((value - scores[id]).abs() < 1e-4, "{id}: {value} {}", scores[id]);
         let displacement: f64 = moved[id].parse().unwrap();
@@ -188,10 +188,19 @@ fn rewards_of_relaxed_crystals_are_those_of_the_commands() {
         compared += 1;
     }
     assert!(compared >= 3, "{compared}");
+    let lock: Value = serde_json::from_slice(&fs::read(at.join("run/lock.json")).unwrap()).unwrap();
+    for candidate in table(&at.join("run/candidates-relaxed.csv")) {
+        let by: Value = serde_json::from_str(&candidate["computed_by"]).unwrap();
+        let hull = &by["terms"]["relaxed"]["hull"];
+        assert!(hull["potential"].is_string() && hull["reference"].is_string() && hull["relax"]["steps"] == 4, "{by}");
+        for key in ["potential", "reference"].map(|key| format!("rewards.relaxed.hull.{key}")) {
+            assert!(by["sha256"][&key].is_string() && by["sha256"][&key] == lock[&key], "{key}: {by}");
+        }
+    }
 
     accepted(at, &["finetune", "run.toml", "--quiet", "--set", "run.steps=2", "--set", "run.dir=resumed"]);
     accepted(at, &["finetune", "run.toml", "--quiet", "--set", "run.dir=resumed", "--resume"]);
-    for file in ["candidates.csv", "candidates-relaxed.csv", "candidates-relaxed.extxyz", "samples/step-3.jsonl"] {
+    for file in ["candidates.csv", "candidates-relaxed.csv", "candidates-relaxed.extxyz", "samples/step-3.jsonl.gz"] {
         assert!(
             fs::read(at.join("run").join(file)).unwrap() == fs::read(at.join("resumed").join(file)).unwrap(),
             "{file}"

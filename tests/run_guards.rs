@@ -8,37 +8,14 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use support::{accepted, json_lines, prepared, temper};
-
-const CONFIG: &str = r#"
-objective = "-log(density)"
-
-[policy]
-model = "policy"
-
-[run]
-dir = "run"
-steps = 6
-seed = 7
-threads = 1
-checkpoint_every = 2
-max_failed = 1.0
-keep = 3
-
-[sampling]
-batch = 12
-spacegroups = [1, 225]
-
-[ppo]
-learning_rate = 1e-2
-
-[rewards.density.builtin]
-term = "density"
-on_failure = { value = 30.0 }
-"#;
+use support::{accepted, density_run, json_lines, metrics, prepared, refused};
 
 /// Steps of the run.
 const STEPS: usize = 6;
+
+fn config() -> String {
+    density_run("steps = 6\ncheckpoint_every = 2\nkeep = 3")
+}
 
 /// The estimate of KL is above such a bound soon after the policy has moved.
 const SLOWED: &str = r#"
@@ -48,24 +25,10 @@ kl_bound = 1e-12
 learning_rate_factor = 0.25
 "#;
 
-/// Standard error of a run that is refused.
-fn refused(at: &Path, arguments: &[&str], code: i32) -> String {
-    let output = temper(at, arguments);
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(code), "{said}");
-    said
-}
-
-fn metrics(run: &Path) -> Vec<Value> {
-    let mut lines = json_lines(&run.join("metrics.jsonl"));
-    lines.iter_mut().for_each(|line| drop(line.as_object_mut().unwrap().remove("time")));
-    lines
-}
-
 #[test]
 fn any_term_can_judge_another() {
     let judge = "[rewards.sites.builtin]\nterm = \"n_sites\"\n[judge.builtin]\nterm = \"density\"\njudges = \"sites\"\nevery = 2\n";
-    let folder = prepared(&format!("{CONFIG}\n{judge}"));
+    let folder = prepared(&format!("{}\n{judge}", config()));
     accepted(folder.path(), &["finetune", "run.toml", "--quiet", "--set", "sampling.batch=60"]);
     let lines = metrics(&folder.path().join("run"));
     for (line, due) in lines.iter().zip([false, true].into_iter().cycle()) {
@@ -74,7 +37,7 @@ fn any_term_can_judge_another() {
         if due {
             // The judge goes by the name of the term that it judges, and here computes what another term does as well.
             assert_eq!(line["judge"]["sites"], line["terms"]["density"]);
-            let samples = json_lines(&folder.path().join(format!("run/samples/step-{}.jsonl", line["step"])));
+            let samples = json_lines(&folder.path().join(format!("run/samples/step-{}.jsonl.gz", line["step"])));
             let both = |row: &Value| Some(row["density"].as_f64()? - row["sites"].as_f64()?);
             let gaps: Vec<f64> = samples.iter().filter_map(both).collect();
             let (gap, expected) = (line["judge_gap"].as_f64().unwrap(), gaps.iter().sum::<f64>() / gaps.len() as f64);
@@ -89,7 +52,7 @@ fn any_term_can_judge_another() {
 
 #[test]
 fn an_alarm_lowers_the_learning_rate_once_resumed_or_not() {
-    let folder = prepared(&format!("{CONFIG}{SLOWED}"));
+    let folder = prepared(&(config() + SLOWED));
     let at = folder.path();
     let (_, said) = accepted(at, &["finetune", "run.toml"]);
     assert!(said.contains("the learning rate is 0.0025 from now on, as [guards] says"), "{said}");
@@ -102,7 +65,7 @@ fn an_alarm_lowers_the_learning_rate_once_resumed_or_not() {
         assert_eq!(line["learning_rate"], expected);
     }
     // The same steps as without guards up to there, and other ones behind.
-    fs::write(at.join("free.toml"), CONFIG).unwrap();
+    fs::write(at.join("free.toml"), config()).unwrap();
     accepted(at, &["finetune", "free.toml", "--quiet", "--set", "run.dir=free"]);
     let free = kl(&metrics(&at.join("free")));
     let same = |steps: usize| free[..steps] == kl(&whole)[..steps];
@@ -125,7 +88,7 @@ fn an_alarm_lowers_the_learning_rate_once_resumed_or_not() {
 
 #[test]
 fn guards_that_change_numbers_are_not_changed_unasked() {
-    let folder = prepared(&format!("{CONFIG}{SLOWED}"));
+    let folder = prepared(&(config() + SLOWED));
     let at = folder.path();
     accepted(at, &["finetune", "run.toml", "--quiet", "--set", "run.steps=2"]);
     let warn = ["finetune", "run.toml", "--quiet", "--resume", "--set", "guards.kl=warn"];
@@ -133,7 +96,7 @@ fn guards_that_change_numbers_are_not_changed_unasked() {
     assert!(said.contains("`guards.kl` was \"lower_learning_rate\", is absent"), "{said}");
     accepted(at, &[&warn[..], &["--accept-changed", "guards"]].concat());
     // Those that change none may change.
-    fs::write(at.join("free.toml"), CONFIG).unwrap();
+    fs::write(at.join("free.toml"), config()).unwrap();
     let free = ["finetune", "free.toml", "--quiet", "--set", "run.dir=free"];
     accepted(at, &[&free[..], &["--set", "run.steps=2"]].concat());
     accepted(at, &[&free[..], &["--resume", "--set", "guards.entropy=stop"]].concat());
@@ -143,7 +106,7 @@ fn guards_that_change_numbers_are_not_changed_unasked() {
 
 #[test]
 fn another_runtime_or_device_is_refused_with_both_values() {
-    let folder = prepared(CONFIG);
+    let folder = prepared(&config());
     let at = folder.path();
     accepted(at, &["finetune", "run.toml", "--quiet", "--set", "run.steps=2"]);
     let file = at.join("run/lock.json");
@@ -228,7 +191,7 @@ fn a_dry_run_of_a_pretraining_looks_at_everything_and_writes_nothing() {
 
 #[test]
 fn a_budget_that_one_crystal_exceeds_is_said() {
-    let folder = prepared(CONFIG);
+    let folder = prepared(&config());
     let dry = ["finetune", "run.toml", "--dry-run"];
     let (_, said) = accepted(folder.path(), &dry);
     assert!(!said.contains("run.memory"), "{said}");
@@ -238,7 +201,7 @@ fn a_budget_that_one_crystal_exceeds_is_said() {
 
 #[test]
 fn a_run_is_a_base_and_a_pretraining_begins_with_it() {
-    let folder = prepared(CONFIG);
+    let folder = prepared(&config());
     let at = folder.path();
     salts(at);
     accepted(at, &["finetune", "run.toml", "--quiet"]);

@@ -8,34 +8,11 @@ use std::fs;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
-use support::{accepted, json_lines, prepared, temper};
+use support::{accepted, density_run, json_lines, prepared, temper};
 
-const CONFIG: &str = r#"
-objective = "-log(density)"
-
-[policy]
-model = "policy"
-
-[run]
-dir = "run"
-steps = 6
-seed = 7
-threads = 1
-checkpoint_every = 100
-keep = 1
-max_failed = 1.0
-
-[sampling]
-batch = 12
-spacegroups = [1, 225]
-
-[ppo]
-learning_rate = 1e-2
-
-[rewards.density.builtin]
-term = "density"
-on_failure = { value = 30.0 }
-"#;
+fn config() -> String {
+    density_run("steps = 6\ncheckpoint_every = 100\nkeep = 1")
+}
 
 /// The step with the highest mean objective, by the metrics.
 fn best(run: &Path) -> usize {
@@ -47,7 +24,7 @@ fn best(run: &Path) -> usize {
 
 #[test]
 fn the_best_step_is_kept_when_it_occurs() {
-    let folder = prepared(CONFIG);
+    let folder = prepared(&config());
     let at = folder.path();
     // A run of one step more for every seed, until the best step is none of those that a checkpoint was due at.
     for seed in 1..20 {
@@ -68,7 +45,7 @@ fn the_best_step_is_kept_when_it_occurs() {
 
 #[test]
 fn a_run_its_checkpoints_and_its_export_are_policies() {
-    let folder = prepared(CONFIG);
+    let folder = prepared(&config());
     let at = folder.path();
     accepted(at, &["finetune", "run.toml", "--quiet"]);
     let best = best(&at.join("run"));

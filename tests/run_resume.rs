@@ -9,35 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
-use support::{accepted, assert_refused, json_lines, prepared, temper};
-
-const FINETUNE: &str = r#"
-objective = "-log(density)"
-
-[policy]
-model = "policy"
-
-[run]
-dir = "run"
-steps = 4
-seed = 7
-threads = 1
-checkpoint_every = 2
-max_failed = 1.0
-keep = 3
-
-[sampling]
-batch = 12
-spacegroups = [1, 225]
-
-[ppo]
-learning_rate = 1e-2
-
-[rewards.density.builtin]
-term = "density"
-on_failure = { value = 30.0 }
-"#;
+use serde_json::json;
+use support::{accepted, assert_refused, density_run, json_lines, metrics, prepared, refused, temper};
 
 const PRETRAIN: &str = r#"
 [data]
@@ -62,9 +35,13 @@ patience = 2
 out = "out"
 "#;
 
+fn finetune() -> String {
+    density_run("steps = 4\ncheckpoint_every = 2\nkeep = 3")
+}
+
 /// A small policy, both configs, and forty crystals of the rock salt type.
 fn folder() -> tempfile::TempDir {
-    let folder = prepared(FINETUNE);
+    let folder = prepared(&finetune());
     let mut lines = String::new();
     for (i, cation) in ["Li", "Na", "K", "Rb", "Cs", "Mg", "Ca", "Sr", "Ba", "Mn"].iter().enumerate() {
         for (j, anion) in ["F", "Cl", "O", "S"].iter().enumerate() {
@@ -77,20 +54,6 @@ fn folder() -> tempfile::TempDir {
     fs::write(folder.path().join("salts.jsonl"), lines).unwrap();
     fs::write(folder.path().join("pretrain.toml"), PRETRAIN).unwrap();
     folder
-}
-
-/// What the program says when it refuses.
-fn refused(at: &Path, arguments: &[&str]) -> String {
-    let output = temper(at, arguments);
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "temper {arguments:?}: {said}");
-    said
-}
-
-fn metrics(run: &Path) -> Vec<Value> {
-    let mut lines = json_lines(&run.join("metrics.jsonl"));
-    lines.iter_mut().for_each(|line| drop(line.as_object_mut().unwrap().remove("time")));
-    lines
 }
 
 fn steps(run: &Path) -> Vec<u64> {
@@ -199,16 +162,16 @@ fn changed_data_and_sidecars_are_refused_by_name() {
     fs::copy(chgnet, at.join("gap.onnx")).unwrap();
     fs::write(at.join("gap.toml"), "energy_reference = \"PBE\"\n").unwrap();
     let term = "[rewards.e.onnx]\nmodel = \"gap.onnx\"\non_failure = { value = 99.0 }\n";
-    fs::write(at.join("run.toml"), format!("{FINETUNE}{term}")).unwrap();
+    fs::write(at.join("run.toml"), finetune() + term).unwrap();
     let run = ["finetune", "run.toml", "--quiet", "--resume", "--set"];
     let steps = |steps: &'static str| [&run[..], &[steps]].concat();
     accepted(at, &steps("run.steps=1"));
     accepted(at, &steps("run.steps=2"));
     fs::write(at.join("gap.toml"), "energy_reference = \"PBE\"\nversion = \"other\"\n").unwrap();
-    let said = refused(at, &steps("run.steps=3"));
+    let said = refused(at, &steps("run.steps=3"), 2);
     assert!(said.contains("run: the run was started with a different rewards.e.onnx.model.sidecar\n"), "{said}");
     fs::remove_file(at.join("gap.toml")).unwrap();
-    let said = refused(at, &steps("run.steps=3"));
+    let said = refused(at, &steps("run.steps=3"), 2);
     assert!(said.contains("a different rewards.e.onnx.model.sidecar\n"), "{said}");
 }
 
@@ -226,7 +189,7 @@ fn a_changed_key_is_named_with_both_values_and_may_be_accepted() {
          hint: go on with what is there now, on the record, with --accept-changed ppo.clip --accept-changed ppo.learning_rate\n\
          hint: or start a new run in another directory with --set run.dir=...",
     );
-    let said = refused(at, &[&set[..], &["--accept-changed", "ppo.clip"]].concat());
+    let said = refused(at, &[&set[..], &["--accept-changed", "ppo.clip"]].concat(), 2);
     assert!(said.contains("run: `ppo.learning_rate` was 0.01, is 0.0001\n"), "{said}");
     accepted(at, &[&set[..], &["--accept-changed", "ppo"]].concat());
     let changes = json_lines(&at.join("run/changes.jsonl"));
@@ -254,7 +217,7 @@ fn vanished_and_doubled_lines_of_metrics_are_refused() {
     ] {
         let damaged: String = kept.iter().map(|line| lines[*line]).collect();
         fs::write(&file, &damaged).unwrap();
-        let said = refused(at, &resume);
+        let said = refused(at, &resume, 2);
         assert!(said.contains(part), "{said}");
         assert_eq!(fs::read_to_string(&file).unwrap(), damaged, "it is left as it is");
     }
@@ -287,7 +250,7 @@ fn a_damaged_checkpoint_is_named_with_the_newest_that_is_whole() {
              hint: move run/checkpoints/step-4 away, and --resume goes on from run/checkpoints/step-{older}"
         ),
     );
-    let said = refused(at, &["sample", "-m", "run/checkpoints/step-4", "-n", "1", "-o", "x.jsonl"]);
+    let said = refused(at, &["sample", "-m", "run/checkpoints/step-4", "-n", "1", "-o", "x.jsonl"], 2);
     assert!(said.contains("step-4/params.safetensors: its SHA-256 is not"), "{said}");
     fs::rename(at.join("run/checkpoints/step-4"), at.join("bad")).unwrap();
     accepted(at, &resume);
@@ -332,7 +295,7 @@ fn a_run_goes_on_by_its_directory_from_anywhere_and_wherever_it_was_moved() {
     accepted(elsewhere.path(), &again);
     assert_eq!(metrics(&elsewhere.path().join("again")), metrics(&at.join("straight")));
 
-    let said = refused(at, &["finetune", "--resume", "runs/typo"]);
+    let said = refused(at, &["finetune", "--resume", "runs/typo"], 2);
     assert!(said.contains("runs/typo: nothing to resume: no run.toml in it"), "{said}");
     let (_, said) = accepted(at, &["finetune", "run.toml", "--resume", "--set", "run.dir=new"]);
     assert!(said.contains("nothing to resume in new: starting from the beginning"), "{said}");
@@ -364,7 +327,7 @@ fn a_second_writer_is_refused() {
         wait_for("a checkpoint", || at.join(dir).join("checkpoints").exists() && !steps(&at.join(dir)).is_empty());
         let busy = format!("error: {dir} is being written to by process {} on ", running.0.id());
         for resumed in [&["--resume"][..], &["--resume", dir]] {
-            let said = refused(at, &[&[command, config][..], resumed].concat());
+            let said = refused(at, &[&[command, config][..], resumed].concat(), 2);
             assert!(said.starts_with(&busy), "{said}");
         }
         drop(running);
@@ -449,13 +412,13 @@ fn a_dry_run_looks_at_the_directory() {
     let folder = folder();
     let at = folder.path();
     accepted(at, &["finetune", "run.toml", "--quiet", "--set", "run.steps=1"]);
-    let said = refused(at, &["finetune", "run.toml", "--dry-run"]);
+    let said = refused(at, &["finetune", "run.toml", "--dry-run"], 2);
     assert!(said.contains("run already holds a run of 1 steps"), "{said}");
-    let said = refused(at, &["finetune", "run.toml", "--dry-run", "--resume", "--set", "ppo.clip=0.1"]);
+    let said = refused(at, &["finetune", "run.toml", "--dry-run", "--resume", "--set", "ppo.clip=0.1"], 2);
     assert!(said.contains("`ppo.clip` was 0.2, is 0.1"), "{said}");
     accepted(at, &["finetune", "run.toml", "--dry-run", "--resume"]);
     fs::write(at.join("file"), "x").unwrap();
-    let said = refused(at, &["finetune", "run.toml", "--dry-run", "--set", "run.dir=file/run"]);
+    let said = refused(at, &["finetune", "run.toml", "--dry-run", "--set", "run.dir=file/run"], 2);
     assert!(said.contains("file/run"), "{said}");
     let untouched: PathBuf = at.join("untouched");
     accepted(at, &["finetune", "run.toml", "--dry-run", "--set", "run.dir=untouched/deep"]);

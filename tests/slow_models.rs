@@ -133,7 +133,7 @@ fn a_run_goes_on_without_the_crystals_that_take_too_long() {
     accepted(at, &["finetune", "run.toml", "--quiet"]);
     let (mut slow, mut scored) = (0, 0);
     for step in 1..=2 {
-        let samples = json_lines(&at.join(format!("run/samples/step-{step}.jsonl")));
+        let samples = json_lines(&at.join(format!("run/samples/step-{step}.jsonl.gz")));
         assert_eq!(samples.len(), 12);
         for row in samples {
             if row["trace"]["failed"] == "the model took longer than the deadline of 0.1 s" {

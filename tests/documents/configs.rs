@@ -5,10 +5,10 @@ use temper::reward::Objective;
 use toml::Table;
 
 use crate::pages::{book, guide, quoted, rows};
-use crate::support::temper;
+use crate::support::{accepted, temper};
 
 /// Heading of a table of keys, the subcommand that reads it, and the TOML in front of its keys.
-const TABLES: [(&str, &str, &str); 23] = [
+const TABLES: [(&str, &str, &str); 25] = [
     ("Top level", "finetune", ""),
     ("`[policy]`", "finetune", "[policy]"),
     ("`[run]`", "finetune", "[run]"),
@@ -18,6 +18,7 @@ const TABLES: [(&str, &str, &str); 23] = [
     ("`[judge]`", "finetune", "[judge]"),
     ("`[judge.hull]`", "finetune", "[judge.hull]"),
     ("`[guards]`", "finetune", "[guards]"),
+    ("`[record]`", "finetune", "[record]"),
     ("`[rewards.NAME.hull]`", "finetune", "[rewards.a.hull]"),
     ("`[rewards.NAME.force]`", "finetune", "[rewards.b.force]"),
     ("`[rewards.NAME.displacement]`", "finetune", "[rewards.g.displacement]"),
@@ -32,6 +33,7 @@ const TABLES: [(&str, &str, &str); 23] = [
     ("`[dpo]`", "pretrain", "[dpo]"),
     ("`[run]` of a pretraining", "pretrain", "[run]"),
     ("`[train]`", "pretrain", "[train]"),
+    ("`[record]` of a pretraining", "pretrain", "[record]"),
 ];
 
 /// Nothing but what must be given.
@@ -44,6 +46,7 @@ terms = { a = "min", b = "min" }
 [judge.hull]
 potential = "p"
 [guards]
+[record]
 [rewards.a.hull]
 potential = "p"
 reference = "h"
@@ -60,7 +63,7 @@ library = "l"
 [rewards.f.process]
 command = ["p"]
 "#;
-const PRETRAIN: &str = "[data]\nfiles = [\"f\"]\n[policy.crystalformer]\n";
+const PRETRAIN: &str = "[data]\nfiles = [\"f\"]\n[record]\n[policy.crystalformer]\n";
 const DPO: &str = "[data]\nfiles = [\"f\"]\n[policy]\nmodel = \"m\"\n[dpo]\nchosen = \"a < 1\"\n";
 
 fn keys(heading: &str) -> BTreeSet<String> {
@@ -80,7 +83,16 @@ fn every_key_is_explained() {
         let valid = said.split_once("valid here: ").unwrap_or_else(|| panic!("{heading}: {said}")).1;
         let valid: BTreeSet<String> = valid.trim().split(", ").map(str::to_owned).collect();
         assert_eq!(keys(heading), valid, "{heading}");
+        let schema: serde_json::Value = serde_json::from_str(&accepted(folder.path(), &["schema", command]).0).unwrap();
+        let described = schema_of(&schema, table)["properties"].as_object().unwrap();
+        assert_eq!(described.keys().cloned().collect::<BTreeSet<_>>(), valid, "temper schema {command}: {table}");
     }
+}
+
+/// The part of a schema that is about a table, `[rewards.a.hull]`.
+fn schema_of<'a>(schema: &'a serde_json::Value, table: &str) -> &'a serde_json::Value {
+    let path = table.trim_matches(['[', ']']).split('.').filter(|key| !key.is_empty());
+    path.fold(schema, |object, key| object["properties"].get(key).unwrap_or(&object["additionalProperties"]))
 }
 
 fn resolved(text: &str, command: &str) -> Table {

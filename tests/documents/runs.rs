@@ -89,6 +89,8 @@ fn files(folder: &Path, prefix: &str, found: &mut BTreeSet<String>) {
         let name = if name.starts_with("step-") { name.replace(char::is_numeric, "N") } else { name };
         if entry.path().is_dir() {
             files(&entry.path(), &format!("{prefix}{name}/"), found);
+        } else if name.contains("tfevents") {
+            found.insert("events.out.tfevents.T.temper".to_owned());
         } else {
             found.insert(format!("{prefix}{name}"));
         }
@@ -106,8 +108,8 @@ fn the_files_and_metrics_of_a_fine_tuning_are_defined() {
     let mut found = BTreeSet::new();
     files(&run, "", &mut found);
     assert_eq!(found, documented("Fine-tuning"));
-    let samples = documented("`samples/step-N.jsonl`");
-    for row in json_lines(&run.join("samples/step-2.jsonl")) {
+    let samples = documented("`samples/step-N.jsonl.gz`");
+    for row in json_lines(&run.join("samples/step-2.jsonl.gz")) {
         let terms = ["density", "distance"].map(str::to_owned);
         let unknown: Vec<&String> =
             row.as_object().unwrap().keys().filter(|key| !samples.contains(*key) && !terms.contains(key)).collect();

@@ -65,9 +65,54 @@ pub fn prepared(config: &str) -> tempfile::TempDir {
     folder
 }
 
-/// The rows of a file of JSON lines.
+/// A config of a run towards dense crystals, which any policy can do; `run` holds further keys of `[run]`.
+pub fn density_run(run: &str) -> String {
+    format!(
+        r#"
+objective = "-log(density)"
+
+[policy]
+model = "policy"
+
+[run]
+dir = "run"
+seed = 7
+threads = 1
+max_failed = 1.0
+{run}
+
+[sampling]
+batch = 12
+spacegroups = [1, 225]
+
+[ppo]
+learning_rate = 1e-2
+
+[rewards.density.builtin]
+term = "density"
+on_failure = {{ value = 30.0 }}
+"#
+    )
+}
+
+/// The lines of a run's metrics, without the clock.
+pub fn metrics(run: &Path) -> Vec<serde_json::Value> {
+    let mut lines = json_lines(&run.join("metrics.jsonl"));
+    lines.iter_mut().for_each(|line| drop(line.as_object_mut().unwrap().remove("time")));
+    lines
+}
+
+/// The samples of a step.
+pub fn samples(run: &Path, step: u64) -> Vec<serde_json::Value> {
+    json_lines(&run.join(format!("samples/step-{step}.jsonl.gz")))
+}
+
+/// The rows of a file of JSON lines, compressed or not.
 pub fn json_lines(path: &Path) -> Vec<serde_json::Value> {
-    let text = std::fs::read_to_string(path).unwrap();
+    let text = match path.extension().is_some_and(|extension| extension == "gz") {
+        true => std::io::read_to_string(flate2::read::GzDecoder::new(std::fs::File::open(path).unwrap())).unwrap(),
+        false => std::fs::read_to_string(path).unwrap(),
+    };
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
@@ -77,6 +122,14 @@ pub fn accepted(folder: &Path, arguments: &[&str]) -> (String, String) {
     let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert!(output.status.success(), "temper {arguments:?}: {stderr}");
     (stdout, stderr)
+}
+
+/// Runs it, demands this exit code, and returns standard error.
+pub fn refused(folder: &Path, arguments: &[&str], code: i32) -> String {
+    let output = temper(folder, arguments);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "temper {arguments:?}: {said}");
+    said
 }
 
 /// Runs it and holds the exit code and all of standard error against what is expected.

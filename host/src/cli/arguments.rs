@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
     Context, Failure, compare, completions, doctor, evaluate, export, finetune, hull, index, init, logp, match_pairs,
-    model, plugin, pretrain, relax, report, sample, score, setup, status, tokenize,
+    model, plugin, pretrain, relax, report, sample, schema, score, setup, status, sweep, tokenize,
 };
 use crate::config::{MOST_THREADS, ModelIsolation};
 
@@ -46,6 +46,19 @@ pub struct Globals {
     /// Log messages of the program: error, warn, info, debug, trace, or per module, such as temper=debug
     #[arg(long, global = true, value_name = "LEVEL", default_value = "error")]
     pub log: String,
+    /// How log messages are written: text or json, one object per line
+    #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t, hide_possible_values = true)]
+    pub log_format: LogFormat,
+}
+
+/// How log messages are written.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
 }
 
 fn isolation(text: &str) -> Result<ModelIsolation, String> {
@@ -78,6 +91,8 @@ pub enum Command {
     Compare(compare::Compare),
     /// Write a page about runs: curves, what has changed, the best crystals
     Report(report::Report),
+    /// Run every combination of values of keys of a config, and compare the runs
+    Sweep(sweep::Sweep),
     /// Write the policy of a run as a policy directory with a card
     Export(export::Export),
     /// Evaluate a potential or property model on structures
@@ -109,6 +124,8 @@ pub enum Command {
     Doctor(doctor::Doctor),
     /// Fetch ONNX Runtime ahead of time
     Setup(setup::Setup),
+    /// Print the JSON schema of a config
+    Schema(schema::Schema),
     /// Print a completion script for a shell
     Completions(completions::Completions),
 }
@@ -128,6 +145,7 @@ impl Arguments {
             Command::Status(arguments) => arguments.run(&context),
             Command::Compare(arguments) => arguments.run(&context),
             Command::Report(arguments) => arguments.run(&context),
+            Command::Sweep(arguments) => arguments.run(&context),
             Command::Export(arguments) => arguments.run(&context),
             Command::Score(arguments) => arguments.run(&context),
             Command::Relax(arguments) => arguments.run(&context),
@@ -141,6 +159,7 @@ impl Arguments {
             Command::Plugin(command) => command.run(&context),
             Command::Doctor(arguments) => arguments.run(&context),
             Command::Setup(arguments) => arguments.run(&context),
+            Command::Schema(arguments) => arguments.run(&context),
             Command::Completions(arguments) => arguments.run(&context),
         }
     }

@@ -13,7 +13,7 @@ use crate::report::letter;
 /// Compare runs: means over their last ten steps, with the spread over seeds, and what differs between their configs.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  temper compare runs/weak-* runs/strong-*\n\n\
-    Runs whose configs differ only in run.seed, run.dir, run.threads and train.out are one group.")]
+    Runs whose configs differ only in run.seed, run.dir, run.threads, train.out and [record] are one group.")]
 pub struct Compare {
     /// Directories of runs, of temper finetune or temper pretrain
     #[arg(value_name = "RUN", required = true)]
@@ -36,24 +36,29 @@ struct Run {
 
 impl Compare {
     pub(super) fn run(&self, _: &Context) -> Result<(), Failure> {
-        let mut groups = Vec::<Group>::new();
-        for path in &self.runs {
-            let recent = RecentSteps::read(path)?;
-            if recent.done() == 0 {
-                return Err(Failure::user(format!("{}: no {} is done yet", path.display(), recent.unit)));
-            }
-            let (config, unit) = (apart_from_seed(recent.config.clone()), recent.unit);
-            let run = Run { directory: path.clone(), done: recent.done(), means: recent.means() };
-            match groups.iter_mut().find(|group| group.config == config) {
-                Some(group) => group.runs.push(run),
-                None => groups.push(Group { config, unit, runs: vec![run] }),
-            }
-        }
+        let text = table(&self.runs)?;
         let mut output = Output::create(Path::new("-"))?;
-        let text = [figures(&groups), members(&groups), differences(&groups)?].join("\n");
         output.write_all(text.as_bytes()).map_err(|error| output.failed(&error))?;
         output.finish()
     }
+}
+
+/// The figures of runs side by side.
+pub(super) fn table(runs: &[PathBuf]) -> Result<String, Failure> {
+    let mut groups = Vec::<Group>::new();
+    for path in runs {
+        let recent = RecentSteps::read(path)?;
+        if recent.done() == 0 {
+            return Err(Failure::user(format!("{}: no {} is done yet", path.display(), recent.unit)));
+        }
+        let (config, unit) = (apart_from_seed(recent.config.clone()), recent.unit);
+        let run = Run { directory: path.clone(), done: recent.done(), means: recent.means() };
+        match groups.iter_mut().find(|group| group.config == config) {
+            Some(group) => group.runs.push(run),
+            None => groups.push(Group { config, unit, runs: vec![run] }),
+        }
+    }
+    Ok([figures(&groups), members(&groups), differences(&groups)?].join("\n"))
 }
 
 /// A column for each group, a line for each figure.

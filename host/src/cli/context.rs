@@ -1,11 +1,13 @@
 //! What every subcommand receives: the global options, and a way to print messages.
 
 use std::io::{IsTerminal, Write};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
-use super::{Exit, Failure, Globals, Progress, terminal};
+use super::arguments::LogFormat;
+use super::{Exit, Failure, Globals, Interrupts, Progress, terminal};
 use crate::config::Memory;
 use crate::plugin::{Discovery, Probe};
 use crate::runtime::default_threads;
@@ -13,11 +15,16 @@ use crate::runtime::default_threads;
 /// How long a plugin may take to say what it is.
 const FIRST_LOAD: Duration = Duration::from_secs(10);
 
+/// What `--log` takes.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
 /// The global options, checked, and the terminal.
 #[derive(Debug)]
 pub struct Context {
     /// The global options as given.
     pub globals: Globals,
+    /// Whoever listens for signals: one for all runs of a sweep.
+    pub(super) interrupts: OnceLock<Interrupts>,
 }
 
 impl Context {
@@ -26,12 +33,8 @@ impl Context {
     /// # Errors
     /// When `--log` is no level.
     pub fn new(globals: Globals) -> Result<Self, Failure> {
-        let filter = EnvFilter::try_new(&globals.log)
-            .map_err(|_| Failure::user(format!("--log {}: unknown level", globals.log)))
-            .map_err(|failure| failure.hint("the levels are error, warn, info, debug and trace"))?;
-        // A second start in one process (tests) keeps the first.
-        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
-        Ok(Self { globals })
+        start_log(&globals)?;
+        Ok(Self { globals, interrupts: OnceLock::new() })
     }
 
     /// Prints a result, with a newline, on standard output.
@@ -98,4 +101,26 @@ impl Context {
             Progress::lines(label, total)
         }
     }
+}
+
+/// Starts the log on standard error. A second start in one process (tests) keeps the first.
+fn start_log(globals: &Globals) -> Result<(), Failure> {
+    let refused = || {
+        Failure::user(format!("--log {}: unknown level", globals.log))
+            .hint(format!("the levels are {}, also per module: temper=debug,warn", LEVELS.join(", ")))
+    };
+    // The filter itself takes any word for the name of a module.
+    let is_level = |text: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(text));
+    let has_level = |part: &str| is_level(part.rsplit('=').next().unwrap_or(part));
+    if !globals.log.split(',').all(|part| has_level(part.trim())) {
+        return Err(refused());
+    }
+    let filter = EnvFilter::try_new(&globals.log).map_err(|_| refused())?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = log.with_ansi(std::io::stderr().is_terminal());
+    let _ = match globals.log_format {
+        LogFormat::Text => log.try_init(),
+        LogFormat::Json => log.json().try_init(),
+    };
+    Ok(())
 }

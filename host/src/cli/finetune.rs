@@ -1,18 +1,23 @@
 //! `temper finetune`: reinforcement fine-tuning from a TOML file.
 
-use std::path::PathBuf;
+mod comparison;
+mod lines;
+
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde_json::json;
 
+use self::comparison::comparison;
 use super::resume::{Beginning, Resumption, after_interruption};
 use super::{Context, Exit, Failure, Interrupts, Plan, Progress, Recipe};
 use crate::config::{self, Direction, Guards, Pareto};
 use crate::policy::ModelToml;
 use crate::record::{
-    Alarm, AlarmSettings, Checkpoints, FinetuneRun, ParetoAxis, ParetoFront, Reaction, RunDirectory, Start,
-    StepMetrics, StepSummary,
+    Alarm, AlarmSettings, FinetuneRun, ParetoAxis, ParetoFront, Reaction, RecordSettings, RunDirectory, SampleChoice,
+    Start, StepSummary,
 };
-use crate::train::{FinetuneObserver, FinetuneState, Finetuning, StageTimes, StepRecord};
+use crate::train::{FinetuneObserver, FinetuneState, Finetuning, StepRecord};
 
 /// Fine-tune a policy by PPO against rewards.
 #[derive(Debug, Args)]
@@ -38,6 +43,12 @@ pub struct Finetune {
 }
 
 impl Finetune {
+    /// Of this config with these overrides, from the newest checkpoint, if there is one.
+    pub(super) fn resumed(config: &Path, set: Vec<String>) -> Self {
+        let resumption = Resumption::from_the_newest();
+        Self { config: Some(config.to_owned()), recipe: None, set, dry_run: false, resumption }
+    }
+
     pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
         let recipe = self.recipe.as_deref().map(|name| Recipe::of_command(name, "finetune")).transpose()?;
         let beginning = self.resumption.begin(self.config.as_deref(), recipe, &self.set)?;
@@ -55,16 +66,18 @@ impl Finetune {
         let steps = plan.settings.steps;
         if state.step >= steps {
             context.say(&format!("the run has {} steps, run.steps = {steps}: nothing is left to do", state.step));
+        } else {
+            context.say(&lines::announcement(&plan, state.step));
         }
         let (progress, interrupted) = (context.progress("steps", steps as u64), context.interrupts()?);
-        progress.set(state.step as u64, steps as u64);
+        progress.begin_at(state.step as u64);
         let mut observer =
-            Observer { steps, learning_rate: plan.settings.learning_rate, run, progress, interrupted, last: None };
+            Observer { steps, learning_rate: plan.settings.learning_rate, run, progress, interrupted, is_first: true };
         training.run(&plan.objectives, &plan.settings, &mut state, &mut observer)?;
-        let Observer { run, progress, interrupted, last, .. } = observer;
+        let Observer { run, progress, interrupted, is_first, .. } = observer;
         drop(progress);
-        if let (Some(first), Some(last)) = (run.first(), last) {
-            context.print(&comparison(first, &last))?;
+        if !is_first {
+            context.print(&comparison(run.ends()))?;
         }
         if let Some(front) = run.pareto() {
             context.say(&format!("Pareto front: {} crystals", front.len()));
@@ -84,13 +97,11 @@ impl Finetune {
         plan: &Plan,
         beginning: &Beginning,
     ) -> Result<(FinetuneRun, Option<FinetuneState>), Failure> {
-        let run = &plan.config.run;
-        let (directory, sentence) = context.run_directory(&run.dir, beginning.resume, "steps")?;
+        let (directory, sentence) = context.run_directory(&plan.config.run.dir, beginning.resume, "steps")?;
         let start = self.start(plan, beginning, &directory)?;
-        let checkpoints = Checkpoints { every: run.checkpoint_every, keep: run.keep };
         let pareto = plan.config.pareto.as_ref().map(front);
         let alarms = alarms(&plan.config.guards.clone().unwrap_or_default());
-        let opened = FinetuneRun::open(directory, &start, described(plan), checkpoints, alarms, pareto)?;
+        let opened = FinetuneRun::open(directory, &start, described(plan), record_settings(plan), alarms, pareto)?;
         sentence.iter().for_each(|sentence| context.say(sentence));
         Ok(opened)
     }
@@ -123,6 +134,29 @@ fn described(plan: &Plan) -> ModelToml {
     ModelToml { provenance: Some(provenance), ..plan.model.clone() }
 }
 
+/// What is kept of the run.
+fn record_settings(plan: &Plan) -> RecordSettings {
+    let (run, record) = (&plan.config.run, plan.config.record.clone().unwrap_or_default());
+    let computed_by = json!({
+        "program": concat!("temper ", env!("CARGO_PKG_VERSION")),
+        "terms": plan.config.decisive().rewards,
+        "sha256": plan.lock.hashes_under("rewards"),
+    });
+    RecordSettings {
+        checkpoint_every: run.checkpoint_every,
+        keep: run.keep,
+        tensorboard: record.tensorboard,
+        samples: match record.samples {
+            config::SampleChoice::All => SampleChoice::All,
+            config::SampleChoice::Scored => SampleChoice::Scored,
+            config::SampleChoice::Every(every) => SampleChoice::Every(every.get()),
+        },
+        samples_limit: record.samples_limit.bytes(),
+        candidates: record.candidates,
+        computed_by: computed_by.into(),
+    }
+}
+
 /// Keeps the run's files and shows how it goes.
 struct Observer {
     steps: usize,
@@ -130,7 +164,8 @@ struct Observer {
     run: FinetuneRun,
     progress: Progress,
     interrupted: Interrupts,
-    last: Option<StepMetrics>,
+    /// Whether no step has been done yet.
+    is_first: bool,
 }
 
 impl FinetuneObserver for Observer {
@@ -138,10 +173,21 @@ impl FinetuneObserver for Observer {
 
     fn step(&mut self, record: &StepRecord, state: &mut FinetuneState, last: bool) -> Result<(), Failure> {
         let wanted = last || self.interrupted.take_checkpoint();
-        let StepSummary { metrics, alarms } = self.run.step(record, state, wanted)?;
+        let StepSummary { metrics, alarms, samples_are_full } = self.run.step(record, state, wanted)?;
         self.progress.set(record.step as u64, self.steps as u64);
-        self.progress.say(&line(&metrics));
-        warning(record).into_iter().for_each(|text| self.progress.say(&text));
+        self.progress.message(&lines::beside_the_bar(&metrics));
+        self.progress.say(&lines::step(&metrics));
+        lines::warning(record).into_iter().for_each(|text| self.progress.say(&text));
+        if std::mem::take(&mut self.is_first) {
+            lines::outlook(&metrics, self.steps).into_iter().for_each(|text| self.progress.say(&text));
+        }
+        if samples_are_full {
+            self.progress.say(&format!(
+                "warning: step {}: the samples have reached `record.samples_limit`, and no more are kept\n\
+                 hint: a larger limit, or record.samples = {{ every = 10 }}",
+                record.step
+            ));
+        }
         let stops = |alarm: &Alarm| alarm.reaction == Reaction::Stop;
         let (stops, warns): (Vec<Alarm>, Vec<Alarm>) = alarms.into_iter().partition(stops);
         for Alarm { message, hint, reaction } in warns {
@@ -154,7 +200,6 @@ impl FinetuneObserver for Observer {
             };
             self.progress.say(&format!("warning: {message}{lowered}\nhint: {hint}"));
         }
-        self.last = Some(metrics);
         match stops.into_iter().next() {
             None => Ok(()),
             Some(Alarm { message, hint, .. }) => {
@@ -167,43 +212,6 @@ impl FinetuneObserver for Observer {
     fn interrupted(&self) -> bool {
         self.interrupted.requested()
     }
-}
-
-/// What is wrong with a step as far as learning from it goes.
-fn warning(record: &StepRecord) -> Option<String> {
-    let (step, update) = (record.step, &record.update);
-    let hint = match update.grad_norms.is_empty() && update.skipped > 0 {
-        true => "\nhint: an objective of ordinary size helps, such as one divided by its largest value",
-        false => "",
-    };
-    match &record.idle {
-        Some(reason) => Some(format!("warning: step {step}: {reason}{hint}")),
-        None if update.skipped > 0 => {
-            Some(format!("warning: step {step}: {} optimiser steps skipped: gradient not finite", update.skipped))
-        }
-        None => None,
-    }
-}
-
-fn line(m: &StepMetrics) -> String {
-    let stable = m.stable_fraction.map_or_else(String::new, |x| format!("  stable {:5.1} %", 100.0 * x));
-    let scored = m.funnel.last().map_or_else(String::new, |stage| format!("  {} {}", stage.stage, stage.rows));
-    format!(
-        "step {:4}  objective {:>8}{stable}  KL {:>7}  unique {:5.1} %  failed {:4.1} %{scored}  {:.1} s (sample {:.1}, reward {:.1}, gradient {:.1})",
-        m.step,
-        number(m.objective_mean, 4),
-        number(m.kl, 3),
-        100.0 * m.unique_formulas,
-        100.0 * m.failed_fraction,
-        m.time.step,
-        m.time.sample,
-        m.time.reward,
-        m.time.update(),
-    )
-}
-
-fn number(value: Option<f64>, digits: usize) -> String {
-    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}"))
 }
 
 /// What rings, and what then happens.
@@ -238,39 +246,4 @@ fn front(pareto: &Pareto) -> ParetoFront {
         maximise: *direction == Direction::Max,
     };
     ParetoFront::new(pareto.terms.iter().map(axis).collect(), pareto.size)
-}
-
-/// The first step against the last.
-fn comparison(first: &StepMetrics, last: &StepMetrics) -> String {
-    let mut rows = vec![("", format!("step {}", first.step), format!("step {}", last.step))];
-    let mut row = |name, value: &dyn Fn(&StepMetrics) -> String| rows.push((name, value(first), value(last)));
-    row("mean objective", &|s| number(s.objective_mean, 4));
-    if first.stable_fraction.is_some() {
-        row("stable, e_hull < 0.1 eV/atom", &|s| format!("{:.1} %", 100.0 * s.stable_fraction.unwrap_or(0.0)));
-    }
-    row("KL to the base, nats", &|s| number(s.kl, 3));
-    row("unique formulas", &|s| format!("{:.1} %", 100.0 * s.unique_formulas));
-    row("failed", &|s| format!("{:.1} %", 100.0 * s.failed_fraction));
-    for (place, stage) in first.funnel.iter().enumerate() {
-        let count = |s: &StepMetrics| s.funnel.get(place).map_or_else(String::new, |stage| stage.rows.to_string());
-        row(&stage.stage, &count);
-    }
-    row("seconds", &|s| format!("{:.1}", s.time.step));
-    for ((name, first), (_, last)) in stages(&first.time).into_iter().zip(stages(&last.time)) {
-        rows.push((name, format!("{first:.3}"), format!("{last:.3}")));
-    }
-    let lines: Vec<String> = rows.iter().map(|(n, a, b)| format!("{n:<30} {a:>12} {b:>12}")).collect();
-    lines.join("\n")
-}
-
-/// Seconds of each stage, and of what lies between them.
-fn stages(t: &StageTimes) -> [(&'static str, f64); 6] {
-    [
-        ("  sampling", t.sample),
-        ("  rewards", t.reward),
-        ("  log-probabilities", t.likelihood),
-        ("  gradients", t.gradient),
-        ("  clipping and Adam", t.optimiser),
-        ("  the rest", t.rest()),
-    ]
 }

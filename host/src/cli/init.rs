@@ -1,13 +1,14 @@
-//! `temper init`: a commented config to start from.
+//! `temper init`: a commented config to start from, with every key there is.
 
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
 use clap::Args;
 
+use super::every_key::with_every_key;
 use super::{Context, Failure, Recipe};
 
-/// Write a commented config to start from.
+/// Write a commented config to start from, with every key there is.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  temper init stability -o run.toml")]
 pub struct Init {
@@ -23,7 +24,8 @@ impl Init {
     pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
         let recipe = Recipe::named(&self.name)?;
         let out = self.out.display();
-        let written = std::fs::File::create_new(&self.out).and_then(|mut file| file.write_all(recipe.text.as_bytes()));
+        let text = with_every_key(recipe.text, recipe.tables());
+        let written = std::fs::File::create_new(&self.out).and_then(|mut file| file.write_all(text.as_bytes()));
         if let Err(error) = written {
             return Err(match error.kind() {
                 ErrorKind::AlreadyExists => {

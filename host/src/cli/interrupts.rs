@@ -67,6 +67,9 @@ impl Context {
     /// # Errors
     /// When the system lets no one listen.
     pub fn interrupts(&self) -> Result<Interrupts, Failure> {
+        if let Some(listening) = self.interrupts.get() {
+            return Ok(listening.clone());
+        }
         leave_signals_to_the_caller();
         let interrupts = Interrupts::default();
         let listening = interrupts.clone();
@@ -82,7 +85,7 @@ impl Context {
                 }
             })
             .map_err(failed)?;
-        Ok(interrupts)
+        Ok(self.interrupts.get_or_init(|| interrupts).clone())
     }
 }
 

@@ -94,8 +94,12 @@ impl Search {
         }
         let mut places: Vec<String> = candidates.iter().map(|candidate| candidate.display().to_string()).collect();
         places.dedup();
-        Err(Failure::user(format!("{what}: no such file or folder: {}", path.display()))
-            .hint(format!("looked for {}", places.join(", "))))
+        let failure = Failure::user(format!("{what}: no such file or folder: {}", path.display()))
+            .hint(format!("looked for {}", places.join(", ")));
+        Err(match path.starts_with("models") && !self.roots.iter().any(|root| root.is_models) {
+            true => failure.hint("TEMPER_MODELS names the folder in which models/NAME is looked for as NAME"),
+            false => failure,
+        })
     }
 }
 
@@ -149,6 +153,16 @@ mod tests {
         assert_eq!(search.roots[1].folder, Path::new("somewhere"));
         let found = search.find("x", Path::new("host/Cargo.toml")).unwrap();
         assert!(found.is_file(), "{}", found.display());
+    }
+
+    #[test]
+    fn where_models_are_missing_the_variable_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let said = |folders: &[(&Path, bool)], path: &str| {
+            search(folders).find("x", Path::new(path)).unwrap_err().to_string().contains("TEMPER_MODELS")
+        };
+        assert!(said(&[(folder.path(), false)], "models/none"));
+        assert!(!said(&[(folder.path(), false)], "none") && !said(&[(folder.path(), true)], "models/none"));
     }
 
     #[test]

@@ -7,6 +7,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::terminal::line;
 
+/// Between two states of the bar's clock.
+const TICK: Duration = Duration::from_secs(1);
 /// Between two lines where there is no terminal.
 const PAUSE: Duration = Duration::from_secs(10);
 
@@ -36,6 +38,8 @@ impl Progress {
 
     pub(super) fn bar(label: &str, total: u64) -> Self {
         let bar = ProgressBar::new(total).with_prefix(label.to_owned()).with_style(style(total));
+        // A step may take minutes: the clock goes on.
+        bar.enable_steady_tick(TICK);
         Self(Shown::Bar(bar))
     }
 
@@ -65,6 +69,25 @@ impl Progress {
                 bar.set_position(done);
             }
             Shown::Lines(lines) => lines.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).set(done, total),
+        }
+    }
+
+    /// So much was done before: the rate is that of what follows.
+    pub fn begin_at(&self, done: u64) {
+        match &self.0 {
+            Shown::Nothing => {}
+            Shown::Bar(bar) => {
+                bar.set_position(done);
+                bar.reset_eta();
+            }
+            Shown::Lines(lines) => lines.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).done = done,
+        }
+    }
+
+    /// What stands beside the bar from now on.
+    pub fn message(&self, text: &str) {
+        if let Shown::Bar(bar) = &self.0 {
+            bar.set_message(text.to_owned());
         }
     }
 
@@ -107,7 +130,7 @@ impl Drop for Progress {
 fn style(total: u64) -> ProgressStyle {
     let template = match total {
         0 => "{prefix}: {pos} ({elapsed})",
-        _ => "{prefix} [{bar:30}] {pos}/{len} {elapsed} (left: {eta}) {msg}",
+        _ => "{prefix} [{bar:30}] {pos}/{len} {elapsed} (left: {eta})  {wide_msg}",
     };
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

@@ -1,6 +1,7 @@
 //! The configs that ship inside the binary.
 
 use super::Failure;
+use crate::config::{FINETUNE_KEYS, KeyTable, PRETRAIN_KEYS};
 
 /// A config that ships with Temper.
 #[derive(Debug)]
@@ -36,6 +37,11 @@ impl Recipe {
         let other = recipe.command;
         Err(Failure::user(format!("`{name}` is a recipe of temper {other}"))
             .hint(format!("temper {other} --recipe {name}")))
+    }
+
+    /// The tables of its subcommand's configs.
+    pub fn tables(&self) -> &'static [KeyTable] {
+        if self.command == FINETUNE { &FINETUNE_KEYS } else { &PRETRAIN_KEYS }
     }
 
     /// The recipe of that name.

@@ -32,6 +32,11 @@ pub(super) struct Beginning {
 }
 
 impl Resumption {
+    /// `--resume` by itself.
+    pub(super) fn from_the_newest() -> Self {
+        Self { resume: Some(None), accepted: Vec::new() }
+    }
+
     /// Opens the config that the arguments name: a file, a recipe, or that of the run to resume.
     pub(super) fn begin(
         &self,

@@ -2,10 +2,10 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::Args;
 
+use super::duration::{rounded, short};
 use super::{Context, Failure, Output};
 use crate::record::{RunStatus, Writer};
 
@@ -53,20 +53,9 @@ fn describe(status: &RunStatus) -> String {
     });
     parts.extend(status.seconds.map(|seconds| format!("{} per {unit}", short(seconds))));
     let left = status.left().filter(|_| !complete && !matches!(status.writer, Writer::Nobody));
-    parts.extend(left.map(|left| format!("{} left", rounded(left))));
-    parts.extend(status.age.map(|age| format!("last {unit} {} ago", rounded(age))));
+    parts.extend(left.map(|left| format!("{} left", rounded(left.as_secs_f64()))));
+    parts.extend(status.age.map(|age| format!("last {unit} {} ago", rounded(age.as_secs_f64()))));
     let figures: Vec<String> = status.figures.iter().map(|(key, value)| format!("{key} {value:.4}")).collect();
     let figures = if figures.is_empty() { String::new() } else { format!("\n    {}", figures.join("  ")) };
     parts.join(", ") + &figures
-}
-
-fn short(seconds: f64) -> String {
-    if seconds < 100.0 { format!("{seconds:.1} s") } else { rounded(Duration::from_secs_f64(seconds.min(1e9))) }
-}
-
-/// To whole seconds, and to whole minutes above an hour.
-fn rounded(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let coarse = if seconds < 3600 { seconds } else { seconds - seconds % 60 };
-    humantime::format_duration(Duration::from_secs(coarse)).to_string()
 }

@@ -33,6 +33,8 @@ pub fn apart_from_seed(mut config: toml::Table) -> toml::Table {
             table.remove(key);
         }
     }
+    // What a run writes about itself changes nothing of it.
+    config.remove("record");
     config
 }
 

@@ -85,6 +85,11 @@ impl Document {
         Ok(config)
     }
 
+    /// Whether the file has this key at its top level.
+    pub fn has(&self, key: &str) -> bool {
+        DeTable::parse(&self.text).is_ok_and(|table| table.get_ref().contains_key(key))
+    }
+
     /// The error for a problem that was found in this document's values, here or later by whoever gives them meaning.
     pub fn locate(&self, problem: Problem) -> ConfigError {
         ConfigError::Mistake { place: self.place(&problem.key), message: problem.message, hints: problem.hints }
@@ -367,7 +372,7 @@ mod tests {
     #[test]
     fn hints_name_the_nearest_and_list_what_is_valid() {
         let Err(ConfigError::Mistake { hints, place, .. }) = read(&format!("{RUN}[policy2]\n"), &[]) else { panic!() };
-        let valid = "valid here: objective, policy, run, sampling, ppo, rewards, pareto, judge, guards";
+        let valid = "valid here: objective, policy, run, sampling, ppo, rewards, pareto, judge, guards, record";
         assert_eq!(hints, ["did you mean `policy`?", valid]);
         assert_eq!(place, Location::File { file: "run.toml".into(), line: 9, column: 2, text: "[policy2]".into() });
         // Keys that terms share are among the valid ones.

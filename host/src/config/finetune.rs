@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::document::nearest;
-use super::{Config, Guards, Judge, Memory, ModelSupervision, Problem, Reward, Sampling};
+use super::seed_in_path::check_braces;
+use super::{Config, Guards, Judge, Memory, ModelSupervision, Problem, Record, Reward, Sampling};
 
 /// A fine-tuning run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +37,9 @@ pub struct Finetune {
     /// When the run warns, and when it stops by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guards: Option<Guards>,
+    /// What the run writes about itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record: Option<Record>,
 }
 
 /// The `[policy]` table.
@@ -236,12 +240,14 @@ impl Config for Finetune {
         }
         self.pareto.as_ref().map_or(Ok(()), |pareto| pareto.check(&self.rewards))?;
         self.guards.as_ref().map_or(Ok(()), Guards::check)?;
+        self.record.as_ref().map_or(Ok(()), Record::check)?;
         self.judge.as_ref().map_or(Ok(()), |judge| judge.check(&self.rewards))
     }
 }
 
 impl Run {
     fn check(&self) -> Result<(), Problem> {
+        check_braces("run.dir", &self.dir)?;
         let steps = (1..=MOST_STEPS).contains(&self.steps);
         Problem::unless(steps, "run.steps", self.steps, &format!("must be 1 to {MOST_STEPS}"))?;
         let threads = self.threads <= MOST_THREADS;
@@ -286,7 +292,7 @@ impl Finetune {
     pub fn decisive(&self) -> Self {
         let run = Run { seed: self.run.seed, max_failed: self.run.max_failed, ..Run::default() };
         let guards = self.guards.clone().filter(Guards::change_numbers);
-        let mut decisive = Self { run, guards, ..self.clone() };
+        let mut decisive = Self { run, guards, record: None, ..self.clone() };
         let models = decisive.rewards.values_mut().filter_map(|reward| reward.kind.model_supervision());
         let judge = decisive.judge.iter_mut().filter_map(|judge| judge.kind.model_supervision());
         models.chain(judge).for_each(|supervision| *supervision = ModelSupervision::default());

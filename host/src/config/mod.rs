@@ -15,8 +15,11 @@ mod judge;
 mod memory;
 mod plugin_config;
 mod pretrain;
+mod record;
+mod reference;
 mod reward;
 mod sampling;
+mod seed_in_path;
 mod shared_keys;
 mod supervision;
 
@@ -32,11 +35,14 @@ pub use plugin_config::check_plugin_config;
 pub use pretrain::{
     Augmentation, CrystalFormerShape, Data, Dpo, Pretrain, PretrainPolicy, PretrainRun, Schedule, Train,
 };
+pub use record::{PretrainRecord, Record, SampleChoice};
+pub use reference::{FINETUNE_KEYS, Key, KeyTable, PRETRAIN_KEYS};
 pub use reward::{
     Bound, BuiltinTerm, ComparedBy, Correction, CorrectionPlugin, CorrectionProcess, DisplacementTerm, Ends, ForceTerm,
     Gate, HullTerm, OnFailure, OnnxTerm, PluginTerm, ProcessTerm, Relax, Reward, RewardKind, Role,
 };
 pub use sampling::{ElementCount, Elements, Sampling, SpaceGroups};
+pub use seed_in_path::with_seed;
 pub use supervision::{Isolation, ModelIsolation, ModelSupervision, Supervision};
 
 /// A kind of config file.

@@ -8,7 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::finetune::MOST_STEPS;
 use super::sampling::LARGEST_BATCH;
-use super::{Config, MOST_THREADS, Memory, Problem};
+use super::seed_in_path::check_braces;
+use super::{Config, MOST_THREADS, Memory, PretrainRecord, Problem};
 
 /// A training on a file of crystals: by maximum likelihood, or on preferences.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +28,9 @@ pub struct Pretrain {
     /// The optimisation.
     #[serde(default)]
     pub train: Train,
+    /// What the run writes about itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record: Option<PretrainRecord>,
 }
 
 /// The `[data]` table.
@@ -301,6 +305,8 @@ pub enum Schedule {
 impl Config for Pretrain {
     fn check(&self) -> Result<(), Problem> {
         self.data.check()?;
+        check_braces("run.dir", &self.run.dir)?;
+        check_braces("train.out", &self.train.out)?;
         if let Some(dpo) = &self.dpo {
             dpo.check()?;
             let rule = "pairs are learnt as they are: leave it out";
@@ -326,7 +332,7 @@ impl Pretrain {
         let run = PretrainRun { seed: self.run.seed, ..PretrainRun::default() };
         let Train { epochs, patience, out, .. } = Train::default();
         let train = Train { epochs, patience, out, ..self.train.clone() };
-        Self { run, train, ..self.clone() }
+        Self { run, train, record: None, ..self.clone() }
     }
 }
 

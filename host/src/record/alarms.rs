@@ -218,7 +218,7 @@ fn gap(bound: Option<f64>, first: Option<[f64; 2]>, now: Option<f64>) -> Ringing
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use crate::train::StageTimes;
 
@@ -250,7 +250,7 @@ mod tests {
         ..WARN
     };
 
-    fn metrics() -> StepMetrics {
+    pub fn metrics() -> StepMetrics {
         StepMetrics {
             step: 1,
             objective_mean: Some(0.0),

@@ -1,29 +1,40 @@
 //! The record of a fine-tuning: metrics, samples, candidates and checkpoints, kept as the run goes.
 
-use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::alarms::{Alarm, AlarmSettings, Alarms, Noticed, Reaction};
-use super::candidates::{Candidate, Candidates};
+use super::candidate::Candidate;
+use super::candidates::Candidates;
 use super::checkpoint::{Checkpoint, is_due};
 use super::directory::METRICS;
-use super::json::read_json;
-use super::samples::sample_line;
+use super::samples::{SampleChoice, SampleFiles};
 use super::sinks::{JsonLines, Sinks};
-use super::{ParetoFront, RunDirectory, RunError, Start, StepMetrics};
-use crate::atomic::write_atomically;
+use super::tensorboard::TensorBoard;
+use super::{Ends, ParetoFront, RunDirectory, RunError, Start, StepMetrics};
 use crate::policy::ModelToml;
 use crate::train::{FinetuneState, StepRecord};
 
-/// When checkpoints are written, and which are kept.
-#[derive(Clone, Copy, Debug)]
-pub struct Checkpoints {
+/// What is kept of a run.
+#[derive(Clone, Debug)]
+pub struct RecordSettings {
     /// Steps between two checkpoints.
-    pub every: usize,
-    /// How many of the newest are kept, besides the best.
+    pub checkpoint_every: usize,
+    /// How many of the newest checkpoints are kept, besides the best.
     pub keep: usize,
+    /// Whether an event file for TensorBoard is written.
+    pub tensorboard: bool,
+    /// Which samples are kept.
+    pub samples: SampleChoice,
+    /// Bytes of samples from which on no more are kept.
+    pub samples_limit: u64,
+    /// How many candidates are kept.
+    pub candidates: usize,
+    /// What computes the terms, for the candidates.
+    pub computed_by: Arc<Value>,
 }
 
 /// A fine-tuning whose files are kept.
@@ -32,11 +43,12 @@ pub struct FinetuneRun {
     directory: RunDirectory,
     /// What makes a policy of a checkpoint's parameters.
     model: ModelToml,
-    checkpoints: Checkpoints,
+    settings: RecordSettings,
     sinks: Sinks,
+    samples: SampleFiles,
     candidates: Candidates,
     pareto: Option<ParetoFront>,
-    first: Option<StepMetrics>,
+    ends: Ends,
     alarms: Alarms,
     /// Step of the newest checkpoint.
     saved: Option<u64>,
@@ -49,6 +61,8 @@ pub struct StepSummary {
     pub metrics: StepMetrics,
     /// What rings for the first time.
     pub alarms: Vec<Alarm>,
+    /// Whether this is the first step whose samples were not kept because there are too many already.
+    pub samples_are_full: bool,
 }
 
 /// `state` of a checkpoint's `state.json`.
@@ -100,20 +114,18 @@ impl FinetuneRun {
         directory: RunDirectory,
         start: &Start<'_>,
         model: ModelToml,
-        checkpoints: Checkpoints,
+        settings: RecordSettings,
         alarms: AlarmSettings,
         mut pareto: Option<ParetoFront>,
     ) -> Result<(Self, Option<FinetuneState>), RunError> {
         // What cannot be read is said before anything is written.
         let checkpoint = directory.checkpoint::<StoredState>(&model.hyper)?;
         directory.prepare(start, false)?;
-        let samples = directory.path().join("samples");
-        fs::create_dir_all(&samples).map_err(RunError::write(&samples))?;
         let last = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.step);
         let file = directory.path().join(METRICS);
         let strict = !start.accepted.iter().any(|key| key == METRICS);
-        let (lines, first) = JsonLines::open(&file, "step", last, strict)?;
-        let first = first.map(|line| read_json(&file, "line 1: ", &line)).transpose()?;
+        let (lines, kept) = JsonLines::open(&file, "step", last, strict)?;
+        let ends = Ends::of_lines(&file, &kept)?;
         let (state, candidates, noticed) = match checkpoint {
             None => (None, Candidates::default(), Noticed::default()),
             Some(checkpoint) => {
@@ -121,9 +133,14 @@ impl FinetuneRun {
                 (Some(state), candidates, noticed)
             }
         };
-        let (sinks, alarms) = (Sinks::new(vec![Box::new(lines)]), Alarms::new(alarms, noticed));
+        let mut sinks = Sinks::new(vec![Box::new(lines)]);
+        if settings.tensorboard {
+            sinks.add(TensorBoard::open(directory.path(), last)?);
+        }
+        let samples = SampleFiles::open(&directory, last, settings.samples, settings.samples_limit)?;
+        let alarms = Alarms::new(alarms, noticed);
         let saved = state.as_ref().map(|_| last);
-        let run = Self { directory, model, checkpoints, sinks, candidates, pareto, first, alarms, saved };
+        let run = Self { directory, model, settings, sinks, samples, candidates, pareto, ends, alarms, saved };
         // A kill may have come between the checkpoint and these.
         run.write_best_crystals()?;
         Ok((run, state))
@@ -140,25 +157,24 @@ impl FinetuneRun {
         state: &mut FinetuneState,
         wanted: bool,
     ) -> Result<StepSummary, RunError> {
-        let scored = Candidate::of_step(record);
+        let scored = Candidate::of_step(record, &self.settings.computed_by);
         if let Some(front) = &mut self.pareto {
             front.add(&scored);
         }
-        self.candidates.add(scored);
-        let samples = self.path().join(format!("samples/step-{}.jsonl", record.step));
-        let lines: String = record.samples.iter().enumerate().map(|(i, s)| sample_line(record, i, s)).collect();
-        write_atomically(&samples, lines.as_bytes()).map_err(RunError::write(&samples))?;
+        self.candidates.add(scored, self.settings.candidates);
+        let samples_are_full = self.samples.write(record)?;
         let metrics = StepMetrics::new(record);
         self.sinks.record(record.step as u64, &metrics)?;
         let is_best = state.best.is_some_and(|(step, _)| step == record.step);
-        let alarms = self.alarms.check(self.first.get_or_insert_with(|| metrics.clone()), &metrics);
+        self.ends.add(&metrics);
+        let alarms = self.alarms.check(self.ends.first_step().unwrap_or(&metrics), &metrics);
         state.learning_rate_scale *= self.alarms.lowering(&alarms);
         let ends = alarms.iter().any(|alarm| alarm.reaction == Reaction::Stop);
-        if wanted || is_best || ends || is_due(record.step, self.checkpoints.every, record.times.step) {
+        if wanted || is_best || ends || is_due(record.step, self.settings.checkpoint_every, record.times.step) {
             self.sinks.sync()?;
             self.checkpoint(state)?;
         }
-        Ok(StepSummary { alarms, metrics })
+        Ok(StepSummary { alarms, metrics, samples_are_full })
     }
 
     /// Writes a checkpoint, the candidates and the Pareto front.
@@ -180,7 +196,7 @@ impl FinetuneRun {
         };
         let mut model = self.model.clone();
         model.provenance.get_or_insert_default().insert("steps".into(), (state.step as i64).into());
-        self.directory.save(&checkpoint, &model, self.checkpoints.keep, state.best.map(|(step, _)| step as u64))?;
+        self.directory.save(&checkpoint, &model, self.settings.keep, state.best.map(|(step, _)| step as u64))?;
         self.saved = Some(checkpoint.step);
         self.write_best_crystals()
     }
@@ -200,9 +216,9 @@ impl FinetuneRun {
         self.pareto.as_ref()
     }
 
-    /// The run's first step, also when the run was resumed behind it.
-    pub fn first(&self) -> Option<&StepMetrics> {
-        self.first.as_ref()
+    /// The run's first and last steps, also when it was resumed behind them.
+    pub fn ends(&self) -> &Ends {
+        &self.ends
     }
 
     /// Where the run lives.

@@ -92,6 +92,12 @@ impl Lock {
         Some(Origin { folder, config: entries.get(CONFIG_FILE).map(PathBuf::from) })
     }
 
+    /// The hashes of what the keys under this one name.
+    pub fn hashes_under(&self, table: &str) -> BTreeMap<&str, &str> {
+        let under = |key: &str| key.strip_prefix(table).is_some_and(|rest| rest.starts_with('.'));
+        self.0.iter().filter(|(key, _)| under(key)).map(|(key, hash)| (key.as_str(), hash.as_str())).collect()
+    }
+
     /// The keys under which the lock of a file has something else, with both values where a lock has more than hashes. What a lock
     /// of an earlier version lacks has not changed as far as anybody knows.
     pub(super) fn changed_since(&self, file: &Path) -> Result<Vec<Change>, RunError> {

@@ -2,11 +2,14 @@
 //! so that a kill at any moment leaves either the old state or the new one; what is read back is read strictly.
 
 mod alarms;
+mod candidate;
 mod candidates;
 mod changes;
 mod checkpoint;
 mod directory;
+mod ends;
 mod error;
+mod events;
 mod finetune;
 mod hash;
 mod history;
@@ -21,13 +24,15 @@ mod run_policy;
 mod samples;
 mod sinks;
 mod status;
+mod tensorboard;
 mod writer_lock;
 
 pub use alarms::{Alarm, AlarmSettings, Reaction};
 pub use changes::Change;
 pub use directory::{RunDirectory, Start};
+pub use ends::Ends;
 pub use error::RunError;
-pub use finetune::{Checkpoints, FinetuneRun, StepSummary};
+pub use finetune::{FinetuneRun, RecordSettings, StepSummary};
 pub use history::{RunConfig, RunHistory};
 pub use lock::{Lock, Origin};
 pub use metrics::{FunnelStage, StepMetrics};
@@ -36,7 +41,7 @@ pub use pretrain::{PretrainRun, Taught};
 pub use recent::{RECENT, RecentSteps};
 pub use run_card::run_card;
 pub use run_policy::{RunPolicy, run_policy};
-pub use samples::OWN_NAMES;
+pub use samples::{OWN_NAMES, SampleChoice};
 pub use sinks::Sink;
 pub use status::RunStatus;
 pub use writer_lock::Writer;

@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use super::RunError;
-use super::candidates::{Candidate, write_candidates};
+use super::candidate::{Candidate, write_candidates};
 
 /// A term that the front is drawn over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +79,7 @@ impl ParetoFront {
             (Some(a), Some(b)) => b[0].total_cmp(&a[0]),
             _ => std::cmp::Ordering::Equal,
         });
-        write_candidates(folder, "pareto", &sorted)
+        write_candidates(folder, "pareto", sorted.iter())
     }
 
     pub(super) fn members(&self) -> &[Candidate] {
@@ -123,7 +123,7 @@ fn crowding_distances(positions: &[Vec<f64>]) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::candidates::tests::{candidate, id};
+    use super::super::candidate::tests::{candidate, id};
     use super::*;
     use proptest::prelude::*;
 

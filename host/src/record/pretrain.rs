@@ -10,6 +10,7 @@ use super::checkpoint::{Checkpoint, is_due};
 use super::directory::METRICS;
 use super::metrics::EpochMetrics;
 use super::sinks::{JsonLines, Sinks};
+use super::tensorboard::TensorBoard;
 use super::{RunDirectory, RunError, Start};
 use crate::atomic::{remove_leftovers, try_folder};
 use crate::policy::{Hyperparameters, MODEL, ModelToml, PARAMETERS, Parameters, PolicyDirectory};
@@ -51,7 +52,8 @@ struct StoredState {
 
 impl PretrainRun {
     /// Begins a training in its directory, or the rest of one, whose state is then returned. A checkpoint is written after `every`
-    /// so many epochs, and the best policy goes to the directory `out`, which is made and tried at once.
+    /// so many epochs, and the best policy goes to the directory `out`, which is made and tried at once. `tensorboard`: whether an
+    /// event file is written.
     ///
     /// # Errors
     /// [`RunError::Changed`] when the training to resume was started from something else, and whatever hinders reading or writing.
@@ -60,6 +62,7 @@ impl PretrainRun {
         start: &Start<'_>,
         hyper: &Hyperparameters,
         every: usize,
+        tensorboard: bool,
         out: PathBuf,
     ) -> Result<(Self, Option<PretrainState>), RunError> {
         let checkpoint = directory.checkpoint::<StoredState>(hyper)?;
@@ -73,7 +76,10 @@ impl PretrainRun {
         let last = state.as_ref().map_or(0, |state| state.epoch as u64);
         let strict = !start.accepted.iter().any(|key| key == METRICS);
         let (lines, _) = JsonLines::open(&directory.path().join(METRICS), "epoch", last, strict)?;
-        let sinks = Sinks::new(vec![Box::new(lines)]);
+        let mut sinks = Sinks::new(vec![Box::new(lines)]);
+        if tensorboard {
+            sinks.add(TensorBoard::open(directory.path(), last)?);
+        }
         let saved = state.as_ref().map(|_| last);
         Ok((Self { directory, every, sinks, out, saved }, state))
     }

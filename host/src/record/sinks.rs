@@ -40,6 +40,10 @@ impl Sinks {
         Self(sinks)
     }
 
+    pub fn add(&mut self, sink: impl Sink + 'static) {
+        self.0.push(Box::new(sink));
+    }
+
     pub fn record(&mut self, step: u64, record: &impl Serialize) -> Result<(), RunError> {
         for sink in &mut self.0 {
             let json = serde_json::to_value(record).map_err(io::Error::from);
@@ -63,18 +67,17 @@ pub(super) struct JsonLines {
 impl JsonLines {
     /// Begins a file, or keeps the lines whose number under `key` is at most `last`: the rest, and a line that a kill cut short,
     /// was written after the checkpoint from which a run goes on. `last` = 0 starts anew. Where `strict`, there must be a line of
-    /// every number, in order. Also gives the first line.
-    pub fn open(path: &Path, key: &str, last: u64, strict: bool) -> Result<(Self, Option<Vec<u8>>), RunError> {
+    /// every number, in order. Also gives the lines that are kept.
+    pub fn open(path: &Path, key: &str, last: u64, strict: bool) -> Result<(Self, Vec<u8>), RunError> {
         let text = if last > 0 { read(path, MOST_DATA).map_err(RunError::read(path))? } else { Vec::new() };
         // What no newline ends was cut short.
         let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-        let (mut kept, mut first, mut steps) = (Vec::new(), None, Vec::new());
+        let (mut kept, mut steps) = (Vec::new(), Vec::new());
         for (line, number) in text[..whole].split_inclusive(|byte| *byte == b'\n').zip(1..) {
             let step = step_of(path, line, number, key)?;
             if step <= last {
                 kept.extend_from_slice(line);
                 steps.push(step);
-                first.get_or_insert_with(|| line.to_vec());
             }
         }
         if let Some(reason) = out_of_order(&steps, key, last).filter(|_| strict) {
@@ -82,7 +85,7 @@ impl JsonLines {
         }
         write_atomically(path, &kept).map_err(RunError::write(path))?;
         let file = fs::OpenOptions::new().append(true).open(path).map_err(RunError::write(path))?;
-        Ok((Self { file, path: path.to_owned() }, first))
+        Ok((Self { file, path: path.to_owned() }, kept))
     }
 }
 
@@ -134,10 +137,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
         fs::write(&path, "{\"step\":1}\n{\"step\":2}\n{\"step\":3}\n{\"ste").unwrap();
-        let (mut metrics, first) = JsonLines::open(&path, "step", 2, true).unwrap();
+        let (mut metrics, kept) = JsonLines::open(&path, "step", 2, true).unwrap();
         metrics.record(3, &json!({"step": 3, "x": 0.1})).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "{\"step\":1}\n{\"step\":2}\n{\"step\":3,\"x\":0.1}\n");
-        assert_eq!(first.unwrap(), b"{\"step\":1}\n");
+        assert_eq!(kept, b"{\"step\":1}\n{\"step\":2}\n");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use self::models::ModelKey;
 use super::model::sensible;
 use super::resume::Beginning;
 use super::{Context, Failure, Search};
-use crate::config::{Config, Document, Finetune, Problem};
+use crate::config::{Config, Document, Finetune, Problem, with_seed};
 use crate::hint::Hint;
 use crate::hull::Hull;
 use crate::model::{Executor, ForceModel, OnnxModel};
@@ -73,6 +73,7 @@ impl Plan {
         let mut config: Finetune = document.read()?;
         let globals = &context.globals;
         config.run.seed = globals.seed.unwrap_or(config.run.seed);
+        config.run.dir = with_seed(&config.run.dir, config.run.seed);
         config.run.threads = globals.threads.unwrap_or(config.run.threads);
         config.run.device = globals.device.clone().unwrap_or(config.run.device);
         let wish: Device = config.run.device.parse()?;
@@ -104,6 +105,7 @@ impl Plan {
         let resources = Resources { device, threads, memory: config.run.memory.bytes() };
         let settings = planner.settings(&config, &model, resources)?;
         planner.check_elements(&config, settings.restriction.as_deref(), &model.hyper)?;
+        config.record.get_or_insert_default();
         let text = config.to_toml()?;
         let models = planner.models.into_values().collect();
         Ok(Self { config, text, model, start, base, objectives, settings, runtime, lock: planner.lock, models })

@@ -4,6 +4,7 @@ mod check;
 mod correction;
 #[cfg(target_os = "linux")]
 mod guard;
+mod info;
 mod list;
 mod new;
 mod serve;
@@ -17,6 +18,8 @@ use super::{Context, Failure};
 pub enum Plugin {
     /// List the plugins that were found, and say why a library cannot be used
     List(list::List),
+    /// Say what a plugin offers, and the keys of its config
+    Info(info::Info),
     /// Write a plugin to start from
     New(new::New),
     /// Test a plugin on awkward input and against its own claims
@@ -34,6 +37,7 @@ impl Plugin {
     pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::List(arguments) => arguments.run(context),
+            Self::Info(arguments) => arguments.run(context),
             Self::New(arguments) => arguments.run(context),
             Self::Check(arguments) => arguments.run(context),
             Self::Serve(arguments) => arguments.run(),

@@ -4,12 +4,13 @@ mod data;
 mod numbers;
 mod plan;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use self::data::{Examples, read_data};
 use self::plan::PretrainPlan;
+use super::duration::rounded;
 use super::resume::{Beginning, Resumption, after_interruption};
 use super::wanted::training_groups;
 use super::{Context, Exit, Failure, Interrupts, Progress, Recipe};
@@ -44,6 +45,12 @@ pub struct Pretrain {
 }
 
 impl Pretrain {
+    /// Of this config with these overrides, from the newest checkpoint, if there is one.
+    pub(super) fn resumed(config: &Path, set: Vec<String>) -> Self {
+        let resumption = Resumption::from_the_newest();
+        Self { config: Some(config.to_owned()), recipe: None, set, dry_run: false, resumption }
+    }
+
     pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
         let recipe = self.recipe.as_deref().map(|name| Recipe::of_command(name, "pretrain")).transpose()?;
         let beginning = self.resumption.begin(self.config.as_deref(), recipe, &self.set)?;
@@ -55,7 +62,8 @@ impl Pretrain {
         let (directory, sentence) = context.run_directory(&config.run.dir, beginning.resume, "epochs")?;
         let start = self.start(&plan, &beginning, &directory)?;
         let out = out(&plan, &beginning);
-        let (run, resumed) = PretrainRun::open(directory, &start, hyper, config.run.checkpoint_every, out)?;
+        let (every, tensorboard) = (config.run.checkpoint_every, config.record.clone().unwrap_or_default().tensorboard);
+        let (run, resumed) = PretrainRun::open(directory, &start, hyper, every, tensorboard, out)?;
         sentence.iter().for_each(|sentence| context.say(sentence));
         let examples = read_data(context, &plan, Some(&run))?;
         let begin = plan.start.as_ref().map(|policy| policy.parameters.clone());
@@ -64,8 +72,13 @@ impl Pretrain {
         say_complete(context, &state, plan.settings.epochs);
         let taught = taught(&plan, &examples);
         let (progress, interrupts) = (context.progress("steps", 0), context.interrupts()?);
-        let mut observer = Observer { run, hyper, taught: &taught, progress, interrupts };
-        Training::load(context, &plan, &examples)?.run(&plan, &mut state, &mut observer)?;
+        let training = Training::load(context, &plan, &examples)?;
+        if state.epoch < plan.settings.epochs {
+            context.say(&training.announcement(&plan)?);
+        }
+        let (epochs, is_first) = (plan.settings.epochs, true);
+        let mut observer = Observer { run, hyper, taught: &taught, progress, interrupts, epochs, is_first };
+        training.run(&plan, &mut state, &mut observer)?;
         let Observer { run, progress, interrupts, .. } = observer;
         drop(progress);
         let learned = run.finish(&state, &taught, hyper)?;
@@ -155,6 +168,21 @@ impl<'a> Training<'a> {
         }
     }
 
+    /// What will be done.
+    fn announcement(&self, plan: &PretrainPlan) -> Result<String, PretrainError> {
+        let (what, (train, held_out)) = match self {
+            Self::Likelihood(task) => ("crystals", task.examples()),
+            Self::Preferences(task) => ("pairs", task.examples()),
+        };
+        let (config, steps) = (&plan.config, self.steps(&plan.settings)?);
+        let (epochs, batch) = (plan.settings.epochs, plan.settings.batch);
+        Ok(format!(
+            "training on {train} {what}, {held_out} held out: {epochs} epochs of {steps} steps of {batch}, seed {}, files in {}",
+            config.run.seed,
+            config.run.dir.display()
+        ))
+    }
+
     /// Optimiser steps of an epoch, if there are examples enough.
     fn steps(&self, settings: &PretrainSettings) -> Result<usize, PretrainError> {
         let (checked, (train, _)) = match self {
@@ -211,6 +239,9 @@ struct Observer<'a> {
     taught: &'a Taught,
     progress: Progress,
     interrupts: Interrupts,
+    epochs: usize,
+    /// Whether no epoch has been done yet.
+    is_first: bool,
 }
 
 impl PretrainObserver for Observer<'_> {
@@ -224,6 +255,11 @@ impl PretrainObserver for Observer<'_> {
         let wanted = self.interrupts.take_checkpoint();
         self.run.epoch(epoch, state, self.taught, self.hyper, last || wanted)?;
         self.progress.say(&line(epoch));
+        let left = self.epochs.saturating_sub(epoch.epoch);
+        if std::mem::take(&mut self.is_first) && left > 0 && !last {
+            let time = rounded(epoch.seconds * left as f64);
+            self.progress.say(&format!("at this rate, the other {left} epochs take {time}"));
+        }
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::numbers::Conditions;
 use crate::cli::resume::Beginning;
 use crate::cli::{Context, Failure, Search};
-use crate::config::{self, Config, CrystalFormerShape, PretrainPolicy};
+use crate::config::{self, Config, CrystalFormerShape, PretrainPolicy, with_seed};
 use crate::crystal::files_at;
 use crate::policy::{Hyperparameters, PolicyDirectory, Resources};
 use crate::record::Lock;
@@ -42,6 +42,8 @@ impl PretrainPlan {
     pub fn new(context: &Context, beginning: &Beginning) -> Result<Self, Failure> {
         let mut config: config::Pretrain = beginning.document.read()?;
         config.run.seed = context.globals.seed.unwrap_or(config.run.seed);
+        config.run.dir = with_seed(&config.run.dir, config.run.seed);
+        config.train.out = with_seed(&config.train.out, config.run.seed);
         config.run.device = context.globals.device.clone().unwrap_or(config.run.device);
         let conditions = Conditions::new(&config)?;
         let wish: Device = config.run.device.parse()?;
@@ -76,6 +78,7 @@ impl PretrainPlan {
             }
             None => None,
         };
+        config.record.get_or_insert_default();
         let text = config.to_toml()?;
         Ok(Self { text, config, hyper, start, settings, runtime, lock, files, scores, conditions })
     }
