@@ -40,8 +40,9 @@ pub(super) struct Summary {
 pub(super) struct Scalar {
     #[prost(string, tag = "1")]
     pub tag: String,
-    #[prost(float, tag = "2")]
-    pub simple_value: f32,
+    /// One of several kinds of values: written even if it is 0.
+    #[prost(float, optional, tag = "2")]
+    pub simple_value: Option<f32>,
 }
 
 /// That a program began or ended.
@@ -83,10 +84,17 @@ mod tests {
         assert_eq!(crc32c::crc32c(&ascending), 0x46dd_794e);
     }
 
+    /// As a member of a `oneof`, which protobuf writes even where it has the default of its type: field 2, of 32 bits.
+    #[test]
+    fn zeros_are_written() {
+        let scalar = Scalar { tag: "x".to_owned(), simple_value: Some(0.0) };
+        assert_eq!(scalar.encode_to_vec(), b"\x0a\x01x\x15\0\0\0\0");
+    }
+
     /// The bytes that TensorBoard 2.21 writes for these three (`tensorboard.summary.writer.record_writer`).
     #[test]
     fn records_are_those_that_tensorboard_writes() {
-        let scalar = |tag: &str, simple_value| Scalar { tag: tag.to_owned(), simple_value };
+        let scalar = |tag: &str, simple_value| Scalar { tag: tag.to_owned(), simple_value: Some(simple_value) };
         let value = vec![scalar("metrics/kl", 0.5), scalar("time/step", -2.0)];
         let events = [
             (1.5, 0, What::FileVersion(VERSION.to_owned())),

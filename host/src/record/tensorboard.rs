@@ -93,7 +93,7 @@ fn scalars(record: &Value) -> Vec<Scalar> {
 }
 
 fn add(tag: &str, value: &Value, found: &mut Vec<Scalar>) {
-    let mut scalar = |number: f64| found.push(Scalar { tag: tag.to_owned(), simple_value: number as f32 });
+    let mut scalar = |number: f64| found.push(Scalar { tag: tag.to_owned(), simple_value: Some(number as f32) });
     match value {
         Value::Number(number) => number.as_f64().into_iter().for_each(scalar),
         Value::Bool(flag) => scalar(f64::from(*flag)),
@@ -124,7 +124,8 @@ mod tests {
             "funnel": [{ "stage": "sampled", "rows": 4 }, { "stage": "my filter", "rows": 2 }],
             "terms": { "e_hull": { "mean": -0.25, "failures": { "atoms too close": 1 } } },
         });
-        let found: Vec<(String, f32)> = scalars(&record).into_iter().map(|s| (s.tag, s.simple_value)).collect();
+        let found: Vec<(String, f32)> =
+            scalars(&record).into_iter().map(|s| (s.tag, s.simple_value.unwrap())).collect();
         let expected = [
             ("metrics/kl", 0.5),
             ("metrics/best", 1.0),

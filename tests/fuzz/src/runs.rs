@@ -1,11 +1,12 @@
 //! The files of a run's directory. The first line of an input names the file, the others are its contents.
 
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use temper::policy::ModelToml;
 use temper::record::{
-    AlarmSettings, Checkpoints, FinetuneRun, Lock, PretrainRun, Reaction, RunDirectory, Start, run_policy,
+    AlarmSettings, FinetuneRun, Lock, PretrainRun, Reaction, RecordSettings, RunDirectory, SampleChoice, Start,
+    run_policy,
 };
 
 use super::{folder, repository, said};
@@ -63,11 +64,19 @@ fn resumed(runs: &Path) {
     let start = || Start { config: "", lock: &lock, changes: Vec::new(), accepted: &accepted };
     if let Some(directory) = said(RunDirectory::open(&runs.join("finetuned"), true, "steps")) {
         said(directory.recorded_config());
-        let checkpoints = Checkpoints { every: 1, keep: 1 };
-        said(FinetuneRun::open(directory, &start(), model.clone(), checkpoints, QUIET, None));
+        let settings = RecordSettings {
+            checkpoint_every: 1,
+            keep: 1,
+            tensorboard: true,
+            samples: SampleChoice::All,
+            samples_limit: 1,
+            candidates: 1,
+            computed_by: Arc::default(),
+        };
+        said(FinetuneRun::open(directory, &start(), model.clone(), settings, QUIET, None));
     }
     if let Some(directory) = said(RunDirectory::open(&runs.join("pretrained"), true, "epochs")) {
-        said(PretrainRun::open(directory, &start(), &model.hyper, 1, runs.join("out")));
+        said(PretrainRun::open(directory, &start(), &model.hyper, 1, true, runs.join("out")));
     }
 }
 
