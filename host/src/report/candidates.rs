@@ -60,6 +60,8 @@ fn candidate(mut record: Record) -> Result<Candidate, String> {
     let structure = record.structure.map_err(|error| format!("{}: {error}", record.id))?;
     let mut text = |key: &str| record.extra.shift_remove(key).map(|value| words(&value));
     let (formula, group) = (text("formula").unwrap_or_default(), text("spacegroup").unwrap_or_default());
+    // The order says the one, and the page the other.
+    drop((text("rank"), text("computed_by")));
     let objective = text("objective").and_then(|text| text.parse().ok()).filter(|x: &f64| x.is_finite());
     let others = record.extra.iter().map(|(key, value)| (key.clone(), words(value))).collect();
     Ok(Candidate { id: record.id, formula, group, objective, others, structure })
