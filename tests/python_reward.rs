@@ -161,3 +161,66 @@ fn a_correction_may_be_a_program() {
     let none = said("");
     assert!(none.contains("`rewards.e.hull.correction.command` must name a program"), "{none}");
 }
+
+/// A process and all that it has started.
+#[cfg(target_os = "linux")]
+fn tree(root: u32) -> Vec<u32> {
+    let parent = |id: u32| {
+        let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+        status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse::<u32>().ok())
+    };
+    let ids = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let all: Vec<(u32, Option<u32>)> = ids.map(|id| (id, parent(id))).collect();
+    let mut tree = vec![root];
+    let mut next = 0;
+    while next < tree.len() {
+        let parent = tree[next];
+        tree.extend(all.iter().filter(|(_, of)| *of == Some(parent)).map(|(id, _)| *id));
+        next += 1;
+    }
+    tree
+}
+
+/// SLURM sends the signals of `scancel` and of the time limit to every process of a step.
+#[cfg(target_os = "linux")]
+#[test]
+fn signals_to_every_process_are_for_the_host_alone() {
+    use std::process::{Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    let terms = "[rewards.python.process]\ncommand = [\"python3\", \"density.py\"]\nworkers = 2\n";
+    let folder = prepared("-python", terms);
+    let at = folder.path();
+    fs::copy(DENSITY, at.join("density.py")).unwrap();
+    fs::copy(MODULE, at.join("temper_worker.py")).unwrap();
+    let endless = ["finetune", "run.toml", "--quiet", "--set", "run.steps=100000"];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_temper"));
+    let mut run = command.current_dir(at).args(endless).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let steps = || fs::read_to_string(at.join("run/metrics.jsonl")).unwrap_or_default().lines().count();
+    let wait_for = |what: &dyn Fn() -> bool| {
+        let started = Instant::now();
+        while !what() {
+            assert!(started.elapsed() < Duration::from_secs(120), "nothing came of it after two minutes");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    let signal_all = |signal: &str| {
+        let ids: Vec<String> = tree(run.id()).iter().map(u32::to_string).collect();
+        assert!(ids.len() > 4, "the program, guards and workers: {ids:?}");
+        assert!(Command::new("kill").arg(signal).args(&ids).status().unwrap().success());
+    };
+    wait_for(&|| steps() >= 1);
+    let before = steps();
+    signal_all("-USR1");
+    wait_for(&|| steps() > before + 1);
+    signal_all("-TERM");
+    assert_eq!(run.wait().unwrap().code(), Some(4));
+    for step in 1..=steps() {
+        let samples = fs::read_to_string(at.join(format!("run/samples/step-{step}.jsonl"))).unwrap();
+        assert!(
+            !samples.contains("the worker"),
+            "step {step}: {}",
+            samples.lines().find(|l| l.contains("the worker")).unwrap()
+        );
+    }
+}

@@ -64,7 +64,7 @@ pub fn cpu(effort: Effort) -> Value {
     let crystals = arbitrary(effort.items(64));
     let refs: Vec<&Tokens> = crystals.iter().collect();
     // More threads would take longer to load their sessions than they save.
-    let on_cpu = Resources { device: Device::Cpu, threads: 1, memory: 4 << 30 };
+    let on_cpu = Resources { device: Device::Cpu, threads: 1, memory: 4 << 30, ranks: temper::ranks::Ranks::one() };
     let logp = |resources| likelihood(&hyper, resources).log_probabilities(&parameters, &refs).expect("log p");
     let (found, expected) = (logp(resources(MEMORY)), logp(on_cpu));
     let mut rows = Vec::new();

@@ -16,7 +16,8 @@ const LIMIT: f64 = 3.17;
 /// Two-sample chi-square tests of what is independent from crystal to crystal. With equal seeds most crystals are equal.
 pub fn distributions(effort: Effort) -> Value {
     let count = if effort == Effort::Full { 20_000 } else { 200 };
-    let on_cpu = Resources { device: Device::Cpu, threads: cores(), memory: 8 << 30 };
+    let on_cpu =
+        Resources { device: Device::Cpu, threads: cores(), memory: 8 << 30, ranks: temper::ranks::Ranks::one() };
     let device = draw(count, 1, resources(2 << 30));
     let same = draw(count, 1, on_cpu);
     let other = draw(count, 2, on_cpu);

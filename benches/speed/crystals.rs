@@ -47,7 +47,7 @@ pub fn cores() -> usize {
 pub fn resources(memory: u64) -> Resources {
     let device = device();
     let memory = if device == Device::Cpu { memory } else { 10 * memory };
-    Resources { device, threads: cores(), memory }
+    Resources { device, threads: cores(), memory, ranks: temper::ranks::Ranks::one() }
 }
 
 /// The space groups that `crystalformer-small` was trained on, as often as there.

@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod model;
 pub mod plugin;
 pub mod policy;
+pub mod ranks;
 pub mod record;
 pub mod relax;
 pub mod report;

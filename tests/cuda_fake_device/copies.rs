@@ -26,7 +26,7 @@ fn runtime() -> Arc<Runtime> {
 }
 
 fn resources() -> Resources {
-    Resources { device: Device::Cuda(0), threads: 1, memory: 4 << 30 }
+    Resources { device: Device::Cuda(0), threads: 1, memory: 4 << 30, ranks: temper::ranks::Ranks::one() }
 }
 
 fn draws(hyper: &Hyperparameters, parameters: &Parameters, sampler: Option<&Sampler>, sites: usize) {

@@ -93,7 +93,7 @@ fn models_that_ship_give_the_same_numbers() {
 }
 
 fn sampled(policy: &PolicyDirectory) -> Vec<Tokens> {
-    let resources = Resources { device: Device::Cpu, threads: 1, memory: 1 << 30 };
+    let resources = Resources { device: Device::Cpu, threads: 1, memory: 1 << 30, ranks: temper::ranks::Ranks::one() };
     let sampler = Sampler::load(&runtime(), &policy.model.hyper, resources).unwrap();
     let groups: Vec<SpaceGroup> = [2, 14, 62, 139, 166, 225, 216, 1].map(|n| SpaceGroup::new(n).unwrap()).to_vec();
     let draws = Draws { seed: 3, step: 0, first: 0 };

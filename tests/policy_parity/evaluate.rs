@@ -20,7 +20,7 @@ pub fn runtime() -> &'static Runtime {
 }
 
 pub fn resources() -> Resources {
-    Resources { device: Device::Cpu, threads: 1, memory: 1 << 30 }
+    Resources { device: Device::Cpu, threads: 1, memory: 1 << 30, ranks: temper::ranks::Ranks::one() }
 }
 
 pub fn logp(hyper: &Hyperparameters) -> Likelihood {

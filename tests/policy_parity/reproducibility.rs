@@ -24,7 +24,9 @@ struct Run {
 fn threads_and_memory_change_no_bit() {
     let hyper = small(6);
     let parameters = random_parameters(&hyper, 21);
-    let run = |threads, memory| run(&hyper, &parameters, Resources { device: Device::Cpu, threads, memory });
+    let run = |threads, memory| {
+        run(&hyper, &parameters, Resources { device: Device::Cpu, threads, memory, ranks: temper::ranks::Ranks::one() })
+    };
     let alone = run(1, 4 << 30);
     let longest = alone.crystals.iter().map(|c| c.sites.len()).max().unwrap();
     let shortest = alone.crystals.iter().map(|c| c.sites.len()).min().unwrap();
@@ -49,7 +51,13 @@ fn run(hyper: &Hyperparameters, parameters: &Parameters, resources: Resources) -
 fn crystals_do_not_depend_on_being_set_aside() {
     let hyper = small(6);
     let parameters = random_parameters(&hyper, 22);
-    let draw = |memory| drawn(&hyper, &parameters, Resources { device: Device::Cpu, threads: 1, memory });
+    let draw = |memory| {
+        drawn(
+            &hyper,
+            &parameters,
+            Resources { device: Device::Cpu, threads: 1, memory, ranks: temper::ranks::Ranks::one() },
+        )
+    };
     let (whole, parts) = (draw(1 << 30), draw(1 << 14));
     for (a, b) in whole.iter().zip(&parts) {
         let kinds = |t: &Tokens| t.sites.iter().map(|s| (s.wyckoff, s.species.number())).collect::<Vec<_>>();

@@ -87,7 +87,7 @@ fn random_crystals_are_distributed_as_the_references() {
 
 fn draw(golden: &Golden, groups: &[SpaceGroup], temperature: f64) -> Vec<Tokens> {
     let hyper: &Hyperparameters = &golden.hyper;
-    let resources = Resources { device: Device::Cpu, threads: 1, memory: 1 << 28 };
+    let resources = Resources { device: Device::Cpu, threads: 1, memory: 1 << 28, ranks: temper::ranks::Ranks::one() };
     let sampler = Sampler::load(runtime(), hyper, resources).unwrap();
     let settings = SampleSettings { temperature, top_p: 1.0, restriction: None };
     let draws = Draws { seed: 11, step: 0, first: 0 };

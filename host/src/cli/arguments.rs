@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    Context, Failure, compare, completions, doctor, evaluate, export, finetune, hull, index, init, logp, match_pairs,
-    model, plugin, pretrain, relax, report, sample, schema, score, setup, status, sweep, tokenize,
+    Context, Failure, bundle, compare, completions, doctor, end_output, evaluate, export, finetune, hull, index, init,
+    logp, match_pairs, model, plugin, pretrain, relax, report, sample, schema, score, setup, status, sweep, tokenize,
 };
 use crate::config::{MOST_THREADS, ModelIsolation};
+use crate::ranks::{Ranks, World};
+use crate::worker::end_all_workers;
 
 /// Reinforcement fine-tuning of crystal generators.
 #[derive(Debug, Parser)]
@@ -126,6 +128,8 @@ pub enum Command {
     Setup(setup::Setup),
     /// Print the JSON schema of a config
     Schema(schema::Schema),
+    /// Pack this program, ONNX Runtime and the models that ship, for machines without a network
+    Bundle(bundle::Bundle),
     /// Print a completion script for a shell
     Completions(completions::Completions),
 }
@@ -136,31 +140,85 @@ impl Arguments {
     /// # Errors
     /// Whatever it fails of, with the exit code that goes with it.
     pub fn run(self) -> Result<(), Failure> {
-        let context = Context::new(self.globals)?;
-        match self.command {
-            Command::Init(arguments) => arguments.run(&context),
-            Command::Finetune(arguments) => arguments.run(&context),
-            Command::Sample(arguments) => arguments.run(&context),
-            Command::Pretrain(arguments) => arguments.run(&context),
-            Command::Status(arguments) => arguments.run(&context),
-            Command::Compare(arguments) => arguments.run(&context),
-            Command::Report(arguments) => arguments.run(&context),
-            Command::Sweep(arguments) => arguments.run(&context),
-            Command::Export(arguments) => arguments.run(&context),
-            Command::Score(arguments) => arguments.run(&context),
-            Command::Relax(arguments) => arguments.run(&context),
-            Command::Evaluate(arguments) => arguments.run(&context),
-            Command::Logp(arguments) => arguments.run(&context),
-            Command::Tokenize(arguments) => arguments.run(&context),
-            Command::Match(arguments) => arguments.run(&context),
-            Command::Index(arguments) => arguments.run(&context),
-            Command::Hull(command) => command.run(&context),
-            Command::Model(command) => command.run(&context),
-            Command::Plugin(command) => command.run(&context),
-            Command::Doctor(arguments) => arguments.run(&context),
-            Command::Setup(arguments) => arguments.run(&context),
-            Command::Schema(arguments) => arguments.run(&context),
-            Command::Completions(arguments) => arguments.run(&context),
+        let world = match self.command.is_of_a_worker() {
+            true => World::alone(),
+            false => World::open(leave)?,
+        };
+        let ranks = world.ranks();
+        let outcome =
+            self.command.check_ranks(ranks).and_then(|()| self.command.run(Context::new(self.globals, ranks)?));
+        let speaks = world.part(outcome.as_ref().err().map(|failure| failure.exit() as u8));
+        outcome.map_err(|failure| match (speaks, ranks.is_first()) {
+            (true, true) => failure,
+            (true, false) => failure.about(format!("rank {}", ranks.rank())),
+            (false, _) => failure.silently(),
+        })
+    }
+}
+
+/// Ends this rank because another has failed, which says why.
+fn leave(code: u8) -> ! {
+    end_all_workers();
+    end_output();
+    std::process::exit(code.into())
+}
+
+impl Command {
+    /// Whether it is a process that works for another.
+    fn is_of_a_worker(&self) -> bool {
+        match self {
+            Self::Model(command) => command.is_of_a_worker(),
+            Self::Plugin(command) => command.is_of_a_worker(),
+            _ => false,
+        }
+    }
+
+    /// Some commands share their work, the others are for one process.
+    fn check_ranks(&self, ranks: Ranks) -> Result<(), Failure> {
+        let shares = matches!(
+            self,
+            Self::Finetune(_)
+                | Self::Sample(_)
+                | Self::Pretrain(_)
+                | Self::Score(_)
+                | Self::Relax(_)
+                | Self::Evaluate(_)
+        );
+        match shares || ranks.size() == 1 {
+            true => Ok(()),
+            false => {
+                Err(Failure::user(format!("this command is for one process, and was started as {}", ranks.size()))
+                    .hint("finetune, pretrain, sample, score, relax and evaluate share their work"))
+            }
+        }
+    }
+
+    fn run(self, context: Context) -> Result<(), Failure> {
+        match self {
+            Self::Init(arguments) => arguments.run(&context),
+            Self::Finetune(arguments) => arguments.run(&context),
+            Self::Sample(arguments) => arguments.run(&context),
+            Self::Pretrain(arguments) => arguments.run(&context),
+            Self::Status(arguments) => arguments.run(&context),
+            Self::Compare(arguments) => arguments.run(&context),
+            Self::Report(arguments) => arguments.run(&context),
+            Self::Sweep(arguments) => arguments.run(&context),
+            Self::Export(arguments) => arguments.run(&context),
+            Self::Score(arguments) => arguments.run(&context),
+            Self::Relax(arguments) => arguments.run(&context),
+            Self::Evaluate(arguments) => arguments.run(&context),
+            Self::Logp(arguments) => arguments.run(&context),
+            Self::Tokenize(arguments) => arguments.run(&context),
+            Self::Match(arguments) => arguments.run(&context),
+            Self::Index(arguments) => arguments.run(&context),
+            Self::Hull(command) => command.run(&context),
+            Self::Model(command) => command.run(&context),
+            Self::Plugin(command) => command.run(&context),
+            Self::Doctor(arguments) => arguments.run(&context),
+            Self::Setup(arguments) => arguments.run(&context),
+            Self::Schema(arguments) => arguments.run(&context),
+            Self::Bundle(arguments) => arguments.run(&context),
+            Self::Completions(arguments) => arguments.run(&context),
         }
     }
 }

@@ -1,15 +1,18 @@
 //! What every subcommand receives: the global options, and a way to print messages.
 
 use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use tempfile::TempDir;
 use tracing_subscriber::EnvFilter;
 
 use super::arguments::LogFormat;
 use super::{Exit, Failure, Globals, Interrupts, Progress, terminal};
 use crate::config::Memory;
 use crate::plugin::{Discovery, Probe};
+use crate::ranks::{Neighbours, Ranks};
 use crate::runtime::default_threads;
 
 /// How long a plugin may take to say what it is.
@@ -21,10 +24,14 @@ const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 /// The global options, checked, and the terminal.
 #[derive(Debug)]
 pub struct Context {
-    /// The global options as given.
+    /// The global options as given, but that of several ranks the first alone speaks.
     pub globals: Globals,
     /// Whoever listens for signals: one for all runs of a sweep.
     pub(super) interrupts: OnceLock<Interrupts>,
+    /// The processes that share the work.
+    pub ranks: Ranks,
+    /// Where all but the first write.
+    scratch: Option<TempDir>,
 }
 
 impl Context {
@@ -32,9 +39,22 @@ impl Context {
     ///
     /// # Errors
     /// When `--log` is no level.
-    pub fn new(globals: Globals) -> Result<Self, Failure> {
+    pub fn new(globals: Globals, ranks: Ranks) -> Result<Self, Failure> {
         start_log(&globals)?;
-        Ok(Self { globals, interrupts: OnceLock::new() })
+        let scratch = match ranks.is_first() {
+            true => None,
+            false => Some(tempfile::tempdir().map_err(|error| Failure::from_error(Exit::Write, &error))?),
+        };
+        let globals = Globals { quiet: globals.quiet || !ranks.is_first(), ..globals };
+        Ok(Self { globals, interrupts: OnceLock::new(), ranks, scratch })
+    }
+
+    /// Where this process writes what is to stand at `path`: there, or, on all ranks but the first, where it is thrown away.
+    pub fn writable(&self, path: &Path) -> PathBuf {
+        match &self.scratch {
+            None => path.to_owned(),
+            Some(scratch) => scratch.path().join(path.file_name().unwrap_or_default()),
+        }
     }
 
     /// Prints a result, with a newline, on standard output.
@@ -42,6 +62,9 @@ impl Context {
     /// # Errors
     /// When it cannot be written; a reader that went away (`| head`) is no error.
     pub fn print(&self, text: &str) -> Result<(), Failure> {
+        if !self.ranks.is_first() {
+            return Ok(());
+        }
         match writeln!(std::io::stdout().lock(), "{}", terminal::shown(text)) {
             Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
                 Err(Failure::new(Exit::Write, format!("cannot write to standard output: {error}")))
@@ -67,10 +90,10 @@ impl Context {
         }
     }
 
-    /// Threads of `--threads`, else of the config, where 0 stands for all cores.
+    /// Threads of `--threads`, else of the config, where 0 stands for all cores, shared with the ranks that have the same ones.
     pub fn threads(&self, config: usize) -> usize {
         match self.globals.threads.unwrap_or(config) {
-            0 => default_threads(),
+            0 => (default_threads() / Neighbours::find(self.ranks).on_these_cores).max(1),
             n => n,
         }
     }

@@ -7,6 +7,7 @@ use crate::matching::IndexError;
 use crate::model::{ContractError, GoldenError, ModelError};
 use crate::plugin::{LoadError, NotFound, OpenError};
 use crate::policy::{ImportError, LikelihoodError, ModelTomlError, ParameterError, PolicyDirectoryError};
+use crate::ranks::RanksError;
 use crate::record::RunError;
 use crate::report::ReportError;
 use crate::reward::{CorrectionError, HullTermError, KnownError, PluginTermError};
@@ -53,6 +54,12 @@ impl From<runtime::Error> for Failure {
 impl From<runtime::LocateError> for Failure {
     fn from(error: runtime::LocateError) -> Self {
         Self::from(runtime::Error::from(error))
+    }
+}
+
+impl From<RanksError> for Failure {
+    fn from(error: RanksError) -> Self {
+        Self::with_hints(Exit::Usage, &error)
     }
 }
 

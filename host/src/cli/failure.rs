@@ -37,6 +37,8 @@ pub struct Failure {
     message: String,
     excerpt: Option<String>,
     hints: Vec<String>,
+    /// Whether another rank says it.
+    silent: bool,
 }
 
 impl Failure {
@@ -47,7 +49,7 @@ impl Failure {
 
     /// A failure of the given kind.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), excerpt: None, hints: Vec::new() }
+        Self { exit, message: message.into(), excerpt: None, hints: Vec::new(), silent: false }
     }
 
     /// The failure of an error with all of its causes. Where one of them is a full disk, that is what the exit code says.
@@ -80,9 +82,16 @@ impl Failure {
         self
     }
 
+    /// The same, of which another rank says all that there is to say.
+    pub fn silently(self) -> Self {
+        Self { silent: true, ..self }
+    }
+
     /// Says it on standard error.
     pub fn report(&self) {
-        super::terminal::line(&self.to_string());
+        if !self.silent {
+            super::terminal::line(&self.to_string());
+        }
     }
 
     /// The exit code.

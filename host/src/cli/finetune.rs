@@ -53,16 +53,21 @@ impl Finetune {
         let recipe = self.recipe.as_deref().map(|name| Recipe::of_command(name, "finetune")).transpose()?;
         let beginning = self.resumption.begin(self.config.as_deref(), recipe, &self.set)?;
         let plan = Plan::new(context, &beginning)?;
+        context.same_on_all_ranks(&plan.text, &plan.lock)?;
         let training = Finetuning::new(&plan.runtime, &plan.model.hyper, plan.base.clone(), &plan.settings)?;
         context.warn_of_memory(plan.config.run.memory, training.least_bytes());
         if self.dry_run {
-            self.check_directory(&plan, &beginning)?;
             plan.check_models()?;
+            context.ranks.by_first(|| self.check_directory(&plan, &beginning))?;
             let steps = plan.settings.steps;
             return context.print(&format!("everything checks out: {steps} steps of {}", plan.settings.batch));
         }
-        let (run, resumed) = self.open(context, &plan, &beginning)?;
+        let (run, resumed) = match context.ranks.is_first() {
+            true => self.open(context, &plan, &beginning).map(|(run, resumed)| (Some(run), resumed))?,
+            false => (None, None),
+        };
         let mut state = resumed.unwrap_or_else(|| FinetuneState::new(plan.start.clone()));
+        state.follow_first(context.ranks);
         let steps = plan.settings.steps;
         if state.step >= steps {
             context.say(&format!("the run has {} steps, run.steps = {steps}: nothing is left to do", state.step));
@@ -76,6 +81,8 @@ impl Finetune {
         training.run(&plan.objectives, &plan.settings, &mut state, &mut observer)?;
         let Observer { run, progress, interrupted, is_first, .. } = observer;
         drop(progress);
+        let stopped = interrupted.requested();
+        let Some(run) = run else { return Ok(()) };
         if !is_first {
             context.print(&comparison(run.ends()))?;
         }
@@ -83,7 +90,7 @@ impl Finetune {
             context.say(&format!("Pareto front: {} crystals", front.len()));
         }
         context.say(&format!("run directory: {}", run.path().display()));
-        if interrupted.requested() && state.step < steps {
+        if stopped && state.step < steps {
             let message = format!("interrupted after step {}", state.step);
             return Err(Failure::new(Exit::Interrupted, message).hint(after_interruption(run.saved(), "step")));
         }
@@ -161,7 +168,8 @@ fn record_settings(plan: &Plan) -> RecordSettings {
 struct Observer {
     steps: usize,
     learning_rate: f64,
-    run: FinetuneRun,
+    /// On the first rank, which alone writes.
+    run: Option<FinetuneRun>,
     progress: Progress,
     interrupted: Interrupts,
     /// Whether no step has been done yet.
@@ -172,8 +180,23 @@ impl FinetuneObserver for Observer {
     type Error = Failure;
 
     fn step(&mut self, record: &StepRecord, state: &mut FinetuneState, last: bool) -> Result<(), Failure> {
-        let wanted = last || self.interrupted.take_checkpoint();
-        let StepSummary { metrics, alarms, samples_are_full } = self.run.step(record, state, wanted)?;
+        let ranks = self.interrupted.ranks();
+        let wanted = self.interrupted.take_checkpoint() || last;
+        ranks.by_first(|| self.record(record, state, wanted))?;
+        ranks.follow_first(&mut state.learning_rate_scale);
+        Ok(())
+    }
+
+    fn interrupted(&self) -> bool {
+        self.interrupted.requested()
+    }
+}
+
+impl Observer {
+    /// Records a step, and says how it went.
+    fn record(&mut self, record: &StepRecord, state: &mut FinetuneState, wanted: bool) -> Result<(), Failure> {
+        let Some(run) = &mut self.run else { return Ok(()) };
+        let StepSummary { metrics, alarms, samples_are_full } = run.step(record, state, wanted)?;
         self.progress.set(record.step as u64, self.steps as u64);
         self.progress.message(&lines::beside_the_bar(&metrics));
         self.progress.say(&lines::step(&metrics));
@@ -207,10 +230,6 @@ impl FinetuneObserver for Observer {
                 Err(Failure::new(Exit::Model, message).hint(hint))
             }
         }
-    }
-
-    fn interrupted(&self) -> bool {
-        self.interrupted.requested()
     }
 }
 

@@ -4,11 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Context, Failure, terminal};
+use crate::ranks::Ranks;
 use crate::worker::{end_all_workers, hangup_is_ignored, leave_signals_to_the_caller};
 
-/// What the process was asked for.
-#[derive(Clone, Debug, Default)]
-pub struct Interrupts(Arc<Asked>);
+/// What this process was asked for, or another rank.
+#[derive(Clone, Debug)]
+pub struct Interrupts {
+    own: Arc<Asked>,
+    ranks: Ranks,
+}
 
 #[derive(Debug, Default)]
 struct Asked {
@@ -26,16 +30,23 @@ enum Signal {
 }
 
 impl Interrupts {
-    /// Whether to end at the next chance.
+    /// Whether to end at the next chance: all ranks ask, and hear the same.
     pub fn requested(&self) -> bool {
-        self.0.end.load(Ordering::Relaxed)
+        self.ranks.any(self.own.end.load(Ordering::Relaxed))
     }
 
-    /// Whether a checkpoint was asked for since this was last called.
+    /// Whether a checkpoint was asked for since this was last called: all ranks ask, and hear the same.
     pub fn take_checkpoint(&self) -> bool {
-        self.0.checkpoint.swap(false, Ordering::Relaxed)
+        self.ranks.any(self.own.checkpoint.swap(false, Ordering::Relaxed))
     }
 
+    /// The processes that agree on it.
+    pub fn ranks(&self) -> Ranks {
+        self.ranks
+    }
+}
+
+impl Asked {
     /// Takes note of signals, until the second one that asks for the end; its number is returned.
     async fn listen(&self, quiet: bool) -> std::io::Result<i32> {
         let mut signals = Signals::listen()?;
@@ -47,12 +58,12 @@ impl Interrupts {
         loop {
             match signals.next().await? {
                 Signal::Checkpoint => {
-                    self.0.checkpoint.store(true, Ordering::Relaxed);
+                    self.checkpoint.store(true, Ordering::Relaxed);
                     say("writing a checkpoint after this step");
                 }
-                Signal::End(number) if self.requested() => return Ok(number),
+                Signal::End(number) if self.end.load(Ordering::Relaxed) => return Ok(number),
                 Signal::End(_) => {
-                    self.0.end.store(true, Ordering::Relaxed);
+                    self.end.store(true, Ordering::Relaxed);
                     say("stopping after this step; send the signal again to stop at once, without a checkpoint");
                 }
             }
@@ -71,8 +82,8 @@ impl Context {
             return Ok(listening.clone());
         }
         leave_signals_to_the_caller();
-        let interrupts = Interrupts::default();
-        let listening = interrupts.clone();
+        let own = Arc::new(Asked::default());
+        let listening = Arc::clone(&own);
         let quiet = self.globals.quiet;
         let failed = |e: std::io::Error| Failure::user(format!("cannot listen for signals: {e}"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
@@ -85,6 +96,7 @@ impl Context {
                 }
             })
             .map_err(failed)?;
+        let interrupts = Interrupts { own, ranks: self.ranks };
         Ok(self.interrupts.get_or_init(|| interrupts).clone())
     }
 }

@@ -115,7 +115,7 @@ struct Evaluator<'a> {
 impl<'a> Evaluator<'a> {
     fn new(context: &Context, policy: &'a PolicyDirectory) -> Result<Self, Failure> {
         let device = context.device()?;
-        let resources = Resources { device, threads: context.threads(0), memory: MEMORY.bytes() };
+        let resources = Resources { device, threads: context.threads(0), memory: MEMORY.bytes(), ranks: context.ranks };
         Ok(Self { policy, runtime: context.runtime(device)?, resources })
     }
 

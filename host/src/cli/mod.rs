@@ -3,6 +3,7 @@
 //! Computes nothing itself.
 
 mod arguments;
+mod bundle;
 mod compare;
 mod completions;
 mod conformance;

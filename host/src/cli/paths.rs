@@ -1,8 +1,9 @@
 //! Where relative paths of models and hulls are looked for.
 //!
 //! In this order, the first that exists wins: the current folder; the folder of the config that names the path; the folder
-//! `TEMPER_MODELS` (in which `models/NAME` is found as `NAME`); Temper's data folder; the source checkout that this binary
-//! was built from. For the config that a run has recorded, the folders of the run's start come first. What Temper writes (runs, tables) always goes into the current folder.
+//! `TEMPER_MODELS` (in which `models/NAME` is found as `NAME`); the folder of the program, where a bundle has its models; Temper's
+//! data folder; `share/temper` beside the program's folder, where a wheel puts them; the source checkout that this binary was built
+//! from. For the config that a run has recorded, the folders of the run's start come first. What Temper writes (runs, tables) always goes into the current folder.
 
 use std::path::{Path, PathBuf};
 
@@ -51,7 +52,11 @@ impl Search {
         let plain = |folder: PathBuf| Root { folder, is_models: false };
         let near = roots.len();
         roots.extend(std::env::var_os("TEMPER_MODELS").map(|f| Root { folder: f.into(), is_models: true }));
+        let program = std::env::current_exe().ok();
+        let beside = program.as_deref().and_then(Path::parent);
+        roots.extend(beside.map(|beside| plain(beside.to_owned())));
         roots.extend(directories::ProjectDirs::from("", "", "temper").map(|dirs| plain(dirs.data_dir().to_owned())));
+        roots.extend(beside.and_then(Path::parent).map(|prefix| plain(prefix.join("share/temper"))));
         roots.extend(Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(|checkout| plain(checkout.to_owned())));
         Self { roots, near }
     }

@@ -92,9 +92,9 @@ impl Relax {
         let records = Structures::open(context, &self.structures, self.format)?;
         let model = Arc::new(context.open_model(&Search::new(None).find("--model", &self.model)?)?);
         let model = context.force_model(model)?;
-        let mut structures = writer(&self.out)?;
+        let mut structures = writer(&context.writable(&self.out))?;
         let table_path = self.out.with_extension("status.csv");
-        let mut table = RelaxTable::create(&table_path)?;
+        let mut table = RelaxTable::create(&context.writable(&table_path))?;
         let progress = context.progress("structures", 0);
         let (mut rows, mut relaxed, mut converged, mut first) = (0, 0, 0, None);
         for_each_chunk(records, |chunk: Vec<Record>| {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::{Context, Failure};
 use crate::config::{Memory, ModelIsolation, ModelSupervision};
 use crate::model::{Executor, ForceModel, Isolation, ModelOptions, ModelProcesses, OnnxModel};
+use crate::ranks::Neighbours;
 use crate::runtime::{Device, Locator, Runtime};
 
 /// How long a process for a model may take to load it.
@@ -19,6 +20,16 @@ impl Context {
     /// When there is no such device.
     pub fn device(&self) -> Result<Device, Failure> {
         Ok(self.globals.device.as_deref().map(str::parse).transpose()?.unwrap_or_default())
+    }
+
+    /// What a wish means here, where it can be fulfilled; of several ranks on a node, each has a CUDA device of its own if there are
+    /// enough.
+    ///
+    /// # Errors
+    /// When the device cannot be used.
+    pub fn resolve(&self, runtime: &Runtime, wish: Device) -> Result<Device, Failure> {
+        let device = runtime.resolve(wish, &|_| ())?;
+        Ok(device.of_place(Neighbours::find(self.ranks).place))
     }
 
     /// The runtime for `device`; says so when the library has to be fetched, and when `auto` cannot mean CUDA though the
@@ -47,8 +58,8 @@ impl Context {
     pub fn open_model(&self, path: &Path) -> Result<OnnxModel, Failure> {
         let wish = self.device()?;
         let runtime = self.runtime(wish)?;
-        let device = runtime.resolve(wish, &|_| ())?;
-        let executor = Executor::new(self.globals.threads.unwrap_or(0))?;
+        let device = self.resolve(&runtime, wish)?;
+        let executor = Executor::new(self.threads(0))?;
         let options = self.model_options(device, ModelSupervision::default());
         let model = OnnxModel::open(&runtime, &executor, path, options)?;
         model.contract().warnings.iter().for_each(|warning| self.say(&format!("warning: {warning}")));
@@ -62,7 +73,7 @@ impl Context {
             ModelIsolation::Process => Isolation::Process,
         });
         let processes = Some(self.model_processes(supervision));
-        ModelOptions { device, isolation, processes, ..ModelOptions::default() }
+        ModelOptions { device, isolation, processes, ranks: self.ranks, ..ModelOptions::default() }
     }
 
     /// How processes for models are started.

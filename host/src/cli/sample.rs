@@ -75,7 +75,7 @@ pub struct Sample {
 impl Sample {
     pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
         self.check()?;
-        let mut sink = Sink::create(&self.out)?;
+        let mut sink = Sink::create(&context.writable(&self.out))?;
         let folder = Search::new(None).find("--model", &self.model)?;
         let PolicyDirectory { model, parameters } = context.policy(&folder)?.policy;
         let wanted = restriction(&self.wishes(), &model.hyper, context).map_err(|wish| self.refused(wish))?;
@@ -84,7 +84,8 @@ impl Sample {
         let settings = SampleSettings { temperature: self.temperature, top_p: self.top_p, restriction: wanted };
         let device = context.device()?;
         let runtime = context.runtime(device)?;
-        let resources = Resources { device, threads: context.threads(0), memory: MEMORY };
+        let device = context.resolve(&runtime, device)?;
+        let resources = Resources { device, threads: context.threads(0), memory: MEMORY, ranks: context.ranks };
         let sampler = Sampler::load(&runtime, &model.hyper, resources)?;
         let progress = context.progress("crystals", self.n as u64);
         let mut refused = 0;

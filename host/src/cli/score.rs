@@ -63,10 +63,11 @@ impl Score {
             true => Some(context.force_model(Arc::clone(&model))?),
             false => None,
         };
-        let mut structures_out = self.forces_out.as_deref().map(with_forces).transpose()?;
+        let mut structures_out =
+            self.forces_out.as_deref().map(|file| with_forces(&context.writable(file))).transpose()?;
         say_left_out(&model, forces.is_some(), context);
         let scorer = Scorer { quantities: model.quantities(), model: &model, hull, forces };
-        let mut table = Table::create(&self.out, &scorer.columns())?;
+        let mut table = Table::create(&context.writable(&self.out), &scorer.columns())?;
         let progress = context.progress("structures", 0);
         let (mut rows, mut scored, mut first) = (0, 0, None);
         for_each_chunk(records, |chunk: Vec<Record>| {

@@ -21,6 +21,10 @@ impl<'a> Structures<'a> {
     /// # Errors
     /// As [`read_structures_as`].
     pub fn open(context: &'a Context, path: &Path, format: Option<Format>) -> Result<Self, Failure> {
+        if path == Path::new("-") && context.ranks.size() > 1 {
+            return Err(Failure::user("one process alone can read standard input")
+                .hint("write the structures into a file for several ranks"));
+        }
         Ok(Self { context, records: read_structures_as(path, format)?, warnings: 0 })
     }
 

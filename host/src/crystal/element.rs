@@ -1,7 +1,9 @@
 //! Chemical elements by atomic number.
 
+use serde::{Deserialize, Serialize};
+
 /// An element, held as its atomic number 1..=118.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Element(u8);
 
 /// Noble gases.

@@ -3,12 +3,14 @@
 //! Settings are those of the International Tables for Crystallography, volume A: monoclinic unique axis b with cell choice 1,
 //! hexagonal axes for rhombohedral groups, origin choice 2 where there are two.
 
+use serde::{Deserialize, Serialize};
+
 /// A space group, held as its number 1..=230.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SpaceGroup(u8);
 
 /// A number that no space group has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("there is no space group {number}: the numbers are 1 to 230")]
 pub struct SpaceGroupError {
     /// The number asked for.

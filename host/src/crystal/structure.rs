@@ -1,5 +1,7 @@
 //! A periodic structure: lattice, species and fractional coordinates.
 
+use serde::{Deserialize, Serialize};
+
 use super::Element;
 
 /// Smallest distance between two atoms (or an atom and its image) that a structure may have, angstrom.
@@ -21,7 +23,7 @@ pub struct Structure {
 }
 
 /// Why numbers do not make a structure.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error, Serialize, Deserialize)]
 pub enum StructureError {
     /// No atoms at all.
     #[error("the structure has no atoms")]

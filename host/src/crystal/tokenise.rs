@@ -6,6 +6,7 @@ use moyo::MoyoDataset;
 use moyo::base::{AngleTolerance, Cell};
 use moyo::data::Setting;
 use nalgebra::{Matrix3, Vector3};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The usual tolerance of a search for symmetry, angstrom: that of CrystalFormer's reference code.
@@ -18,7 +19,7 @@ const ROUNDING: f64 = 1e-6;
 const MARGIN: f64 = 10.0;
 
 /// Why a structure has no tokens.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error, Serialize, Deserialize)]
 pub enum TokeniseError {
     /// A tolerance that is no distance.
     #[error("symmetry tolerance {symprec} A: a finite number above 0 is needed")]

@@ -1,11 +1,13 @@
 //! A crystal as the policy writes it: space group, lattice and one site per Wyckoff orbit; and its expansion to atoms.
 
+use serde::{Deserialize, Serialize};
+
 use super::wyckoff::unit;
 use super::{Affine, Element, Lattice, Orbits, SpaceGroup, Structure, StructureError, WyckoffPosition};
 use super::{wyckoff_position, wyckoff_positions};
 
 /// One symmetry-inequivalent atom.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Site {
     /// Wyckoff index 1..=27 (1 is letter a, 27 is A).
     pub wyckoff: u8,
@@ -37,7 +39,7 @@ pub struct Site {
 /// assert_eq!((again.group, again.sites.len()), (salt.group, 2));
 /// assert!((again.lattice[0] - 2.82).abs() < 1e-9);
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tokens {
     /// In the setting of [`SpaceGroup`].
     pub group: SpaceGroup,
@@ -49,7 +51,7 @@ pub struct Tokens {
 }
 
 /// Why tokens are no crystal. Sites are counted from 1.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error, Serialize, Deserialize)]
 pub enum TokenError {
     /// No site at all.
     #[error("the crystal has no sites")]

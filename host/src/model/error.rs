@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::ContractError;
 use crate::crystal::Element;
 use crate::hint::Hint;
@@ -85,7 +87,7 @@ impl Hint for ModelError {
 }
 
 /// Why a model gives no result for a crystal.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error, Serialize, Deserialize)]
 pub enum EvaluationError {
     /// Atoms (or an atom and its image) nearer than a bound.
     #[error("two atoms are {distance:.3} A apart, closer than {bound} A")]

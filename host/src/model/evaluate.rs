@@ -10,17 +10,28 @@ use super::graph_inputs::AtomGraph;
 use super::{EvaluationError, LARGEST_LIST, ModelOutput, OnnxModel, OutputKind};
 use crate::crystal::{Structure, map_ok};
 use crate::graph::Tensor;
+use crate::ranks::Ranks;
 use crate::runtime::Device;
 
 impl OnnxModel {
     /// The values of `quantities` for every structure, in eV, eV/A, eV/A^3 or muB where the file declares a unit, energies
     /// of the whole cell. A row's result does not depend on the other rows (beyond float32 rounding).
     pub fn evaluate(&self, structures: &[&Structure], quantities: &[&str]) -> Vec<Result<Vec<f64>, EvaluationError>> {
+        self.evaluate_among(self.options.ranks, structures, quantities)
+    }
+
+    /// The same by some ranks.
+    pub(super) fn evaluate_among(
+        &self,
+        ranks: Ranks,
+        structures: &[&Structure],
+        quantities: &[&str],
+    ) -> Vec<Result<Vec<f64>, EvaluationError>> {
         let outputs = match self.scalar_outputs(quantities) {
             Ok(outputs) => outputs,
             Err(failure) => return vec![Err(failure); structures.len()],
         };
-        let rows = self.rows(&self.engine, structures, &outputs);
+        let rows = self.rows(&self.engine, structures, &outputs, ranks);
         rows.into_iter().map(|row| row.map(|numbers| numbers.into_iter().flatten().collect())).collect()
     }
 
@@ -34,12 +45,13 @@ impl OnnxModel {
         quantities.iter().map(output).collect()
     }
 
-    /// The numbers of every output for every structure, in our units.
+    /// The numbers of every output for every structure, in our units, each computed by one of `ranks`.
     pub(super) fn rows(
         &self,
         engine: &Engine,
         structures: &[&Structure],
         outputs: &[&ModelOutput],
+        ranks: Ranks,
     ) -> Vec<Result<OutputRow, EvaluationError>> {
         let chunk = match self.options.device {
             _ if self.contract.one_at_a_time => 1,
@@ -47,7 +59,9 @@ impl OnnxModel {
             Device::Auto | Device::Cpu => CHUNK,
         };
         let rows = |chunk: &[&Structure]| self.evaluate_chunk(engine, chunk, outputs);
-        self.executor.run(|| structures.par_chunks(chunk).with_max_len(1).flat_map_iter(rows).collect())
+        ranks.share(structures, chunk, |own| {
+            self.executor.run(|| own.par_chunks(chunk).with_max_len(1).flat_map_iter(rows).collect())
+        })
     }
 
     /// Prepares crystals, and runs them in batches within the budget.

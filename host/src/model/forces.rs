@@ -7,6 +7,7 @@ use super::derived::{ADDED, DerivedGraph, length_factor};
 use super::engine::Engine;
 use super::{EvaluationError, ModelError, ModelOutput, OnnxModel, OutputKind, verify};
 use crate::crystal::Structure;
+use crate::ranks::Ranks;
 use crate::runtime::Runtime;
 
 /// A potential with forces and stress.
@@ -17,6 +18,8 @@ pub struct ForceModel {
     derived: Option<Engine>,
     forces: ModelOutput,
     stress: ModelOutput,
+    /// The processes that share the crystals.
+    ranks: Ranks,
 }
 
 /// How a crystal's energy changes as its atoms move and its cell is strained.
@@ -85,12 +88,13 @@ impl ForceModel {
             Engine::of_derivatives(runtime, &model, graph.bytes.clone(), &graph.extra, &[&forces, &stress])
         };
         let engine = derived.as_ref().map(engine).transpose()?;
-        let model = Self { model, derived: engine, forces, stress };
+        // Another rank may find the graph in the cache and verify nothing.
+        let model = Self { model, derived: engine, forces, stress, ranks: Ranks::one() };
         if let Some(fresh) = derived.filter(|graph| !graph.from_cache) {
             verify::against_differences(&model)?;
             fresh.store(cache);
         }
-        Ok(model)
+        Ok(Self { ranks: model.model.options.ranks, ..model })
     }
 
     /// What a user should know although there are forces.
@@ -127,7 +131,7 @@ impl ForceModel {
         };
         outputs.extend([&self.forces, &self.stress]);
         let engine = self.derived.as_ref().unwrap_or(&self.model.engine);
-        let rows = self.model.rows(engine, structures, &outputs);
+        let rows = self.model.rows(engine, structures, &outputs, self.ranks);
         rows.into_iter().map(|row| row.and_then(|numbers| response(numbers, quantities.len()))).collect()
     }
 }

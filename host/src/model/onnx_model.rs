@@ -9,6 +9,7 @@ use super::first_look::Ports;
 use super::graph_source::GraphSource;
 use super::model_file::ModelFile;
 use super::{Contract, ContractError, Executor, Isolation, ModelError, ModelOutput, ModelProcesses, OutputKind};
+use crate::ranks::Ranks;
 use crate::runtime::{Device, Runtime, SessionOptions};
 
 /// How a model is run.
@@ -26,6 +27,8 @@ pub struct ModelOptions {
     pub isolation: Option<Isolation>,
     /// Processes for it; `None`: it runs in this one, whatever else is said, and is not looked at first.
     pub processes: Option<ModelProcesses>,
+    /// The processes that share the crystals: all must ask the same of the model, in the same order.
+    pub ranks: Ranks,
 }
 
 /// A batch on a CUDA device is so many times as large as one on the CPU.
@@ -40,6 +43,7 @@ impl Default for ModelOptions {
             deadline: None,
             isolation: None,
             processes: None,
+            ranks: Ranks::one(),
         }
     }
 }

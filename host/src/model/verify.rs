@@ -5,6 +5,7 @@
 
 use super::{ForceModel, ModelError, Response};
 use crate::crystal::{Element, Lattice, Structure};
+use crate::ranks::Ranks;
 
 /// Displacement of the atoms together, angstrom, and strain, of the widest difference; each further one is half as wide.
 const STEP: f64 = 0.02;
@@ -60,7 +61,8 @@ pub(super) fn against_differences(model: &ForceModel) -> Result<(), ModelError> 
 
 /// Energy and response of a crystal, if the file has any for it.
 fn at_rest(model: &ForceModel, crystal: &Structure) -> Result<Option<(f64, Response)>, String> {
-    let Some(Ok(energy)) = model.model().evaluate(&[crystal], &["energy"]).pop() else { return Ok(None) };
+    let rows = model.model().evaluate_among(Ranks::one(), &[crystal], &["energy"]);
+    let [Ok(energy)] = &rows[..] else { return Ok(None) };
     let Some(&energy) = energy.first() else { return Ok(None) };
     match model.evaluate(&[crystal], &["energy"]).pop() {
         Some(Ok((derived, response))) => {

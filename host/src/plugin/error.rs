@@ -1,9 +1,11 @@
 //! Why a crystal has no value from a plugin.
 
+use serde::{Deserialize, Serialize};
+
 use crate::worker::WorkerFailure;
 
 /// Why a crystal has no value from a plugin.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error, Serialize, Deserialize)]
 pub enum PluginError {
     /// The plugin's own reason, for this crystal.
     #[error("{0}")]

@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ndarray::{Array1, ArrayD, arr0};
 
-use super::likelihood::{Group, GroupOutput, GroupedGraph, Kept, LikelihoodError, LogProbability};
+use super::likelihood::{Group, GroupedGraph, Kept, LikelihoodError, LogProbability};
 use super::loss::{DropoutMasks, Loss};
 use super::network::{masked_loss_gradient_graph, summed_loss_gradient_graph};
 use super::resources::Resources;
 use super::{ElementMask, Hyperparameters, Parameters, Restriction};
 use crate::crystal::Tokens;
 use crate::graph::Tensor;
+use crate::ranks::Ranks;
 use crate::runtime::{Device, Runtime, Session};
 
 /// Makes the dropout masks of a group of crystals: its number in the batch, how many crystals, tokens of each.
@@ -127,23 +128,22 @@ impl<L: Loss> LossGradient<L> {
             }
             self.graph.run(session, parameters, crystals, group, &inputs)
         };
-        let mut batch = GradientBatch::zero(parameters, crystals.len());
-        self.graph.each_group(crystals, task, |group, output| batch.add(group, output))?;
-        Ok(batch)
+        let mut gradient: Vec<ArrayD<f32>> = parameters.iter().map(|(_, p)| ArrayD::zeros(p.raw_dim())).collect();
+        let add = |part: Vec<ArrayD<f32>>| gradient.iter_mut().zip(&part).for_each(|(sum, part)| *sum += part);
+        let logp = self.graph.each_group(crystals, task, add)?;
+        sum_over(self.graph.ranks, &mut gradient);
+        Ok(GradientBatch { logp, gradient })
     }
 }
 
-impl GradientBatch {
-    fn zero(parameters: &Parameters, crystals: usize) -> Self {
-        let gradient = parameters.iter().map(|(_, p)| ArrayD::zeros(p.raw_dim())).collect();
-        Self { logp: vec![LogProbability::default(); crystals], gradient }
+/// Replaces tensors by their sums over the ranks.
+fn sum_over(ranks: Ranks, tensors: &mut [ArrayD<f32>]) {
+    if ranks.size() == 1 {
+        return;
     }
-
-    /// The gradients of groups are summed here, in the order of the groups; where the device has done it, there is one, with the last.
-    fn add(&mut self, group: &Group, output: GroupOutput) {
-        output.scatter(&mut self.logp, group);
-        self.gradient.iter_mut().zip(&output.gradient).for_each(|(sum, part)| *sum += part);
-    }
+    let mut flat: Vec<f32> = tensors.iter().flatten().copied().collect();
+    ranks.sum(&mut flat);
+    tensors.iter_mut().flatten().zip(flat).for_each(|(x, sum)| *x = sum);
 }
 
 #[cfg(test)]
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn a_sum_that_stays_with_the_graph_is_that_of_the_groups() {
         let (runtime, hyper) = (Runtime::open(&Locator::from_env(&|_| ()), Device::Cpu).unwrap(), tiny());
-        let resources = Resources { device: Device::Cpu, threads: 1, memory: 1 << 30 };
+        let resources = Resources { device: Device::Cpu, threads: 1, memory: 1 << 30, ranks: Ranks::one() };
         let crystals: Vec<Tokens> = [1, 4, 2, 4, 1, 3].map(crystal).into();
         let crystals: Vec<&Tokens> = crystals.iter().collect();
         let parameters = Parameters::initialise(&hyper, 3);

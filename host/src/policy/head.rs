@@ -3,6 +3,8 @@
 //! A row has `output_size` columns, whatever it is for; the token it was computed at decides how it is read. Log-probabilities
 //! are normalised in float64 over the allowed classes; a forbidden class has minus infinity.
 
+use serde::{Deserialize, Serialize};
+
 use super::hyper::Hyperparameters;
 use super::letters::letter_may_follow;
 use crate::crystal::{SpaceGroup, wyckoff_positions};
@@ -33,7 +35,7 @@ pub struct LatticeMixture {
 }
 
 /// Why a row is no distribution.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error, Serialize, Deserialize)]
 pub enum HeadError {
     /// A row of the wrong length.
     #[error("a row of the network's output has {found} columns, but needs {expected}")]

@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex};
 
 use ndarray::ArrayD;
+use serde::{Deserialize, Serialize};
 
 use super::batch::{BatchError, Features, check_crystal};
 use super::network::masked_logp_graph;
@@ -15,6 +16,7 @@ use super::{ElementMask, Hyperparameters, Parameters, Restriction};
 use crate::crystal::Tokens;
 use crate::graph::onnx::ModelProto;
 use crate::graph::{GraphError, Tensor, encode};
+use crate::ranks::Ranks;
 use crate::runtime::{Device, Input, OrtTensor, Runtime, Session, SessionOptions};
 
 /// Most bytes and tokens of a group on the CPU. More tokens than this leave the processor's caches between two operators.
@@ -29,7 +31,7 @@ const PADDING_CUDA: f64 = 1.5;
 const LOGP: [&str; 4] = ["logp_w", "logp_xyz", "logp_a", "logp_l"];
 
 /// The parts of log p, nats.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LogProbability {
     /// Wyckoff letters.
     pub w: f64,
@@ -121,10 +123,8 @@ impl Likelihood {
         parameters: &Parameters,
         crystals: &[&Tokens],
     ) -> Result<Vec<LogProbability>, LikelihoodError> {
-        let mut logp = vec![LogProbability::default(); crystals.len()];
         let task = |session: &mut Session, group: &Group| self.0.run(session, parameters, crystals, group, &[]);
-        self.0.each_group(crystals, task, |group, output| output.scatter(&mut logp, group))?;
-        Ok(logp)
+        self.0.each_group(crystals, task, |_| ())
     }
 }
 
@@ -141,7 +141,7 @@ pub(super) enum Kept {
 pub(super) struct Group {
     /// From 0, in the order in which results are gathered.
     pub number: usize,
-    /// Whether no other group of the batch follows.
+    /// Whether no other group follows on this rank.
     pub is_last: bool,
     /// Rows of the batch.
     pub rows: Vec<usize>,
@@ -159,6 +159,8 @@ pub(super) struct GroupedGraph {
     group_tokens: usize,
     group_bytes: u64,
     kept: Kept,
+    /// The processes that share the groups.
+    pub ranks: Ranks,
     /// Where only some crystals are wanted.
     restriction: Option<Arc<Restriction>>,
 }
@@ -202,8 +204,8 @@ impl GroupedGraph {
             .collect::<Result<_, _>>()?;
         let (group_tokens, group_bytes) =
             (if split.device == Device::Cpu { GROUP_TOKENS } else { usize::MAX }, split.bytes);
-        let (device, hyper) = (split.device, hyper.clone());
-        Ok(Self { sessions, device, hyper, group_tokens, group_bytes, kept, restriction: None })
+        let (device, ranks, hyper) = (split.device, split.ranks, hyper.clone());
+        Ok(Self { sessions, device, hyper, group_tokens, group_bytes, kept, ranks, restriction: None })
     }
 
     /// Scores under a restricted policy; the graph must have the form of [`ElementMask`] that it needs.
@@ -212,14 +214,30 @@ impl GroupedGraph {
         self
     }
 
-    /// Runs `task` on every group of a batch and hands the outputs to `gather`, group by group in their order.
+    /// Runs `task` on every group of a batch, each on one of the ranks, and returns log p of every crystal. The gradients of this
+    /// rank's groups go to `gather`, group by group in their order.
     pub fn each_group(
         &self,
         crystals: &[&Tokens],
         task: impl Fn(&mut Session, &Group) -> Result<GroupOutput, LikelihoodError> + Sync,
-        gather: impl FnMut(&Group, GroupOutput) + Send,
-    ) -> Result<(), LikelihoodError> {
-        in_order(&self.sessions, &self.groups(crystals)?, task, gather)
+        mut gather: impl FnMut(Vec<ArrayD<f32>>) + Send,
+    ) -> Result<Vec<LogProbability>, LikelihoodError> {
+        let mut groups = self.groups(crystals)?;
+        let tokens: Vec<usize> = groups.iter().map(|group| group.rows.len() * group.tokens).collect();
+        let part = self.ranks.part(&tokens);
+        if let Some(last) = groups[part.clone()].last_mut() {
+            last.is_last = true;
+        }
+        let mut own = Vec::new();
+        in_order(&self.sessions, &groups[part], task, |_, output| {
+            own.push(output.logp);
+            gather(output.gradient);
+        })?;
+        let mut logp = vec![LogProbability::default(); crystals.len()];
+        for (group, values) in groups.iter().zip(self.ranks.gather(own)) {
+            group.rows.iter().zip(values).for_each(|(row, value)| logp[*row] = value);
+        }
+        Ok(logp)
     }
 
     /// Runs one group. `extra` are inputs besides parameters and crystals.
@@ -300,17 +318,11 @@ impl GroupedGraph {
             rows * tokens <= self.group_tokens && rows as u64 * self.row_bytes(tokens) <= self.group_bytes
         };
         let padding = if self.device == Device::Cpu { PADDING_CPU } else { PADDING_CUDA };
-        let groups = group_by_length(&lengths, padding, fits);
-        let last = groups.len().saturating_sub(1);
+        let groups = group_by_length(&lengths, padding, fits).into_iter().enumerate();
         // A crystal without sites takes a slot all the same.
         let tokens = |rows: &[usize]| 5 * rows.iter().map(|row| lengths[*row]).max().unwrap_or(0).max(1) + 1;
-        let group = |(number, rows): (usize, Vec<usize>)| Group {
-            number,
-            is_last: number == last,
-            tokens: tokens(&rows),
-            rows,
-        };
-        Ok(groups.into_iter().enumerate().map(group).collect())
+        let group = |(number, rows): (usize, Vec<usize>)| Group { number, is_last: false, tokens: tokens(&rows), rows };
+        Ok(groups.map(group).collect())
     }
 
     /// Bytes that the longest crystal takes by itself, whatever the budget is.
@@ -382,13 +394,6 @@ impl GroupOutput {
             _ => Err(LikelihoodError::Output { output: i + LOGP.len(), expected: "float32" }),
         });
         Ok(Self { logp: (0..crystals).map(row).collect(), gradient: gradient.collect::<Result<_, _>>()? })
-    }
-
-    /// Puts the values of the group where its rows stand in the batch.
-    pub fn scatter(&self, logp: &mut [LogProbability], group: &Group) {
-        for (row, value) in group.rows.iter().zip(&self.logp) {
-            logp[*row] = *value;
-        }
     }
 }
 

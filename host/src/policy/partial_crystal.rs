@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::head::{self, CoordinateMixture, HeadError, LatticeMixture};
 use super::random::DrawError;
 use super::{Hyperparameters, Restriction, SampleStream};
@@ -26,7 +28,7 @@ impl SampleSettings {
 }
 
 /// Why a sample is no crystal.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error, Serialize, Deserialize)]
 pub enum Refusal {
     /// A row of the network that is no distribution.
     #[error("the policy's output is not a distribution: {0}")]

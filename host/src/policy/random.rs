@@ -9,6 +9,7 @@ use std::f64::consts::{PI, TAU};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
+use serde::{Deserialize, Serialize};
 
 /// Logits at or below this are forbidden: masks subtract 1e10 in the reference, and no network gives such a number by itself.
 const FORBIDDEN: f64 = -1e9;
@@ -28,7 +29,7 @@ const INITIALISATION: [u8; 24] = *b"temper policy initial v1";
 pub struct SampleStream(ChaCha8Rng);
 
 /// Why nothing can be drawn.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error, Serialize, Deserialize)]
 pub enum DrawError {
     /// A logit that is NaN or positive infinity.
     #[error("logit {index} is {value}")]

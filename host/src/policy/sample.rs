@@ -174,18 +174,21 @@ impl Sampler {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         let current = self.loaded(loaded.take(), parameters)?;
         let loaded = loaded.insert(current);
+        let ranks = self.split.ranks;
         let rows = match self.split.device {
-            Device::Cuda(_) => CUDA_ROWS,
+            // A device for each rank.
+            Device::Cuda(_) => groups.len().div_ceil(ranks.size()).clamp(1, CUDA_ROWS),
             Device::Auto | Device::Cpu => groups.len().div_ceil(CHUNKS).clamp(CHUNK_ROWS.0, CHUNK_ROWS.1),
         };
         let chunks: Vec<(usize, &[SpaceGroup])> = groups.chunks(rows).enumerate().collect();
-        let (mut all, handed) = (Vec::with_capacity(groups.len()), loaded.handed.inputs());
+        let sizes: Vec<usize> = chunks.iter().map(|(_, chunk)| chunk.len()).collect();
+        let (mut own, handed) = (Vec::with_capacity(groups.len()), loaded.handed.inputs());
         let decode = |worker: &mut Worker, (index, chunk): &(usize, &[SpaceGroup])| {
             let first = draws.first + (index * rows) as u32;
             Chunk::new(self, &handed, settings, chunk, Draws { first, ..draws }).decode(worker)
         };
-        in_order(&loaded.workers, &chunks, decode, |_, drawn| all.extend(drawn))?;
-        Ok(all)
+        in_order(&loaded.workers, &chunks[ranks.part(&sizes)], decode, |_, drawn| own.extend(drawn))?;
+        Ok(ranks.gather(own))
     }
 }
 

@@ -1,10 +1,12 @@
 //! Why a crystal was not relaxed.
 
+use serde::{Deserialize, Serialize};
+
 use crate::crystal::TokeniseError;
 use crate::model::EvaluationError;
 
 /// Why a crystal was not relaxed.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error, Serialize, Deserialize)]
 pub enum RelaxError {
     /// The potential gives no result for the crystal, as it came or on the way.
     #[error("{}{source}", after(*.step))]

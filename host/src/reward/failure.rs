@@ -1,12 +1,14 @@
 //! Why a crystal has no value for a term.
 
+use serde::{Deserialize, Serialize};
+
 use crate::crystal::Element;
 use crate::model::EvaluationError;
 use crate::plugin::PluginError;
 use crate::relax::RelaxError;
 
 /// A failure of one term on one crystal.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error, Serialize, Deserialize)]
 pub enum Failure {
     /// There is no structure to score: the generator's or the reader's reason.
     #[error("no structure: {0}")]

@@ -11,6 +11,7 @@ use super::schedule::{Schedule, Stage};
 use super::{Column, Failure, Outcome, RewardTable, Sanity, Term, TermBatch};
 use crate::crystal::{Composition, Structure, map_ok};
 use crate::model::{EvaluationError, Executor};
+use crate::ranks::Ranks;
 use crate::relax::Relaxed;
 
 /// The terms of a run.
@@ -20,6 +21,7 @@ pub struct Rewards {
     sanity: Sanity,
     executor: Executor,
     schedule: Schedule,
+    ranks: Ranks,
 }
 
 /// What models say of crystals.
@@ -38,7 +40,12 @@ impl Rewards {
     /// Terms with different names, the bounds outside which no model is believed, and the threads that do the work.
     pub fn new(terms: Vec<Term>, sanity: Sanity, executor: Executor) -> Self {
         let schedule = Schedule::new(&terms);
-        Self { terms, sanity, executor, schedule }
+        Self { terms, sanity, executor, schedule, ranks: Ranks::one() }
+    }
+
+    /// Shares the work of plugins among the ranks; models share theirs by themselves. The other terms see the whole batch on each.
+    pub fn among(self, ranks: Ranks) -> Self {
+        Self { ranks, ..self }
     }
 
     /// Names of the terms, over which an objective is parsed.
@@ -100,15 +107,27 @@ impl Rewards {
             let elsewhere: Vec<_> = stage.out_of_process.iter().map(|&term| elsewhere(term)).collect();
             let mut outcomes = self.executor.run(|| {
                 self.relax(stage, crystals, results);
-                run_models(stage, crystals, results);
+                self.run_models(stage, crystals, results);
                 let outcomes = |&term: &usize| (term, self.evaluate(term, crystals, all, results));
                 stage.in_process.par_iter().map(outcomes).collect::<Outcomes>()
             });
             let joined =
                 elsewhere.into_iter().map(|(term, thread)| (term, thread.join().unwrap_or_else(|p| resume_unwind(p))));
             outcomes.extend(joined);
-            outcomes
+            outcomes.into_iter().map(|(term, own)| (term, self.of_all_ranks(term, own))).collect()
         })
+    }
+
+    /// The crystals on which this rank evaluates a term.
+    fn share<'c, 's>(&self, term: usize, crystals: &'c [Crystal<'s>]) -> &'c [Crystal<'s>] {
+        match self.terms[term].kind.is_shared() {
+            true => &crystals[self.ranks.rows(crystals.len(), 1)],
+            false => crystals,
+        }
+    }
+
+    fn of_all_ranks(&self, term: usize, own: Vec<Outcome>) -> Vec<Outcome> {
+        if self.terms[term].kind.is_shared() { self.ranks.gather(own) } else { own }
     }
 
     /// One outcome per crystal. The term is evaluated on the crystals that are sane enough for it and have what it requested of
@@ -125,7 +144,7 @@ impl Rewards {
             let relaxed = self.relaxed(term, crystal, results)?;
             Ok((crystal, relaxed, self.result(term, crystal, results)?))
         };
-        let rows = crystals.iter().map(row).collect();
+        let rows = self.share(term, crystals).iter().map(row).collect();
         let outcomes = map_ok(rows, |rows| kind.evaluate(&self.batch(rows, all)).into_iter().map(Ok).collect());
         outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(Outcome::Failed)).collect()
     }
@@ -169,6 +188,26 @@ impl Rewards {
         }
     }
 
+    /// Runs the models of a stage on the sane crystals, or on what they relaxed to: side by side, or one after the other on all ranks.
+    fn run_models(&self, stage: &Stage, crystals: &[Crystal<'_>], results: &mut ModelResults) {
+        let run = |run: &Run| {
+            let asked = crystals.iter().filter_map(|crystal| crystal_of_run(run, crystal, results));
+            let (places, structures): (Vec<usize>, Vec<&Structure>) = asked.unzip();
+            (places, run.evaluate(&structures))
+        };
+        let found: Vec<(Vec<usize>, Vec<ResultColumn>)> = match self.ranks.size() {
+            1 => stage.runs.par_iter().map(run).collect(),
+            _ => stage.runs.iter().map(run).collect(),
+        };
+        for (places, columns) in found {
+            for (request, column) in columns {
+                for (place, result) in places.iter().zip(column) {
+                    results.requests[request][*place] = result;
+                }
+            }
+        }
+    }
+
     fn batch<'a>(
         &self,
         rows: Vec<(&'a Crystal<'_>, Option<&'a Relaxed>, &'a ModelResult)>,
@@ -188,23 +227,6 @@ impl Rewards {
             }
         }
         batch
-    }
-}
-
-/// Runs the models of a stage on the sane crystals, or on what they relaxed to.
-fn run_models(stage: &Stage, crystals: &[Crystal<'_>], results: &mut ModelResults) {
-    let run = |run: &Run| {
-        let asked = crystals.iter().filter_map(|crystal| crystal_of_run(run, crystal, results));
-        let (places, structures): (Vec<usize>, Vec<&Structure>) = asked.unzip();
-        (places, run.evaluate(&structures))
-    };
-    let found: Vec<(Vec<usize>, Vec<ResultColumn>)> = stage.runs.par_iter().map(run).collect();
-    for (places, columns) in found {
-        for (request, column) in columns {
-            for (place, result) in places.iter().zip(column) {
-                results.requests[request][*place] = result;
-            }
-        }
     }
 }
 

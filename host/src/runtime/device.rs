@@ -38,12 +38,32 @@ impl FromStr for Device {
 }
 
 impl Device {
+    /// The device of a process that shares its node with others: where the first CUDA device is meant, each takes the next.
+    pub fn of_place(self, place: usize) -> Self {
+        match self {
+            Self::Cuda(0) => Self::Cuda((place % cuda_devices().max(1)) as u32),
+            device => device,
+        }
+    }
+
     /// What kind of device it is, whichever of its kind.
     pub fn kind(self) -> &'static str {
         match self {
             Self::Auto => "auto",
             Self::Cpu => "cpu",
             Self::Cuda(_) => "cuda",
+        }
+    }
+}
+
+/// How many CUDA devices this process sees.
+fn cuda_devices() -> usize {
+    match std::env::var("CUDA_VISIBLE_DEVICES") {
+        Ok(list) => list.split(',').filter(|device| !device.trim().is_empty()).count(),
+        Err(_) => {
+            let files = std::fs::read_dir("/dev").into_iter().flatten().flatten();
+            let is_device = |name: &str| name.strip_prefix("nvidia").is_some_and(|n| n.parse::<u32>().is_ok());
+            files.filter(|file| is_device(&file.file_name().to_string_lossy())).count()
         }
     }
 }

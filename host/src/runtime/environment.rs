@@ -40,7 +40,7 @@ impl Runtime {
             probe::driver().map_err(|library| Unusable::Library(library).error(device))?;
         }
         let library = locator.locate(device)?;
-        let cache = locator.cache.clone();
+        let cache = locator.cache_of(&library);
         let runtime = Arc::new(Self { environment: load(&library)?, library, tried: Tried::default(), cache });
         *opened = Some(Arc::clone(&runtime));
         Ok(runtime)

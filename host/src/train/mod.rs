@@ -5,6 +5,7 @@ mod adam;
 mod advantages;
 mod dropout;
 mod finetune;
+mod follow;
 mod likelihood_task;
 mod losses;
 mod pairs;

@@ -331,7 +331,12 @@ mod tests {
             grad_clip: 1.0,
             patience: 0,
             seed: 0,
-            resources: Resources { device: crate::runtime::Device::Cpu, threads: 1, memory: 1 },
+            resources: Resources {
+                device: crate::runtime::Device::Cpu,
+                threads: 1,
+                memory: 1,
+                ranks: crate::ranks::Ranks::one(),
+            },
         };
         assert!((settings.rate(10, 0) - 0.5).abs() < 1e-12);
         assert!((settings.rate(10, 50) - 1.0).abs() < 1e-12);

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// Most letters of a reason.
 const LONGEST: usize = 1000;
 
 /// Why there is no answer of a worker.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error, Serialize, Deserialize)]
 pub enum WorkerFailure {
     /// No answer in time.
     #[error("no answer within the deadline of {} s; the worker was killed", .0.as_secs_f64())]

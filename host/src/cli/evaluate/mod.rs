@@ -112,7 +112,7 @@ impl Evaluate {
         let records = Structures::open(context, &self.samples, self.format)?;
         let criteria = Criteria::open(self, self.settings(), context)?;
         let opened = began.elapsed();
-        let mut table = StructureTable::create(&self.out.join("structures.csv"), &criteria)?;
+        let mut table = StructureTable::create(&context.writable(&self.out.join("structures.csv")), &criteria)?;
         let mut judgement = Judgement::new(&criteria);
         let mut relaxed = RelaxedSamples::open(self, &criteria, context)?;
         let progress = context.progress("samples", 0);
@@ -138,7 +138,10 @@ impl Evaluate {
         let relaxed = relaxed.map(|relaxed| relaxed.finish(requested)).transpose()?;
         let (criteria, judgement, durations) = (&criteria, &judgement, [opened, began.elapsed() - opened]);
         let report = Report { evaluate: self, criteria, judgement, requested, twinned, relaxed, durations };
-        report.write(context, &evaluation, earlier.as_ref())
+        match context.ranks.is_first() {
+            true => report.write(context, &evaluation, earlier.as_ref()),
+            false => Ok(()),
+        }
     }
 
     fn settings(&self) -> Settings {

@@ -48,7 +48,7 @@ pub(super) struct RelaxedFigures {
 impl<'a> RelaxedSamples<'a> {
     pub fn open(evaluate: &Evaluate, criteria: &'a Criteria, context: &Context) -> Result<Option<Self>, Failure> {
         let (Some(steps), Some(judge)) = (evaluate.relax, criteria.judges.first()) else { return Ok(None) };
-        let at = |name: &str| evaluate.out.join(name);
+        let at = |name: &str| context.writable(&evaluate.out.join(name));
         Ok(Some(Self {
             model: context.force_model(Arc::clone(judge.potential()))?,
             settings: settings(steps),

@@ -78,7 +78,7 @@ impl Plan {
         config.run.device = globals.device.clone().unwrap_or(config.run.device);
         let wish: Device = config.run.device.parse()?;
         let runtime = context.runtime(wish)?;
-        let device = runtime.resolve(wish, &|_| ())?;
+        let device = context.resolve(&runtime, wish)?;
         let threads = context.threads(config.run.threads);
         let mut lock = Lock::new(env!("CARGO_PKG_VERSION"));
         lock.set_origin(&beginning.origin);
@@ -102,7 +102,7 @@ impl Plan {
         }
         let (model, start, base) = planner.policies(&config.policy)?;
         let objectives = planner.objectives(&config)?;
-        let resources = Resources { device, threads, memory: config.run.memory.bytes() };
+        let resources = Resources { device, threads, memory: config.run.memory.bytes(), ranks: context.ranks };
         let settings = planner.settings(&config, &model, resources)?;
         planner.check_elements(&config, settings.restriction.as_deref(), &model.hyper)?;
         config.record.get_or_insert_default();

@@ -30,7 +30,7 @@ impl Planner<'_> {
             Some(judge) => Some(self.monitor(config, judge)?),
         };
         let objective = self.objective(&config.objective, &terms)?;
-        let rewards = Rewards::new(terms, Sanity::default(), self.executor.clone());
+        let rewards = Rewards::new(terms, Sanity::default(), self.executor.clone()).among(self.context.ranks);
         Ok(Objectives { rewards, objective, hull_term, monitor })
     }
 
@@ -66,7 +66,7 @@ impl Planner<'_> {
         };
         let judged = judged.and_then(|judged| config.rewards.keys().position(|name| name == judged));
         let term = Term { name: name.into(), kind, on_failure, bound: None };
-        let rewards = Rewards::new(vec![term], Sanity::default(), self.executor.clone());
+        let rewards = Rewards::new(vec![term], Sanity::default(), self.executor.clone()).among(self.context.ranks);
         Ok(Monitor { rewards, every: judge.verdicts.every.max(1), judged })
     }
 

@@ -55,20 +55,20 @@ impl Pretrain {
         let recipe = self.recipe.as_deref().map(|name| Recipe::of_command(name, "pretrain")).transpose()?;
         let beginning = self.resumption.begin(self.config.as_deref(), recipe, &self.set)?;
         let plan = PretrainPlan::new(context, &beginning)?;
+        context.same_on_all_ranks(&plan.text, &plan.lock)?;
         if self.dry_run {
             return self.check(context, &plan, &beginning);
         }
         let (config, hyper) = (&plan.config, &plan.hyper);
-        let (directory, sentence) = context.run_directory(&config.run.dir, beginning.resume, "epochs")?;
-        let start = self.start(&plan, &beginning, &directory)?;
-        let out = out(&plan, &beginning);
-        let (every, tensorboard) = (config.run.checkpoint_every, config.record.clone().unwrap_or_default().tensorboard);
-        let (run, resumed) = PretrainRun::open(directory, &start, hyper, every, tensorboard, out)?;
-        sentence.iter().for_each(|sentence| context.say(sentence));
-        let examples = read_data(context, &plan, Some(&run))?;
+        let (run, resumed) = match context.ranks.is_first() {
+            true => self.open(context, &plan, &beginning).map(|(run, resumed)| (Some(run), resumed))?,
+            false => (None, None),
+        };
+        let examples = read_data(context, &plan, run.as_ref())?;
         let begin = plan.start.as_ref().map(|policy| policy.parameters.clone());
         let fresh = || begin.unwrap_or_else(|| Parameters::initialise(hyper, config.run.seed));
         let mut state = resumed.unwrap_or_else(|| PretrainState::new(fresh()));
+        state.follow_first(context.ranks);
         say_complete(context, &state, plan.settings.epochs);
         let taught = taught(&plan, &examples);
         let (progress, interrupts) = (context.progress("steps", 0), context.interrupts()?);
@@ -81,8 +81,10 @@ impl Pretrain {
         training.run(&plan, &mut state, &mut observer)?;
         let Observer { run, progress, interrupts, .. } = observer;
         drop(progress);
+        let stopped = interrupts.requested();
+        let Some(run) = run else { return Ok(()) };
         let learned = run.finish(&state, &taught, hyper)?;
-        if interrupts.requested() && state.epoch < plan.settings.epochs {
+        if stopped && state.epoch < plan.settings.epochs {
             let message = format!("interrupted after epoch {}", state.epoch);
             return Err(Failure::new(Exit::Interrupted, message).hint(after_interruption(run.saved(), "epoch")));
         }
@@ -94,6 +96,22 @@ impl Pretrain {
         let (what, per) = if config.dpo.is_some() { ("loss", "pair") } else { ("NLL", "crystal") };
         context.say(&format!("validation {what} {nll:.3} per {per} at epoch {best}: {out}"));
         Ok(())
+    }
+
+    /// Opens the run's directory.
+    fn open(
+        &self,
+        context: &Context,
+        plan: &PretrainPlan,
+        beginning: &Beginning,
+    ) -> Result<(PretrainRun, Option<PretrainState>), Failure> {
+        let run = &plan.config.run;
+        let (directory, sentence) = context.run_directory(&run.dir, beginning.resume, "epochs")?;
+        let start = self.start(plan, beginning, &directory)?;
+        let (every, tensorboard) = (run.checkpoint_every, plan.config.record.clone().unwrap_or_default().tensorboard);
+        let opened = PretrainRun::open(directory, &start, &plan.hyper, every, tensorboard, out(plan, beginning))?;
+        sentence.iter().for_each(|sentence| context.say(sentence));
+        Ok(opened)
     }
 
     fn start<'a>(
@@ -108,15 +126,19 @@ impl Pretrain {
 
     /// Everything that the training will touch, without writing anything.
     fn check(&self, context: &Context, plan: &PretrainPlan, beginning: &Beginning) -> Result<(), Failure> {
-        let directory = RunDirectory::look(&plan.config.run.dir, beginning.resume, "epochs")?;
-        directory.check_writable()?;
-        directory.check_changes(&self.start(plan, beginning, &directory)?, true)?;
-        let out = out(plan, beginning);
-        check_folder(&out).map_err(|e| Failure::new(Exit::Write, format!("cannot write {}: {e}", out.display())))?;
+        context.ranks.by_first(|| self.check_directory(plan, beginning))?;
         let examples = read_data(context, plan, None)?;
         let steps = Training::load(context, plan, &examples)?.steps(&plan.settings)?;
         let (epochs, batch) = (plan.settings.epochs, plan.settings.batch);
         context.print(&format!("everything checks out: {epochs} epochs of {steps} steps of {batch}"))
+    }
+
+    fn check_directory(&self, plan: &PretrainPlan, beginning: &Beginning) -> Result<(), Failure> {
+        let directory = RunDirectory::look(&plan.config.run.dir, beginning.resume, "epochs")?;
+        directory.check_writable()?;
+        directory.check_changes(&self.start(plan, beginning, &directory)?, true)?;
+        let out = out(plan, beginning);
+        check_folder(&out).map_err(|e| Failure::new(Exit::Write, format!("cannot write {}: {e}", out.display())))
     }
 }
 
@@ -234,7 +256,8 @@ fn say_complete(context: &Context, state: &PretrainState, epochs: usize) {
 
 /// Keeps the training's files and shows how it goes.
 struct Observer<'a> {
-    run: PretrainRun,
+    /// On the first rank, which alone writes.
+    run: Option<PretrainRun>,
     hyper: &'a Hyperparameters,
     taught: &'a Taught,
     progress: Progress,
@@ -252,9 +275,8 @@ impl PretrainObserver for Observer<'_> {
     }
 
     fn epoch(&mut self, epoch: &Epoch, state: &PretrainState, last: bool) -> Result<(), Failure> {
-        let wanted = self.interrupts.take_checkpoint();
-        self.run.epoch(epoch, state, self.taught, self.hyper, last || wanted)?;
-        self.progress.say(&line(epoch));
+        let wanted = self.interrupts.take_checkpoint() || last;
+        self.interrupts.ranks().by_first(|| self.record(epoch, state, wanted))?;
         let left = self.epochs.saturating_sub(epoch.epoch);
         if std::mem::take(&mut self.is_first) && left > 0 && !last {
             let time = rounded(epoch.seconds * left as f64);
@@ -265,6 +287,16 @@ impl PretrainObserver for Observer<'_> {
 
     fn interrupted(&self) -> bool {
         self.interrupts.requested()
+    }
+}
+
+impl Observer<'_> {
+    /// Records an epoch, and says how it went.
+    fn record(&mut self, epoch: &Epoch, state: &PretrainState, wanted: bool) -> Result<(), Failure> {
+        let Some(run) = &mut self.run else { return Ok(()) };
+        run.epoch(epoch, state, self.taught, self.hyper, wanted)?;
+        self.progress.say(&line(epoch));
+        Ok(())
     }
 }
 

@@ -48,7 +48,7 @@ impl PretrainPlan {
         let conditions = Conditions::new(&config)?;
         let wish: Device = config.run.device.parse()?;
         let runtime = context.runtime(wish)?;
-        let device = runtime.resolve(wish, &|_| ())?;
+        let device = context.resolve(&runtime, wish)?;
         let mut lock = Lock::new(env!("CARGO_PKG_VERSION"));
         lock.set_origin(&beginning.origin);
         lock.set_runtime(&runtime.release(), device.kind());
@@ -66,8 +66,8 @@ impl PretrainPlan {
                 (hyper, None)
             }
         };
-        let resources =
-            Resources { device, threads: context.threads(config.run.threads), memory: config.run.memory.bytes() };
+        let (threads, memory) = (context.threads(config.run.threads), config.run.memory.bytes());
+        let resources = Resources { device, threads, memory, ranks: context.ranks };
         let settings = settings(&config, resources);
         let files = files(&config, &beginning.search, &mut lock)?;
         let scores = match &config.data.scores {

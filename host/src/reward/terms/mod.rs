@@ -65,6 +65,11 @@ pub trait TermKind: Debug + Send + Sync {
         false
     }
 
+    /// Whether each of several ranks evaluates it on some of the crystals. A term that looks at the whole batch for each must not be.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// Smallest and largest value that it can have; a bound or an expression that none of them satisfies is a mistake.
     fn range(&self) -> [f64; 2] {
         [f64::NEG_INFINITY, f64::INFINITY]

@@ -55,6 +55,10 @@ impl TermKind for PluginTerm {
         self.evaluator.is_out_of_process()
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     /// The values that its author claims.
     fn range(&self) -> [f64; 2] {
         self.evaluator.range()

@@ -1,6 +1,7 @@
 //! Finding the library, and fetching it where there is none.
 //!
-//! The order: the variable ORT_DYLIB_PATH; the cache directory; an installed Python package; the pinned wheel, by pip or uv.
+//! The order: the variable ORT_DYLIB_PATH; the cache directory; that of a bundle, beside the program; an installed Python package; the
+//! pinned wheel, by pip or uv.
 //! What comes over the network is used only if its hash is the pinned one. What the user names or has installed is trusted.
 
 mod archive;
@@ -85,6 +86,8 @@ pub struct Locator<'a> {
     pub dylib: Option<PathBuf>,
     /// Directory of fetched libraries: TEMPER_CACHE_DIR, or the system's place for caches.
     pub cache: Option<PathBuf>,
+    /// Directory of libraries that came with the program; nothing is written to it.
+    pub bundled: Option<PathBuf>,
     /// Directories in which python3, pip and uv are sought: PATH.
     pub search: OsString,
     /// Gets one line before something takes long.
@@ -99,6 +102,7 @@ impl<'a> Locator<'a> {
         Self {
             dylib: variable("ORT_DYLIB_PATH"),
             cache: variable("TEMPER_CACHE_DIR").or_else(system),
+            bundled: std::env::current_exe().ok().and_then(|program| Some(program.parent()?.join("cache"))),
             search: std::env::var_os("PATH").unwrap_or_default(),
             announce,
         }
@@ -163,8 +167,18 @@ impl<'a> Locator<'a> {
     }
 
     fn cached(&self, build: Build) -> Option<Library> {
-        let path = cache::find(self.cache.as_ref()?, wheel::pinned(build)?)?;
+        let wheel = wheel::pinned(build)?;
+        let path = self.caches().find_map(|cache| cache::find(cache, wheel))?;
         Some(Library { path, found: Found::Cache })
+    }
+
+    fn caches(&self) -> impl Iterator<Item = &PathBuf> {
+        self.cache.iter().chain(&self.bundled)
+    }
+
+    /// The cache that a library is in, which then has those of CUDA, if any has.
+    pub(super) fn cache_of(&self, library: &Library) -> Option<PathBuf> {
+        self.caches().find(|cache| library.path.starts_with(cache)).or(self.cache.as_ref()).cloned()
     }
 
     fn install(&self, build: Build) -> Result<Library, LocateError> {

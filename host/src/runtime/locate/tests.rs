@@ -84,7 +84,13 @@ impl Machine {
     }
 
     fn locator<'a>(&self, announce: &'a dyn Fn(&str)) -> Locator<'a> {
-        Locator { dylib: None, cache: Some(self.path("cache")), search: self.path("bin").into_os_string(), announce }
+        Locator {
+            dylib: None,
+            cache: Some(self.path("cache")),
+            bundled: None,
+            search: self.path("bin").into_os_string(),
+            announce,
+        }
     }
 }
 

@@ -29,7 +29,7 @@ pub(in crate::train) fn settings(kl_gradient: KlGradient) -> FinetuneSettings {
         groups: SpaceGroupDistribution::uniform(),
         restriction: None,
         seed: 3,
-        resources: Resources { device: Device::Cpu, threads: 1, memory: 1 << 30 },
+        resources: Resources { device: Device::Cpu, threads: 1, memory: 1 << 30, ranks: crate::ranks::Ranks::one() },
     }
 }
 
