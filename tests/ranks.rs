@@ -163,7 +163,7 @@ fn any_number_of_ranks_draws_and_rewards_the_same_crystals() {
     let dir = |ranks: usize| at.join(format!("on{ranks}"));
     // Its crystals, unlike those of one that was not trained, are fit for a model.
     let policy = concat!("policy.model=", env!("CARGO_MANIFEST_DIR"), "/../models/crystalformer-small");
-    let steps = |ranks: usize| if ranks == 2 { "run.steps=2" } else { "run.steps=1" };
+    let steps = |ranks: usize| if ranks == 3 { "run.steps=2" } else { "run.steps=1" };
     (1..=4).for_each(|n| finetune(n, at, &format!("on{n}"), &["--set", policy, "--set", steps(n)]));
     let samples = |ranks: usize, step: usize| fs::read(dir(ranks).join(format!("samples/step-{step}.jsonl"))).unwrap();
     let charges =
@@ -175,21 +175,21 @@ fn any_number_of_ranks_draws_and_rewards_the_same_crystals() {
         let checkpoint = "checkpoints/step-1/params.safetensors";
         assert_close(&dir(ranks).join(checkpoint), &dir(1).join(checkpoint), 1e-3);
     }
-    // As many ranks give the same bytes.
-    finetune(2, at, "again", &["--set", policy]);
+    // As many ranks give the same bytes. Three: the sum of two numbers does not depend on their order.
+    finetune(3, at, "again", &["--set", policy]);
     for file in ["samples/step-2.jsonl", "checkpoints/step-2/params.safetensors", "checkpoints/step-2/state.json"] {
-        assert!(fs::read(dir(2).join(file)).unwrap() == fs::read(at.join("again").join(file)).unwrap(), "{file}");
+        assert!(fs::read(dir(3).join(file)).unwrap() == fs::read(at.join("again").join(file)).unwrap(), "{file}");
     }
     // From a checkpoint on, another number of ranks draws and rewards the same.
     let resumed = |ranks: usize| {
         let name = format!("resumed{ranks}");
-        let copied = Command::new("cp").args(["-r", "on2", &name]).current_dir(at).status().unwrap();
+        let copied = Command::new("cp").args(["-r", "on3", &name]).current_dir(at).status().unwrap();
         assert!(copied.success());
         finetune(ranks, at, &name, &["--resume", "--set", policy, "--set", "run.steps=3"]);
         (fs::read(at.join(&name).join("samples/step-3.jsonl")).unwrap(), rewarded(&at.join(&name), 2))
     };
     let one = resumed(1);
-    assert!(resumed(3) == one);
+    assert!(resumed(2) == one);
 }
 
 #[test]
