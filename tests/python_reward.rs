@@ -216,11 +216,8 @@ fn signals_to_every_process_are_for_the_host_alone() {
     signal_all("-TERM");
     assert_eq!(run.wait().unwrap().code(), Some(4));
     for step in 1..=steps() {
-        let samples = fs::read_to_string(at.join(format!("run/samples/step-{step}.jsonl"))).unwrap();
-        assert!(
-            !samples.contains("the worker"),
-            "step {step}: {}",
-            samples.lines().find(|l| l.contains("the worker")).unwrap()
-        );
+        let rows = support::samples(&at.join("run"), step as u64);
+        let lost = rows.iter().find(|row| row.to_string().contains("the worker"));
+        assert!(lost.is_none(), "step {step}: {lost:?}");
     }
 }

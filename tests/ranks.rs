@@ -165,9 +165,10 @@ fn any_number_of_ranks_draws_and_rewards_the_same_crystals() {
     let policy = concat!("policy.model=", env!("CARGO_MANIFEST_DIR"), "/../models/crystalformer-small");
     let steps = |ranks: usize| if ranks == 3 { "run.steps=2" } else { "run.steps=1" };
     (1..=4).for_each(|n| finetune(n, at, &format!("on{n}"), &["--set", policy, "--set", steps(n)]));
-    let samples = |ranks: usize, step: usize| fs::read(dir(ranks).join(format!("samples/step-{step}.jsonl"))).unwrap();
+    let samples =
+        |ranks: usize, step: usize| fs::read(dir(ranks).join(format!("samples/step-{step}.jsonl.gz"))).unwrap();
     let charges =
-        json_lines(&dir(1).join("samples/step-1.jsonl")).iter().filter(|row| row["charge"].is_number()).count();
+        json_lines(&dir(1).join("samples/step-1.jsonl.gz")).iter().filter(|row| row["charge"].is_number()).count();
     assert!(charges > 50, "a model is asked about {charges} crystals only");
     for ranks in 2..=4 {
         assert!(samples(ranks, 1) == samples(1, 1), "{ranks} ranks draw or reward other crystals than one");
@@ -177,7 +178,7 @@ fn any_number_of_ranks_draws_and_rewards_the_same_crystals() {
     }
     // As many ranks give the same bytes. Three: the sum of two numbers does not depend on their order.
     finetune(3, at, "again", &["--set", policy]);
-    for file in ["samples/step-2.jsonl", "checkpoints/step-2/params.safetensors", "checkpoints/step-2/state.json"] {
+    for file in ["samples/step-2.jsonl.gz", "checkpoints/step-2/params.safetensors", "checkpoints/step-2/state.json"] {
         assert!(fs::read(dir(3).join(file)).unwrap() == fs::read(at.join("again").join(file)).unwrap(), "{file}");
     }
     // From a checkpoint on, another number of ranks draws and rewards the same.
@@ -186,7 +187,7 @@ fn any_number_of_ranks_draws_and_rewards_the_same_crystals() {
         let copied = Command::new("cp").args(["-r", "on3", &name]).current_dir(at).status().unwrap();
         assert!(copied.success());
         finetune(ranks, at, &name, &["--resume", "--set", policy, "--set", "run.steps=3"]);
-        (fs::read(at.join(&name).join("samples/step-3.jsonl")).unwrap(), rewarded(&at.join(&name), 2))
+        (fs::read(at.join(&name).join("samples/step-3.jsonl.gz")).unwrap(), rewarded(&at.join(&name), 2))
     };
     let one = resumed(1);
     assert!(resumed(2) == one);

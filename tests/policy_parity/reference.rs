@@ -9,8 +9,8 @@ use temper::policy::{
     GradientBatch, Hyperparameters, LogProbability, LossGradient, Parameters, SpaceGroupDistribution,
 };
 use temper::train::{
-    Adam, FinetuneSettings, FinetuneState, Finetuning, KlGradient, NegativeLogLikelihood, PpoSurrogate, StageTimes,
-    UpdateStatistics,
+    Adam, Baseline, FinetuneSettings, FinetuneState, Finetuning, KlGradient, NegativeLogLikelihood, PpoSurrogate,
+    StageTimes, UpdateStatistics,
 };
 
 use crate::evaluate::{
@@ -119,6 +119,7 @@ fn update(golden: &Golden, epochs: usize, state: &mut FinetuneState) -> UpdateSt
         kl_weight: BETA,
         kl_gradient: KlGradient::Reference,
         kl_stop: None,
+        baseline: Baseline::Moving,
         baseline_decay: 0.95,
         max_failed: 0.0,
         max_idle_steps: 1,
