@@ -65,7 +65,7 @@ fn session(runtime: &Runtime, model: &[u8]) -> Session {
     Session::from_bytes(runtime, "product", model, &options).expect("a session")
 }
 
-/// Copying, as the caches of a decoder are when they grow by a token. An item is a GB read and a GB written.
+/// Copying. An item is a GB read and a GB written.
 pub fn copy(effort: Effort) -> Measured {
     let bytes = if effort == Effort::Full { 256 << 20 } else { 1 << 20 };
     let from = vec![1u8; bytes];

@@ -20,7 +20,7 @@ fn operations(hyper: &Hyperparameters, sites: f64, decoded: bool) -> f64 {
     2.0 * tokens * (layers + width * hyper.output_size() as f64)
 }
 
-/// Bytes of the caches of a crystal that are read and written while it is decoded: every token copies all before it.
+/// Bytes of the caches of a crystal that are read while it is decoded: every token reads all before it.
 fn cache_bytes(hyper: &Hyperparameters, sites: f64) -> f64 {
     let [heads, key, width] = [hyper.num_heads, hyper.key_size, hyper.model_size].map(|n| n as f64);
     let tokens = 5.0 * sites + 1.0;
@@ -49,7 +49,7 @@ pub fn table(rows: &[(&Stage, Measured)], sites: f64) -> Option<String> {
     let share = 100.0 * moved / copy;
     Some(
         text + &format!(
-            "\nDecoding copies {:.3} GB of caches a crystal: {moved:.1} GB/s, {share:.0} % of the peak.",
+            "\nDecoding reads {:.3} GB of caches a crystal: {moved:.1} GB/s, {share:.0} % of what can be copied.",
             bytes
         ),
     )

@@ -114,45 +114,80 @@ fn counted(device: &FakeDevice, task: &str) -> Report {
     report
 }
 
-/// Bytes up, bytes down, and sessions that were made: each that runs has a stream of its own.
-fn cost(report: &Report) -> [f64; 3] {
-    let of = |names: &[&str], i: usize| {
-        let calls = names.iter().filter_map(|name| report.get(*name));
-        calls.map(|(count, bytes)| [*count, *bytes][i] as f64).sum::<f64>()
-    };
-    [of(&["H2D async", "H2D sync"], 1), of(&["D2H async", "D2H sync"], 1), of(&["cudaStreamCreateWithFlags"], 0)]
+/// What a process cost, or a part of its work.
+#[derive(Debug)]
+struct Cost {
+    /// Bytes to the device, and back.
+    up: f64,
+    down: f64,
+    /// Bytes from one place of the device to another.
+    within: f64,
+    /// Copies to the device.
+    copies_up: f64,
+    /// Times that the processor waited for the device.
+    waits: f64,
+    /// Sessions that were made: each that runs has a stream of its own.
+    sessions: f64,
+}
+
+impl Cost {
+    fn of(report: &Report) -> Self {
+        let sum = |names: &[&str], i: usize| {
+            let calls = names.iter().filter_map(|name| report.get(*name));
+            calls.map(|(count, bytes)| [*count, *bytes][i] as f64).sum::<f64>()
+        };
+        let up = ["H2D async", "H2D sync"];
+        Self {
+            up: sum(&up, 1),
+            down: sum(&["D2H async", "D2H sync"], 1),
+            within: sum(&["D2D async", "D2D sync"], 1),
+            copies_up: sum(&up, 0),
+            waits: sum(&["cudaStreamSynchronize", "cudaDeviceSynchronize"], 0),
+            sessions: sum(&["cudaStreamCreateWithFlags"], 0),
+        }
+    }
 }
 
 /// What a unit costs, of which the second task has `units` more than the first.
-fn difference(device: &FakeDevice, tasks: [&str; 2], units: f64) -> [f64; 3] {
-    let [less, more] = tasks.map(|task| cost(&counted(device, task)));
-    let each = [0, 1, 2].map(|i: usize| (more[i] - less[i]) / units);
-    println!("{}: {:.0} bytes up, {:.0} bytes down, {} sessions each", tasks[1], each[0], each[1], each[2]);
+fn difference(device: &FakeDevice, tasks: [&str; 2], units: f64) -> Cost {
+    let [less, more] = tasks.map(|task| Cost::of(&counted(device, task)));
+    let each = |of: fn(&Cost) -> f64| (of(&more) - of(&less)) / units;
+    let each = Cost {
+        up: each(|cost| cost.up),
+        down: each(|cost| cost.down),
+        within: each(|cost| cost.within),
+        copies_up: each(|cost| cost.copies_up),
+        waits: each(|cost| cost.waits),
+        sessions: each(|cost| cost.sessions),
+    };
+    println!("{} less {}, each of {units}: {each:?}", tasks[1], tasks[0]);
     each
 }
 
-/// Caches stay on the device: what goes up is the last token, what comes down the row of the distribution.
+/// Caches stay on the device and are written in place: what goes up is the last token, what comes down the row of the
+/// distribution. Their room grows on the way, from 40 tokens to 60.
 #[test]
 fn copies_of_a_token() {
     let Some(device) = device() else { return };
-    let [up, down, sessions] = difference(device, ["decode 1", "decode 2"], 5.0);
-    assert!(up < 6.2e3 && down < 48.2e3 && sessions == 0.0, "{up} {down} {sessions}");
+    let cost = difference(device, ["decode 5", "decode 9"], 20.0);
+    assert!(cost.up < 6.2e3 && cost.down < 48.2e3 && cost.sessions == 0.0, "{cost:?}");
+    assert!(cost.copies_up < 12.0 && cost.within < 60e3 && cost.waits < 3.0, "{cost:?}");
 }
 
 /// Parameters stay on the device: what goes up are the crystals.
 #[test]
 fn copies_of_a_group_of_log_probabilities() {
     let Some(device) = device() else { return };
-    let [up, down, sessions] = difference(device, ["groups 1", "groups 2"], 1.0);
-    assert!(up < 16.2e3 && down < 300.0 && sessions == 0.0, "{up} {down} {sessions}");
+    let cost = difference(device, ["groups 1", "groups 2"], 1.0);
+    assert!(cost.up < 16.2e3 && cost.down < 300.0 && cost.sessions == 0.0, "{cost:?}");
 }
 
 /// The sum of the gradients stays on the device, too.
 #[test]
 fn copies_of_a_group_of_gradients() {
     let Some(device) = device() else { return };
-    let [up, down, sessions] = difference(device, ["gradients 1", "gradients 2"], 1.0);
-    assert!(up < 16.2e3 && down < 300.0 && sessions == 0.0, "{up} {down} {sessions}");
+    let cost = difference(device, ["gradients 1", "gradients 2"], 1.0);
+    assert!(cost.up < 16.4e3 && cost.down < 300.0 && cost.sessions == 0.0, "{cost:?}");
 }
 
 /// Of 64 crystals of one site, and a group of eight that is scored under policy and base and differentiated. The parameters go up
@@ -160,6 +195,6 @@ fn copies_of_a_group_of_gradients() {
 #[test]
 fn copies_of_an_optimiser_step() {
     let Some(device) = device() else { return };
-    let [up, down, sessions] = difference(device, ["step 1", "step 3"], 2.0);
-    assert!(up < 19.6e6 && down < 21.6e6 && sessions == 0.0, "{up} {down} {sessions}");
+    let cost = difference(device, ["step 1", "step 3"], 2.0);
+    assert!(cost.up < 19.6e6 && cost.down < 19.8e6 && cost.sessions == 0.0, "{cost:?}");
 }

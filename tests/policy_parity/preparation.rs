@@ -32,14 +32,14 @@ fn what_is_prepared_once_is_what_every_token_would_compute() {
 
     let h = &golden.hyper;
     let caches: Vec<Tensor> = (0..h.num_layers)
-        .flat_map(|_| [vec![2, h.num_heads, 0, h.key_size], vec![2, 0, h.model_size]])
+        .flat_map(|_| [vec![1, 2, h.num_heads, h.key_size], vec![1, 2, h.model_size]])
         .map(|shape| Tensor::F32(ndarray::ArrayD::zeros(shape)))
         .collect();
     let cache_names: Vec<String> = (0..h.num_layers).flat_map(|i| [format!("k_{i}"), format!("x_{i}")]).collect();
     let token: [(&str, Tensor); 6] = [
         ("G", arr1(&[225_i64, 12]).into()),
         ("kind", arr0(0_i64).into()),
-        ("position", arr0(0.0_f32).into()),
+        ("position", arr1(&[0_i64]).into()),
         ("type", arr1(&[3_i64, 1]).into()),
         ("M", arr2(&[[8.0_f32], [2.0]]).into()),
         ("x", arr2(&[[0.0_f64], [0.0]]).into()),

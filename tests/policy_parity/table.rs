@@ -77,7 +77,7 @@ impl TableRow {
         (0..layers).map(|layer| port(self.name.replace("LAYER", &layer.to_string()), self.extents())).collect()
     }
 
-    /// The shape with sizes for the names of hyper-parameters. The graphs have no name for `t + 1`.
+    /// The shape with sizes for the names of hyper-parameters.
     fn extents(&self) -> String {
         let hyper = hyper();
         let inside = self.shape.strip_prefix('(').and_then(|s| s.strip_suffix(')')).unwrap_or(&self.shape);
@@ -89,7 +89,6 @@ impl TableRow {
             "D" => hyper.model_size.to_string(),
             "O" => hyper.output_size().to_string(),
             "layers" => hyper.num_layers.to_string(),
-            "t + 1" => "?".to_owned(),
             extent => extent.to_owned(),
         });
         written(&extents.collect::<Vec<_>>())

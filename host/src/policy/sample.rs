@@ -1,14 +1,15 @@
 //! Sampling: one token at a time with a key/value cache (spec section 7, the equivalent cheap algorithm).
 //!
 //! All crystals of a chunk are at the same token, because each is written as W, A, X, Y, Z in turn from position 0. Finished crystals
-//! stay in the caches until they are a quarter of the chunk, then the caches are compacted. Each sample has a random stream of its
+//! stay in the caches until they are a quarter of the chunk, then the caches are compacted. The caches have room for some tokens more,
+//! which are written in place. Each sample has a random stream of its
 //! own, and the chunks do not depend on the number of threads. Where the caches of long crystals would need more memory than there
 //! is, half of a chunk waits.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ndarray::{Array1, Array2, ArrayD, ArrayView1, Axis, IxDyn};
+use ndarray::{Array1, Array2, ArrayView1, Axis};
 
 use super::likelihood::LikelihoodError;
 use super::partial_crystal::{PartialCrystal, Refusal, SampleSettings};
@@ -18,7 +19,7 @@ use super::{Hyperparameters, Parameters, Resources, SampleStream, compact_graph,
 use crate::crystal::{SpaceGroup, Tokens};
 use crate::graph::onnx::ModelProto;
 use crate::graph::{Split, Tensor, encode, fix_inputs, split};
-use crate::runtime::{Device, Input, OrtTensor, Runtime, Session, SessionOptions};
+use crate::runtime::{Device, Input, OrtTensor, Passed, Runtime, Session, SessionOptions};
 
 /// A batch is cut into this many chunks, so that several workers get some, but of rows between these bounds: with few rows the
 /// weights are read for little.
@@ -27,6 +28,8 @@ const CHUNK_ROWS: (usize, usize) = (64, 256);
 /// Rows of a chunk on a CUDA device, which takes about as long for a token of many rows as of few. Four sessions side by side
 /// drew half as many crystals a second as one on an H100.
 const CUDA_ROWS: usize = 2048;
+/// Tokens by which the room of the caches grows: four sites. Memory for more would be taken long before it is used.
+const ROOM: usize = 20;
 /// Bytes of the caches of a chunk on the CPU.
 const CHUNK_BYTES: u64 = 768 << 20;
 
@@ -92,7 +95,12 @@ struct Prepare {
 struct Worker {
     decode: Session,
     compact: Session,
+    /// Caches that are not in use: their memory is taken again, because new pages are costly.
+    spare: Option<Caches>,
 }
+
+/// Room for the keys and the vectors of each layer.
+type Caches = Vec<OrtTensor>;
 
 impl Sampler {
     /// Makes the decoding graphs.
@@ -144,7 +152,8 @@ impl Sampler {
     fn workers(&self, decode: &[u8]) -> Result<Vec<Mutex<Worker>>, LikelihoodError> {
         let worker = |_| {
             let decode = self.session("policy decoding graph", decode)?;
-            Ok(Mutex::new(Worker { decode, compact: self.session("cache compaction graph", &self.compact)? }))
+            let compact = self.session("cache compaction graph", &self.compact)?;
+            Ok(Mutex::new(Worker { decode, compact, spare: None }))
         };
         (0..self.split.workers).map(worker).collect()
     }
@@ -223,7 +232,10 @@ struct Chunk<'a> {
 struct Section {
     /// Crystal of each row of the caches.
     rows: Vec<usize>,
-    caches: Vec<OrtTensor>,
+    /// (tokens, rows, ...).
+    caches: Caches,
+    /// Tokens that the caches have room for.
+    room: usize,
     /// Tokens so far.
     position: usize,
 }
@@ -249,12 +261,13 @@ impl<'a> Chunk<'a> {
             let index = draws.first + i as u32;
             PartialCrystal::new(*group, SampleStream::new(draws.seed, draws.step, index), wanted(index as usize))
         };
-        let section = Section { rows: (0..groups.len()).collect(), caches: Vec::new(), position: 0 };
+        let section = Section { rows: (0..groups.len()).collect(), caches: Vec::new(), room: ROOM, position: 0 };
         Self { sampler, handed, settings, crystals: groups.iter().enumerate().map(begun).collect(), section }
     }
 
     fn decode(mut self, worker: &mut Worker) -> Result<Vec<Result<Tokens, Refusal>>, LikelihoodError> {
         let hyper = &self.sampler.hyper;
+        self.section.caches = self.caches(worker, self.section.rows.len() * ROOM)?;
         let first = self.first_letters(worker)?;
         self.each_row(|crystal, row| crystal.first_letters(&first[row], self.settings, hyper));
         let mut waiting = Vec::new();
@@ -264,10 +277,11 @@ impl<'a> Chunk<'a> {
                 self.site(worker)?;
             }
             match waiting.pop() {
-                Some(section) => self.section = section,
+                Some(section) => self.go_on(worker, section),
                 None => break,
             }
         }
+        worker.spare = Some(std::mem::take(&mut self.section.caches));
         let unfinished = || Err(Refusal::Unfinished { tokens: 5 * hyper.n_max });
         Ok(self.crystals.into_iter().map(|crystal| crystal.outcome.unwrap_or_else(unfinished)).collect())
     }
@@ -276,6 +290,11 @@ impl<'a> Chunk<'a> {
     fn site(&mut self, worker: &mut Worker) -> Result<(), LikelihoodError> {
         let (hyper, settings) = (&self.sampler.hyper, self.settings);
         let slot = self.section.position / 5;
+        if self.section.position + 5 > self.section.room {
+            let all: Vec<usize> = (0..self.section.rows.len()).collect();
+            let grown = self.keep(worker, &all, self.section.position + ROOM)?;
+            self.go_on(worker, grown);
+        }
         let raw = self.letter_token(worker)?;
         self.each_row(|crystal, row| crystal.element(&raw[row], slot, settings, hyper));
         self.compact(worker)?;
@@ -304,8 +323,10 @@ impl<'a> Chunk<'a> {
         while self.section.rows.len() > 1 && !fits(self.section.rows.len(), self.section.position + 5) {
             let all: Vec<usize> = (0..self.section.rows.len()).collect();
             let (here, aside) = all.split_at(all.len() / 2);
-            waiting.push(self.keep(worker, aside)?);
-            self.section = self.keep(worker, here)?;
+            let room = self.section.room;
+            waiting.push(self.keep(worker, aside, room)?);
+            let here = self.keep(worker, here, room)?;
+            self.go_on(worker, here);
         }
         Ok(())
     }
@@ -326,8 +347,7 @@ impl<'a> Chunk<'a> {
     fn first_letters(&mut self, worker: &mut Worker) -> Result<Vec<Vec<f32>>, LikelihoodError> {
         let n = self.section.rows.len();
         let token = Token { kind: 0, class: vec![0; n], multiplicity: vec![0.0; n], coordinate: vec![0.0; n] };
-        let (first, _) = self.run(worker, &token, "first", &[])?;
-        split_rows(first)
+        split_rows(self.run(worker, &token, "first")?)
     }
 
     /// Draws the letters and feeds them.
@@ -366,44 +386,39 @@ impl<'a> Chunk<'a> {
 
     /// Feeds a token and returns the output layer's rows.
     fn step(&mut self, worker: &mut Worker, token: &Token) -> Result<Vec<Vec<f32>>, LikelihoodError> {
-        let names = self.cache_names("_out");
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let (raw, caches) = self.run(worker, token, "raw", &names)?;
-        self.section.caches = caches;
+        let raw = self.run(worker, token, "raw")?;
         self.section.position += 1;
         split_rows(raw)
     }
 
-    /// Runs the decoding graph; only the one output `fetched` leaves the device.
-    fn run(
-        &self,
-        worker: &mut Worker,
-        token: &Token,
-        fetched: &'static str,
-        kept: &[&str],
-    ) -> Result<(Tensor, Vec<OrtTensor>), LikelihoodError> {
-        let h = &self.sampler.hyper;
-        let n = self.section.rows.len();
+    /// Runs the decoding graph, which writes the token into the caches; only the output `fetched` leaves the device.
+    fn run(&mut self, worker: &mut Worker, token: &Token, fetched: &'static str) -> Result<Tensor, LikelihoodError> {
+        let position = self.section.position;
         let groups = self.section.rows.iter().map(|i| i64::from(self.crystals[*i].group.number())).collect();
         let fed: [(&str, Tensor); 6] = [
             ("G", Array1::from_vec(groups).into()),
             ("kind", ndarray::arr0(token.kind).into()),
-            ("position", ndarray::arr0(self.section.position as f32).into()),
+            ("position", ndarray::arr1(&[position as i64]).into()),
             ("type", Array1::from_vec(token.class.clone()).into()),
             ("M", column(&token.multiplicity).into()),
             ("x", column(&token.coordinate).into()),
         ];
-        let empty = [&[n, h.num_heads, 0, h.key_size][..], &[n, 0, h.model_size]];
-        let empty = empty.map(|shape| Tensor::F32(ArrayD::zeros(IxDyn(shape))));
-        let names = self.cache_names("");
         let mut inputs: Vec<(&str, Input<'_>)> =
             fed.iter().map(|(name, tensor)| (*name, Input::Tensor(tensor))).collect();
         inputs.extend(self.handed);
-        for (i, name) in names.iter().enumerate() {
-            inputs.push((name, self.section.caches.get(i).map_or(Input::Tensor(&empty[i % 2]), Input::OrtTensor)));
-        }
-        let (mut fetched, kept) = worker.decode.run_keeping(&inputs, &[fetched], kept)?;
-        Ok((fetched.remove(0), kept))
+        let (names, outputs) = (self.cache_names(""), self.cache_names("_out"));
+        let shapes = self.cache_shapes(position + 1, self.section.rows.len());
+        let caches = names.iter().zip(&outputs).zip(self.section.caches.iter_mut().zip(shapes));
+        let mut caches: Vec<Passed<'_>> = caches
+            .map(|((input, output), (to, shape))| Passed {
+                input,
+                from: None,
+                output,
+                to,
+                shapes: [shape.clone(), shape],
+            })
+            .collect();
+        Ok(worker.decode.run_passing(&inputs, &[fetched], &mut caches)?.remove(0))
     }
 
     /// Drops finished rows from the caches once they are a quarter of all, or all.
@@ -413,28 +428,59 @@ impl<'a> Chunk<'a> {
         let keep: Vec<usize> = (0..rows.len()).filter(|row| alive(&rows[*row])).collect();
         if keep.is_empty() {
             self.section.rows.clear();
-            self.section.caches.clear();
         } else if 4 * keep.len() <= 3 * rows.len() {
-            self.section = self.keep(worker, &keep)?;
+            let kept = self.keep(worker, &keep, self.section.room)?;
+            self.go_on(worker, kept);
         }
         Ok(())
     }
 
-    /// Some rows of the section at hand.
-    fn keep(&self, worker: &mut Worker, keep: &[usize]) -> Result<Section, LikelihoodError> {
+    /// Some rows of the section at hand, with room for `room` tokens.
+    fn keep(&self, worker: &mut Worker, keep: &[usize], room: usize) -> Result<Section, LikelihoodError> {
         let rows = keep.iter().map(|row| self.section.rows[*row]).collect();
         let position = self.section.position;
-        if self.section.caches.is_empty() {
-            return Ok(Section { rows, caches: Vec::new(), position });
-        }
+        let mut caches = self.caches(worker, keep.len() * room)?;
         let indices: Tensor = Array1::from_iter(keep.iter().map(|row| *row as i64)).into();
         let (names, outputs) = (self.cache_names(""), self.cache_names("_out"));
-        let mut inputs = vec![("keep", Input::Tensor(&indices))];
-        inputs.extend(
-            names.iter().zip(&self.section.caches).map(|(name, cache)| (name.as_str(), Input::OrtTensor(cache))),
-        );
-        let outputs: Vec<&str> = outputs.iter().map(String::as_str).collect();
-        Ok(Section { rows, caches: worker.compact.run_keeping(&inputs, &[], &outputs)?.1, position })
+        let shapes = self.cache_shapes(position, self.section.rows.len());
+        let shapes = shapes.into_iter().zip(self.cache_shapes(position, keep.len()));
+        let mut passed: Vec<Passed<'_>> = names
+            .iter()
+            .zip(&outputs)
+            .zip(self.section.caches.iter().zip(&mut caches).zip(shapes))
+            .map(|((input, output), ((from, to), (read, written)))| Passed {
+                input,
+                from: Some(from),
+                output,
+                to,
+                shapes: [read, written],
+            })
+            .collect();
+        worker.compact.run_passing(&[("keep", Input::Tensor(&indices))], &[], &mut passed)?;
+        Ok(Section { rows, caches, room, position })
+    }
+
+    /// Goes on with another section; the caches of the one at hand are free.
+    fn go_on(&mut self, worker: &mut Worker, section: Section) {
+        worker.spare = Some(std::mem::replace(&mut self.section, section).caches);
+    }
+
+    /// Caches with room for a number of tokens, of all rows together.
+    fn caches(&self, worker: &mut Worker, tokens: usize) -> Result<Caches, LikelihoodError> {
+        let numbers: Vec<usize> = self.cache_shapes(tokens, 1).iter().map(|shape| shape.iter().product()).collect();
+        let fits = |(cache, numbers): (&OrtTensor, &usize)| cache.shape().iter().product::<usize>() >= *numbers;
+        if let Some(spare) = worker.spare.take().filter(|spare| spare.iter().zip(&numbers).all(fits)) {
+            return Ok(spare);
+        }
+        let made = numbers.iter().map(|numbers| worker.decode.allocate(*numbers));
+        Ok(made.collect::<Result<_, _>>()?)
+    }
+
+    /// In the order of [`Self::cache_names`].
+    fn cache_shapes(&self, tokens: usize, rows: usize) -> Vec<Vec<usize>> {
+        let h = &self.sampler.hyper;
+        let shapes = [vec![tokens, rows, h.num_heads, h.key_size], vec![tokens, rows, h.model_size]];
+        (0..h.num_layers).flat_map(|_| shapes.clone()).collect()
     }
 
     fn cache_names(&self, suffix: &str) -> Vec<String> {

@@ -42,10 +42,10 @@ pub struct SessionOptions {
 /// A model that ONNX Runtime has accepted.
 #[derive(Debug)]
 pub struct Session {
-    inner: ort::session::Session,
-    name: String,
+    pub(super) inner: ort::session::Session,
+    pub(super) name: String,
     inputs: Vec<TensorInfo>,
-    outputs: Vec<TensorInfo>,
+    pub(super) outputs: Vec<TensorInfo>,
     device: Device,
     deadline: Option<(Arc<Watchdog>, Duration)>,
 }
@@ -216,7 +216,7 @@ fn for_cuda(runtime: &Runtime, name: &str, bytes: &[u8], device: Device) -> Resu
 }
 
 /// The position of `name`, or an error that lists the names there are.
-fn find(known: &[TensorInfo], what: &'static str, name: &str, model: &str) -> Result<usize, Error> {
+pub(super) fn find(known: &[TensorInfo], what: &'static str, name: &str, model: &str) -> Result<usize, Error> {
     known.iter().position(|info| info.name == name).ok_or_else(|| Error::UnknownName {
         model: model.to_owned(),
         what,
