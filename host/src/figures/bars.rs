@@ -3,7 +3,7 @@
 use kuva::plot::BarPlot;
 use kuva::prelude::{Layout, Plot};
 
-use super::{Colour, DARK, draw, drawable, in_legend, legend_below, shown, styled};
+use super::{Colour, DARK, draw_above_legend, drawable, in_legend, shown, styled};
 
 /// Groups of bars.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +29,7 @@ pub struct Series {
 pub fn bars(axes: [&str; 2], bars: &Bars) -> String {
     let plots = vec![Plot::Bar(plot(bars))];
     let layout = styled(Layout::auto_from_plots(&plots), axes).with_y_axis_min(0.0);
-    draw(plots, legend_below(layout, bars.series.len()))
+    draw_above_legend(plots, layout, bars.series.len())
 }
 
 /// The same from left to right and from the top down, for groups with long names. `axis` is the label of the numbers.
@@ -38,7 +38,7 @@ pub fn rows_of_bars(axis: &str, Bars { labels, series }: &Bars) -> String {
     let bars = Bars { labels: labels.iter().rev().cloned().collect(), series: series.iter().map(upwards).collect() };
     let plots = vec![Plot::Bar(plot(&bars).with_horizontal(true))];
     let layout = styled(Layout::auto_from_plots(&plots), [axis, ""]).with_x_axis_min(0.0);
-    draw(plots, legend_below(layout, series.len()))
+    draw_above_legend(plots, layout, series.len())
 }
 
 fn plot(Bars { labels, series }: &Bars) -> BarPlot {

@@ -5,7 +5,7 @@ use kuva::plot::scatter::ScatterPlot;
 use kuva::plot::{LinePlot, LineStyle};
 use kuva::prelude::{Layout, Plot};
 
-use super::{Colour, FAINT, draw, drawable, in_legend, legend_below, styled};
+use super::{Colour, FAINT, draw_above_legend, drawable, in_legend, styled};
 
 /// A curve.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,12 +31,11 @@ pub fn curves(axes: [&str; 2], curves: &[Curve], level: Option<f64>) -> String {
         plots.extend(markers(curve));
     }
     let layout = styled(Layout::auto_from_plots(&plots), axes).with_clamp_axis();
-    let layout = if curves.len() > 1 { legend_below(layout, curves.len()) } else { layout };
     let layout = match level {
         Some(level) => layout.with_reference_line(ReferenceLine::horizontal(level).with_color(FAINT)),
         None => layout,
     };
-    draw(plots, layout)
+    draw_above_legend(plots, layout, curves.len())
 }
 
 fn line(curve: &Curve, has_legend: bool) -> Option<Plot> {
@@ -107,6 +106,18 @@ mod tests {
         let two = curves(["step", "share"], &both, Some(0.25));
         assert!(two.contains("runs 0") && two.contains("runs 1") && two.contains("stroke-dasharray"));
         assert!(two.contains("fill-opacity") || two.contains("opacity"), "the band");
+    }
+
+    #[test]
+    fn every_entry_of_the_legend_is_inside_the_figure() {
+        for count in [2, 5, 9, 16] {
+            let of = |kind| curve(kind, &[[1.0, 0.0], [2.0, kind as f64]], None);
+            let svg = curves(["step", "y"], &(0..count).map(of).collect::<Vec<_>>(), None);
+            let height: f64 = svg.split('"').nth(1).unwrap().rsplit(' ').next().unwrap().parse().unwrap();
+            let last = svg.split(&format!(">runs {}<", count - 1)).next().unwrap();
+            let y: f64 = last.rsplit_once(" y=\"").unwrap().1.split('"').next().unwrap().parse().unwrap();
+            assert!(y + 4.0 < height && y + 100.0 > height, "{count} curves: {y} of {height}");
+        }
     }
 
     #[test]

@@ -16,4 +16,6 @@ pub use distributions::{Distribution, distributions};
 pub use grid_map::{GridCell, grid_map};
 pub use scatter::{Points, scatter};
 pub use style::Colour;
-use style::{BACKGROUND, DARK, FAINT, INK, LIMIT, draw, drawable, finished, in_legend, legend_below, shown, styled};
+use style::{
+    BACKGROUND, DARK, FAINT, INK, LIMIT, draw, draw_above_legend, drawable, finished, in_legend, shown, styled,
+};

@@ -4,7 +4,7 @@ use kuva::plot::scatter::{MarkerShape, ScatterPlot};
 use kuva::plot::{LinePlot, LineStyle};
 use kuva::prelude::{Layout, Plot};
 
-use super::{Colour, FAINT, draw, drawable, in_legend, legend_below, styled};
+use super::{Colour, FAINT, draw_above_legend, drawable, in_legend, styled};
 
 /// Points of one kind.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,7 +43,7 @@ pub fn scatter(axes: [&str; 2], kinds: &[Points], products: &[f64]) -> String {
         .with_x_axis_max(x[1])
         .with_y_axis_min(y[0])
         .with_y_axis_max(y[1]);
-    draw(plots, legend_below(layout, kinds.len() + 1))
+    draw_above_legend(plots, layout, kinds.len() + 1)
 }
 
 /// An axis from zero, or from the least number if that is below, with room at its end.

@@ -127,18 +127,22 @@ pub(super) fn styled(layout: Layout, [x, y]: [&str; 2]) -> Layout {
         .with_y_label(shown(y))
 }
 
-/// The legend below, with room for so many entries.
-pub(super) fn legend_below(layout: Layout, entries: usize) -> Layout {
-    let rows = entries.div_ceil(2).saturating_sub(1);
-    layout
+pub(super) fn draw(plots: Vec<Plot>, layout: Layout) -> String {
+    let scene = render_multiple(plots, layout);
+    finished(&SvgBackend.render_scene(&scene), [scene.width, scene.height])
+}
+
+/// Draws plots with so many entries of a legend below them, in two columns.
+pub(super) fn draw_above_legend(plots: Vec<Plot>, layout: Layout, entries: usize) -> String {
+    let more_rows = entries.div_ceil(2).saturating_sub(1) as f64;
+    let layout = layout
         .with_legend_position(LegendPosition::OutsideBottomColumns)
         .with_legend_box(false)
         .with_legend_col_limit(2)
-        .with_height(SIZE[1] + LEGEND_ROW * rows as f64)
-}
-
-pub(super) fn draw(plots: Vec<Plot>, layout: Layout) -> String {
-    let scene = render_multiple(plots, layout);
+        .with_height(SIZE[1] + LEGEND_ROW * more_rows);
+    let mut scene = render_multiple(plots, layout);
+    // The library leaves too little room for each further row.
+    scene.height += 0.5 * LEGEND_ROW * more_rows;
     finished(&SvgBackend.render_scene(&scene), [scene.width, scene.height])
 }
 
