@@ -74,8 +74,9 @@ const SIZE: [f64; 2] = [520.0, 340.0];
 /// Letters of words that are drawn, and of those in a legend, which stand in two columns.
 const MOST_LETTERS: usize = 48;
 const MOST_IN_LEGEND: usize = 26;
-/// Height of a row of a legend, pixels.
-const LEGEND_ROW: f64 = 20.0;
+/// Height of a row of a legend, and for how much of such rows there is room below the axes, pixels.
+const LEGEND_ROW: f64 = 21.0;
+const LEGEND_ROOM: f64 = 27.0;
 /// Larger numbers are not drawn: axes cannot show them.
 const LARGEST: f64 = 1e15;
 
@@ -134,15 +135,14 @@ pub(super) fn draw(plots: Vec<Plot>, layout: Layout) -> String {
 
 /// Draws plots with so many entries of a legend below them, in two columns.
 pub(super) fn draw_above_legend(plots: Vec<Plot>, layout: Layout, entries: usize) -> String {
-    let more_rows = entries.div_ceil(2).saturating_sub(1) as f64;
     let layout = layout
         .with_legend_position(LegendPosition::OutsideBottomColumns)
         .with_legend_box(false)
-        .with_legend_col_limit(2)
-        .with_height(SIZE[1] + LEGEND_ROW * more_rows);
+        .with_legend_col_limit(2);
     let mut scene = render_multiple(plots, layout);
-    // The library leaves too little room for each further row.
-    scene.height += 0.5 * LEGEND_ROW * more_rows;
+    // The library draws further rows below the end of the figure.
+    let more_rows = entries.div_ceil(2).saturating_sub(1) as f64;
+    scene.height += (LEGEND_ROW * more_rows - LEGEND_ROOM).max(0.0);
     finished(&SvgBackend.render_scene(&scene), [scene.width, scene.height])
 }
 
