@@ -14,8 +14,8 @@ pub enum KlGradient {
     Reference,
 }
 
-/// What is subtracted from the rewards of a batch. None of them depends on the crystal that it is subtracted from, except through
-/// the moving mean, where that is 1 of the batch.
+/// What is subtracted from the rewards of a batch. The moving mean depends a little on the reward that it is subtracted from, the
+/// others do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Baseline {
     /// A moving mean over the batches, as in the paper.
