@@ -181,8 +181,8 @@ fn candidates_are_ranked_and_say_what_computed_them() {
 fn a_run_says_what_it_will_do_how_long_it_takes_and_what_has_changed() {
     let folder = prepared(&density_run("steps = 5"));
     let (at, run) = (folder.path(), folder.path().join("run"));
-    let (table, said) = accepted(at, &["finetune", "run.toml", "--set", "sampling.batch=60"]);
-    let first = "fine-tuning policy towards -log(density): 5 steps of 60 crystals on 1 threads, seed 7, files in run\n";
+    let (table, said) = accepted(at, &["finetune", "run.toml", "--set", "sampling.batch=24"]);
+    let first = "fine-tuning policy towards -log(density): 5 steps of 24 crystals on 1 threads, seed 7, files in run\n";
     assert!(said.contains(first), "{said}");
     assert_eq!(said.matches("at this rate, the other 4 steps take ").count(), 1, "{said}");
     let lines = metrics(&run);

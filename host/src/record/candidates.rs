@@ -15,7 +15,7 @@ use crate::matching::{ReducedStructure, StructureMatcher};
 pub struct Candidates(Vec<Ranked>);
 
 /// Larger cells take too long to compare.
-const MOST_ATOMS: usize = 200;
+const MOST_ATOMS: usize = 100;
 
 /// A candidate, and the form in which it is compared with others of its formula, once it has been; `None` where it cannot be.
 #[derive(Clone, Debug)]
