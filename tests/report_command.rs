@@ -43,6 +43,8 @@ fn the_numbers_are_those_of_the_metrics() {
     assert_eq!(row(&page, "mean objective"), objective);
     // 0.1 s nats in both runs.
     assert_eq!(row(&page, "KL to the base (nats)"), ["0.1000 \u{b1} 0", "0.7500 \u{b1} 0", "0.6500"]);
+    // The number of different formulas is no sum of independent samples: a mean over the runs, without an interval.
+    assert_eq!(row(&page, "share of different formulas"), ["1.000 \u{b1} 0", "1.000 \u{b1} 0", "0"]);
     // One sample of twenty fails in each step, by two reasons of which one has all.
     assert_eq!(row(&page, "e_hull: atoms too close"), ["5.0 % [3.4, 7.3], 24 of 480"]);
     assert_eq!(row(&page, "sampling"), ["2.000 \u{b1} 0"]);
@@ -50,10 +52,64 @@ fn the_numbers_are_those_of_the_metrics() {
     // Two of each file's four rows are stable, in step 1 and in steps 3 to 12; of the other sixteen no samples were kept.
     assert_eq!(row(&page, "below 0.1 eV/atom"), ["10.0 % [4.0, 23.1], 4 of 40", "10.0 % [7.4, 13.3], 40 of 400"]);
     assert!(page.contains("one: 176 of the rows of the first and last steps are not among its samples"));
+    assert!(page.contains("Crystal systems of the samples kept,") && page.contains("(6 crystals kept)"));
     assert_eq!(row(&page, "225")[0], "75.0 % [40.9, 92.9], 6 of 8");
     assert_eq!(row(&page, "Na")[0], "66.7 % [30.0, 90.3], 4 of 6");
     assert_eq!(row(&page, "one"), ["1", "12 of 12 steps", "-e_hull"], "a row of the runs");
     assert!(page.contains("NaCl") && page.contains("step-7-0"), "the best candidate");
+}
+
+#[test]
+fn samples_are_pooled_of_runs_that_keep_the_same_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    make_up(&at.join("all"), MadeUp { steps: 1, ..MadeUp::default() });
+    make_up(&at.join("scored"), MadeUp { seed: 2, steps: 1, samples: "scored", ..MadeUp::default() });
+    // Of the first, all samples are there.
+    let metrics = fs::read_to_string(at.join("all/metrics.jsonl")).unwrap();
+    fs::write(at.join("all/metrics.jsonl"), metrics.replace("\"rows\":20", "\"rows\":4")).unwrap();
+    let page = report(at, &["all", "scored"]);
+    assert!(page.contains("scored") && !page.contains("B (scored)"), "one group");
+    assert_eq!(row(&page, "225")[0], "75.0 % [30.1, 95.4], 3 of 4");
+    assert!(page.contains("scored: its samples are in no figure: record.samples is scored, and all in the first run"));
+    assert!(page.contains("Crystal systems of the samples,") && !page.contains("samples kept"));
+}
+
+#[test]
+fn a_step_of_fewer_runs_is_named_and_has_no_spread() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    make_up(&at.join("one"), MadeUp { seed: 1, ..MadeUp::default() });
+    make_up(&at.join("two"), MadeUp { seed: 2, steps: 9, ..MadeUp::default() });
+    let page = report(at, &["one", "two"]);
+    assert!(page.contains("A (one): fewer than its 2 runs contribute to 3 of 12 steps."));
+    assert!(page.contains("Judge: fewer than its 2 runs contribute to 1 of 4 steps."));
+}
+
+/// Carbon in rows along an axis: evenly, and in pairs. One formula and one space group, but two crystals; the first has another
+/// cell in the second run.
+#[test]
+fn polymorphs_are_shown_and_repetitions_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let crystal = |id: &str, objective: f64, length: f64, places: &[f64]| {
+        let atoms: String = places.iter().map(|z| format!("C 0 0 {z}\n")).collect();
+        format!(
+            "{}\nLattice=\"3 0 0 0 3 0 0 0 {length}\" Properties=species:S:1:pos:R:3 pbc=\"T T T\" id=\"{id}\" formula=\"C\" \
+             spacegroup=123 objective={objective}\n{atoms}",
+            places.len()
+        )
+    };
+    let candidates = |run: &str, seed: u64, text: &str| {
+        make_up(&at.join(run), MadeUp { seed, ..MadeUp::default() });
+        fs::write(at.join(run).join("candidates.extxyz"), text).unwrap();
+    };
+    candidates("one", 1, &crystal("even", 3.0, 10.0, &[0.0, 2.5, 5.0, 7.5]));
+    let again = crystal("again", 2.0, 5.0, &[1.0, 3.5]);
+    candidates("two", 2, &(again + &crystal("paired", 1.0, 5.0, &[0.0, 1.5])));
+    let page = report(at, &["one", "two"]);
+    let shown = |name: &str| page.contains(&format!("<dd>{name}</dd>"));
+    assert_eq!(["even", "again", "paired"].map(shown), [true, false, true]);
 }
 
 #[test]

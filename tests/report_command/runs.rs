@@ -11,20 +11,21 @@ pub struct MadeUp {
     pub seed: u64,
     pub steps: u64,
     pub kl_weight: f64,
+    pub samples: &'static str,
 }
 
 impl Default for MadeUp {
     fn default() -> Self {
-        Self { seed: 1, steps: 12, kl_weight: 0.25 }
+        Self { seed: 1, steps: 12, kl_weight: 0.25, samples: "all" }
     }
 }
 
 /// Writes the directory of a run.
-pub fn make_up(run: &Path, MadeUp { seed, steps, kl_weight }: MadeUp) {
+pub fn make_up(run: &Path, MadeUp { seed, steps, kl_weight, samples: kept }: MadeUp) {
     fs::create_dir_all(run.join("samples")).unwrap();
     let config = format!(
         "objective = \"-e_hull\"\n[run]\nsteps = 12\nseed = {seed}\n[ppo]\nkl_weight = {kl_weight}\n\
-         [rewards.e_hull.hull]\nreference = \"x.hull\"\n[pareto.terms]\ngap = \"max\"\neps = \"max\"\n"
+         [record]\nsamples = \"{kept}\"\n[rewards.e_hull.hull]\nreference = \"x.hull\"\n[pareto.terms]\ngap = \"max\"\neps = \"max\"\n"
     );
     fs::write(run.join("run.toml"), config).unwrap();
     fs::write(run.join("lock.json"), r#"{"program":"0.1.0","config":"0123abcd"}"#).unwrap();

@@ -13,8 +13,8 @@ use crate::report;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  temper report runs/stability -o report.html\n  \
     temper report runs/weak-* runs/strong-* -o report.html --figures figures\n\n\
-    Runs whose configs differ only in run.seed, run.dir, run.threads and train.out are one group: its curves are means with the \
-    spread over the seeds. The page is a single file that needs neither a network nor JavaScript.")]
+    Runs whose configs differ only in run.seed, run.dir, run.threads, train.out and [record] are one group: its curves are means \
+    with the spread over the seeds. The page is a single file that needs neither a network nor JavaScript.")]
 pub struct Report {
     /// Directories of runs, of temper finetune or temper pretrain
     #[arg(value_name = "RUN", required = true)]

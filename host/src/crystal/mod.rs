@@ -38,7 +38,7 @@ pub use neighbours::{ClosestPair, NeighbourError, Neighbours, closest_pair, neig
 pub use non_finite::QuoteNonFinite;
 pub use orbits::Orbits;
 pub use rows::{for_each_chunk, map_ok, try_map_ok};
-pub use space_group::{SpaceGroup, SpaceGroupError};
+pub use space_group::{CRYSTAL_SYSTEMS, SpaceGroup, SpaceGroupError};
 pub use structure::{Lattice, OVERLAP, Structure, StructureError};
 pub use symmetry_operations::{SymmetryOperation, symmetry_operations};
 pub use textbook::{TEXTBOOK, TextbookCrystal};

@@ -9,6 +9,17 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SpaceGroup(u8);
 
+/// The crystal systems, and the last space group of each.
+pub const CRYSTAL_SYSTEMS: [(&str, u8); 7] = [
+    ("triclinic", 2),
+    ("monoclinic", 15),
+    ("orthorhombic", 74),
+    ("tetragonal", 142),
+    ("trigonal", 167),
+    ("hexagonal", 194),
+    ("cubic", 230),
+];
+
 /// A number that no space group has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("there is no space group {number}: the numbers are 1 to 230")]

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::summary::{Figures, stability};
 use super::{Proportion, Sample, Stability};
+use crate::crystal::CRYSTAL_SYSTEMS;
 
 /// Stability figures of the samples of each space group: the group that was asked for, else the one that was found.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -84,11 +85,10 @@ impl GroupFigures {
 
 /// Of each crystal system the two groups with the most samples, in order, from the groups and their samples.
 pub fn two_per_system(samples: impl Iterator<Item = (u8, usize)>) -> Vec<u8> {
-    const LAST: [u8; 7] = [2, 15, 74, 142, 167, 194, 230];
     let samples: BTreeMap<u8, usize> = samples.collect();
     let mut chosen = Vec::new();
     let mut first = 1;
-    for last in LAST {
+    for (_, last) in CRYSTAL_SYSTEMS {
         let mut groups: Vec<(u8, usize)> = samples.range(first..=last).map(|(group, count)| (*group, *count)).collect();
         groups.sort_by_key(|(group, count)| (std::cmp::Reverse(*count), *group));
         groups.truncate(2);

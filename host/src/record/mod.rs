@@ -41,7 +41,7 @@ pub use pretrain::{PretrainRun, Taught};
 pub use recent::{RECENT, RecentSteps};
 pub use run_card::run_card;
 pub use run_policy::{RunPolicy, run_policy};
-pub use samples::{OWN_NAMES, SampleChoice};
+pub use samples::{OWN_NAMES, SampleChoice, step_of_samples};
 pub use sinks::Sink;
 pub use status::RunStatus;
 pub use writer_lock::Writer;

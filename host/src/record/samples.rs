@@ -64,7 +64,7 @@ impl SampleFiles {
         let mut bytes = 0;
         for entry in fs::read_dir(&folder).map_err(RunError::read(&folder))? {
             let entry = entry.map_err(RunError::read(&folder))?;
-            match entry.file_name().to_str().and_then(step_of) {
+            match entry.file_name().to_str().and_then(step_of_samples) {
                 None => {}
                 Some(step) if step > last => fs::remove_file(entry.path()).map_err(RunError::write(&entry.path()))?,
                 Some(_) => bytes += entry.metadata().map_err(RunError::read(&entry.path()))?.len(),
@@ -94,8 +94,8 @@ impl SampleFiles {
     }
 }
 
-/// The step of a file's name. Earlier versions did not compress.
-fn step_of(name: &str) -> Option<u64> {
+/// The step of a file of samples, by its name. Earlier versions did not compress.
+pub fn step_of_samples(name: &str) -> Option<u64> {
     let name = name.strip_suffix(".gz").unwrap_or(name);
     name.strip_prefix("step-")?.strip_suffix(".jsonl")?.parse().ok()
 }

@@ -1,17 +1,21 @@
 //! The best crystals of a run, and their cells.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
 use super::periodic_table::period;
 use crate::crystal::{Element, Record, Structure, read_structures};
 use crate::figures::{Sphere, box_of_spheres};
+use crate::matching::{ReducedStructure, StructureMatcher};
 
 /// Crystals that are read of each run.
 const MOST: usize = 100;
 /// Spheres of a picture: beyond that, it would show none of them.
 const MOST_SPHERES: usize = 300;
+/// Atoms of the cells that are compared: larger ones take too long.
+const MOST_COMPARED: usize = 100;
 /// How near to a face of the cell an atom is shown on the other side too, fractional.
 const AT_FACE: f64 = 0.01;
 
@@ -30,6 +34,8 @@ pub struct Candidate {
     pub others: Vec<(String, String)>,
     /// The crystal.
     pub structure: Structure,
+    /// The form in which it is compared with others, once it has been; `None` where it cannot be.
+    reduced: OnceLock<Option<ReducedStructure>>,
 }
 
 /// The candidates of a run, the best first.
@@ -64,7 +70,7 @@ fn candidate(mut record: Record) -> Result<Candidate, String> {
     drop((text("rank"), text("computed_by")));
     let objective = text("objective").and_then(|text| text.parse().ok()).filter(|x: &f64| x.is_finite());
     let others = record.extra.iter().map(|(key, value)| (key.clone(), words(value))).collect();
-    Ok(Candidate { id: record.id, formula, group, objective, others, structure })
+    Ok(Candidate { id: record.id, formula, group, objective, others, structure, reduced: OnceLock::new() })
 }
 
 fn words(value: &Value) -> String {
@@ -75,6 +81,21 @@ fn words(value: &Value) -> String {
 }
 
 impl Candidate {
+    /// Whether the two are one crystal; where that cannot be compared, whether formula and space group are the same.
+    pub fn is_the_same_as(&self, other: &Self) -> bool {
+        self.formula == other.formula
+            && match (self.reduced(), other.reduced()) {
+                (Some(own), Some(others)) => StructureMatcher::default().fit(own, others),
+                _ => self.group == other.group,
+            }
+    }
+
+    fn reduced(&self) -> Option<&ReducedStructure> {
+        let is_small = self.structure.len() <= MOST_COMPARED;
+        let reduce = || is_small.then(|| StructureMatcher::default().reduce(&self.structure).ok()).flatten();
+        self.reduced.get_or_init(reduce).as_ref()
+    }
+
     /// A picture of its cell, if it is not too full for one.
     pub fn cell(&self) -> Option<String> {
         let mut kinds: Vec<Element> = Vec::new();

@@ -56,11 +56,12 @@ pub struct RelaxedFigures {
 }
 
 /// Evaluations in the folder of a run, and in folders beside it whose names begin with that of the run, such as `run-evaluation`.
+/// Where the names of several runs fit, the folder belongs to the longest: `s-22-evaluation` to `s-22`, not to `s`.
 pub fn evaluations_of(run: &Path, notes: &mut Vec<String>) -> Vec<EvaluationFolder> {
     let mut folders = folders_in(run);
     if let Some(name) = run.file_name().and_then(|name| name.to_str()) {
         let parent = run.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        folders.extend(folders_in(parent).into_iter().filter(|folder| is_named_after(folder, name)));
+        folders.extend(folders_named_after(name, parent));
     }
     let mut found = Vec::new();
     for path in folders.into_iter().filter(|folder| folder.join(FILE).is_file() && !folder.join("run.toml").exists()) {
@@ -78,6 +79,16 @@ fn folders_in(folder: &Path) -> Vec<PathBuf> {
     let entries = folder.read_dir().into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
     let mut folders: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
     folders.sort();
+    folders
+}
+
+/// Folders that are named after a run, and after none beside it whose name is longer.
+fn folders_named_after(run: &str, parent: &Path) -> Vec<PathBuf> {
+    let (runs, mut folders): (Vec<_>, Vec<_>) =
+        folders_in(parent).into_iter().partition(|folder| folder.join("run.toml").exists());
+    let names = runs.iter().filter_map(|path| path.file_name()?.to_str());
+    let longer: Vec<&str> = names.filter(|name| name.len() > run.len()).collect();
+    folders.retain(|folder| is_named_after(folder, run) && !longer.iter().any(|name| is_named_after(folder, name)));
     folders
 }
 
@@ -111,5 +122,22 @@ mod tests {
         assert_eq!(found[0].figures.metrics["stable"].count, 1);
         assert_eq!(notes.len(), 1);
         assert!(notes[0].contains("run_broken"), "{notes:?}");
+    }
+
+    #[test]
+    fn an_evaluation_belongs_to_the_run_whose_name_fits_best() {
+        let folder = tempfile::tempdir().unwrap();
+        for run in ["s", "s-22", "kl_weight-0", "kl_weight-0.1"] {
+            let evaluation = folder.path().join(format!("{run}-evaluation"));
+            std::fs::create_dir_all(&evaluation).unwrap();
+            std::fs::write(evaluation.join(FILE), r#"{"protocol_id":"x","metrics":{}}"#).unwrap();
+            std::fs::create_dir(folder.path().join(run)).unwrap();
+            std::fs::write(folder.path().join(run).join("run.toml"), "").unwrap();
+        }
+        for run in ["s", "s-22", "kl_weight-0", "kl_weight-0.1"] {
+            let found = evaluations_of(&folder.path().join(run), &mut Vec::new());
+            let paths: Vec<PathBuf> = found.into_iter().map(|evaluation| evaluation.path).collect();
+            assert_eq!(paths, [folder.path().join(format!("{run}-evaluation"))]);
+        }
     }
 }

@@ -20,7 +20,7 @@ pub struct Group {
     pub config: toml::Table,
     /// At least one.
     pub runs: Vec<ReportedRun>,
-    /// The crystals of all of them.
+    /// The crystals of all that keep the same samples as the first.
     pub samples: Window<Tally>,
 }
 
@@ -31,8 +31,10 @@ pub struct Point {
     pub step: u64,
     /// Mean over the runs.
     pub mean: f64,
-    /// Standard deviation over the runs (of the sample); 0 of one run.
-    pub spread: f64,
+    /// Standard deviation over the runs (of the sample); nothing is known of it below two.
+    pub spread: Option<f64>,
+    /// How many runs have it.
+    pub runs: usize,
 }
 
 /// The name of a group: A, B, ..., Z, then numbers.
@@ -50,16 +52,32 @@ pub fn grouped(runs: Vec<ReportedRun>) -> Vec<Group> {
             None => groups.push((config, vec![run])),
         }
     }
-    let group = |(index, (config, runs)): (usize, (toml::Table, Vec<ReportedRun>))| {
+    let group = |(index, (config, mut runs)): (usize, (toml::Table, Vec<ReportedRun>))| {
         let letter = letter(index);
         let last = runs.first().and_then(|run| run.path.file_name()).unwrap_or_default().to_string_lossy().into_owned();
-        let samples = runs.iter().map(|run| &run.samples).fold(Window::<Tally>::default(), |all, more| Window {
-            before: all.before.and(&more.before),
-            after: all.after.and(&more.after),
-        });
+        let samples = pooled_samples(&mut runs);
         Group { name: format!("{letter} ({last})"), letter, config, runs, samples }
     };
     groups.into_iter().enumerate().map(group).collect()
+}
+
+/// The crystals of the runs that keep the same samples as the first: of all rows and of scored rows, shares are not the same.
+fn pooled_samples(runs: &mut [ReportedRun]) -> Window<Tally> {
+    let kept = |run: &ReportedRun| run.setting("record.samples").unwrap_or_else(|| "all".to_owned());
+    let Some(first) = runs.first().map(kept) else { return Window::default() };
+    let mut all = Window::<Tally>::default();
+    for run in runs {
+        let own = kept(run);
+        if own == first {
+            all = Window { before: all.before.and(&run.samples.before), after: all.after.and(&run.samples.after) };
+        } else {
+            let name = &run.name;
+            run.notes.push(format!(
+                "{name}: its samples are in no figure: record.samples is {own}, and {first} in the first run of its group"
+            ));
+        }
+    }
+    all
 }
 
 /// The number under a path of keys.
@@ -71,6 +89,11 @@ impl Group {
     /// `step` or `epoch`.
     pub fn unit(&self) -> &'static str {
         self.runs.first().map_or("step", |run| run.history.config.unit)
+    }
+
+    /// Whether some of the samples of the steps that are compared were not kept.
+    pub fn is_in_part(&self) -> bool {
+        self.samples.before.missing > 0 || self.samples.after.missing > 0
     }
 
     /// A figure at each step at which a run has one.
@@ -85,7 +108,7 @@ impl Group {
         }
         let point = |(step, values): (u64, Vec<f64>)| {
             let (mean, spread) = mean_and_spread(&values);
-            Point { step, mean, spread }
+            Point { step, mean, spread, runs: values.len() }
         };
         steps.into_iter().map(point).collect()
     }
@@ -119,12 +142,12 @@ fn mean_of(lines: &[&Value], path: &[&str]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// Of some numbers, and the standard deviation of the sample, which is 0 of one number.
-pub fn mean_and_spread(values: &[f64]) -> (f64, f64) {
+/// Of some numbers, and the standard deviation of the sample, which one number does not have.
+pub fn mean_and_spread(values: &[f64]) -> (f64, Option<f64>) {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
     let squares: f64 = values.iter().map(|x| (x - mean).powi(2)).sum();
-    (mean, if values.len() < 2 { 0.0 } else { (squares / (n - 1.0)).sqrt() })
+    (mean, (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt()))
 }
 
 #[cfg(test)]
@@ -134,10 +157,10 @@ mod tests {
     #[test]
     fn letters_and_spreads() {
         assert_eq!([0, 25, 26].map(letter), ["A", "Z", "26"]);
-        assert_eq!(mean_and_spread(&[2.0]), (2.0, 0.0));
+        assert_eq!(mean_and_spread(&[2.0]), (2.0, None));
         // Of 1, 2, 3 and 4: the variance of the sample is 5/3.
         let (mean, spread) = mean_and_spread(&[1.0, 2.0, 3.0, 4.0]);
         assert_eq!(mean, 2.5);
-        assert!((spread - (5.0f64 / 3.0).sqrt()).abs() < 1e-12);
+        assert!((spread.unwrap() - (5.0f64 / 3.0).sqrt()).abs() < 1e-12);
     }
 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::crystal::{Element, Record, Tokens, read_structures, tokens_from_json, wyckoff_position};
 use crate::metrics::{Histogram, Proportion};
+use crate::record::step_of_samples;
 
 /// Energy above hull below which a crystal is stable, eV/atom: as in `stable_fraction` of the metrics.
 pub const STABLE: f64 = 0.1;
@@ -71,11 +72,7 @@ pub fn sample_files(run: &Path, last: u64, notes: &mut Vec<String>) -> Vec<Sampl
             return Vec::new();
         }
     };
-    let step = |path: &Path| -> Option<u64> {
-        let name = path.file_name()?.to_str()?;
-        let name = name.strip_suffix(".gz").unwrap_or(name);
-        name.strip_prefix("step-")?.strip_suffix(".jsonl")?.parse().ok()
-    };
+    let step = |path: &Path| step_of_samples(path.file_name()?.to_str()?);
     let files = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
     let files: BTreeMap<u64, PathBuf> = files.filter_map(|path| Some((step(&path)?, path))).collect();
     files.into_iter().filter(|(step, _)| *step <= last).collect()

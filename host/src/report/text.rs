@@ -16,6 +16,11 @@ pub fn number(x: f64) -> String {
     }
 }
 
+/// A mean, and the spread where it is known: `0.1000 ± 0.02000`.
+pub fn mean_with_spread((mean, spread): (f64, Option<f64>)) -> String {
+    spread.map_or_else(|| number(mean), |spread| format!("{} \u{b1} {}", number(mean), number(spread)))
+}
+
 /// A share with its interval and its count: `24.0 % [16.7, 33.2], 24 of 100`.
 pub fn share(share: Proportion) -> String {
     let (count, of) = (share.count, share.of);

@@ -1,16 +1,16 @@
 //! The best candidates, with their cells.
 
-use std::collections::HashSet;
-
 use maud::{Markup, PreEscaped, html};
 
-use super::{file_name, folded, of_group};
+use super::{file_name, of_group};
 use crate::report::candidates::Candidate;
 use crate::report::group::Group;
 use crate::report::text::number;
 use crate::report::{Figure, Section};
 
-/// Candidates that are drawn of each group.
+/// Candidates that are sought of each group.
+const BEST: usize = 10;
+/// Those of them that are drawn.
 const DRAWN: usize = 8;
 /// What else is said of each.
 const MOST_VALUES: usize = 8;
@@ -38,7 +38,7 @@ pub(super) fn section(groups: &[Group]) -> Option<Section> {
     }
     let words = html! {
         p {
-            "The crystals with the highest objective of the whole run, one of each formula and space group. They are as drawn, \
+            "The crystals with the highest objective of the whole run, the same crystal of several runs once. They are as drawn, \
              without relaxation: examine them before you believe them. Spheres show where atoms are, not how large; heavier \
              elements are drawn larger."
         }
@@ -46,20 +46,26 @@ pub(super) fn section(groups: &[Group]) -> Option<Section> {
     Some(Section { id: "candidates", title: "Best candidates", words, figures, after })
 }
 
-/// Candidates of all runs of a group with the names of their runs, the best first, one of each formula and space group.
+/// The best candidates of all runs of a group with the names of their runs, the same crystal of several runs once. Those of one
+/// run differ already.
 pub(super) fn best_of(group: &Group) -> Vec<(&str, &Candidate)> {
     let all = group.runs.iter().flat_map(|run| run.candidates.iter().map(|candidate| (run.name.as_str(), candidate)));
     let mut all: Vec<(&str, &Candidate)> = all.collect();
     let objective = |candidate: &Candidate| candidate.objective.unwrap_or(f64::NEG_INFINITY);
     all.sort_by(|a, b| objective(b.1).total_cmp(&objective(a.1)));
-    let mut seen = HashSet::new();
-    all.retain(|(_, candidate)| seen.insert((&candidate.formula, &candidate.group)));
-    all
+    let mut best = Vec::<(&str, &Candidate)>::new();
+    for (run, candidate) in all {
+        if best.len() == BEST {
+            break;
+        }
+        if !best.iter().any(|(other, kept)| *other != run && kept.is_the_same_as(candidate)) {
+            best.push((run, candidate));
+        }
+    }
+    best
 }
 
 fn card(run: &str, candidate: &Candidate, has_runs: bool) -> Markup {
-    // What computed the terms is a table of its own.
-    let (tables, values): (Vec<_>, Vec<_>) = candidate.others.iter().partition(|(_, value)| value.starts_with('{'));
     html! {
         div.card {
             @match candidate.cell() {
@@ -70,18 +76,12 @@ fn card(run: &str, candidate: &Candidate, has_runs: bool) -> Markup {
             dl {
                 dt { "space group" } dd { (candidate.group) }
                 @if let Some(objective) = candidate.objective { dt { "objective" } dd { (number(objective)) } }
-                @for (key, value) in values.iter().take(MOST_VALUES) { dt { (key) } dd { (shortened(value)) } }
+                @for (key, value) in candidate.others.iter().take(MOST_VALUES) { dt { (key) } dd { (shortened(value)) } }
                 dt { "name" } dd { (candidate.id) }
                 @if has_runs { dt { "run" } dd { (run) } }
             }
-            @for (key, value) in tables { (folded(&key.replace('_', " "), &html! { pre { (indented(value)) } })) }
         }
     }
-}
-
-/// JSON with a key on each line, if it is that.
-fn indented(text: &str) -> String {
-    serde_json::from_str(text).map_or_else(|_| text.to_owned(), |value: serde_json::Value| format!("{value:#}"))
 }
 
 fn shortened(value: &str) -> String {

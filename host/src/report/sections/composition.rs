@@ -23,7 +23,7 @@ pub(super) fn section(groups: &[Group]) -> Option<Section> {
     let figures = sampled.iter().map(|group| figure(group, groups)).collect();
     let after = html! {
         @for group in sampled {
-            (folded(&format!("All elements{}", of_group(group, groups)),
+            (folded(&format!("All elements of the {}{}", crystals_of(group), of_group(group, groups)),
                 &table(&["element", "first step", "last steps", "change (points)"], &rows(group))))
         }
     };
@@ -41,17 +41,23 @@ fn is_comparable(group: &Group) -> bool {
     group.samples.before.crystals > 0 && group.samples.after.crystals > 0
 }
 
+/// Whose shares are counted: of the crystals of all samples, or of those that were kept.
+fn crystals_of(group: &Group) -> &'static str {
+    if group.is_in_part() { "crystals kept" } else { "crystals" }
+}
+
 fn figure(group: &Group, groups: &[Group]) -> Figure {
     let Window { before, after } = &group.samples;
     let cells: Vec<GridCell> =
         (1..=LAST_SHOWN).filter_map(Element::from_number).map(|element| cell(element, before, after)).collect();
+    let crystals = crystals_of(group);
     Figure {
         name: file_name("elements", group, groups),
         svg: grid_map(&cells, ["a quarter", "as before", "four times"]),
         caption: html! {
             "Elements" (of_group(group, groups)) ": "
-            (steps_named(after.steps.iter().copied())) " (" (after.crystals) " crystals) against "
-            (steps_named(before.steps.iter().copied())) " (" (before.crystals) " crystals). "
+            (steps_named(after.steps.iter().copied())) " (" (after.crystals) " " (crystals) ") against "
+            (steps_named(before.steps.iter().copied())) " (" (before.crystals) " " (crystals) "). "
             "Dashed borders are losses; grey letters occur in neither."
         },
     }

@@ -24,8 +24,8 @@ pub(super) fn section(groups: &[Group]) -> Option<Section> {
     let figures: Vec<Figure> = all(groups).into_iter().filter_map(|drawn| figure(&drawn, groups)).collect();
     let words = html! {
         p {
-            "Each line is a group of runs; a band is the standard deviation over its runs. KL, entropy and clip fraction are means \
-             over the batch of a step."
+            "Each line is a group of runs; a band is the standard deviation over its runs, where at least two have a value. \
+             KL, entropy and clip fraction are means over the batch of a step."
         }
     };
     let is_any = !figures.is_empty();
@@ -62,7 +62,7 @@ fn all(groups: &[Group]) -> Vec<Drawn> {
         pair(["train_loss", "valid_loss"], "loss per pair (nats)", "Loss of training pairs and of held-out ones."),
         pair(
             ["train_accuracy", "valid_accuracy"],
-            "pairs ranked rightly",
+            "share of pairs in the right order",
             "Share of pairs whose chosen crystal has the higher log-ratio.",
         ),
     ]);
@@ -102,7 +102,7 @@ fn terms(groups: &[Group]) -> Vec<Drawn> {
 }
 
 fn figure(drawn: &Drawn, groups: &[Group]) -> Option<Figure> {
-    let mut lines = Vec::new();
+    let (mut lines, mut fewer) = (Vec::new(), String::new());
     for (kind, group) in groups.iter().enumerate() {
         for (line, (path, name)) in drawn.lines.iter().enumerate() {
             let path: Vec<&str> = path.iter().map(String::as_str).collect();
@@ -110,7 +110,9 @@ fn figure(drawn: &Drawn, groups: &[Group]) -> Option<Figure> {
             if !points.is_empty() {
                 let separator = if name.is_empty() { "" } else { ", " };
                 let kind = kind * drawn.lines.len() + line;
-                lines.push(curve(format!("{}{separator}{name}", group.name), kind, &points, group.runs.len() > 1));
+                let name = format!("{}{separator}{name}", group.name);
+                fewer += &of_fewer_runs(&name, &points, group);
+                lines.push(curve(name, kind, &points));
             }
         }
     }
@@ -120,18 +122,31 @@ fn figure(drawn: &Drawn, groups: &[Group]) -> Option<Figure> {
     is_any.then(|| Figure {
         name: drawn.file.clone(),
         svg: curves([unit, &drawn.axis], &lines, None),
-        caption: html! { (drawn.words) @if lines.len() == 1 && groups.len() > 1 { " Only " (lines[0].name) " has it." } },
+        caption: html! {
+            (drawn.words) @if lines.len() == 1 && groups.len() > 1 { " Only " (lines[0].name) " has it." } (fewer)
+        },
     })
 }
 
+/// A sentence where some points of a curve come from fewer runs than the group has.
+pub(super) fn of_fewer_runs(name: &str, points: &[Point], group: &Group) -> String {
+    let runs = group.runs.len();
+    match points.iter().filter(|point| point.runs < runs).count() {
+        0 => String::new(),
+        fewer => {
+            format!(" {name}: fewer than its {runs} runs contribute to {fewer} of {} {}s.", points.len(), group.unit())
+        }
+    }
+}
+
 /// A curve of at most [`MOST_POINTS`] points.
-pub(super) fn curve(name: String, kind: usize, points: &[Point], has_spread: bool) -> Curve {
+pub(super) fn curve(name: String, kind: usize, points: &[Point]) -> Curve {
     let merged: Vec<Point> = points.chunks(points.len().div_ceil(MOST_POINTS).max(1)).map(mean).collect();
     Curve {
         name,
         kind,
         points: merged.iter().map(|point| [point.step as f64, point.mean]).collect(),
-        spread: has_spread.then(|| merged.iter().map(|point| point.spread).collect()),
+        spread: merged.iter().map(|point| point.spread).collect(),
     }
 }
 
@@ -141,7 +156,8 @@ fn mean(points: &[Point]) -> Point {
     Point {
         step: of(|point| point.step as f64).round() as u64,
         mean: of(|point| point.mean),
-        spread: of(|point| point.spread),
+        spread: points.iter().map(|point| point.spread).sum::<Option<f64>>().map(|sum| sum / n),
+        runs: points.iter().map(|point| point.runs).min().unwrap_or(0),
     }
 }
 
@@ -151,11 +167,12 @@ mod tests {
 
     #[test]
     fn long_runs_are_averaged() {
-        let point = |step: u64| Point { step, mean: step as f64, spread: 1.0 };
+        let point = |step: u64| Point { step, mean: step as f64, spread: (step > 3).then_some(1.0), runs: 2 };
         let points: Vec<Point> = (1..=1000).map(point).collect();
-        let long = curve("x".into(), 0, &points, true);
+        let long = curve("x".into(), 0, &points);
         assert_eq!(long.points.len(), 334, "threes");
         assert_eq!(long.points[0], [2.0, 2.0]);
-        assert_eq!(curve("x".into(), 0, &points[..400], false).points.len(), 400);
+        assert_eq!(long.spread[..2], [None, Some(1.0)]);
+        assert_eq!(curve("x".into(), 0, &points[..400]).points.len(), 400);
     }
 }

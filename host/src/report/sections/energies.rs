@@ -2,7 +2,7 @@
 
 use maud::html;
 
-use super::{file_name, folded, of_group, steps_named, table};
+use super::{file_name, folded, of_group, samples_of, steps_named, table};
 use crate::figures::{Bars, Colour, Distribution, Series, bars, distributions};
 use crate::metrics::{Histogram, Proportion};
 use crate::report::group::Group;
@@ -37,7 +37,7 @@ pub(super) fn section(groups: &[Group]) -> Option<Section> {
     let after = html! {
         @for group in with_energies {
             (folded(&format!("Energies above hull in numbers{}", of_group(group, groups)), &numbers(group)))
-            (folded(&format!("Stable crystals by free coordinates{}", of_group(group, groups)),
+            (folded(&format!("Stable share of the {} by free coordinates{}", samples_of(group), of_group(group, groups)),
                 &table(&["free coordinates", "first step", "last steps", "change (points)"], &freedom_rows(group))))
         }
     };
@@ -145,8 +145,8 @@ fn freedom_figure(group: &Group, groups: &[Group]) -> Option<Figure> {
         name: file_name("free-coordinates", group, groups),
         svg: bars(["free coordinates of the atoms", "stable (%)"], &Bars { labels, series }),
         caption: html! {
-            "Stable share by the number of coordinates that symmetry leaves free" (of_group(group, groups))
-            ", with 95 % intervals: 0 are crystals whose atoms all sit on special points."
+            "Stable share of the " (samples_of(group)) " by the number of coordinates that symmetry leaves free"
+            (of_group(group, groups)) ", with 95 % intervals: 0 are crystals whose atoms all sit on special points."
         },
     })
 }

@@ -2,7 +2,7 @@
 
 use maud::html;
 
-use super::curves::curve;
+use super::curves::{curve, of_fewer_runs};
 use super::{file_name, of_group};
 use crate::figures::curves;
 use crate::report::group::{Group, Point};
@@ -38,16 +38,17 @@ fn means(group: &Group, groups: &[Group]) -> Vec<Figure> {
     let figure = |(index, name): (usize, String)| {
         let judged = group.series(&["judge", &name, "mean"]);
         let trained = group.series(&["terms", &name, "mean"]);
-        let has_spread = group.runs.len() > 1;
         let lines = [("trained with", &trained), ("judge", &judged)];
         let lines = lines.into_iter().enumerate().filter(|(_, (_, points))| !points.is_empty());
-        let lines: Vec<_> =
-            lines.map(|(kind, (name, points))| curve(name.to_owned(), kind, points, has_spread)).collect();
+        let lines: Vec<_> = lines.map(|(kind, (name, points))| curve(name.to_owned(), kind, points)).collect();
+        let fewer = of_fewer_runs("Judge", &judged, group) + &of_fewer_runs("Trained with", &trained, group);
         let is_any = !lines.is_empty();
         is_any.then(|| Figure {
             name: file_name(&format!("judge-{}", index + 1), group, groups),
             svg: curves(["step", &format!("mean {name}")], &lines, None),
-            caption: html! { "Mean " (name) " by the judge and by the model of the reward" (of_group(group, groups)) "." },
+            caption: html! {
+                "Mean " (name) " by the judge and by the model of the reward" (of_group(group, groups)) "." (fewer)
+            },
         })
     };
     judges.into_iter().enumerate().filter_map(figure).collect()
@@ -58,17 +59,16 @@ fn gap(groups: &[Group]) -> Option<Figure> {
     let series: Vec<(usize, &Group, Vec<Point>)> =
         groups.iter().zip(series).enumerate().map(|(kind, (group, points))| (kind, group, points)).collect();
     let judged = series.iter().filter(|(.., points)| !points.is_empty());
-    let line = |(kind, group, points): &(usize, &Group, Vec<Point>)| {
-        curve(group.name.clone(), *kind, points, group.runs.len() > 1)
-    };
+    let line = |(kind, group, points): &(usize, &Group, Vec<Point>)| curve(group.name.clone(), *kind, points);
     let lines: Vec<_> = judged.clone().map(line).collect();
+    let fewer: String = judged.clone().map(|(_, group, points)| of_fewer_runs(&group.name, points, group)).collect();
     let last: Vec<String> = judged.filter_map(|(_, group, points)| Some(last_gap(group, points.last()?))).collect();
     let is_any = !lines.is_empty();
     is_any.then(|| Figure {
         name: "judge-gap".to_owned(),
         svg: curves(["step", "judge less term"], &lines, Some(0.0)),
         caption: html! {
-            "Mean of the judge's value less that of the term, over the crystals that have both. " (last.join("; ")) "."
+            "Mean of the judge's value less that of the term, over the crystals that have both. " (last.join("; ")) "." (fewer)
         },
     })
 }

@@ -50,6 +50,11 @@ fn of_group(group: &Group, groups: &[Group]) -> String {
     if groups.len() > 1 { format!(" of {}", group.name) } else { String::new() }
 }
 
+/// Whose shares are counted from the rows of samples: all, or those that were kept.
+fn samples_of(group: &Group) -> &'static str {
+    if group.is_in_part() { "samples kept" } else { "samples" }
+}
+
 /// A table whose first row is its header. The first column names the rows.
 fn table(header: &[&str], rows: &[Vec<String>]) -> Markup {
     html! {

@@ -18,22 +18,28 @@ pub(super) fn section(groups: &[Group]) -> Result<Section, ReportError> {
             }
         }
     };
-    Ok(Section { id: "origin", title: "How the numbers are made", words: protocol(), figures: Vec::new(), after })
+    Ok(Section { id: "origin", title: "How the numbers are made", words: protocol(groups), figures: Vec::new(), after })
 }
 
-fn protocol() -> Markup {
+fn protocol(groups: &[Group]) -> Markup {
+    let is_in_part = groups.iter().any(Group::is_in_part);
     html! {
         ul {
             li {
                 "Shares are of all samples that a step asked for, whatever became of them; a sample that fails counts against."
+                @if is_in_part {
+                    " Where not all samples were kept, the shares by space group and by free coordinates, and those of elements, are \
+                     of the samples kept alone: of the others no more is known than that they were asked for."
+                }
             }
             li {
                 "Stable means an energy above hull below 0.1 eV/atom, by the first hull term of the config, without relaxation."
             }
             li {
                 "Intervals of shares are 95 % (Wilson), those of changes 95 % (Newcombe); they take samples as independent, and \
-                 say nothing of other seeds. Numbers after \u{b1} are standard deviations: over the runs of a group in the \
-                 summary, over the steps under Time."
+                 say nothing of other seeds. The share of different formulas has none: it is no count of independent samples. \
+                 Numbers after \u{b1} are standard deviations: over the runs of a group in the summary, over the steps under \
+                 Time."
             }
             li {
                 "The first step is drawn from the policy that the run starts from. The last steps are the last ten without the \

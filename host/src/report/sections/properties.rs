@@ -44,13 +44,13 @@ fn figure(group: &Group, groups: &[Group]) -> Option<Figure> {
     Some(Figure { name: file_name("properties", group, groups), svg, caption })
 }
 
-/// The ten best crystals of the runs.
+/// The best crystals of the runs.
 fn best_candidates(group: &Group, names: &[String; 2]) -> Vec<[f64; 2]> {
     let candidates = super::candidates::best_of(group);
     let value = |others: &[(String, String)], name: &str| -> Option<f64> {
         others.iter().find(|(key, _)| key == name)?.1.parse().ok().filter(|x: &f64| x.is_finite())
     };
-    let both = candidates.into_iter().take(10).filter_map(|(_, candidate)| {
+    let both = candidates.into_iter().filter_map(|(_, candidate)| {
         Some([value(&candidate.others, &names[0])?, value(&candidate.others, &names[1])?])
     });
     both.collect()

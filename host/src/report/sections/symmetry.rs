@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use maud::html;
 
-use super::{file_name, folded, of_group, table};
+use super::{file_name, folded, of_group, samples_of, table};
+use crate::crystal::CRYSTAL_SYSTEMS;
 use crate::figures::{Bars, Colour, Series, bars, rows_of_bars};
 use crate::metrics::{Proportion, two_per_system};
 use crate::report::group::Group;
@@ -12,17 +13,6 @@ use crate::report::samples::{Stable, Tally};
 use crate::report::text::{change, share};
 use crate::report::window::Window;
 use crate::report::{Figure, Section};
-
-/// Crystal systems, and the last space group of each.
-const SYSTEMS: [(&str, u8); 7] = [
-    ("triclinic", 2),
-    ("monoclinic", 15),
-    ("orthorhombic", 74),
-    ("tetragonal", 142),
-    ("trigonal", 167),
-    ("hexagonal", 194),
-    ("cubic", 230),
-];
 
 /// Of the table of all space groups.
 const HEADER: [&str; 6] =
@@ -40,7 +30,7 @@ pub(super) fn section(groups: &[Group]) -> Option<Section> {
     }
     let after = html! {
         @for group in sampled {
-            (folded(&format!("All space groups{}", of_group(group, groups)),
+            (folded(&format!("All space groups of the {}{}", samples_of(group), of_group(group, groups)),
                 &table(&HEADER, &rows(group))))
         }
     };
@@ -87,16 +77,16 @@ fn stability_figure(group: &Group, groups: &[Group]) -> Figure {
         name: file_name("space-groups", group, groups),
         svg: bars(["space group", "stable (%)"], &Bars { labels, series }),
         caption: html! {
-            "Stable share of the samples of a space group" (of_group(group, groups))
-            ", with 95 % intervals: of each crystal system the two groups with the most samples."
+            "Stable share of the " (samples_of(group)) " of a space group" (of_group(group, groups))
+            ", with 95 % intervals: of each crystal system the two groups with the most " (samples_of(group)) "."
         },
     }
 }
 
 /// Samples of a crystal system, of all whose draw has a space group.
 fn share_of_system(tally: &Tally, system: usize) -> Proportion {
-    let first = if system == 0 { 1 } else { SYSTEMS[system - 1].1 + 1 };
-    let count = tally.groups.range(first..=SYSTEMS[system].1).map(|(_, stable)| stable.of).sum();
+    let first = if system == 0 { 1 } else { CRYSTAL_SYSTEMS[system - 1].1 + 1 };
+    let count = tally.groups.range(first..=CRYSTAL_SYSTEMS[system].1).map(|(_, stable)| stable.of).sum();
     Proportion::new(count, drawn(tally))
 }
 
@@ -109,14 +99,14 @@ fn system_figure(group: &Group, groups: &[Group]) -> Figure {
     let series = |name: &str, colour, tally: &Tally| Series {
         name: name.into(),
         colour,
-        values: (0..SYSTEMS.len()).map(|system| percent_bar(Some(share_of_system(tally, system)))).collect(),
+        values: (0..CRYSTAL_SYSTEMS.len()).map(|system| percent_bar(Some(share_of_system(tally, system)))).collect(),
     };
     let series = vec![series("first step", Colour::LightBlue, before), series("last steps", Colour::Blue, after)];
-    let labels = SYSTEMS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let labels = CRYSTAL_SYSTEMS.iter().map(|(name, _)| (*name).to_owned()).collect();
     Figure {
         name: file_name("crystal-systems", group, groups),
-        svg: rows_of_bars("share of the samples (%)", &Bars { labels, series }),
-        caption: html! { "Crystal systems of the samples" (of_group(group, groups)) ", with 95 % intervals." },
+        svg: rows_of_bars(&format!("share of the {} (%)", samples_of(group)), &Bars { labels, series }),
+        caption: html! { "Crystal systems of the " (samples_of(group)) (of_group(group, groups)) ", with 95 % intervals." },
     }
 }
 

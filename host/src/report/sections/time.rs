@@ -5,7 +5,7 @@ use maud::html;
 use super::table;
 use crate::figures::{Bars, Colour, Series, bars};
 use crate::report::group::{Group, mean_and_spread, number};
-use crate::report::text::number as digits;
+use crate::report::text::mean_with_spread;
 use crate::report::{Figure, Section};
 
 /// Keys under `time`, and what they are.
@@ -18,7 +18,7 @@ const STAGES: [(&str, &str); 5] = [
 ];
 
 /// The place of a group, the group, and its seconds.
-type Timed<'a> = (usize, &'a Group, Vec<[f64; 2]>);
+type Timed<'a> = (usize, &'a Group, Vec<(f64, Option<f64>)>);
 
 pub(super) fn section(groups: &[Group]) -> Option<Section> {
     let timed: Vec<Timed> =
@@ -27,8 +27,7 @@ pub(super) fn section(groups: &[Group]) -> Option<Section> {
     header.extend(timed.iter().map(|(_, group, _)| group.name.as_str()));
     let names = STAGES.iter().map(|(_, name)| *name).chain(["the rest", "whole step"]);
     let row = |(place, name): (usize, &str)| {
-        let cells =
-            timed.iter().map(|(.., times)| format!("{} \u{b1} {}", digits(times[place][0]), digits(times[place][1])));
+        let cells = timed.iter().map(|(.., times)| mean_with_spread(times[place]));
         std::iter::once(name.to_owned()).chain(cells).collect::<Vec<_>>()
     };
     let rows: Vec<Vec<String>> = names.enumerate().map(row).collect();
@@ -43,7 +42,7 @@ pub(super) fn section(groups: &[Group]) -> Option<Section> {
 }
 
 /// Mean and spread over the steps of each stage, of the rest, and of the whole step; seconds.
-fn seconds(group: &Group) -> Option<Vec<[f64; 2]>> {
+fn seconds(group: &Group) -> Option<Vec<(f64, Option<f64>)>> {
     let mut times = vec![Vec::new(); STAGES.len() + 2];
     for line in group.runs.iter().flat_map(|run| &run.history.lines) {
         let Some(step) = number(line, &["time", "step"]) else { continue };
@@ -51,11 +50,7 @@ fn seconds(group: &Group) -> Option<Vec<[f64; 2]>> {
         let rest = (step - stages.iter().sum::<f64>()).max(0.0);
         stages.into_iter().chain([rest, step]).zip(&mut times).for_each(|(seconds, all)| all.push(seconds));
     }
-    let mean = |all: &Vec<f64>| {
-        let (mean, spread) = mean_and_spread(all);
-        [mean, spread]
-    };
-    (!times[0].is_empty()).then(|| times.iter().map(mean).collect())
+    (!times[0].is_empty()).then(|| times.iter().map(|all| mean_and_spread(all)).collect())
 }
 
 fn figure(timed: &[Timed]) -> Figure {
@@ -64,7 +59,7 @@ fn figure(timed: &[Timed]) -> Figure {
         colour: Colour::of_kind(*kind),
         values: times[..=STAGES.len()]
             .iter()
-            .map(|[mean, spread]| (*mean, [(mean - spread).max(0.0), mean + spread]))
+            .map(|(mean, spread)| (*mean, spread.map_or([0.0; 2], |spread| [(mean - spread).max(0.0), mean + spread])))
             .collect(),
     });
     let series = series.collect();
