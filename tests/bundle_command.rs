@@ -60,4 +60,9 @@ fn an_archive_that_cannot_be_written_is_named() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.starts_with("error: cannot write nowhere/offline.tar: No such file or directory"), "{said}");
+    for name in ["offline.tgz", "offline.zip", "offline"] {
+        let output = temper(folder.path(), &["bundle", "-o", name]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && said.contains("archives are .tar or .tar.gz"), "{said}");
+    }
 }

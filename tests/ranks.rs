@@ -14,6 +14,8 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use support::{json_lines, prepared};
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_temper");
+
 /// Batches of several chunks for the sampler, the graphs and the models.
 const CONFIG: &str = r#"
 objective = "charge / 100 - density / 10 + fresh"
@@ -67,7 +69,14 @@ fn a_program_without_mpi_does_not_do_the_same_work_several_times() {
         let expected =
             "error: started as one of 2 tasks, but this program was built without MPI: each would do the same work\n";
         assert!(code == Some(2) && said.starts_with(expected) && said.contains("--features mpi"), "{said}");
+        assert!(said.contains("`--alone`"), "{said}");
     }
+    // What shares nothing is done by every task, and so is what is said to be its own.
+    let step = [("SLURM_NTASKS", "4"), ("SLURM_PROCID", "1"), ("SLURM_STEP_ID", "0")];
+    let of_step = |arguments: &[&str]| support::command(folder.path(), arguments).envs(step).output().unwrap();
+    assert!(of_step(&["completions", "bash"]).status.success());
+    let said = String::from_utf8(of_step(&["finetune", "run.toml", "--alone"]).stderr).unwrap();
+    assert!(said.contains("sum.onnx"), "{said}");
     // A batch script whose job has room for two tasks is one process: it gets as far as the model that is not there.
     let (code, said) = set(&[("SLURM_NTASKS", "2"), ("SLURM_PROCID", "0")]);
     assert!(code == Some(2) && said.contains("sum.onnx"), "{said}");
@@ -108,13 +117,22 @@ fn folder() -> Option<tempfile::TempDir> {
 
 /// `temper` as `ranks` processes; as one without a launcher.
 fn on(ranks: usize, at: &Path, arguments: &[&str]) -> Command {
-    let program = env!("CARGO_BIN_EXE_temper");
-    let mut command = Command::new(if ranks == 1 { program } else { "mpirun" });
+    let mut command = match ranks {
+        1 => Command::new(PROGRAM),
+        _ => launched(ranks, at),
+    };
     if ranks > 1 {
-        let number = ranks.to_string();
-        command.args(["--oversubscribe", "--allow-run-as-root", "--bind-to", "none", "-n", &number, program]);
+        command.arg(PROGRAM);
     }
     command.current_dir(at).args(arguments);
+    command
+}
+
+/// mpirun for so many ranks; what they run is to be added.
+fn launched(ranks: usize, at: &Path) -> Command {
+    let mut command = Command::new("mpirun");
+    command.args(["--oversubscribe", "--allow-run-as-root", "--bind-to", "none", "-n", &ranks.to_string()]);
+    command.current_dir(at);
     command
 }
 
@@ -264,9 +282,65 @@ fn a_mistake_is_said_once() {
     let output = output.unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!((output.status.code(), said.matches("error: ").count()), (Some(2), 1), "{said}");
-    let output = on(2, folder.path(), &["status", "run"]).output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.code() == Some(2) && said.contains("this command is for one process"), "{said}");
+}
+
+#[test]
+fn ranks_that_end_because_of_another_leave_no_scratch_folders() {
+    let Some(folder) = folder() else { return };
+    let (at, scratch) = (folder.path(), folder.path().join("scratch"));
+    fs::create_dir(&scratch).unwrap();
+    // Rank 0 alone looks at the directory of the run, and fails.
+    fs::write(at.join("run"), "a file").unwrap();
+    let output = on(2, at, &["finetune", "run.toml"]).env("TMPDIR", &scratch).output().unwrap();
+    assert!(!output.status.success());
+    let left: Vec<String> =
+        fs::read_dir(&scratch).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    // Those of mpirun have its own names.
+    assert!(!left.iter().any(|name| name.starts_with(".tmp")), "{left:?}");
+}
+
+#[test]
+fn commands_that_share_nothing_and_tasks_that_are_alone_run_each_by_themselves() {
+    let Some(folder) = folder() else { return };
+    let at = folder.path();
+    run(2, at, &["schema"]);
+    let each = "exec \"$0\" score salts.jsonl --model sum.onnx --alone -o $OMPI_COMM_WORLD_RANK.csv";
+    fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/old-runs/salts.jsonl"), at.join("salts.jsonl")).unwrap();
+    let output = launched(2, at).args(["sh", "-c", each, PROGRAM]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(fs::read(at.join("0.csv")).unwrap() == fs::read(at.join("1.csv")).unwrap());
+}
+
+#[test]
+fn ranks_that_see_other_files_or_are_another_program_are_refused() {
+    let Some(folder) = folder() else { return };
+    let at = folder.path();
+    let salts = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/old-runs/salts.jsonl")).unwrap();
+    for (node, kept) in [("node0", 2), ("node1", 1)] {
+        fs::create_dir(at.join(node)).unwrap();
+        let lines: Vec<&str> = salts.lines().take(kept).collect();
+        fs::write(at.join(node).join("salts.jsonl"), lines.join("\n")).unwrap();
+        fs::copy(at.join("sum.onnx"), at.join(node).join("sum.onnx")).unwrap();
+    }
+    let refused = |script: &str, expected: &str| {
+        let output = launched(2, at).args(["sh", "-c", script, PROGRAM]).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && said.contains(expected), "{said}");
+    };
+    let score = "cd node$OMPI_COMM_WORLD_RANK; exec \"$0\" score";
+    let options = "--model sum.onnx -o scores.csv";
+    refused(&format!("{score} salts.jsonl {options}"), "error: rank 1 has another salts.jsonl than rank 0");
+    fs::copy(at.join("node0/salts.jsonl"), at.join("node1/salts.jsonl")).unwrap();
+    // With a doc string, which changes no number.
+    let model = fs::read(at.join("sum.onnx")).unwrap();
+    fs::write(at.join("node1/sum.onnx"), [&model[..], &[0x32, 1, b'x']].concat()).unwrap();
+    refused(&format!("{score} salts.jsonl {options}"), "error: rank 1 has another sum.onnx than rank 0");
+    // A byte at its end changes nothing but the file.
+    fs::write(at.join("temper"), [&fs::read(PROGRAM).unwrap()[..], b"x"].concat()).unwrap();
+    fs::set_permissions(at.join("temper"), fs::metadata(PROGRAM).unwrap().permissions()).unwrap();
+    let other = "[ $OMPI_COMM_WORLD_RANK = 1 ] && set -- ./temper; exec \"${1:-$0}\" score node0/salts.jsonl";
+    let other = format!("{other} --model node0/sum.onnx -o scores.csv");
+    refused(&other, "error: rank 1 runs another program than rank 0");
 }
 
 #[cfg(target_os = "linux")]

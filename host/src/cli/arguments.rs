@@ -4,12 +4,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::context::remove_scratch;
 use super::{
-    Context, Failure, bundle, compare, completions, doctor, end_output, evaluate, export, finetune, hull, index, init,
-    logp, match_pairs, model, plugin, pretrain, relax, report, sample, schema, score, setup, status, sweep, tokenize,
+    Context, Exit, Failure, bundle, compare, completions, doctor, end_output, evaluate, export, finetune, hull, index,
+    init, logp, match_pairs, model, plugin, pretrain, relax, report, sample, schema, score, setup, status, sweep,
+    tokenize,
 };
 use crate::config::{MOST_THREADS, ModelIsolation};
-use crate::ranks::{Ranks, World};
+use crate::ranks::{RanksError, World};
 use crate::worker::end_all_workers;
 
 /// Reinforcement fine-tuning of crystal generators.
@@ -42,6 +44,9 @@ pub struct Globals {
     /// Folder in which plugins are looked for before all others; may be repeated
     #[arg(long = "plugin-dir", global = true, value_name = "FOLDER")]
     pub plugin_dirs: Vec<PathBuf>,
+    /// One of several tasks that each have work of their own: share nothing with those that the launcher started beside it
+    #[arg(long, global = true)]
+    pub alone: bool,
     /// Print only results and errors
     #[arg(long, short, global = true)]
     pub quiet: bool,
@@ -140,13 +145,12 @@ impl Arguments {
     /// # Errors
     /// Whatever it fails of, with the exit code that goes with it.
     pub fn run(self) -> Result<(), Failure> {
-        let world = match self.command.is_of_a_worker() {
-            true => World::alone(),
-            false => World::open(leave)?,
+        let world = match self.command.is_shared() && !self.globals.alone {
+            true => World::open(leave)?,
+            false => World::alone(),
         };
         let ranks = world.ranks();
-        let outcome =
-            self.command.check_ranks(ranks).and_then(|()| self.command.run(Context::new(self.globals, ranks)?));
+        let outcome = Context::new(self.globals, ranks).and_then(|context| self.command.run(context));
         let speaks = world.part(outcome.as_ref().err().map(|failure| failure.exit() as u8));
         outcome.map_err(|failure| match (speaks, ranks.is_first()) {
             (true, true) => failure,
@@ -156,26 +160,21 @@ impl Arguments {
     }
 }
 
-/// Ends this rank because another has failed, which says why.
-fn leave(code: u8) -> ! {
+/// Ends this rank, for a reason of its own or because another has failed, which says why.
+fn leave(code: u8, why: Option<RanksError>) -> ! {
+    if let Some(error) = why {
+        Failure::with_hints(Exit::Internal, &error).report();
+    }
     end_all_workers();
+    remove_scratch();
     end_output();
     std::process::exit(code.into())
 }
 
 impl Command {
-    /// Whether it is a process that works for another.
-    fn is_of_a_worker(&self) -> bool {
-        match self {
-            Self::Model(command) => command.is_of_a_worker(),
-            Self::Plugin(command) => command.is_of_a_worker(),
-            _ => false,
-        }
-    }
-
-    /// Some commands share their work, the others are for one process.
-    fn check_ranks(&self, ranks: Ranks) -> Result<(), Failure> {
-        let shares = matches!(
+    /// Whether several processes share its work; any other command is of each process by itself.
+    fn is_shared(&self) -> bool {
+        matches!(
             self,
             Self::Finetune(_)
                 | Self::Sample(_)
@@ -183,14 +182,7 @@ impl Command {
                 | Self::Score(_)
                 | Self::Relax(_)
                 | Self::Evaluate(_)
-        );
-        match shares || ranks.size() == 1 {
-            true => Ok(()),
-            false => {
-                Err(Failure::user(format!("this command is for one process, and was started as {}", ranks.size()))
-                    .hint("finetune, pretrain, sample, score, relax and evaluate share their work"))
-            }
-        }
+        )
     }
 
     fn run(self, context: Context) -> Result<(), Failure> {

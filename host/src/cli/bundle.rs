@@ -1,5 +1,6 @@
 //! `temper bundle`: all that a machine without a network needs, in one archive.
 
+use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -35,6 +36,7 @@ struct Packed {
 
 impl Bundle {
     pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
+        self.check()?;
         let files = files(context)?;
         let total = files.iter().map(|file| file.bytes).sum();
         let mut output = Output::create(&self.out)?;
@@ -45,6 +47,15 @@ impl Bundle {
         output.finish()?;
         context.say(&format!("{} files, {} MB: {}", files.len(), total / 1_000_000, self.out.display()));
         Ok(())
+    }
+
+    /// The ending says whether the archive is compressed.
+    fn check(&self) -> Result<(), Failure> {
+        let name = self.out.to_string_lossy();
+        match name == "-" || name.ends_with(".tar") || name.ends_with(".tar.gz") {
+            true => Ok(()),
+            false => Err(Failure::user(format!("{name}: archives are .tar or .tar.gz"))),
+        }
     }
 }
 
@@ -85,6 +96,9 @@ fn folder_of(folder: &Path, name: &Path) -> Result<Vec<Packed>, Failure> {
     let mut files = Vec::new();
     let entries = std::fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
     for entry in entries.map_err(|error| Failure::user(format!("{}: {error}", folder.display())))? {
+        if is_passing(&entry.file_name()) {
+            continue;
+        }
         let to = name.join(entry.file_name());
         match entry.path().is_dir() {
             true => files.extend(folder_of(&entry.path(), &to)?),
@@ -92,6 +106,11 @@ fn folder_of(folder: &Path, name: &Path) -> Result<Vec<Packed>, Failure> {
         }
     }
     Ok(files)
+}
+
+/// Whether an entry of the cache is there only while libraries are fetched: the lock, or a process's scratch folder.
+fn is_passing(name: &OsStr) -> bool {
+    name == "lock" || name.as_encoded_bytes().starts_with(b".")
 }
 
 fn packed(from: PathBuf, to: PathBuf) -> Result<Packed, Failure> {

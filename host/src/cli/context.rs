@@ -21,12 +21,23 @@ const FIRST_LOAD: Duration = Duration::from_secs(10);
 /// What `--log` takes.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
+/// The scratch folder, for ends of the process that drop nothing.
+static SCRATCH: OnceLock<PathBuf> = OnceLock::new();
+
+/// Removes what the process would leave behind if it exited now.
+pub(super) fn remove_scratch() {
+    if let Some(folder) = SCRATCH.get() {
+        // What cannot be removed is the system's to clean.
+        let _ = std::fs::remove_dir_all(folder);
+    }
+}
+
 /// The global options, checked, and the terminal.
 #[derive(Debug)]
 pub struct Context {
     /// The global options as given, but that of several ranks the first alone speaks.
     pub globals: Globals,
-    /// Whoever listens for signals: one for all runs of a sweep.
+    /// The signals that were received, once they are listened for: one listener for all runs of a sweep.
     pub(super) interrupts: OnceLock<Interrupts>,
     /// The processes that share the work.
     pub ranks: Ranks,
@@ -45,6 +56,9 @@ impl Context {
             true => None,
             false => Some(tempfile::tempdir().map_err(|error| Failure::from_error(Exit::Write, &error))?),
         };
+        if let Some(scratch) = &scratch {
+            let _ = SCRATCH.set(scratch.path().to_owned());
+        }
         let globals = Globals { quiet: globals.quiet || !ranks.is_first(), ..globals };
         Ok(Self { globals, interrupts: OnceLock::new(), ranks, scratch })
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::context::remove_scratch;
 use super::{Context, Failure, terminal};
 use crate::ranks::Ranks;
 use crate::worker::{end_all_workers, hangup_is_ignored, leave_signals_to_the_caller};
@@ -92,6 +93,7 @@ impl Context {
             .spawn(move || {
                 if let Ok(number) = runtime.block_on(listening.listen(quiet)) {
                     end_all_workers();
+                    remove_scratch();
                     std::process::exit(128 + number);
                 }
             })

@@ -2,6 +2,7 @@
 //! The only module that writes to standard output and error, and the only one that erases the types of errors.
 //! Computes nothing itself.
 
+mod agreement;
 mod arguments;
 mod bundle;
 mod compare;

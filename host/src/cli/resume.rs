@@ -122,18 +122,6 @@ impl Beginning {
 }
 
 impl Context {
-    /// Refuses ranks that have read something else than the first: together they would train nothing that makes sense.
-    pub(super) fn same_on_all_ranks(&self, config: &str, lock: &Lock) -> Result<(), Failure> {
-        let read = self.ranks.gather(vec![format!("{config}{lock:?}")]);
-        match read.iter().position(|other| *other != read[0]) {
-            None => Ok(()),
-            Some(rank) => {
-                Err(Failure::user(format!("rank {rank} has another config, model, device or program than rank 0"))
-                    .hint("all nodes must see the same files"))
-            }
-        }
-    }
-
     /// Opens the directory of a run. The sentence is to be said once nothing is wrong with it: after which `unit` (step or epoch) the
     /// run goes on, or that there is none to resume.
     pub(super) fn run_directory(

@@ -62,6 +62,7 @@ impl Context {
         let executor = Executor::new(self.threads(0))?;
         let options = self.model_options(device, ModelSupervision::default());
         let model = OnnxModel::open(&runtime, &executor, path, options)?;
+        self.same_model_on_all_ranks(model.contract())?;
         model.contract().warnings.iter().for_each(|warning| self.say(&format!("warning: {warning}")));
         Ok(model)
     }

@@ -77,7 +77,11 @@ impl Sample {
         self.check()?;
         let mut sink = Sink::create(&context.writable(&self.out))?;
         let folder = Search::new(None).find("--model", &self.model)?;
-        let PolicyDirectory { model, parameters } = context.policy(&folder)?.policy;
+        let found = context.policy(&folder)?;
+        [&found.model_file, &found.parameters_file]
+            .into_iter()
+            .try_for_each(|file| context.same_files_on_all_ranks(file))?;
+        let PolicyDirectory { model, parameters } = found.policy;
         let wanted = restriction(&self.wishes(), &model.hyper, context).map_err(|wish| self.refused(wish))?;
         let groups =
             possible_groups(self.groups(&model, context)?, wanted.as_deref(), context).map_err(Failure::user)?;

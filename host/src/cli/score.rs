@@ -114,6 +114,7 @@ pub(super) fn open_hull(
     context: &Context,
 ) -> Result<HullTerm, Failure> {
     let hull = Arc::new(hull::open(path, context)?);
+    context.same_files_on_all_ranks(path)?;
     // Refuses a hull on another energy scale or of another potential.
     let term = HullTerm::new(Arc::clone(model), hull, correction)?;
     if let Some(warning) = term.warning() {

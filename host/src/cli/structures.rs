@@ -19,13 +19,15 @@ impl<'a> Structures<'a> {
     /// Opens a file, a folder, a pattern, or standard input (`-`) in a format.
     ///
     /// # Errors
-    /// As [`read_structures_as`].
+    /// As [`read_structures_as`], and when ranks see other files.
     pub fn open(context: &'a Context, path: &Path, format: Option<Format>) -> Result<Self, Failure> {
         if path == Path::new("-") && context.ranks.size() > 1 {
             return Err(Failure::user("one process alone can read standard input")
                 .hint("write the structures into a file for several ranks"));
         }
-        Ok(Self { context, records: read_structures_as(path, format)?, warnings: 0 })
+        let records = read_structures_as(path, format)?;
+        context.same_files_on_all_ranks(path)?;
+        Ok(Self { context, records, warnings: 0 })
     }
 
     fn warn(&mut self, record: &Record) {

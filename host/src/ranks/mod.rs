@@ -30,9 +30,11 @@ pub use neighbours::Neighbours;
 pub struct Ranks {
     size: usize,
     rank: usize,
-    /// Ends this process with an exit code when another has failed.
-    leave: fn(u8) -> !,
+    leave: Leave,
 }
+
+/// Ends this process with an exit code: without a reason when another has failed, which says why.
+pub type Leave = fn(u8, Option<RanksError>) -> !;
 
 /// The ranks while they are connected.
 #[derive(Debug)]
@@ -45,12 +47,11 @@ pub struct World {
 const BUG: u8 = 70;
 
 impl World {
-    /// Connects the processes that a launcher such as mpirun or srun has started; else this one is alone. `leave` ends the process when
-    /// another rank has failed.
+    /// Connects the processes that a launcher such as mpirun or srun has started; else this one is alone.
     ///
     /// # Errors
     /// [`RanksError`] when there are several and they cannot be connected.
-    pub fn open(leave: fn(u8) -> !) -> Result<Self, RanksError> {
+    pub fn open(leave: Leave) -> Result<Self, RanksError> {
         match tasks() {
             None | Some(1) => Ok(Self { ranks: Ranks::one(), session: None }),
             Some(tasks) => {
@@ -82,7 +83,7 @@ impl World {
                 session.forget();
                 return first == self.ranks.rank;
             }
-            Some(first) => (self.ranks.leave)(code(verdicts[first])),
+            Some(first) => (self.ranks.leave)(code(verdicts[first]), None),
         }
         true
     }
@@ -109,7 +110,7 @@ fn code(header: i64) -> u8 {
 impl Ranks {
     /// A process alone.
     pub fn one() -> Self {
-        Self { size: 1, rank: 0, leave: |code| std::process::exit(code.into()) }
+        Self { size: 1, rank: 0, leave: |code, _| std::process::exit(code.into()) }
     }
 
     /// How many there are.
@@ -177,7 +178,7 @@ impl Ranks {
         let all = if self.size == 1 { vec![own] } else { self.exchange(&own) };
         match all.into_iter().flatten().next() {
             Some(value) => value,
-            None => (self.leave)(BUG),
+            None => self.fail(RanksError::Missing { rank: self.rank }),
         }
     }
 
@@ -196,27 +197,28 @@ impl Ranks {
 
     /// One value of every rank.
     fn exchange<T: Serialize + DeserializeOwned>(self, own: &T) -> Vec<T> {
-        let Ok(own) = postcard::to_stdvec(own) else { (self.leave)(BUG) };
+        let unsendable = |reason| self.fail(RanksError::Unsendable { rank: self.rank, reason });
+        let own = postcard::to_stdvec(own).unwrap_or_else(unsendable);
         let lengths = self.meet(own.len() as i64);
-        let all = world::all_gather(&own, &lengths);
-        let mut rest = &all[..];
-        let value = |length: &i64| {
-            let (own, others) = rest.split_at(*length as usize);
-            rest = others;
-            postcard::from_bytes(own).ok()
+        // What this very program has written can be read; another one is refused in the beginning.
+        let value = |(from, bytes): (usize, Vec<u8>)| {
+            postcard::from_bytes(&bytes).unwrap_or_else(|reason| {
+                self.fail(RanksError::Unreadable { rank: self.rank, from, bytes: bytes.len(), reason })
+            })
         };
-        // What this very program has written can be read; another version of it is refused in the beginning.
-        match lengths.iter().map(value).collect() {
-            Some(values) => values,
-            None => (self.leave)(BUG),
-        }
+        world::all_gather(&own, &lengths).into_iter().enumerate().map(value).collect()
+    }
+
+    /// Ends this rank, and with it the others, because of a bug.
+    fn fail(self, error: RanksError) -> ! {
+        (self.leave)(BUG, Some(error))
     }
 
     /// Waits for all ranks and returns what each says; ends with the others if one has failed.
     fn meet(self, own: i64) -> Vec<i64> {
         let all = world::headers(own);
         match all.iter().find(|header| **header < 0) {
-            Some(failed) => (self.leave)(code(*failed)),
+            Some(failed) => (self.leave)(code(*failed), None),
             None => all,
         }
     }

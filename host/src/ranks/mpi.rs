@@ -7,8 +7,13 @@ use ::mpi::datatype::{Partition, PartitionMut};
 use ::mpi::environment::{Threading, Universe, initialize_with_threading};
 use ::mpi::topology::SimpleCommunicator;
 use ::mpi::traits::{Communicator, CommunicatorCollectives};
+use sha2::{Digest, Sha256};
 
 use super::RanksError;
+
+/// The most bytes or numbers that are exchanged at a time, because MPI counts in 32 bits. Few where a program is tested, so that
+/// there are pieces.
+const MOST: usize = if cfg!(debug_assertions) { 1 << 12 } else { 1 << 30 };
 
 /// MPI, until it is dropped.
 pub(super) struct Session {
@@ -37,13 +42,12 @@ impl Session {
         }
     }
 
-    /// Ranks of different versions could not read one another.
+    /// Ranks of different builds might not read one another, and might compute something else.
     fn of_one_program(self) -> Result<Self, RanksError> {
-        let own = env!("CARGO_PKG_VERSION").bytes().fold(0, |sum: i64, byte| (sum * 257 + i64::from(byte)) % (1 << 40));
-        let all = headers(own);
+        let all = headers(program());
         match all.iter().position(|other| *other != all[0]) {
             None => Ok(self),
-            Some(rank) => Err(RanksError::Versions { rank }),
+            Some(rank) => Err(RanksError::Programs { rank }),
         }
     }
 
@@ -71,6 +75,13 @@ impl Session {
     }
 }
 
+/// The beginning of the SHA-256 of this program's file, or of its version where the file cannot be read.
+fn program() -> i64 {
+    let file = std::env::current_exe().and_then(std::fs::read);
+    let hash = Sha256::digest(file.as_deref().unwrap_or(env!("CARGO_PKG_VERSION").as_bytes()));
+    hash.iter().take(8).fold(0, |number, byte| number << 8 | i64::from(*byte))
+}
+
 /// What every rank says in a number.
 pub(super) fn headers(own: i64) -> Vec<i64> {
     let mut all = vec![0; size()];
@@ -78,17 +89,31 @@ pub(super) fn headers(own: i64) -> Vec<i64> {
     all
 }
 
-/// The bytes of all ranks, of these lengths.
-pub(super) fn all_gather(own: &[u8], lengths: &[i64]) -> Vec<u8> {
-    let counts: Vec<i32> = lengths.iter().map(|length| *length as i32).collect();
-    let (places, total) = places(&counts);
-    let mut all = vec![0; total];
-    world().all_gather_varcount_into(own, &mut PartitionMut::new(&mut all[..], counts, places));
+/// The bytes of each rank, of these lengths.
+pub(super) fn all_gather(own: &[u8], lengths: &[i64]) -> Vec<Vec<u8>> {
+    let lengths: Vec<usize> = lengths.iter().map(|length| *length as usize).collect();
+    let (most, longest) = ((MOST / size()).max(1), lengths.iter().copied().max().unwrap_or(0));
+    let mut all = vec![Vec::new(); size()];
+    for begin in (0..longest).step_by(most) {
+        let piece = |length: usize| begin.min(length)..(begin + most).min(length);
+        let counts: Vec<i32> = lengths.iter().map(|length| piece(*length).len() as i32).collect();
+        let (places, total) = places(&counts);
+        let mut pieces = vec![0; total];
+        let mut received = PartitionMut::new(&mut pieces[..], &counts[..], &places[..]);
+        world().all_gather_varcount_into(&own[piece(own.len())], &mut received);
+        for (rank, (place, count)) in places.iter().zip(&counts).enumerate() {
+            all[rank].extend_from_slice(&pieces[*place as usize..(place + count) as usize]);
+        }
+    }
     all
 }
 
 /// Replaces numbers by their sums over the ranks.
 pub(super) fn sum(numbers: &mut [f32]) {
+    numbers.chunks_mut(MOST).for_each(sum_piece);
+}
+
+fn sum_piece(numbers: &mut [f32]) {
     let (size, rank) = (size(), rank());
     let edge = |rank: usize| (rank as u64 * numbers.len() as u64 / size as u64) as usize;
     let counts: Vec<i32> = (0..size).map(|rank| (edge(rank + 1) - edge(rank)) as i32).collect();

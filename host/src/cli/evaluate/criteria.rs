@@ -54,6 +54,8 @@ pub(super) struct Judge {
 impl Criteria {
     pub fn open(evaluate: &Evaluate, settings: Settings, context: &Context) -> Result<Self, Failure> {
         let judges = judges(evaluate, context)?;
+        let data = evaluate.reference.iter().chain(&evaluate.training);
+        data.into_iter().try_for_each(|path| context.same_files_on_all_ranks(path))?;
         let known = evaluate.reference.iter().map(|path| known_structures(path, &settings.matcher, context));
         let known = known.collect::<Result<Vec<_>, _>>()?;
         let (tally, distances) = described(&known, evaluate.amd, context)?;

@@ -111,6 +111,7 @@ impl Property {
             return Err(Failure::user(format!("--property {}: an index holds no columns", path.display()))
                 .hint("name the file that it was built from"));
         }
+        context.same_files_on_all_ranks(path)?;
         let columns: Vec<String> = names.split(',').map(|name| name.trim().to_owned()).collect();
         let mut rows = Vec::new();
         let index = known_structures_by(path, matcher, context, &mut |record: &Record| {

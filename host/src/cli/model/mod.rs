@@ -40,11 +40,6 @@ pub enum Model {
 }
 
 impl Model {
-    /// Whether it is a process that works for another.
-    pub(super) fn is_of_a_worker(&self) -> bool {
-        matches!(self, Self::Serve(_))
-    }
-
     pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::Inspect(arguments) => arguments.run(context),

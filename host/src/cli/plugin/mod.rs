@@ -34,15 +34,6 @@ pub enum Plugin {
 }
 
 impl Plugin {
-    /// Whether it is a process that works for another.
-    pub(super) fn is_of_a_worker(&self) -> bool {
-        #[cfg(target_os = "linux")]
-        if matches!(self, Self::Guard(_)) {
-            return true;
-        }
-        matches!(self, Self::Serve(_))
-    }
-
     pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::List(arguments) => arguments.run(context),
