@@ -11,9 +11,8 @@ use sha2::{Digest, Sha256};
 
 use super::RanksError;
 
-/// The most bytes or numbers that are exchanged at a time, because MPI counts in 32 bits. Few where a program is tested, so that
-/// there are pieces.
-const MOST: usize = if cfg!(debug_assertions) { 1 << 12 } else { 1 << 30 };
+/// The most bytes or numbers that are exchanged at a time, because MPI counts in 32 bits.
+const MOST: usize = 1 << 30;
 
 /// MPI, until it is dropped.
 pub(super) struct Session {
