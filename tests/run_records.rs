@@ -68,6 +68,9 @@ fn tensorboard_reads_every_step_once_and_behind_a_record_that_was_cut_short() {
     fs::remove_dir_all(run.join("checkpoints/step-5")).unwrap();
     accepted(at, &[&resumed[..], &["--set", "run.steps=6"]].concat());
     assert_eq!(event_files(&run).len(), 3);
+    // With nothing left to do, there is nothing to write.
+    accepted(at, &[&resumed[..], &["--set", "run.steps=6"]].concat());
+    assert_eq!(event_files(&run).len(), 3);
 
     let Some(found) = read_back(&run) else { return };
     assert_eq!(found["metrics/objective_mean"], steps_of(&run, |line| &line["objective_mean"]));

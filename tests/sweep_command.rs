@@ -58,10 +58,32 @@ fn a_run_that_fails_does_not_keep_the_others_from_their_turn() {
     let said = refused(at, &["sweep", "run.toml", "--set", "run.seed=1,2", "-o", "out"], 2);
     assert!(said.contains("error: cannot read out/seed-1/checkpoints: "), "{said}");
     assert!(
-        said.ends_with("error: 1 of 2 runs failed: see above\nhint: the same temper sweep tries them again\n"),
+        said.ends_with(
+            "error: 1 of 2 runs failed: out/seed-1 (exit code 2)\nhint: the same temper sweep tries those that failed again\n"
+        ),
         "{said}"
     );
     assert_eq!(metrics(&at.join("out/seed-2")).len(), 1);
+}
+
+/// Steps of 0.1 in every parameter throw the policy far from its base.
+#[test]
+fn a_run_that_guards_ended_is_not_repeated() {
+    let folder = prepared(&density_run("steps = 9"));
+    let at = folder.path();
+    let guards = ["--set", "guards.kl=stop", "--set", "guards.kl_bound=0.5"];
+    let sweep = [&["sweep", "run.toml", "-o", "out", "--set", "ppo.learning_rate=0.1,1e-9"][..], &guards].concat();
+    let said = refused(at, &sweep, 3);
+    let end = "error: 1 of 2 runs stopped by [guards]: out/learning_rate-0.1\n\
+        hint: temper finetune --resume DIR goes on past the stop of [guards]\n";
+    assert!(said.contains("; the run ends, as [guards] says") && said.ends_with(end), "{said}");
+    let first = metrics(&at.join("out/learning_rate-0.1"));
+    assert!(first.len() < 9);
+
+    let said = refused(at, &sweep, 3);
+    let kept = format!("stopped by [guards] after step {}: not repeated\n", first.len());
+    assert!(said.contains(&kept) && said.ends_with(end), "{said}");
+    assert_eq!(metrics(&at.join("out/learning_rate-0.1")), first);
 }
 
 #[test]
@@ -70,6 +92,8 @@ fn mistakes_are_found_before_the_first_run() {
     let at = folder.path();
     let said = refused(at, &["sweep", "run.toml", "--set", "ppo.clip=0.2,2.0"], 2);
     assert!(said.contains("--set ppo.clip=2.0: `ppo.clip` = 2: must be between 0 and 1"), "{said}");
+    let said = refused(at, &["sweep", "run.toml", "--set", "objective=min(density, 3),densty"], 2);
+    assert!(said.contains("--set objective=densty: `objective`: ") && said.contains("densty"), "{said}");
     let seeds = "error: --seed would give every run the same seed\nhint: use --set run.seed=42,43,44";
     assert_refused(at, &["sweep", "run.toml", "--set", "run.seed=1,2", "--seed", "3"], 2, seeds);
     assert!(!at.join("runs").exists());
@@ -81,10 +105,20 @@ fn mistakes_are_found_before_the_first_run() {
 fn the_script_for_slurm_runs_each_combination() {
     let folder = prepared(&density_run("steps = 1"));
     let at = folder.path();
-    accepted(at, &[&SWEEP[..], &["-o", "it's", "--slurm", "sweep.sh"]].concat());
+    let options = ["--plugin-dir", "my plugins", "--device", "cpu", "--isolation", "host", "--log", "temper=warn"];
+    accepted(at, &[&SWEEP[..], &["-o", "it's", "--slurm", "sweep.sh"], &options].concat());
     assert!(!at.join("it's").exists());
     let script = fs::read_to_string(at.join("sweep.sh")).unwrap();
     assert!(script.contains("#SBATCH --array=0-3\n"), "{script}");
+    assert!(script.contains("#SBATCH --signal=B:TERM@120\n") && !script.contains("gpus"), "{script}");
+    let exec = "--threads \"$SLURM_CPUS_PER_TASK\" --device 'cpu' --isolation host --plugin-dir 'my plugins' --log 'temper=warn' \"$@\"\n";
+    assert!(script.ends_with(exec), "{script}");
+    accepted(at, &[&SWEEP[..], &["--slurm", "gpu.sh", "--device", "cuda:0", "--threads", "3"]].concat());
+    let on_gpu = fs::read_to_string(at.join("gpu.sh")).unwrap();
+    assert!(
+        on_gpu.contains("#SBATCH --gpus-per-node=1\n") && on_gpu.contains(" --threads 3 --device 'cuda:0' "),
+        "{on_gpu}"
+    );
     let path = Path::new(env!("CARGO_BIN_EXE_temper")).parent().unwrap();
     let task = |number: &str| {
         let mut bash = Command::new("bash");

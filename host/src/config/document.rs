@@ -85,9 +85,10 @@ impl Document {
         Ok(config)
     }
 
-    /// Whether the file has this key at its top level.
+    /// Whether the file, or an override, has this key at its top level.
     pub fn has(&self, key: &str) -> bool {
-        DeTable::parse(&self.text).is_ok_and(|table| table.get_ref().contains_key(key))
+        self.overrides.iter().any(|assignment| assignment.key == [key])
+            || DeTable::parse(&self.text).is_ok_and(|table| table.get_ref().contains_key(key))
     }
 
     /// The error for a problem that was found in this document's values, here or later by whoever gives them meaning.

@@ -80,6 +80,9 @@ pub(super) struct Noticed {
     /// The judge's first gap, and its spread.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     first_gap: Option<[f64; 2]>,
+    /// The step at which an alarm ended the run, last of all if it went on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<usize>,
 }
 
 impl Noticed {
@@ -128,6 +131,9 @@ impl Alarms {
             if self.noticed.rung.insert(name.to_owned()) {
                 alarms.push(Alarm { message, hint, reaction });
             }
+        }
+        if alarms.iter().any(|alarm| alarm.reaction == Reaction::Stop) {
+            self.noticed.stopped = Some(now.step);
         }
         alarms
     }

@@ -29,7 +29,7 @@ impl Candidates {
     /// equals, so that a resumed run keeps the same ones.
     pub fn add(&mut self, scored: Vec<Candidate>, most: usize) {
         for candidate in scored {
-            let last = self.0.get(most.wrapping_sub(1)).map(|last| last.candidate.objective());
+            let last = most.checked_sub(1).and_then(|last| self.0.get(last)).map(Ranked::objective);
             if last.is_some_and(|last| candidate.objective() <= last) {
                 continue;
             }

@@ -11,10 +11,12 @@ use super::candidate::Candidate;
 use super::candidates::Candidates;
 use super::checkpoint::{Checkpoint, is_due};
 use super::directory::METRICS;
+use super::json::read_json;
 use super::samples::{SampleChoice, SampleFiles};
 use super::sinks::{JsonLines, Sinks};
 use super::tensorboard::TensorBoard;
 use super::{Ends, ParetoFront, RunDirectory, RunError, Start, StepMetrics};
+use crate::input::{MOST_DATA, read};
 use crate::policy::ModelToml;
 use crate::train::{FinetuneState, StepRecord};
 
@@ -85,6 +87,31 @@ struct StoredState {
     pareto: Option<Vec<Candidate>>,
 }
 
+/// What of a checkpoint's `state.json` says whether `[guards]` ended the run.
+#[derive(Deserialize)]
+struct StateOfGuards {
+    step: usize,
+    state: StoredGuards,
+}
+
+#[derive(Deserialize)]
+struct StoredGuards {
+    #[serde(default)]
+    idle: usize,
+    #[serde(default)]
+    alarms: Noticed,
+}
+
+/// The step at which `[guards]` ended the run in this directory, if it did and the run did not go on. What cannot be read is no
+/// such run: resuming it says what is wrong.
+pub fn stopped_by_guards(path: &Path, max_idle_steps: usize) -> Option<usize> {
+    let directory = RunDirectory::look(path, true, "steps").ok()?;
+    let file = directory.state_file(directory.resumes_after()?);
+    let StateOfGuards { step, state } = read_json(&file, "", &read(&file, MOST_DATA).ok()?).ok()?;
+    let stopped = state.alarms.stopped == Some(step) || state.idle >= max_idle_steps;
+    stopped.then_some(step)
+}
+
 fn is_zero(number: &usize) -> bool {
     *number == 0
 }
@@ -135,7 +162,7 @@ impl FinetuneRun {
         };
         let mut sinks = Sinks::new(vec![Box::new(lines)]);
         if settings.tensorboard {
-            sinks.add(TensorBoard::open(directory.path(), last)?);
+            sinks.add(TensorBoard::new(directory.path()));
         }
         let samples = SampleFiles::open(&directory, last, settings.samples, settings.samples_limit)?;
         let alarms = Alarms::new(alarms, noticed);

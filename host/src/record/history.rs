@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use serde_json::Value;
@@ -89,8 +89,17 @@ pub(super) fn for_each_line(
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(RunError::read(&file)(error)),
     };
-    for line in BufReader::new(open).split(b'\n') {
-        let line = line.map_err(RunError::read(&file))?;
+    let (mut reader, mut line) = (BufReader::new(open), Vec::new());
+    for number in 1_usize.. {
+        line.clear();
+        let read = reader.by_ref().take(MOST_TEXT + 1).read_until(b'\n', &mut line).map_err(RunError::read(&file))?;
+        if read == 0 {
+            break;
+        }
+        if read as u64 > MOST_TEXT {
+            let reason = format!("line {number}: longer than {} MiB, the most that is read of a line", MOST_TEXT >> 20);
+            return Err(RunError::content(&file, reason));
+        }
         if !line.trim_ascii().is_empty() {
             take(parsed(&line).and_then(|line| Some((line.get(unit)?.as_u64()?, line))));
         }
@@ -98,7 +107,27 @@ pub(super) fn for_each_line(
     Ok(())
 }
 
-/// A line; numbers that are none, as Python writes them, become texts.
+/// The value of a line, in which NaN and infinities may stand as Python writes them: they become strings.
 fn parsed(line: &[u8]) -> Option<Value> {
     serde_json::from_slice(line).or_else(|_| serde_json::from_reader(QuoteNonFinite::new(line))).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_without_an_end_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |text: &[u8]| {
+            std::fs::write(folder.path().join(METRICS), text).unwrap();
+            let mut found = Vec::new();
+            for_each_line(folder.path(), "step", |line| found.push(line.map(|(step, _)| step))).map(|()| found)
+        };
+        assert_eq!(read(b"{\"step\":1,\"kl\":NaN}\n\n{\"step\":2}\n{\"st").unwrap(), [Some(1), Some(2), None]);
+        let mut endless = b"{\"step\":1}\n".to_vec();
+        endless.resize(endless.len() + MOST_TEXT as usize + 1, b' ');
+        let said = read(&endless).unwrap_err().to_string();
+        assert!(said.ends_with("metrics.jsonl: line 2: longer than 16 MiB, the most that is read of a line"), "{said}");
+    }
 }

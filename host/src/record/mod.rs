@@ -32,7 +32,7 @@ pub use changes::Change;
 pub use directory::{RunDirectory, Start};
 pub use ends::Ends;
 pub use error::RunError;
-pub use finetune::{FinetuneRun, RecordSettings, StepSummary};
+pub use finetune::{FinetuneRun, RecordSettings, StepSummary, stopped_by_guards};
 pub use history::{RunConfig, RunHistory};
 pub use lock::{Lock, Origin};
 pub use metrics::{FunnelStage, StepMetrics};

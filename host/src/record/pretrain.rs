@@ -78,7 +78,7 @@ impl PretrainRun {
         let (lines, _) = JsonLines::open(&directory.path().join(METRICS), "epoch", last, strict)?;
         let mut sinks = Sinks::new(vec![Box::new(lines)]);
         if tensorboard {
-            sinks.add(TensorBoard::open(directory.path(), last)?);
+            sinks.add(TensorBoard::new(directory.path()));
         }
         let saved = state.as_ref().map(|_| last);
         Ok((Self { directory, every, sinks, out, saved }, state))

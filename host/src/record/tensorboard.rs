@@ -10,52 +10,57 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
+use super::Sink;
 use super::events::{Event, Scalar, SessionLog, Summary, VERSION, What, record};
-use super::{RunError, Sink};
 use crate::atomic::kill_point;
 
 /// How the names of event files begin; a number follows, by which readers sort them.
 const PREFIX: &str = "events.out.tfevents.";
 
-/// An event file.
+/// The event file of a run, which the first record begins: a run that has nothing left to do leaves none.
 #[derive(Debug)]
 pub(super) struct TensorBoard {
-    file: File,
+    file: Option<File>,
+    /// The file, or the run's directory before there is one.
     path: PathBuf,
 }
 
 impl TensorBoard {
-    /// Begins a file in the directory of a run whose newest checkpoint is of the step or epoch `last`; 0: of a new run.
-    pub fn open(folder: &Path, last: u64) -> Result<Self, RunError> {
-        let path = folder.join(next_name(folder).map_err(RunError::read(folder))?);
-        let file = File::create_new(&path).map_err(RunError::write(&path))?;
-        let mut events = Self { file, path };
-        let begin = [
-            (0, What::FileVersion(VERSION.to_owned())),
-            (last + 1, What::SessionLog(SessionLog { status: SessionLog::START })),
-        ];
-        let written = begin.into_iter().try_for_each(|(step, what)| events.write(step, what));
-        written.map_err(RunError::write(&events.path))?;
-        Ok(events)
+    /// Of the run in this directory.
+    pub fn new(folder: &Path) -> Self {
+        Self { file: None, path: folder.to_owned() }
     }
 
-    fn write(&mut self, step: u64, what: What) -> io::Result<()> {
-        let wall_time = now().as_secs_f64();
-        let bytes = record(&Event { wall_time, step: step as i64, what: Some(what) });
-        let (first, second) = bytes.split_at(bytes.len() / 2);
-        self.file.write_all(first)?;
-        kill_point();
-        self.file.write_all(second)
+    /// Begins the file of the records from this step or epoch on.
+    fn begin(&mut self, step: u64) -> io::Result<File> {
+        self.path.push(next_name(&self.path)?);
+        let mut file = File::create_new(&self.path)?;
+        write(&mut file, 0, What::FileVersion(VERSION.to_owned()))?;
+        write(&mut file, step, What::SessionLog(SessionLog { status: SessionLog::START }))?;
+        Ok(file)
     }
+}
+
+fn write(file: &mut File, step: u64, what: What) -> io::Result<()> {
+    let wall_time = now().as_secs_f64();
+    let bytes = record(&Event { wall_time, step: step as i64, what: Some(what) });
+    let (first, second) = bytes.split_at(bytes.len() / 2);
+    file.write_all(first)?;
+    kill_point();
+    file.write_all(second)
 }
 
 impl Sink for TensorBoard {
     fn record(&mut self, step: u64, record: &Value) -> io::Result<()> {
-        self.write(step, What::Summary(Summary { value: scalars(record) }))
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => self.begin(step)?,
+        };
+        write(self.file.insert(file), step, What::Summary(Summary { value: scalars(record) }))
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.file.sync_data()
+        self.file.as_ref().map_or(Ok(()), File::sync_data)
     }
 
     fn path(&self) -> &Path {
@@ -144,8 +149,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let ahead = format!("{PREFIX}4000000000.somewhere");
         fs::write(folder.path().join(&ahead), "").unwrap();
-        let name =
-            |_| TensorBoard::open(folder.path(), 0).unwrap().path.file_name().unwrap().to_string_lossy().into_owned();
+        let name = |_| {
+            let mut events = TensorBoard::new(folder.path());
+            events.record(1, &json!({ "step": 1 })).unwrap();
+            events.path.file_name().unwrap().to_string_lossy().into_owned()
+        };
         let names: Vec<String> = (0..2).map(name).collect();
         assert_eq!(names, [1, 2].map(|n| format!("{PREFIX}400000000{n}.temper")));
     }

@@ -7,7 +7,10 @@ use super::Planner;
 use super::models::ModelRef;
 use crate::cli::Failure;
 use crate::cli::known::known_structures;
-use crate::config::{self, ComparedBy, Finetune, Judge, JudgeHull, JudgeKind, Reward, RewardKind, Role};
+use crate::config::{
+    self, ComparedBy, Document, Finetune, Judge, JudgeHull, JudgeKind, Problem, Reward, RewardKind, Role,
+};
+use crate::hint::Hint;
 use crate::matching::StructureMatcher;
 use crate::record::OWN_NAMES;
 use crate::relax::{Cell, RelaxSettings};
@@ -17,6 +20,15 @@ use crate::reward::{
     WORST_E_HULL,
 };
 use crate::train::{Monitor, Objectives};
+
+/// The objective of a config, over its terms by their names.
+pub(in crate::cli) fn parsed_objective(document: &Document, config: &Finetune) -> Result<Objective, Failure> {
+    let names: Vec<&String> = config.rewards.keys().collect();
+    Objective::parse(&config.objective, &names).map_err(|error| {
+        let problem = Problem::new("objective", format!("`objective`: {error}"));
+        error.hints().into_iter().fold(document.locate(problem).into(), Failure::hint)
+    })
+}
 
 impl Planner<'_> {
     pub(super) fn objectives(&mut self, config: &Finetune) -> Result<Objectives, Failure> {
@@ -29,7 +41,7 @@ impl Planner<'_> {
             None => None,
             Some(judge) => Some(self.monitor(config, judge)?),
         };
-        let objective = self.objective(&config.objective, &terms)?;
+        let objective = self.objective(config, &terms)?;
         let rewards = Rewards::new(terms, Sanity::default(), self.executor.clone()).among(self.context.ranks);
         Ok(Objectives { rewards, objective, hull_term, monitor })
     }
@@ -46,13 +58,11 @@ impl Planner<'_> {
         }
     }
 
-    fn objective(&self, text: &str, terms: &[Term]) -> Result<Objective, Failure> {
-        let names: Vec<&str> = terms.iter().map(|term| term.name.as_str()).collect();
-        let refused = |error| self.refused("objective", &error);
-        let objective = Objective::parse(text, &names).map_err(refused)?;
+    fn objective(&self, config: &Finetune, terms: &[Term]) -> Result<Objective, Failure> {
+        let objective = parsed_objective(self.document, config)?;
         let range = |name: &String| terms.iter().find(|term| term.name == *name).map(|term| term.kind.range());
         let ranges: Vec<[f64; 2]> = objective.terms().iter().filter_map(range).collect();
-        objective.check_ranges(&ranges).map_err(refused)?;
+        objective.check_ranges(&ranges).map_err(|error| self.refused("objective", &error))?;
         Ok(objective)
     }
 

@@ -27,6 +27,10 @@ struct Axis<'a> {
 
 /// Every combination, the values of the last key changing fastest. A pretraining also writes its policy into the run's directory.
 pub(super) fn combinations(set: &[String], out: &Path, pretrain: bool) -> Result<Vec<Combination>, Failure> {
+    if out.to_string_lossy().contains('{') {
+        return Err(Failure::user(format!("-o {}: the folder is that of all runs: no braces", out.display()))
+            .hint("each run has a directory in it that is called by its values"));
+    }
     let axes = set.iter().map(|text| axis(text)).collect::<Result<Vec<Axis<'_>>, _>>()?;
     let runs = axes.iter().try_fold(1_usize, |runs, axis| runs.checked_mul(axis.values.len()));
     let runs = runs.filter(|runs| *runs <= MOST_RUNS);
@@ -35,12 +39,9 @@ pub(super) fn combinations(set: &[String], out: &Path, pretrain: bool) -> Result
     let mut names = HashSet::new();
     for run in 0..runs {
         let chosen = chosen(&axes, run);
-        let name = name(&axes, &chosen);
-        if !names.insert(name.clone()) {
-            return Err(Failure::user(format!("two runs of the sweep would go to {}", out.join(&name).display()))
-                .hint("give each value once"));
-        }
+        let name = unused(name(&axes, &chosen), &names);
         let directory = out.join(&name);
+        names.insert(name);
         let mut set: Vec<String> =
             axes.iter().zip(&chosen).map(|(axis, value)| format!("{}={value}", axis.key)).collect();
         set.push(format!("run.dir={}", quoted(&directory)?));
@@ -60,10 +61,15 @@ fn axis(text: &str) -> Result<Axis<'_>, Failure> {
         return Err(Failure::user(format!("--set {text}: the sweep gives each run a directory of its own"))
             .hint("-o names the folder in which they are"));
     }
-    Ok(Axis { key, values: split(values) })
+    let values = split(values);
+    let mut seen = HashSet::new();
+    match values.iter().find(|value| !seen.insert(**value)) {
+        None => Ok(Axis { key, values }),
+        Some(twice) => Err(Failure::user(format!("--set {text}: {twice} is there twice")).hint("give each value once")),
+    }
 }
 
-/// The values between commas that stand in no brackets and no quotes.
+/// The values between commas that stand in no brackets, parentheses or quotes.
 fn split(text: &str) -> Vec<&str> {
     let (mut values, mut start, mut depth, mut quote) = (Vec::new(), 0, 0_usize, None);
     for (place, character) in text.char_indices() {
@@ -71,8 +77,8 @@ fn split(text: &str) -> Vec<&str> {
             (Some(open), _) if character == open => quote = None,
             (Some(_), _) => {}
             (None, '"' | '\'') => quote = Some(character),
-            (None, '[' | '{') => depth += 1,
-            (None, ']' | '}') => depth = depth.saturating_sub(1),
+            (None, '[' | '{' | '(') => depth += 1,
+            (None, ']' | '}' | ')') => depth = depth.saturating_sub(1),
             (None, ',') if depth == 0 => {
                 values.push(text[start..place].trim());
                 start = place + 1;
@@ -101,6 +107,12 @@ fn name(axes: &[Axis<'_>], chosen: &[&str]) -> String {
     let parts: Vec<String> =
         varied.map(|(axis, value)| format!("{}-{}", short(axis.key, axes), plain(value))).collect();
     if parts.is_empty() { "run".to_owned() } else { parts.join("_") }
+}
+
+/// A name that no other run has: different values may read alike without their special characters.
+fn unused(name: String, names: &HashSet<String>) -> String {
+    let numbered = (2..).map(|number| format!("{name}-{number}"));
+    std::iter::once(name.clone()).chain(numbered).find(|name| !names.contains(name)).unwrap_or(name)
 }
 
 /// The last part of a key, or all of it where another key ends alike.
@@ -154,6 +166,7 @@ mod tests {
     fn commas_in_brackets_and_quotes_part_nothing() {
         let values = split(r#"[1, 2],{ a = "x]," },'a,b',c"#);
         assert_eq!(values, ["[1, 2]", r#"{ a = "x]," }"#, "'a,b'", "c"]);
+        assert_eq!(split("min(gap, (1, 3)), -gap"), ["min(gap, (1, 3))", "-gap"]);
         let found = of(&["sampling.spacegroups=[225, 216],[1]"]).unwrap();
         assert_eq!(found[0].0, "runs/spacegroups-225.216");
         assert_eq!(found[1].1[0], "sampling.spacegroups=[1]");
@@ -162,7 +175,7 @@ mod tests {
     #[test]
     fn what_cannot_be_is_refused() {
         for (set, part) in [
-            (&["run.seed=1,1"][..], "two runs of the sweep would go to runs/seed-1"),
+            (&["run.seed=1,2,1"][..], "--set run.seed=1,2,1: 1 is there twice"),
             (&["run.dir=a,b"], "gives each run a directory of its own"),
             (&["seed"], "expected KEY=VALUE"),
             (
@@ -178,6 +191,20 @@ mod tests {
             let said = of(set).unwrap_err().to_string();
             assert!(said.contains(part), "{said}");
         }
+    }
+
+    #[test]
+    fn values_that_read_alike_are_told_apart() {
+        let found = of(&["objective=gap*2,gap/2,gap.2-2,gap-2"]).unwrap();
+        let names: Vec<&str> = found.iter().map(|(directory, _)| directory.as_str()).collect();
+        let expected = ["gap.2", "gap.2-2", "gap.2-2-2", "gap-2"].map(|value| format!("runs/objective-{value}"));
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn the_folder_of_all_runs_has_no_seed() {
+        let said = combinations(&["run.seed=1,2".to_owned()], Path::new("out-{seed}"), false).unwrap_err().to_string();
+        assert!(said.contains("-o out-{seed}: the folder is that of all runs: no braces"), "{said}");
     }
 
     #[test]
