@@ -14,8 +14,8 @@ use crate::matching::{ReducedStructure, StructureMatcher};
 #[serde(from = "Vec<Candidate>", into = "Vec<Candidate>")]
 pub struct Candidates(Vec<Ranked>);
 
-/// Larger cells take too long to compare.
-const MOST_ATOMS: usize = 100;
+/// Larger cells take too long to compare with all candidates of their formula.
+const MOST_ATOMS: usize = 20;
 
 /// A candidate, and the form in which it is compared with others of its formula, once it has been; `None` where it cannot be.
 #[derive(Clone, Debug)]
