@@ -125,7 +125,7 @@ impl StatusTable {
     /// # Errors
     /// As [`Table::row`].
     pub(super) fn add(&mut self, file: &Path, row: usize, id: &str, reason: Option<&str>) -> Result<(), Failure> {
-        self.0.row(&[&file.display().to_string(), &row.to_string(), id, reason.unwrap_or("ok")])
+        self.0.row(&[file.display().to_string().as_str(), &row.to_string(), id, reason.unwrap_or("ok")])
     }
 
     /// Puts the table in its place.

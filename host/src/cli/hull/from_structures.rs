@@ -96,7 +96,7 @@ impl Evaluation<'_> {
             },
         );
         let status = found.as_ref().err().map_or("ok", String::as_str);
-        self.status.row(&[&file, &line, &record.id, &formula, &energy, &correction, status])?;
+        self.status.row(&[file.as_str(), &line, &record.id, &formula, &energy, &correction, status])?;
         self.entries.extend(found.ok().map(|(entry, _)| entry));
         Ok(())
     }
