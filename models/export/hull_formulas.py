@@ -45,7 +45,7 @@ def reduced(amounts):
 def parsed(formula):
     """The composition of a formula such as Ca(IrP)2."""
     groups = [collections.Counter()]
-    for opened, element, closed, n in re.findall(r"(\()|([A-Z][a-z]?)|(\))|([\d.]+)", formula + " "):
+    for opened, element, closed, n in re.findall(r"(\()|([A-Z][a-z]?)|(\))|([\d.]+)", formula):
         if opened:
             groups.append(collections.Counter())
         elif element or closed:
