@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::{accepted, assert_refused, command, json_lines, prepared, small, temper};
+use support::{accepted, assert_refused, command, json_lines, prepared, small, temper, write_charge_model};
 use temper::graph::onnx::StringStringEntryProto;
 use temper::graph::{Attributes, Builder, DataType, Dim, encode};
 use temper::policy::{ModelToml, Parameters, PolicyDirectory};
@@ -156,19 +156,7 @@ fn a_dry_run_refuses_a_model_of_senseless_numbers() {
     );
     let at = folder.path();
     for (reduction, code) in [("add", 0), ("none", 3)] {
-        let mut b = Builder::new();
-        let (n, m) = (b.symbol("n"), b.symbol("b"));
-        let numbers = b.input("atomic_numbers", DataType::I64, &[n]);
-        let batch = b.input("batch", DataType::I64, &[n]);
-        let cell = b.input("cell", DataType::F32, &[m, Dim::Known(3), Dim::Known(3)]);
-        let charges = b.cast(numbers, DataType::F32);
-        let level = b.reduce_sum(cell, &[1, 2], false);
-        let none = b.zeros_like(level);
-        let how = Attributes::none().string("reduction", reduction);
-        let sum = b.node("ScatterElements", &[none, batch, charges], how);
-        b.output("charge", sum);
-        let model = b.finish("sum", &[("temper.contract", "1"), ("temper.elements", "1-94")]).unwrap();
-        fs::write(at.join("sum.onnx"), encode(&model)).unwrap();
+        write_charge_model(at, reduction);
         let output = temper(at, &["finetune", "run.toml", "--dry-run"]);
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(code), "{reduction}: {said}");

@@ -8,24 +8,12 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use support::{accepted, assert_refused, temper};
+use support::{SMALL_CRYSTALFORMER, accepted, assert_refused, temper};
 
 const CONFIG: &str = r#"
 [data]
 files = ["salts.jsonl"]
 holdout = 0.2
-
-[policy.crystalformer]
-Nf = 2
-Kx = 2
-Kl = 1
-n_max = 3
-h0_size = 4
-num_layers = 1
-num_heads = 2
-key_size = 4
-model_size = 8
-embed_size = 4
 
 [run]
 dir = "run"
@@ -60,7 +48,7 @@ fn prepared() -> tempfile::TempDir {
     lines +=
         "\n{\"id\":\"flat\",\"lattice\":[[1,0,0],[1,0,0],[0,0,1]],\"species\":[\"H\"],\"frac_coords\":[[0,0,0]]}\n";
     fs::write(folder.path().join("salts.jsonl"), lines).unwrap();
-    fs::write(folder.path().join("pretrain.toml"), CONFIG).unwrap();
+    fs::write(folder.path().join("pretrain.toml"), format!("{CONFIG}{SMALL_CRYSTALFORMER}")).unwrap();
     folder
 }
 

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
-use support::{json_lines, prepared};
+use support::{SMALL_CRYSTALFORMER, json_lines, prepared, write_charge_model};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_temper");
 
@@ -82,24 +82,6 @@ fn a_program_without_mpi_does_not_do_the_same_work_several_times() {
     assert!(code == Some(2) && said.contains("sum.onnx"), "{said}");
 }
 
-/// A model that sums up the atomic numbers: `charge`.
-fn write_model(at: &Path) {
-    use temper::graph::{Attributes, Builder, DataType, Dim, encode};
-    let mut b = Builder::new();
-    let (n, m) = (b.symbol("n"), b.symbol("b"));
-    let numbers = b.input("atomic_numbers", DataType::I64, &[n]);
-    let batch = b.input("batch", DataType::I64, &[n]);
-    let cell = b.input("cell", DataType::F32, &[m, Dim::Known(3), Dim::Known(3)]);
-    let charges = b.cast(numbers, DataType::F32);
-    let level = b.reduce_sum(cell, &[1, 2], false);
-    let none = b.zeros_like(level);
-    let how = Attributes::none().string("reduction", "add");
-    let sum = b.node("ScatterElements", &[none, batch, charges], how);
-    b.output("charge", sum);
-    let model = b.finish("sum", &[("temper.contract", "1"), ("temper.elements", "1-118")]).unwrap();
-    fs::write(at.join("sum.onnx"), encode(&model)).unwrap();
-}
-
 /// A folder with a policy, a model and a config; `None`, with a line that says why, where no ranks can be started.
 fn folder() -> Option<tempfile::TempDir> {
     if cfg!(not(feature = "mpi")) {
@@ -111,7 +93,7 @@ fn folder() -> Option<tempfile::TempDir> {
         return None;
     }
     let folder = prepared(CONFIG);
-    write_model(folder.path());
+    write_charge_model(folder.path(), "add");
     Some(folder)
 }
 
@@ -215,7 +197,7 @@ fn any_number_of_ranks_draws_and_rewards_the_same_crystals() {
 fn the_other_commands_share_their_rows() {
     let Some(folder) = folder() else { return };
     let at = folder.path();
-    fs::write(at.join("pretrain.toml"), PRETRAIN).unwrap();
+    fs::write(at.join("pretrain.toml"), format!("{PRETRAIN}{SMALL_CRYSTALFORMER}")).unwrap();
     for ranks in [1, 2, 3] {
         let file = |name: &str| format!("{name}-{ranks}.jsonl");
         run(ranks, at, &["sample", "-m", "policy", "-n", "150", "-o", &file("drawn"), "--threads", "1"]);
@@ -249,18 +231,6 @@ const PRETRAIN: &str = r#"
 [data]
 files = ["salts.jsonl"]
 holdout = 0.2
-
-[policy.crystalformer]
-Nf = 2
-Kx = 2
-Kl = 1
-n_max = 3
-h0_size = 4
-num_layers = 1
-num_heads = 2
-key_size = 4
-model_size = 8
-embed_size = 4
 
 [train]
 out = "learnt"

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use assert_cmd::Command;
+use temper::graph::{Attributes, Builder, DataType, Dim, encode};
 use temper::policy::{Hyperparameters, ModelToml, Parameters, PolicyDirectory};
 
 /// `temper` in a folder.
@@ -30,6 +31,37 @@ pub fn shared() -> Option<PathBuf> {
     }
     println!("skipped: no shared data at {}", folder.display());
     None
+}
+
+/// The table of the policy that [`small`] describes, for a config of pretraining.
+pub const SMALL_CRYSTALFORMER: &str = "[policy.crystalformer]
+Nf = 2
+Kx = 2
+Kl = 1
+n_max = 3
+h0_size = 4
+num_layers = 1
+num_heads = 2
+key_size = 4
+model_size = 8
+embed_size = 4
+";
+
+/// Writes a model that sums up the atomic numbers, `charge`, to `sum.onnx`; or, with the reduction `none`, one that loses them.
+pub fn write_charge_model(folder: &Path, reduction: &str) {
+    let mut b = Builder::new();
+    let (n, m) = (b.symbol("n"), b.symbol("b"));
+    let numbers = b.input("atomic_numbers", DataType::I64, &[n]);
+    let batch = b.input("batch", DataType::I64, &[n]);
+    let cell = b.input("cell", DataType::F32, &[m, Dim::Known(3), Dim::Known(3)]);
+    let charges = b.cast(numbers, DataType::F32);
+    let level = b.reduce_sum(cell, &[1, 2], false);
+    let none = b.zeros_like(level);
+    let how = Attributes::none().string("reduction", reduction);
+    let sum = b.node("ScatterElements", &[none, batch, charges], how);
+    b.output("charge", sum);
+    let model = b.finish("sum", &[("temper.contract", "1"), ("temper.elements", "1-118")]).unwrap();
+    std::fs::write(folder.join("sum.onnx"), encode(&model)).unwrap();
 }
 
 /// Of a small policy with three site slots.
