@@ -107,7 +107,9 @@ pub struct Ppo {
     pub kl_weight: f64,
     /// How the KL term enters the gradient.
     pub kl_gradient: KlGradient,
-    /// What is subtracted from the rewards.
+    /// What is subtracted from the rewards. Written only where it is not the paper's, so that runs from before it existed have the
+    /// config that they were started with.
+    #[serde(skip_serializing_if = "Baseline::is_moving")]
     pub baseline: Baseline,
     /// Decay of the moving baseline per step.
     pub baseline_decay: f64,
@@ -155,6 +157,12 @@ pub enum Baseline {
     Batch,
     /// The mean over the others in the same space group.
     Group,
+}
+
+impl Baseline {
+    fn is_moving(&self) -> bool {
+        *self == Self::Moving
+    }
 }
 
 /// The `[pareto]` table.
