@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use support::{accepted, assert_refused, command, json_lines, prepared, small, temper, write_charge_model};
 use temper::graph::onnx::StringStringEntryProto;
-use temper::graph::{Attributes, Builder, DataType, Dim, encode};
+use temper::graph::{Builder, DataType, Dim, encode};
 use temper::policy::{ModelToml, Parameters, PolicyDirectory};
 
 const CONFIG: &str = r#"
