@@ -34,10 +34,10 @@ fn object(value: Value) -> Map<String, Value> {
 fn evaluators(library: &Path, interface: &str, config: &Value) -> [Evaluator; 2] {
     let config = object(config.clone());
     let here = Evaluator::in_process(&PluginLibrary::open(library).unwrap(), interface, &config).unwrap();
-    let program = env!("CARGO_BIN_EXE_temper").into();
-    let command = WorkerCommand { program, arguments: vec!["plugin".into(), "serve".into(), library.into()] };
+    let program = env!("CARGO_BIN_EXE_temper");
+    let command = WorkerCommand::new(program, vec!["plugin".into(), "serve".into(), library.into()]);
     let deadline = Duration::from_secs(20);
-    let supervision = Supervision { deadline, start_deadline: deadline, memory: None, workers: 1, max_restarts: 0 };
+    let supervision = Supervision::of_one(deadline, deadline, None);
     [here, Evaluator::in_workers("a plugin", command, interface, &config, supervision).unwrap()]
 }
 

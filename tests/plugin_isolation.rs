@@ -141,16 +141,13 @@ fn a_guarded_worker_ends_as_any_other() {
         ("abort", "the worker was killed by signal 6 (abort) before it answered"),
         ("exit", "the worker ended with exit code 7 before it answered"),
     ];
-    let served = || WorkerCommand {
-        program: program().into(),
-        arguments: vec!["plugin".into(), "serve".into(), library().into()],
-    };
+    let served = || WorkerCommand::new(program(), vec!["plugin".into(), "serve".into(), library().into()]);
     for (how, expected) in ends {
         assert_eq!(reason(&start(served(), how).unwrap()), expected, "{how}");
     }
     let well = start(served(), "exit_well_after_one").unwrap();
     assert!((0..3).all(|_| evaluate(&well) == WELL));
-    let missing = WorkerCommand { program: "no-such-program".into(), arguments: vec![] };
+    let missing = WorkerCommand::new("no-such-program", vec![]);
     let missing = start(missing, "well").unwrap_err().to_string();
     assert_eq!(missing, "rogue: no-such-program: No such file or directory (os error 2)");
 }
@@ -162,7 +159,8 @@ fn a_library_that_is_built_again_is_not_started_again() {
     std::fs::copy(library(), &own).unwrap();
     let discovery = discovery(folder.path());
     let found = discovery.open(&own).unwrap();
-    let evaluator = discovery.start(&found, REWARD, &config("exit_well_after_one"), Some(supervision())).unwrap();
+    let workers = Some((supervision(), Default::default()));
+    let evaluator = discovery.start(&found, REWARD, &config("exit_well_after_one"), workers).unwrap();
     assert_eq!(evaluate(&evaluator), WELL);
     let mut bytes = std::fs::read(&own).unwrap();
     bytes.extend(b"changed");

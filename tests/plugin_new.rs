@@ -43,12 +43,10 @@ fn a_new_plugin_builds_passes_its_tests_and_is_used() {
 
     let config = json!({"target": 27.0}).as_object().unwrap().clone();
     let here = Evaluator::in_process(&PluginLibrary::open(&library).unwrap(), REWARD, &config).unwrap();
-    let command = WorkerCommand {
-        program: env!("CARGO_BIN_EXE_temper").into(),
-        arguments: vec!["plugin".into(), "serve".into(), library.clone().into()],
-    };
+    let arguments = vec!["plugin".into(), "serve".into(), library.clone().into()];
+    let command = WorkerCommand::new(env!("CARGO_BIN_EXE_temper"), arguments);
     let deadline = Duration::from_secs(20);
-    let supervision = Supervision { deadline, start_deadline: deadline, memory: None, workers: 1, max_restarts: 0 };
+    let supervision = Supervision::of_one(deadline, deadline, None);
     let there = Evaluator::in_workers("a plugin", command.clone(), REWARD, &config, supervision).unwrap();
     for evaluator in [here, there] {
         let values = evaluator.evaluate_batch(cubes([3.0, 2.0])).unwrap();

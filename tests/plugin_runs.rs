@@ -233,6 +233,9 @@ fn plugins_are_found_where_they_are_looked_for() {
     assert_eq!((&of("second.so")["usable"], &of("second.so")["hidden"]), (&true.into(), &true.into()));
     assert_eq!(of("second.so")["sha256"].as_str().unwrap().len(), 64);
     assert!(of("none.so")["reason"].as_str().unwrap().contains("does not have the symbol"), "{lines:?}");
+    let (text, said) = accepted(folder.path(), &["plugin", "list", "--plugin-dir", "own"]);
+    assert!(text.contains("rogue") && !text.contains("none.so"), "{text}");
+    assert!(said.contains("passed over a library that is no plugin"), "{said}");
     assert!(lines[0]["path"].is_null() && lines[0]["descriptor"]["name"] == "charge-neutrality", "{lines:?}");
 }
 

@@ -221,3 +221,46 @@ fn signals_to_every_process_are_for_the_host_alone() {
         assert!(lost.is_none(), "step {step}: {lost:?}");
     }
 }
+
+/// How many crystals each batch has, and variables of the environment; the order of the crystals is that of the rows.
+const CURIOUS: &str = r#"
+import os
+from temper_worker import Reward, serve
+
+
+class Curious(Reward):
+    def score(self, batch):
+        devices = os.environ.get("CUDA_VISIBLE_DEVICES", "9")
+        assert (devices, os.environ["GREETING"]) == ("3", "a = b"), os.environ
+        return [100 * len(batch) + index for index in range(len(batch))]
+
+
+serve(Curious)
+"#;
+
+#[test]
+fn workers_get_the_batches_and_the_environment_that_the_config_says() {
+    let term = "[rewards.curious.process]\ncommand = [\"python3\", \"curious.py\"]\nworkers = 2\nmax_batch = 8\n\
+                device = \"cuda:3\"\nenv = { GREETING = \"a = b\" }\n";
+    let folder = prepared("-curious", term);
+    fs::write(folder.path().join("curious.py"), CURIOUS).unwrap();
+    fs::copy(MODULE, folder.path().join("temper_worker.py")).unwrap();
+    accepted(folder.path(), &["finetune", "run.toml", "--quiet"]);
+    for step in rows(folder.path(), "curious") {
+        let whole = step.len() / 8 * 8;
+        for (index, row) in step.iter().enumerate() {
+            let size = if index < whole { 8 } else { step.len() - whole };
+            assert_eq!(row["curious"].as_f64(), Some((100 * size + index % 8) as f64), "{row}");
+        }
+    }
+    for (key, why) in [
+        ("max_batch = 0", "`rewards.curious.process.max_batch` = 0: must be at least 1"),
+        ("device = \"auto\"", "`rewards.curious.process.device` = \"auto\": must be cpu, cuda or cuda:N"),
+        ("env = { \"A=B\" = \"1\" }", "`rewards.curious.process.env` has a variable that no environment can hold"),
+    ] {
+        let term = format!("[rewards.curious.process]\ncommand = [\"python3\", \"curious.py\"]\n{key}\n");
+        let wrong = prepared("-curious", &term);
+        let refused = support::refused(wrong.path(), &["finetune", "run.toml", "--dry-run"], 2);
+        assert!(refused.contains(why), "{refused}");
+    }
+}

@@ -53,10 +53,9 @@ pub fn in_process(effort: Effort) -> Measured {
 
 pub fn in_a_worker(effort: Effort) -> Measured {
     let program = std::env::current_exe().expect("own path").into_os_string();
-    let command = WorkerCommand { program: "env".into(), arguments: vec![format!("{WORKER}=1").into(), program] };
+    let command = WorkerCommand::new("env", vec![format!("{WORKER}=1").into(), program]);
     let second = Duration::from_secs(1);
-    let supervision =
-        Supervision { deadline: 30 * second, start_deadline: 30 * second, memory: None, workers: 1, max_restarts: 0 };
+    let supervision = Supervision::of_one(30 * second, 30 * second, None);
     ask(effort, &Evaluator::in_workers("atoms", command, REWARD, &Map::new(), supervision).expect("a worker"), 20)
 }
 

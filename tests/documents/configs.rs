@@ -143,6 +143,7 @@ fn example(key: &str, kind: &str) -> String {
         "integer" => "2",
         "time" => "\"2s\"",
         "memory" => "\"1 GiB\"",
+        "table" if key == "env" => "{ x = \"1\" }",
         "table" => "{ x = 1 }",
         "list of texts" => "[\"p\"]",
         _ if key == "isolation" => "\"none\"",

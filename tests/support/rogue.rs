@@ -52,6 +52,7 @@ pub fn supervision() -> Supervision {
         start_deadline: Duration::from_secs(60),
         memory: None,
         workers: 1,
+        max_batch: None,
         max_restarts: 5,
     }
 }
@@ -73,7 +74,7 @@ pub fn workers(how: &str) -> Evaluator {
 
 /// A program of a stranger's.
 pub fn shell(script: &str) -> WorkerCommand {
-    WorkerCommand { program: "sh".into(), arguments: vec!["-c".into(), script.into()] }
+    WorkerCommand::new("sh", vec!["-c".into(), script.into()])
 }
 
 /// Cubes with so many atoms of iron each.

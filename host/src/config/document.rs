@@ -379,8 +379,8 @@ mod tests {
         // Keys that terms share are among the valid ones.
         let added = "[rewards.n.process]\ncommand = [\"x\"]\nwokers = 2\n";
         let Err(ConfigError::Mistake { hints, .. }) = read(&format!("{RUN}{added}"), &[]) else { panic!() };
-        let valid =
-            "valid here: command, potential, config, deadline, workers, memory, max_restarts, on_failure, role, bound";
+        let valid = "valid here: command, potential, config, deadline, workers, max_batch, memory, max_restarts, device, env, \
+             on_failure, role, bound";
         assert_eq!(hints, ["did you mean `rewards.n.process.workers`?", valid]);
     }
 

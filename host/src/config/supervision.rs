@@ -1,5 +1,7 @@
 //! How plugins, programs and models run: where, and within which limits.
 
+use std::collections::BTreeMap;
+
 use serde::de::MapAccess;
 use serde::{Deserialize, Serialize};
 
@@ -16,23 +18,41 @@ pub enum Isolation {
     None,
 }
 
-/// How worker processes are supervised: the keys `deadline`, `workers`, `memory` and `max_restarts`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+/// How worker processes run and are supervised: the keys `deadline`, `workers`, `max_batch`, `memory`, `max_restarts`, `device` and
+/// `env`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Supervision {
     /// How long a batch may take.
     pub deadline: Deadline,
     /// Processes that share a batch.
     pub workers: usize,
+    /// Most crystals that a process gets at once; absent: its share of the batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_batch: Option<usize>,
     /// Memory that each may take; absent: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<Memory>,
     /// Restarts in a row that may fail.
     pub max_restarts: u32,
+    /// The device that the processes see: `cpu`, `cuda` or `cuda:N`; absent: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// Variables of their environment.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
 }
 
 impl Default for Supervision {
     fn default() -> Self {
-        Self { deadline: Deadline::seconds(30), workers: 1, memory: None, max_restarts: 5 }
+        Self {
+            deadline: Deadline::seconds(30),
+            workers: 1,
+            max_batch: None,
+            memory: None,
+            max_restarts: 5,
+            device: None,
+            env: BTreeMap::new(),
+        }
     }
 }
 
@@ -87,15 +107,18 @@ impl SharedKeys for ModelSupervision {
 
 impl SharedKeys for Supervision {
     fn names() -> Vec<&'static str> {
-        vec!["deadline", "workers", "memory", "max_restarts"]
+        vec!["deadline", "workers", "max_batch", "memory", "max_restarts", "device", "env"]
     }
 
     fn read<'de, A: MapAccess<'de>>(&mut self, name: &str, table: &mut A) -> Result<(), A::Error> {
         match name {
             "deadline" => self.deadline = table.next_value()?,
             "workers" => self.workers = table.next_value()?,
+            "max_batch" => self.max_batch = Some(table.next_value()?),
             "memory" => self.memory = Some(table.next_value()?),
-            _ => self.max_restarts = table.next_value()?,
+            "max_restarts" => self.max_restarts = table.next_value()?,
+            "device" => self.device = Some(table.next_value()?),
+            _ => self.env = table.next_value()?,
         }
         Ok(())
     }

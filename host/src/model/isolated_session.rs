@@ -48,7 +48,7 @@ impl IsolatedSession {
         if graph.bytes.is_none() {
             arguments.push(graph.path.clone().into());
         }
-        let command = WorkerCommand { program: processes.program.clone().into(), arguments };
+        let command = WorkerCommand::new(processes.program.clone(), arguments);
         let hello = Hello {
             name: graph.name.clone(),
             device: options.device,
@@ -60,6 +60,7 @@ impl IsolatedSession {
             start_deadline: processes.start_deadline,
             memory: processes.memory,
             workers: 1,
+            max_batch: None,
             max_restarts: processes.max_restarts,
         };
         let hello = hello.to_frame().encode();

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use super::probe::names_the_root;
 use super::{
-    Descriptor, Evaluator, OpenError, PluginLibrary, Probe, ProbeResult, Supervision, builtin_plugin, builtin_plugins,
-    probe, sha256,
+    Descriptor, Evaluator, LoadError, OpenError, PluginLibrary, Probe, ProbeResult, Supervision, WorkerCommand,
+    builtin_plugin, builtin_plugins, probe, sha256,
 };
 use crate::hint::Hint;
+use crate::worker::Environment;
 
 /// Where plugins are looked for.
 #[derive(Clone, Debug)]
@@ -33,6 +35,8 @@ pub struct Discovered {
     pub result: ProbeResult,
     /// Another plugin before it has its name.
     pub hidden: bool,
+    /// A library of something else: it does not have the name of what plugins export in it, and has not been loaded.
+    pub is_foreign: bool,
 }
 
 /// A plugin that can be used.
@@ -101,13 +105,15 @@ impl Discovery {
     pub fn list(&self, again: bool) -> Vec<Discovered> {
         let carried = builtin_plugins().into_iter().map(|plugin| {
             let result = ProbeResult::Usable(plugin.descriptor().clone());
-            Discovered { path: None, hash: None, result, hidden: false }
+            Discovered { path: None, hash: None, result, hidden: false, is_foreign: false }
         });
         let mut found: Vec<Discovered> = carried.collect();
         let mut seen = BTreeSet::new();
         let (loaded, listed) = (libraries(&self.folders), libraries(&self.listed_only));
-        let listed = listed.iter().filter(|library| !is_among(library, &loaded)).map(|library| not_loaded(library));
-        let looked_at = loaded.iter().map(|library| self.look_at(library, again)).chain(listed);
+        let listed = listed.iter().filter(|library| !is_among(library, &loaded));
+        let listed = listed.map(|library| foreign(library).unwrap_or_else(|| not_loaded(library)));
+        let looked_at = loaded.iter().map(|library| foreign(library).unwrap_or_else(|| self.look_at(library, again)));
+        let looked_at = looked_at.chain(listed);
         // `cargo build` leaves each library under two names.
         found.extend(looked_at.filter(|plugin| plugin.hash.as_ref().is_none_or(|hash| seen.insert(hash.clone()))));
         let mut names = BTreeSet::new();
@@ -140,7 +146,8 @@ impl Discovery {
                 _ => None,
             };
             let known: Vec<String> = all.iter().filter_map(named).collect();
-            let unusable = all.len() - known.len();
+            let others = all.iter().filter(|plugin| plugin.is_foreign).count();
+            let unusable = all.len() - known.len() - others;
             NotFound::Name {
                 name: name.to_owned(),
                 known,
@@ -176,13 +183,14 @@ impl Discovery {
         plugin: &Usable,
         interface: &str,
         config: &Map<String, Value>,
-        supervision: Option<Supervision>,
+        workers: Option<(Supervision, Environment)>,
     ) -> Result<Evaluator, OpenError> {
         let name = &plugin.descriptor.name;
-        match (supervision, &plugin.path) {
-            (Some(supervision), path) => {
+        match (workers, &plugin.path) {
+            (Some((supervision, environment)), path) => {
                 let named = path.as_deref().unwrap_or(Path::new(name));
-                let command = self.probe.command(named, plugin.hash.as_deref()).guarded_by(&self.probe.program);
+                let command = self.probe.command(named, plugin.hash.as_deref());
+                let command = WorkerCommand { environment, ..command }.guarded_by(&self.probe.program);
                 Evaluator::in_workers(name, command, interface, config, supervision)
             }
             (None, Some(path)) => Evaluator::in_process(&PluginLibrary::open(path)?, interface, config),
@@ -201,7 +209,7 @@ impl Discovery {
         };
         let seen = probe(&self.probe, path, again).map(|(hash, result)| (Some(hash), result));
         let (hash, result) = seen.unwrap_or_else(unreadable);
-        Discovered { path: Some(path.to_owned()), hash, result, hidden: false }
+        Discovered { path: Some(path.to_owned()), hash, result, hidden: false, is_foreign: false }
     }
 }
 
@@ -221,6 +229,17 @@ fn is_among(library: &Path, others: &[PathBuf]) -> bool {
     real.is_ok_and(|real| others.iter().any(|other| other.canonicalize().is_ok_and(|other| other == real)))
 }
 
+/// A library of something else, if it is one.
+fn foreign(library: &Path) -> Option<Discovered> {
+    if names_the_root(library).unwrap_or(true) {
+        return None;
+    }
+    let error = LoadError::NoRoot { path: library.to_owned() };
+    let result = ProbeResult::Refused { reason: error.to_string(), advice: error.hints().pop() };
+    let (path, hash) = (Some(library.to_owned()), sha256(library).ok());
+    Some(Discovered { path, hash, result, hidden: false, is_foreign: true })
+}
+
 /// A library that nobody has asked for.
 fn not_loaded(library: &Path) -> Discovered {
     let (path, folder) = (library.display(), library.parent().unwrap_or(library).display());
@@ -228,7 +247,7 @@ fn not_loaded(library: &Path) -> Discovered {
         reason: format!("{path}: not loaded, because a library in the current folder may be anybody's"),
         advice: Some(format!("to use it, name it by its path, or give --plugin-dir {folder}")),
     };
-    Discovered { path: Some(library.to_owned()), hash: sha256(library).ok(), result, hidden: false }
+    Discovered { path: Some(library.to_owned()), hash: sha256(library).ok(), result, hidden: false, is_foreign: false }
 }
 
 /// Whether a plugin is named by its file.

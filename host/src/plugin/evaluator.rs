@@ -188,7 +188,10 @@ impl Evaluator {
         match &self.backend {
             Backend::InProcess { one_at_a_time: false, .. } => SMALL_BATCH,
             Backend::InProcess { .. } => LARGEST_BATCH,
-            Backend::Workers(pool) => rows.div_ceil(pool.width()).clamp(1, LARGEST_BATCH),
+            Backend::Workers(pool) => {
+                let most = pool.max_batch().map_or(LARGEST_BATCH, |most| most.min(LARGEST_BATCH));
+                rows.div_ceil(pool.width()).clamp(1, most)
+            }
         }
     }
 

@@ -61,6 +61,11 @@ impl WorkerPool {
         self.usable_slots().len()
     }
 
+    /// Most crystals that a worker gets at once, if there is a limit.
+    pub fn max_batch(&self) -> Option<usize> {
+        self.shared.service.supervision.max_batch
+    }
+
     /// The slots that have not been given up; all if none is left.
     fn usable_slots(&self) -> Vec<usize> {
         let slots = &self.shared.slots;

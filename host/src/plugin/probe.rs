@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use temper_plugin_api::Descriptor;
+use temper_plugin_api::abi::ROOT_SYMBOL;
 
 use super::permissions::writable_by_others;
 use super::serve;
@@ -59,14 +60,14 @@ impl Probe {
     pub fn command(&self, plugin: &Path, hash: Option<&str>) -> WorkerCommand {
         let mut arguments = vec!["plugin".into(), "serve".into(), plugin.into()];
         arguments.extend(hash.iter().flat_map(|hash| ["--sha256".into(), hash.into()]));
-        WorkerCommand { program: self.program.clone().into(), arguments }
+        WorkerCommand::new(self.program.clone(), arguments)
     }
 
     /// The same command, where several threads ask the plugin about each batch at once, which must agree.
     pub fn command_in_threads(&self, plugin: &Path, threads: u8) -> WorkerCommand {
-        let WorkerCommand { program, mut arguments } = self.command(plugin, None);
-        arguments.extend(["--at-once".into(), threads.to_string().into()]);
-        WorkerCommand { program, arguments }
+        let mut command = self.command(plugin, None);
+        command.arguments.extend(["--at-once".into(), threads.to_string().into()]);
+        command
     }
 
     fn kept_at(&self, hash: &str) -> Option<PathBuf> {
@@ -103,6 +104,15 @@ pub fn probe(probe: &Probe, library: &Path, again: bool) -> std::io::Result<(Str
     Ok((hash, result))
 }
 
+/// Whether a library has the name of what a plugin exports in it. Those that do not need not be loaded, which runs their code.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) fn names_the_root(library: &Path) -> std::io::Result<bool> {
+    let bytes = input::read(library, input::MOST_DATA)?;
+    Ok(memchr::memmem::find(&bytes, ROOT_SYMBOL.as_bytes()).is_some())
+}
+
 /// The SHA-256 of a file.
 ///
 /// # Errors
@@ -112,7 +122,7 @@ pub fn sha256(file: &Path) -> std::io::Result<String> {
 }
 
 fn load(command: WorkerCommand, deadline: Duration) -> ProbeResult {
-    let supervision = Supervision { deadline, start_deadline: deadline, memory: None, workers: 1, max_restarts: 0 };
+    let supervision = Supervision::of_one(deadline, deadline, None);
     let started = run(async move {
         let (worker, descriptor) = start(&command, &serve::describe(), supervision).await?;
         worker.end().await;

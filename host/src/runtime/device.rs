@@ -46,6 +46,24 @@ impl Device {
         }
     }
 
+    /// `CUDA_VISIBLE_DEVICES` for a program that shall see this device alone; `None` for [`Device::Auto`]. Where this process does not
+    /// see all devices itself, the index counts those that it sees.
+    pub fn visible(self) -> Option<String> {
+        let seen = std::env::var("CUDA_VISIBLE_DEVICES").unwrap_or_default();
+        self.visible_among(&seen)
+    }
+
+    fn visible_among(self, seen: &str) -> Option<String> {
+        match self {
+            Self::Auto => None,
+            Self::Cpu => Some(String::new()),
+            Self::Cuda(index) => {
+                let mut seen = seen.split(',').map(str::trim).filter(|device| !device.is_empty());
+                Some(seen.nth(index as usize).map_or_else(|| index.to_string(), str::to_owned))
+            }
+        }
+    }
+
     /// What kind of device it is, whichever of its kind.
     pub fn kind(self) -> &'static str {
         match self {
@@ -82,6 +100,15 @@ impl fmt::Display for Device {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_device_is_counted_among_those_that_are_seen() {
+        let visible = |device: Device, seen| device.visible_among(seen);
+        assert_eq!(visible(Device::Cuda(1), "").as_deref(), Some("1"));
+        assert_eq!(visible(Device::Cuda(1), "3, GPU-8932f937").as_deref(), Some("GPU-8932f937"));
+        assert_eq!(visible(Device::Cpu, "3").as_deref(), Some(""));
+        assert_eq!(visible(Device::Auto, "3"), None);
+    }
 
     #[test]
     fn every_spelling_is_read_and_written_back() {

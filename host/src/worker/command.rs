@@ -1,5 +1,6 @@
 //! Which program a worker is, and how it is supervised.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
@@ -11,9 +12,19 @@ pub struct WorkerCommand {
     pub program: OsString,
     /// Its arguments.
     pub arguments: Vec<OsString>,
+    /// Variables of its environment besides Temper's own, or instead of them.
+    pub environment: Environment,
 }
 
+/// Variables of an environment.
+pub type Environment = BTreeMap<String, String>;
+
 impl WorkerCommand {
+    /// A program with its arguments, and with Temper's own environment.
+    pub fn new(program: impl Into<OsString>, arguments: Vec<OsString>) -> Self {
+        Self { program: program.into(), arguments, environment: Environment::new() }
+    }
+
     /// The same, started by `guard`, this program, as `temper plugin guard`: a process that ends whatever the command has started when
     /// the command or Temper ends, even if Temper is killed. Only Linux lets it; elsewhere the command is as it was.
     #[must_use]
@@ -24,7 +35,8 @@ impl WorkerCommand {
         let mut arguments: Vec<OsString> = ["plugin", "guard", "--"].map(OsString::from).into();
         arguments.push(self.program);
         arguments.extend(self.arguments);
-        Self { program: guard.into(), arguments }
+        let environment = self.environment;
+        Self { program: guard.into(), arguments, environment }
     }
 }
 
@@ -39,6 +51,15 @@ pub struct Supervision {
     pub memory: Option<u64>,
     /// How many workers share a batch.
     pub workers: usize,
+    /// Most crystals that a worker gets at once; `None`: its share of the batch.
+    pub max_batch: Option<usize>,
     /// How many restarts in a row may fail before the worker is given up.
     pub max_restarts: u32,
+}
+
+impl Supervision {
+    /// One worker, which is not started again.
+    pub fn of_one(deadline: Duration, start_deadline: Duration, memory: Option<u64>) -> Self {
+        Self { deadline, start_deadline, memory, workers: 1, max_batch: None, max_restarts: 0 }
+    }
 }

@@ -16,7 +16,7 @@ mod slot;
 mod stderr;
 mod thread;
 
-pub use command::{Supervision, WorkerCommand};
+pub use command::{Environment, Supervision, WorkerCommand};
 pub use error::{StartError, WorkerFailure, quotable};
 pub use frame::{Entry, Frame, FrameError, Limits};
 #[cfg(target_os = "linux")]

@@ -59,7 +59,12 @@ impl Worker {
 
     fn spawn(command: &WorkerCommand) -> std::io::Result<Self> {
         let mut child = Command::new(&command.program);
-        child.args(&command.arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        child
+            .args(&command.arguments)
+            .envs(&command.environment)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         // A group of its own: Ctrl-C is for the host to obey, and killing the group leaves no grandchild.
         #[cfg(unix)]
         child.process_group(0);

@@ -11,8 +11,10 @@ use super::models::ModelRef;
 use crate::cli::Failure;
 use crate::config::{self, Isolation, Memory, PluginTerm as PluginConfig, ProcessTerm};
 use crate::plugin::{Evaluator, HULL_CORRECTION, REWARD, Usable, is_path};
+use crate::ranks::Neighbours;
 use crate::reward::{Correction, PluginTerm};
-use crate::worker::{MEMORY_IS_MEASURED, Supervision, WorkerCommand};
+use crate::runtime::Device;
+use crate::worker::{Environment, MEMORY_IS_MEASURED, Supervision, WorkerCommand};
 
 /// More processes than any machine wants for one term.
 const MOST_WORKERS: usize = 256;
@@ -26,16 +28,16 @@ impl Planner<'_> {
         if let Some(path) = &found.path {
             self.lock(&format!("{key}.library"), path)?;
         }
-        let supervision = self.supervision(key, &term.supervision)?;
-        let supervision = Some(supervision).filter(|_| is_apart(term.isolation, &found));
-        let evaluator = self.start(key, &found, REWARD, &term.config, supervision)?;
+        let workers = self.workers(key, &term.supervision)?;
+        let workers = Some(workers).filter(|_| is_apart(term.isolation, &found));
+        let evaluator = self.start(key, &found, REWARD, &term.config, workers)?;
         self.plugin_term(key, evaluator, term.potential.as_deref())
     }
 
     /// A reward of a program of the user's.
     pub(super) fn process(&mut self, key: &str, term: &ProcessTerm) -> Result<PluginTerm, Failure> {
-        let supervision = self.supervision(key, &term.supervision)?;
-        let evaluator = self.start_program(key, (&term.command, &term.config), REWARD, supervision)?;
+        let workers = self.workers(key, &term.supervision)?;
+        let evaluator = self.start_program(key, (&term.command, &term.config), REWARD, workers)?;
         self.plugin_term(key, evaluator, term.potential.as_deref())
     }
 
@@ -57,7 +59,7 @@ impl Planner<'_> {
         let key = format!("{key}.command");
         let program = words.next().filter(|program| !program.is_empty());
         let program = program.ok_or_else(|| self.mistake(&key, format!("`{key}` must name a program")))?;
-        Ok(WorkerCommand { program, arguments: words.collect() })
+        Ok(WorkerCommand::new(program, words.collect()))
     }
 
     fn plugin_term(
@@ -74,18 +76,44 @@ impl Planner<'_> {
         term.map_err(|error| self.mistake(&key, format!("`{key}`: {error}")))
     }
 
-    fn supervision(&self, key: &str, given: &config::Supervision) -> Result<Supervision, Failure> {
-        let config::Supervision { deadline, workers, memory, max_restarts } = *given;
+    /// How workers are supervised, and their environment.
+    fn workers(&self, key: &str, given: &config::Supervision) -> Result<(Supervision, Environment), Failure> {
+        let &config::Supervision { deadline, workers, max_batch, memory, max_restarts, .. } = given;
         let refused =
             |last: &str, text: String| self.mistake(&format!("{key}.{last}"), format!("`{key}.{last}` {text}"));
         if !(1..=MOST_WORKERS).contains(&workers) {
             return Err(refused("workers", format!("= {workers}: must be 1 to {MOST_WORKERS}")));
         }
+        if max_batch == Some(0) {
+            return Err(refused("max_batch", "= 0: must be at least 1".to_owned()));
+        }
         if memory.is_some() && !MEMORY_IS_MEASURED {
             return Err(refused("memory", "cannot be held on this system, which does not tell it".to_owned()));
         }
         let (deadline, memory) = (deadline.duration(), memory.map(Memory::bytes));
-        Ok(Supervision { deadline, start_deadline: START, memory, workers, max_restarts })
+        let supervision = Supervision { deadline, start_deadline: START, memory, workers, max_batch, max_restarts };
+        Ok((supervision, self.environment(key, given)?))
+    }
+
+    /// Variables for workers. Frameworks for GPUs obey `CUDA_VISIBLE_DEVICES`.
+    fn environment(&self, key: &str, given: &config::Supervision) -> Result<Environment, Failure> {
+        let refused = |last: &str, text: &str| {
+            let key = format!("{key}.{last}");
+            self.mistake(&key, format!("`{key}` {text}"))
+        };
+        if given.env.iter().any(|(name, value)| name.is_empty() || name.contains(['=', '\0']) || value.contains('\0')) {
+            return Err(refused("env", "has a variable that no environment can hold"));
+        }
+        let mut environment = Environment::new();
+        if let Some(text) = &given.device {
+            let device: Device = text.parse().map_err(|error| self.refused(&format!("{key}.device"), &error))?;
+            let visible = device.of_place(Neighbours::find(self.context.ranks).place).visible();
+            let visible =
+                visible.ok_or_else(|| refused("device", &format!("= \"{text}\": must be cpu, cuda or cuda:N")))?;
+            environment.insert("CUDA_VISIBLE_DEVICES".to_owned(), visible);
+        }
+        environment.extend(given.env.clone());
+        Ok(environment)
     }
 
     /// A plugin by its name, or by its path as the other paths of a config.
@@ -112,8 +140,8 @@ impl Planner<'_> {
                 self.correction_plugin(key, plugin, unknown)?
             }
             config::Correction::Process(term) => {
-                let supervision = self.supervision(key, &term.supervision)?;
-                self.start_program(key, (&term.command, &term.config), HULL_CORRECTION, supervision)?
+                let workers = self.workers(key, &term.supervision)?;
+                self.start_program(key, (&term.command, &term.config), HULL_CORRECTION, workers)?
             }
         };
         Correction::of_plugin(Arc::new(evaluator)).map_err(|error| self.refused(key, &error))
@@ -129,9 +157,9 @@ impl Planner<'_> {
         if let Some(path) = &found.path {
             self.lock(key, path)?;
         }
-        let supervision = self.supervision(key, &plugin.supervision)?;
-        let supervision = Some(supervision).filter(|_| is_apart(plugin.isolation, &found));
-        self.start(key, &found, HULL_CORRECTION, &plugin.config, supervision)
+        let workers = self.workers(key, &plugin.supervision)?;
+        let workers = Some(workers).filter(|_| is_apart(plugin.isolation, &found));
+        self.start(key, &found, HULL_CORRECTION, &plugin.config, workers)
     }
 
     fn start(
@@ -140,9 +168,9 @@ impl Planner<'_> {
         found: &Usable,
         interface: &str,
         config: &Map<String, Value>,
-        supervision: Option<Supervision>,
+        workers: Option<(Supervision, Environment)>,
     ) -> Result<Evaluator, Failure> {
-        let started = self.context.discovery().start(found, interface, config, supervision);
+        let started = self.context.discovery().start(found, interface, config, workers);
         started.map_err(|error| self.refused(key, &error))
     }
 
@@ -152,9 +180,10 @@ impl Planner<'_> {
         key: &str,
         (words, config): (&[String], &Map<String, Value>),
         interface: &str,
-        supervision: Supervision,
+        (supervision, environment): (Supervision, Environment),
     ) -> Result<Evaluator, Failure> {
-        let command = self.command(key, words)?.guarded_by(&self.context.discovery().probe.program);
+        let command = WorkerCommand { environment, ..self.command(key, words)? };
+        let command = command.guarded_by(&self.context.discovery().probe.program);
         let name = words.first().map_or("", String::as_str);
         let started = Evaluator::in_workers(name, command, interface, config, supervision);
         started.map_err(|error| self.refused(key, &error))

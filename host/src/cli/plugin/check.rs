@@ -126,7 +126,7 @@ fn library(plugin: &Path, context: &Context) -> Result<PluginToCheck, Failure> {
 fn program(words: Vec<OsString>) -> PluginToCheck {
     let name = words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
     let mut words = words.into_iter();
-    let command = WorkerCommand { program: words.next().unwrap_or_default(), arguments: words.collect() };
+    let command = WorkerCommand::new(words.next().unwrap_or_default(), words.collect());
     PluginToCheck { name, ..unset(command) }
 }
 

@@ -9,6 +9,7 @@ use super::{Context, Failure};
 use crate::cli::Search;
 use crate::plugin::{HULL_CORRECTION, NotFound, Supervision, Usable, is_path};
 use crate::reward::Correction;
+use crate::worker::Environment;
 
 /// How a plugin that the command line names is watched.
 const USUAL: Supervision = Supervision {
@@ -16,6 +17,7 @@ const USUAL: Supervision = Supervision {
     start_deadline: Duration::from_secs(120),
     memory: None,
     workers: 1,
+    max_batch: None,
     max_restarts: 5,
 };
 
@@ -31,7 +33,7 @@ impl Context {
             Err(unknown) => Failure::from(unknown),
         };
         let found = self.correction_plugin(&Search::new(None), name, unknown)?;
-        let supervision = found.path.is_some().then_some(USUAL);
+        let supervision = found.path.is_some().then(|| (USUAL, Environment::new()));
         let evaluator = self.discovery().start(&found, HULL_CORRECTION, &Map::new(), supervision)?;
         Ok(Correction::of_plugin(Arc::new(evaluator))?)
     }

@@ -12,7 +12,7 @@ use crate::plugin::{Discovered, ProbeResult};
     Looked for in: --plugin-dir, the folders of TEMPER_PLUGIN_PATH, plugins/ in Temper's data folder, plugins/ beside the \
     program, each with the folders in it. Libraries in plugins/ of the current folder are listed, and loaded only when they are \
     named by their path or the folder by --plugin-dir. One that anyone may write is not loaded. A library is loaded in a process \
-    of its own first; what became of that is remembered until the file changes, so one that crashed is not loaded again.")]
+    of its own first; what became of that is remembered until the file changes, so one that crashed is not loaded again. Libraries that are no plugins are not loaded; --json lists them.")]
 pub struct List {
     /// Load libraries again that have been tried before, including those that crashed
     #[arg(long)]
@@ -26,12 +26,18 @@ impl List {
     pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
         let discovery = context.discovery();
         let found = discovery.list(self.again);
-        for plugin in &found {
+        let (others, plugins): (Vec<_>, Vec<_>) = found.iter().partition(|plugin| plugin.is_foreign && !self.json);
+        for plugin in plugins {
             context.print(&if self.json { as_json(plugin).to_string() } else { printable(&as_text(plugin)) })?;
         }
         let folders = discovery.folders.iter().chain(&discovery.listed_only);
         let folders: Vec<String> = folders.map(|folder| folder.display().to_string()).collect();
-        context.say(&format!("looked in {}", folders.join(", ")));
+        let others = match others.len() {
+            0 => String::new(),
+            1 => "; passed over a library that is no plugin".to_owned(),
+            n => format!("; passed over {n} libraries that are no plugins"),
+        };
+        context.say(&format!("looked in {}{others}", folders.join(", ")));
         Ok(())
     }
 }

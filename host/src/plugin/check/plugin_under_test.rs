@@ -43,8 +43,7 @@ impl Start {
             Some(guard) => command.guarded_by(&guard),
             None => command,
         };
-        let supervision =
-            Supervision { deadline, start_deadline: START, memory: Some(memory), workers: 1, max_restarts: 0 };
+        let supervision = Supervision::of_one(deadline, START, Some(memory));
         run(async move { start(&command, &hello, supervision).await })?
     }
 
