@@ -522,8 +522,35 @@ fn novelty_and_uniqueness_compare_structures_if_asked_to() {
         ],
     );
     let said = String::from_utf8(refused.stderr).unwrap();
-    assert!(said.contains("`rewards.density.builtin.by`: only `novelty` and `uniqueness` compare crystals"), "{said}");
+    assert!(
+        said.contains("`rewards.density.builtin.by`: only `novelty`, `uniqueness` and `diversity` compare crystals"),
+        "{said}"
+    );
     assert_eq!(refused.status.code(), Some(2));
+}
+
+/// Keys of a built-in term where they mean nothing, and a judge that would see some batches only.
+#[test]
+fn keys_of_diversity_are_refused_elsewhere() {
+    let folder = prepared(CONFIG);
+    let at = folder.path();
+    for (key, said) in [
+        ("rewards.density.builtin.window=5", "`rewards.density.builtin.window`: only `diversity` remembers batches"),
+        (
+            "rewards.a.builtin={term=\"uniqueness\",by=\"family\"}",
+            "`rewards.a.builtin.by`: only `diversity` goes by families",
+        ),
+        ("rewards.a.builtin={term=\"diversity\",by=\"structure\"}", "`rewards.a.builtin.by`: `diversity` goes by"),
+        (
+            "rewards.a.builtin={term=\"diversity\",bucket_size=0}",
+            "`rewards.a.builtin.bucket_size` = 0: must be at least 1",
+        ),
+        ("judge.builtin={term=\"diversity\"}", "`judge.builtin.term`: `diversity` depends on the batches before"),
+    ] {
+        let output = temper(at, &["finetune", "run.toml", "--dry-run", "--set", key]);
+        let found = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && found.contains(said), "{key}: {found}");
+    }
 }
 
 #[test]

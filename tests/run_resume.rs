@@ -308,6 +308,36 @@ fn a_run_goes_on_by_its_directory_from_anywhere_and_wherever_it_was_moved() {
     assert!(at.join("out/model.toml").exists() && !elsewhere.path().join("out").exists());
 }
 
+/// What has a state that is no parameter: a term that remembers batches.
+#[test]
+fn whatever_is_remembered_is_the_same_after_a_resumption() {
+    let folder = prepared(&density_run("checkpoint_every = 1"));
+    let at = folder.path();
+    let text = fs::read_to_string(at.join("run.toml")).unwrap();
+    let text = text.replacen("-log(density)", "(10 - log(density)) * diversity", 1);
+    let text = text.replacen("batch = 12\n", "batch = 12\nelements = { only = [\"Li\", \"O\"] }\n", 1);
+    let diversity =
+        "\n[rewards.diversity.builtin]\nterm = \"diversity\"\nby = \"composition\"\nbucket_size = 1\nwindow = 3\n";
+    fs::write(at.join("run.toml"), text + diversity).unwrap();
+    let run = |dir: &str, steps: usize, more: &[&str]| {
+        let (dir, steps) = (format!("run.dir=\"{dir}\""), format!("run.steps={steps}"));
+        accepted(at, &[&["finetune", "run.toml", "--quiet", "--set", &dir, "--set", &steps], more].concat());
+    };
+    run("alone", 6, &[]);
+    run("apart", 2, &[]);
+    run("apart", 6, &["--resume"]);
+    let lines = metrics(&at.join("alone"));
+    assert!(
+        lines.iter().any(|line| line["terms"]["diversity"]["mean"].as_f64().is_some_and(|mean| mean < 0.5)),
+        "{lines:?}"
+    );
+    assert_eq!(metrics(&at.join("apart")), lines);
+    for file in ["params.safetensors", "state.json"] {
+        let read = |dir: &str| fs::read(at.join(dir).join("checkpoints/step-6").join(file)).unwrap();
+        assert!(read("alone") == read("apart"), "{file}");
+    }
+}
+
 #[test]
 fn a_second_writer_is_refused() {
     let folder = folder();

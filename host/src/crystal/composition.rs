@@ -16,6 +16,9 @@ const LARGEST_AMOUNT: f64 = 1e9;
 /// Longest formula that is read, bytes.
 const LONGEST_FORMULA: usize = 4096;
 
+/// Yttrium and the lanthanides.
+const RARE_EARTHS: [u8; 16] = [39, 57, 58, 59, 60, 61, 62, 63, 64, 65, 66, 67, 68, 69, 70, 71];
+
 /// Elements with their amounts (atoms in whatever unit was given: a cell, a formula unit), ascending in atomic number,
 /// each amount finite and above 1e-8; never empty.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,6 +102,19 @@ impl Composition {
     /// [`CompositionError::Empty`] for a structure without atoms, which [`Structure::new`] does not make.
     pub fn of_structure(structure: &Structure) -> Result<Self, CompositionError> {
         Self::new(structure.species.iter().map(|element| (*element, 1.0)))
+    }
+
+    /// The same with lanthanum in place of yttrium and of every lanthanide: elements that replace one another in crystals, with
+    /// hardly a change in energy.
+    pub fn with_rare_earths_merged(&self) -> Self {
+        let merged = |element: &Element| RARE_EARTHS.contains(&element.number());
+        let (rare_earths, mut amounts): (Vec<_>, Vec<_>) =
+            self.amounts.iter().partition(|(element, _)| merged(element));
+        if let Some(lanthanum) = Element::from_number(57).filter(|_| !rare_earths.is_empty()) {
+            let place = amounts.partition_point(|(element, _)| *element < lanthanum);
+            amounts.insert(place, (lanthanum, rare_earths.iter().map(|(_, amount)| amount).sum()));
+        }
+        Self { amounts }
     }
 
     /// Elements and amounts, ascending in atomic number.

@@ -18,6 +18,7 @@ use super::tensorboard::TensorBoard;
 use super::{Ends, ParetoFront, RunDirectory, RunError, Start, StepMetrics};
 use crate::input::{MOST_DATA, read};
 use crate::policy::ModelToml;
+use crate::reward::RewardMemory;
 use crate::train::{FinetuneState, StepRecord};
 
 /// What is kept of a run.
@@ -82,6 +83,8 @@ struct StoredState {
     alarms: Noticed,
     #[serde(default = "one", skip_serializing_if = "is_one")]
     learning_rate_scale: f64,
+    #[serde(default, skip_serializing_if = "RewardMemory::is_empty")]
+    memory: RewardMemory,
     candidates: Candidates,
     #[serde(deserialize_with = "Option::deserialize")]
     pareto: Option<Vec<Candidate>>,
@@ -216,6 +219,7 @@ impl FinetuneRun {
                 idle: state.idle,
                 alarms: self.alarms.noticed().clone(),
                 learning_rate_scale: state.learning_rate_scale,
+                memory: state.memory.clone(),
                 best: state.best.map(|(step, objective)| StoredBest { step, objective }),
                 candidates: self.candidates.clone(),
                 pareto: self.pareto.as_ref().map(|front| front.members().to_vec()),
@@ -274,7 +278,7 @@ fn restore(
         (Some(_), None) => return Err(refused("`state.pareto` is null, but the config has a front".to_owned())),
         (None, Some(_)) => return Err(refused("`state.pareto` is a front, but the config has none".to_owned())),
     }
-    let StoredState { baseline, best, idle, alarms, learning_rate_scale, candidates, .. } = state;
+    let StoredState { baseline, best, idle, alarms, learning_rate_scale, memory, candidates, .. } = state;
     if !(learning_rate_scale > 0.0 && learning_rate_scale <= 1.0) {
         return Err(refused(format!(
             "`state.learning_rate_scale` is {learning_rate_scale}, not above 0 and at most 1"
@@ -282,5 +286,6 @@ fn restore(
     }
     let best = best.map(|best| (best.step, best.objective));
     let step = step as usize;
-    Ok((FinetuneState { baseline, best, idle, step, parameters, adam, learning_rate_scale }, candidates, alarms))
+    let state = FinetuneState { baseline, best, idle, step, parameters, adam, learning_rate_scale, memory };
+    Ok((state, candidates, alarms))
 }

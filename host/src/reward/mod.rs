@@ -29,11 +29,11 @@ pub use objective::{Condition, ConditionError, NotFinite, Objective, ObjectiveEr
 pub use reduction::{ObjectiveValues, ReductionError};
 pub use relaxation::Relaxation;
 pub use requests::ModelRequest;
-pub use rewards::{Rewards, structure_hash};
+pub use rewards::{RewardMemory, Rewards, structure_hash};
 pub use sanity::Sanity;
 pub use table::{Column, NO_LIMITS, OnFailure, Outcome, RewardTable, Stage, TermStatistics};
 pub use terms::{
-    Builtin, BuiltinError, BuiltinTerm, Cost, DisplacementTerm, ForceScale, ForceTerm, HullTerm, HullTermError,
-    Novelty, OnnxTerm, PluginTerm, PluginTermError, Stability, StructureNovelty, StructureUniqueness, Tables, Term,
-    TermBatch, TermKind, Uniqueness, WORST_E_HULL, density, stabilities, stability,
+    Bucket, Builtin, BuiltinError, BuiltinTerm, Cost, DisplacementTerm, Diversity, ForceScale, ForceTerm, HullTerm,
+    HullTermError, Novelty, OnnxTerm, PluginTerm, PluginTermError, RecentBatches, Stability, StructureNovelty,
+    StructureUniqueness, Tables, Term, TermBatch, TermKind, Uniqueness, WORST_E_HULL, density, stabilities, stability,
 };

@@ -1,14 +1,15 @@
 //! The terms of a run, and the scoring of a batch of crystals by all of them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::resume_unwind;
+use std::sync::{MutexGuard, PoisonError};
 
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::requests::{Column as ResultColumn, ModelResult, Run};
 use super::schedule::{Schedule, Stage};
-use super::{Column, Failure, Outcome, RewardTable, Sanity, Term, TermBatch};
+use super::{Column, Failure, Outcome, RecentBatches, RewardTable, Sanity, Term, TermBatch};
 use crate::crystal::{Composition, Structure, map_ok};
 use crate::model::{EvaluationError, Executor};
 use crate::ranks::Ranks;
@@ -23,6 +24,9 @@ pub struct Rewards {
     schedule: Schedule,
     ranks: Ranks,
 }
+
+/// What terms remember of the batches that were scored, by their names.
+pub type RewardMemory = BTreeMap<String, RecentBatches>;
 
 /// What models say of crystals.
 #[derive(Default)]
@@ -51,6 +55,21 @@ impl Rewards {
     /// Names of the terms, over which an objective is parsed.
     pub fn names(&self) -> Vec<&str> {
         self.terms.iter().map(|term| term.name.as_str()).collect()
+    }
+
+    /// What the terms remember.
+    pub fn memory(&self) -> RewardMemory {
+        self.memories().map(|(name, memory)| (name.to_owned(), memory.clone())).collect()
+    }
+
+    /// Has the terms remember this, and nothing else.
+    pub fn remember(&self, memory: &RewardMemory) {
+        self.memories().for_each(|(name, mut own)| *own = memory.get(name).cloned().unwrap_or_default());
+    }
+
+    fn memories(&self) -> impl Iterator<Item = (&str, MutexGuard<'_, RecentBatches>)> {
+        let memories = self.terms.iter().filter_map(|term| Some((term.name.as_str(), term.kind.memory()?)));
+        memories.map(|(name, memory)| (name, memory.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
     /// Evaluates every term on every row, filters first and cheap terms before expensive ones. A row without a structure (its
@@ -335,8 +354,8 @@ mod tests {
     use crate::model::testing::{json_lines, runtime, shared, structure};
     use crate::model::{ModelOptions, OnnxModel};
     use crate::reward::{
-        BuiltinTerm, KnownCompositions, Novelty, Objective, OnFailure, OnnxTerm, StructureNovelty, StructureUniqueness,
-        TermKind, Uniqueness,
+        Bucket, BuiltinTerm, Diversity, KnownCompositions, Novelty, Objective, OnFailure, OnnxTerm, StructureNovelty,
+        StructureUniqueness, TermKind, Uniqueness,
     };
 
     /// Iron alone.
@@ -360,6 +379,7 @@ mod tests {
         let kind: Arc<dyn TermKind> = match text.parse().unwrap() {
             BuiltinTerm::OfStructure(term) => Arc::new(term),
             BuiltinTerm::Uniqueness => Arc::new(Uniqueness),
+            BuiltinTerm::Diversity => Arc::new(Diversity::new(Bucket::Composition, 1, 5)),
             BuiltinTerm::Novelty => Arc::new(Novelty::new(known())),
         };
         Term { name: name.into(), kind, on_failure: OnFailure::Worst, bound }
@@ -448,6 +468,26 @@ mod tests {
         assert_eq!(unfiltered.row(3), [Outcome::Value(1.0), Outcome::Value(1.0)]);
         // The mean of uniqueness is the share of different compositions.
         assert!((unfiltered.statistics()[0].mean.unwrap() - 0.5).abs() < 1e-15);
+    }
+
+    /// Of two batches; a crystal that a filter rejects is not counted.
+    #[test]
+    fn diversity_remembers_what_passed_the_filters() {
+        let terms = vec![builtin("diverse", "diversity", None), builtin("iron", "has_element(Fe)", Some([1.0, 1.0]))];
+        let rewards = Rewards::new(terms, Sanity::default(), threads());
+        let score = |rows: &[Structure]| {
+            let table = rewards.score(&rows.iter().cloned().map(Ok).collect::<Vec<_>>());
+            (0..rows.len()).map(|row| table.row(row)[0].value()).collect::<Vec<_>>()
+        };
+        let rows = [cubic("Fe", 2.0), cubic("Li", 2.0), cubic("Fe", 2.1)];
+        assert_eq!(score(&rows), [Some(1.0), None, Some(0.5)]);
+        let memory = rewards.memory();
+        assert_eq!(serde_json::to_string(&memory).unwrap(), r#"{"diverse":[{"Fe":2}]}"#);
+        assert_eq!(score(&rows[2..]), [Some(1.0 / 3.0)]);
+        rewards.remember(&RewardMemory::default());
+        assert_eq!(score(&rows[2..]), [Some(1.0)]);
+        rewards.remember(&memory);
+        assert_eq!(score(&rows[2..]), [Some(1.0 / 3.0)]);
     }
 
     #[test]

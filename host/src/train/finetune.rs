@@ -21,7 +21,7 @@ use crate::policy::{
     Draws, Hyperparameters, Likelihood, LikelihoodError, LogProbability, LossGradient, Parameters, SampleSettings,
     Sampler,
 };
-use crate::reward::{ReductionError, density};
+use crate::reward::{ReductionError, RewardMemory, density};
 use crate::runtime::Runtime;
 
 /// Everything that a resumed run needs besides its settings.
@@ -41,6 +41,8 @@ pub struct FinetuneState {
     pub idle: usize,
     /// What the learning rate of the settings is multiplied with: 1, unless an alarm has lowered it.
     pub learning_rate_scale: f64,
+    /// What reward terms remember of the batches so far.
+    pub memory: RewardMemory,
 }
 
 /// What a fine-tuning tells the outside, and is told by it.
@@ -94,7 +96,16 @@ impl FinetuneState {
     /// Before the first step.
     pub fn new(parameters: Parameters) -> Self {
         let adam = Adam::new(&parameters);
-        Self { parameters, adam, step: 0, baseline: None, best: None, idle: 0, learning_rate_scale: 1.0 }
+        Self {
+            parameters,
+            adam,
+            step: 0,
+            baseline: None,
+            best: None,
+            idle: 0,
+            learning_rate_scale: 1.0,
+            memory: RewardMemory::new(),
+        }
     }
 
     fn finish(&mut self, step: usize, learned: &Learned, objective_mean: Option<f64>) {
@@ -151,6 +162,7 @@ impl Finetuning {
         state: &mut FinetuneState,
         observer: &mut O,
     ) -> Result<(), O::Error> {
+        objectives.rewards.remember(&state.memory);
         let is_over = |state: &FinetuneState, observer: &O| state.step >= settings.steps || observer.interrupted();
         let mut last = is_over(state, observer);
         while !last {
@@ -182,6 +194,7 @@ impl Finetuning {
         let mut times = StageTimes::default();
         let learning_rate = settings.learning_rate * state.learning_rate_scale;
         let mut batch = self.collect(step, objectives, settings, &state.parameters, &mut times)?;
+        state.memory = objectives.rewards.memory();
         let learned = self.learn(&mut batch, settings, state, &mut times)?;
         let rewards = batch.rewards();
         let objective_mean = (!rewards.is_empty()).then(|| mean(&rewards)).filter(|mean| mean.is_finite());

@@ -15,9 +15,9 @@ use crate::matching::StructureMatcher;
 use crate::record::OWN_NAMES;
 use crate::relax::{Cell, RelaxSettings};
 use crate::reward::{
-    BuiltinTerm, DisplacementTerm, ForceScale, ForceTerm, HullTerm, KnownCompositions, Novelty, Objective, OnFailure,
-    OnnxTerm, Relaxation, Rewards, Sanity, StructureNovelty, StructureUniqueness, Term, TermKind, Uniqueness,
-    WORST_E_HULL,
+    Bucket, BuiltinTerm, DisplacementTerm, Diversity, ForceScale, ForceTerm, HullTerm, KnownCompositions, Novelty,
+    Objective, OnFailure, OnnxTerm, Relaxation, Rewards, Sanity, StructureNovelty, StructureUniqueness, Term, TermKind,
+    Uniqueness, WORST_E_HULL,
 };
 use crate::train::{Monitor, Objectives};
 
@@ -71,6 +71,11 @@ impl Planner<'_> {
         let (name, kind, on_failure): (&str, Arc<dyn TermKind>, _) = match &judge.kind {
             JudgeKind::Hull(hull) => {
                 ("e_hull", Arc::new(self.judge_hull(config, hull)?), OnFailure::Value(WORST_E_HULL))
+            }
+            JudgeKind::Term(RewardKind::Builtin(term)) if term.term.trim() == "diversity" => {
+                let message =
+                    "`judge.builtin.term`: `diversity` depends on the batches before, of which a judge sees some only";
+                return Err(self.mistake("judge.builtin.term", message));
             }
             JudgeKind::Term(kind) => (judged.unwrap_or(kind.name()), self.term_kind("judge", kind)?, OnFailure::Worst),
         };
@@ -147,19 +152,18 @@ impl Planner<'_> {
 
     fn builtin(&mut self, key: &str, term: &config::BuiltinTerm) -> Result<Arc<dyn TermKind>, Failure> {
         let builtin: BuiltinTerm = term.term.parse().map_err(|error| self.refused(&format!("{key}.term"), &error))?;
-        let (by, key) = (format!("{key}.by"), format!("{key}.reference"));
-        if let (BuiltinTerm::OfStructure(_), Some(_)) = (builtin, term.by) {
-            return Err(self.mistake(&by, format!("`{by}`: only `novelty` and `uniqueness` compare crystals")));
+        if let Some((own, why)) = misplaced(builtin, term) {
+            let key = format!("{key}.{own}");
+            return Err(self.mistake(&key, format!("`{key}`: {why}")));
         }
-        let by = term.by.unwrap_or_default();
-        match (builtin, &term.reference, by) {
-            (BuiltinTerm::OfStructure(builtin), None, _) => Ok(Arc::new(builtin)),
-            (BuiltinTerm::Uniqueness, None, ComparedBy::Composition) => Ok(Arc::new(Uniqueness)),
-            (BuiltinTerm::Uniqueness, None, ComparedBy::Structure) => Ok(Arc::new(StructureUniqueness)),
-            (BuiltinTerm::Novelty, Some(path), ComparedBy::Composition) => {
-                Ok(Arc::new(Novelty::new(self.known(&key, path)?)))
-            }
-            (BuiltinTerm::Novelty, Some(path), ComparedBy::Structure) => {
+        let key = format!("{key}.reference");
+        let by_structure = term.by == Some(ComparedBy::Structure);
+        match (builtin, &term.reference) {
+            (BuiltinTerm::OfStructure(builtin), _) => Ok(Arc::new(builtin)),
+            (BuiltinTerm::Diversity, _) => Ok(Arc::new(diversity(term))),
+            (BuiltinTerm::Uniqueness, _) if by_structure => Ok(Arc::new(StructureUniqueness)),
+            (BuiltinTerm::Uniqueness, _) => Ok(Arc::new(Uniqueness)),
+            (BuiltinTerm::Novelty, Some(path)) if by_structure => {
                 let path = self.find(&key, path)?;
                 self.lock(&key, &path)?;
                 Ok(Arc::new(StructureNovelty::new(known_structures(
@@ -168,10 +172,10 @@ impl Planner<'_> {
                     self.context,
                 )?)))
             }
-            (BuiltinTerm::Novelty, None, _) => Err(self
+            (BuiltinTerm::Novelty, Some(path)) => Ok(Arc::new(Novelty::new(self.known(&key, path)?))),
+            (BuiltinTerm::Novelty, None) => Err(self
                 .mistake(&key, format!("`{key}` is missing"))
                 .hint("name a file of formulas or structures, an index of structures, or a hull")),
-            (_, Some(_), _) => Err(self.mistake(&key, format!("`{key}`: only `novelty` has a reference"))),
         }
     }
 
@@ -236,4 +240,29 @@ impl Planner<'_> {
         }
         Ok(term)
     }
+}
+
+/// A key that the built-in term does not have, and why.
+fn misplaced(builtin: BuiltinTerm, term: &config::BuiltinTerm) -> Option<(&'static str, &'static str)> {
+    let (is_novelty, is_diversity) = (builtin == BuiltinTerm::Novelty, builtin == BuiltinTerm::Diversity);
+    let compares = !matches!(builtin, BuiltinTerm::OfStructure(_));
+    let by = |by| term.by == Some(by);
+    let wrong = [
+        ("by", term.by.is_some() && !compares, "only `novelty`, `uniqueness` and `diversity` compare crystals"),
+        ("by", by(ComparedBy::Family) && !is_diversity, "only `diversity` goes by families"),
+        ("by", by(ComparedBy::Structure) && is_diversity, "`diversity` goes by \"family\" or by \"composition\""),
+        ("reference", term.reference.is_some() && !is_novelty, "only `novelty` has a reference"),
+        ("bucket_size", term.bucket_size.is_some() && !is_diversity, "only `diversity` has buckets"),
+        ("window", term.window.is_some() && !is_diversity, "only `diversity` remembers batches"),
+    ];
+    wrong.into_iter().find(|(_, is_wrong, _)| *is_wrong).map(|(key, _, why)| (key, why))
+}
+
+fn diversity(term: &config::BuiltinTerm) -> Diversity {
+    let bucket = match term.by {
+        Some(ComparedBy::Composition) => Bucket::Composition,
+        _ => Bucket::Family,
+    };
+    let size = term.bucket_size.unwrap_or(config::BuiltinTerm::BUCKET_SIZE);
+    Diversity::new(bucket, size, term.window.unwrap_or(config::BuiltinTerm::WINDOW))
 }

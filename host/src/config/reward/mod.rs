@@ -179,7 +179,7 @@ impl RewardKind {
             Self::Force(term) => term.check(key),
             Self::Plugin(term) => check_plugin_config(&term.config, &key("config")),
             Self::Process(term) => term.check(key),
-            Self::Builtin(_) => Ok(()),
+            Self::Builtin(term) => term.check(key),
         }
     }
 }

@@ -86,9 +86,15 @@ pub struct BuiltinTerm {
     /// For `novelty`: what is known already, a file of formulas or structures, an index of structures, or a hull.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reference: Option<PathBuf>,
-    /// For `novelty` and `uniqueness`: what is compared; absent: compositions.
+    /// For `novelty` and `uniqueness`: what is compared; absent: compositions. For `diversity`: what is counted; absent: families.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<ComparedBy>,
+    /// For `diversity`: how many crystals of a family are worth as much as the first; absent: 5.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bucket_size: Option<usize>,
+    /// For `diversity`: how many batches are remembered; absent: 20.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<usize>,
 }
 
 /// What makes two crystals the same.
@@ -100,6 +106,8 @@ pub enum ComparedBy {
     Composition,
     /// Their structures, as pymatgen's `StructureMatcher` compares them.
     Structure,
+    /// Their space groups and reduced compositions, with yttrium and the lanthanides as one element.
+    Family,
 }
 
 /// `[rewards.NAME.plugin]`: a reward of a plugin.
@@ -146,6 +154,24 @@ fn one() -> f64 {
 /// The reference code of CrystalFormer clips forces and stress alike.
 fn reference_clip() -> [f64; 2] {
     [0.01, 100.0]
+}
+
+/// Most batches that are remembered: they are in every checkpoint.
+const LONGEST_WINDOW: usize = 1000;
+
+impl BuiltinTerm {
+    /// Crystals of a family that are worth as much as the first, if it is not said how many.
+    pub const BUCKET_SIZE: usize = 5;
+    /// Batches that are remembered, if it is not said how many.
+    pub const WINDOW: usize = 20;
+
+    pub(super) fn check(&self, key: impl Fn(&str) -> String) -> Result<(), Problem> {
+        let size = self.bucket_size.unwrap_or(Self::BUCKET_SIZE);
+        Problem::unless(size >= 1, &key("bucket_size"), size, "must be at least 1")?;
+        let window = self.window.unwrap_or(Self::WINDOW);
+        let rule = format!("must be 1 to {LONGEST_WINDOW}");
+        Problem::unless((1..=LONGEST_WINDOW).contains(&window), &key("window"), window, &rule)
+    }
 }
 
 impl ForceTerm {

@@ -21,6 +21,8 @@ pub enum BuiltinTerm {
     /// `uniqueness`: 1 / n where n crystals of the batch have the reduced composition. The mean over a batch is its share of
     /// different compositions.
     Uniqueness,
+    /// `diversity`: falls below 1 as more crystals of the family come in the last batches.
+    Diversity,
 }
 
 /// A term that is computed from the structure alone.
@@ -45,7 +47,7 @@ pub enum Builtin {
     ChargeNeutral(Tables),
 }
 
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 11] = [
     "min_distance",
     "density",
     "volume_per_atom",
@@ -56,6 +58,7 @@ const NAMES: [&str; 10] = [
     "charge_neutral",
     "novelty",
     "uniqueness",
+    "diversity",
 ];
 
 /// u / A^3 in g/cm^3 (the atomic mass constant of CODATA 2022).
@@ -121,6 +124,7 @@ impl std::str::FromStr for BuiltinTerm {
             }
             ("novelty", None) if argument.is_empty() => return Ok(Self::Novelty),
             ("uniqueness", None) if argument.is_empty() => return Ok(Self::Uniqueness),
+            ("diversity", None) if argument.is_empty() => return Ok(Self::Diversity),
             (name, _) if NAMES.contains(&name) => return Err(refused("this term takes no argument")),
             (name, _) => return Err(BuiltinError::Unknown { name: name.into(), nearest: nearest(name, NAMES) }),
         };

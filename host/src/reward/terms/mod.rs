@@ -2,6 +2,7 @@
 
 mod builtin;
 mod displacement;
+mod diversity;
 mod force;
 mod hull;
 mod novelty;
@@ -10,10 +11,11 @@ mod plugin;
 mod uniqueness;
 
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 pub use builtin::{Builtin, BuiltinError, BuiltinTerm, Tables, density};
 pub use displacement::DisplacementTerm;
+pub use diversity::{Bucket, Diversity, RecentBatches};
 pub use force::{ForceScale, ForceTerm};
 pub use hull::{HullTerm, HullTermError, Stability, WORST_E_HULL, stabilities, stability};
 pub use novelty::{Novelty, StructureNovelty};
@@ -83,6 +85,11 @@ pub trait TermKind: Debug + Send + Sync {
 
     /// What a failure counts as, if the kind of term documents such a value.
     fn worst(&self) -> Option<f64> {
+        None
+    }
+
+    /// What it remembers from batch to batch, if it does.
+    fn memory(&self) -> Option<&Mutex<RecentBatches>> {
         None
     }
 
