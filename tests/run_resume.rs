@@ -308,7 +308,7 @@ fn a_run_goes_on_by_its_directory_from_anywhere_and_wherever_it_was_moved() {
     assert!(at.join("out/model.toml").exists() && !elsewhere.path().join("out").exists());
 }
 
-/// What has a state that is no parameter: a term that remembers batches.
+/// What has a state that is no parameter: a term that remembers batches, the weight of the KL term; and the order of minibatches.
 #[test]
 fn whatever_is_remembered_is_the_same_after_a_resumption() {
     let folder = prepared(&density_run("checkpoint_every = 1"));
@@ -318,7 +318,8 @@ fn whatever_is_remembered_is_the_same_after_a_resumption() {
     let text = text.replacen("batch = 12\n", "batch = 12\nelements = { only = [\"Li\", \"O\"] }\n", 1);
     let diversity =
         "\n[rewards.diversity.builtin]\nterm = \"diversity\"\nby = \"composition\"\nbucket_size = 1\nwindow = 3\n";
-    fs::write(at.join("run.toml"), text + diversity).unwrap();
+    let ppo = "[ppo]\nminibatches = 3\nkl_target = 0.5\nadvantage_scale = \"std\"\n";
+    fs::write(at.join("run.toml"), text.replacen("[ppo]\n", ppo, 1) + diversity).unwrap();
     let run = |dir: &str, steps: usize, more: &[&str]| {
         let (dir, steps) = (format!("run.dir=\"{dir}\""), format!("run.steps={steps}"));
         accepted(at, &[&["finetune", "run.toml", "--quiet", "--set", &dir, "--set", &steps], more].concat());

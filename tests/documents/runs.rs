@@ -23,6 +23,9 @@ max_failed = 1.0
 batch = 12
 spacegroups = [1, 225]
 
+[ppo]
+kl_target = 5.0
+
 [pareto]
 terms = { density = "min", distance = "max" }
 

@@ -99,18 +99,27 @@ impl Default for Run {
 pub struct Ppo {
     /// The ratio is clipped to 1 - clip ..= 1 + clip.
     pub clip: f64,
-    /// Optimiser steps on each batch.
+    /// Passes over each batch, of one optimiser step for each minibatch.
     pub epochs: usize,
+    /// Parts into which each pass cuts the batch; absent: 1. This key and others below are written only where they are given, so
+    /// that runs from before they existed have the config that they were started with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minibatches: Option<usize>,
     /// Adam's learning rate.
     pub learning_rate: f64,
     /// Weight of the KL term (tau).
     pub kl_weight: f64,
+    /// KL to the base towards which the weight is led, nats; absent: the weight stays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kl_target: Option<f64>,
     /// How the KL term enters the gradient.
     pub kl_gradient: KlGradient,
-    /// What is subtracted from the rewards. Written only where it is not the paper's, so that runs from before it existed have the
-    /// config that they were started with.
+    /// What is subtracted from the rewards.
     #[serde(skip_serializing_if = "Baseline::is_moving")]
     pub baseline: Baseline,
+    /// What the advantages are scaled by.
+    #[serde(skip_serializing_if = "AdvantageScale::is_none")]
+    pub advantage_scale: AdvantageScale,
     /// Decay of the moving baseline per step.
     pub baseline_decay: f64,
     /// Largest global norm of a gradient.
@@ -126,10 +135,13 @@ impl Default for Ppo {
         Self {
             clip: 0.2,
             epochs: 3,
+            minibatches: None,
             learning_rate: 1e-4,
             kl_weight: 0.1,
+            kl_target: None,
             kl_gradient: KlGradient::Detached,
             baseline: Baseline::Moving,
+            advantage_scale: AdvantageScale::None,
             baseline_decay: 0.95,
             grad_clip: 1.0,
             kl_stop: None,
@@ -162,6 +174,24 @@ pub enum Baseline {
 impl Baseline {
     fn is_moving(&self) -> bool {
         *self == Self::Moving
+    }
+}
+
+/// What the advantages of a batch are scaled by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AdvantageScale {
+    /// Nothing, as in the paper.
+    None,
+    /// Their standard deviation.
+    Std,
+    /// They are replaced by their ranks.
+    Rank,
+}
+
+impl AdvantageScale {
+    fn is_none(&self) -> bool {
+        *self == Self::None
     }
 }
 
@@ -231,7 +261,7 @@ impl Config for Finetune {
         }
         self.run.check()?;
         self.sampling.check()?;
-        self.ppo.check()?;
+        self.ppo.check(self.sampling.batch)?;
         if self.rewards.is_empty() {
             return Err(
                 Problem::new("rewards", "`rewards` has no term").hint("add a table such as [rewards.e_hull.hull]")
@@ -273,14 +303,21 @@ impl Run {
 }
 
 impl Ppo {
-    fn check(&self) -> Result<(), Problem> {
+    fn check(&self, batch: usize) -> Result<(), Problem> {
         let positive = |value: f64| value > 0.0 && value.is_finite();
         Problem::unless(self.clip > 0.0 && self.clip < 1.0, "ppo.clip", self.clip, "must be between 0 and 1")?;
         let epochs = (1..=MOST_EPOCHS).contains(&self.epochs);
         Problem::unless(epochs, "ppo.epochs", self.epochs, &format!("must be 1 to {MOST_EPOCHS}"))?;
+        let parts = self.minibatches.unwrap_or(1);
+        let rule = format!("must be 1 to {batch}, which is sampling.batch");
+        Problem::unless((1..=batch).contains(&parts), "ppo.minibatches", parts, &rule)?;
         Problem::unless(positive(self.learning_rate), "ppo.learning_rate", self.learning_rate, "must be more than 0")?;
         let tau = self.kl_weight;
         Problem::unless(tau >= 0.0 && tau.is_finite(), "ppo.kl_weight", tau, "must be at least 0")?;
+        let target = self.kl_target.unwrap_or(1.0);
+        Problem::unless(positive(target), "ppo.kl_target", target, "must be more than 0")?;
+        let led = self.kl_target.is_none() || tau > 0.0;
+        Problem::unless(led, "ppo.kl_weight", tau, "must be more than 0 with ppo.kl_target, which multiplies it")?;
         let decay = self.baseline_decay;
         Problem::unless(
             (0.0..1.0).contains(&decay),

@@ -27,7 +27,9 @@ pub use changes::{ChangedKey, apart_from_seed, changed_keys};
 pub use deadline::Deadline;
 pub use document::{Document, Override};
 pub use error::{ConfigError, Location, Problem};
-pub use finetune::{Baseline, Direction, Finetune, KlGradient, MOST_THREADS, Pareto, PolicySource, Ppo, Run};
+pub use finetune::{
+    AdvantageScale, Baseline, Direction, Finetune, KlGradient, MOST_THREADS, Pareto, PolicySource, Ppo, Run,
+};
 pub use guards::{Guards, Reaction};
 pub use judge::{Judge, JudgeHull, JudgeKind, Verdicts};
 pub use memory::Memory;

@@ -262,6 +262,7 @@ pub mod tests {
             objective_mean: Some(0.0),
             objective_std: Some(1.0),
             baseline: Some(0.0),
+            kl_weight: None,
             kl: Some(0.1),
             entropy: Some(10.0),
             stable_fraction: None,

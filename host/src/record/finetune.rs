@@ -85,6 +85,8 @@ struct StoredState {
     learning_rate_scale: f64,
     #[serde(default, skip_serializing_if = "RewardMemory::is_empty")]
     memory: RewardMemory,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kl_weight: Option<f64>,
     candidates: Candidates,
     #[serde(deserialize_with = "Option::deserialize")]
     pareto: Option<Vec<Candidate>>,
@@ -220,6 +222,7 @@ impl FinetuneRun {
                 alarms: self.alarms.noticed().clone(),
                 learning_rate_scale: state.learning_rate_scale,
                 memory: state.memory.clone(),
+                kl_weight: state.kl_weight,
                 best: state.best.map(|(step, objective)| StoredBest { step, objective }),
                 candidates: self.candidates.clone(),
                 pareto: self.pareto.as_ref().map(|front| front.members().to_vec()),
@@ -278,14 +281,17 @@ fn restore(
         (Some(_), None) => return Err(refused("`state.pareto` is null, but the config has a front".to_owned())),
         (None, Some(_)) => return Err(refused("`state.pareto` is a front, but the config has none".to_owned())),
     }
-    let StoredState { baseline, best, idle, alarms, learning_rate_scale, memory, candidates, .. } = state;
+    let StoredState { baseline, best, idle, alarms, learning_rate_scale, memory, kl_weight, candidates, .. } = state;
     if !(learning_rate_scale > 0.0 && learning_rate_scale <= 1.0) {
         return Err(refused(format!(
             "`state.learning_rate_scale` is {learning_rate_scale}, not above 0 and at most 1"
         )));
     }
+    if let Some(weight) = kl_weight.filter(|weight| *weight <= 0.0) {
+        return Err(refused(format!("`state.kl_weight` is {weight}, not above 0")));
+    }
     let best = best.map(|best| (best.step, best.objective));
     let step = step as usize;
-    let state = FinetuneState { baseline, best, idle, step, parameters, adam, learning_rate_scale, memory };
+    let state = FinetuneState { baseline, best, idle, step, parameters, adam, learning_rate_scale, memory, kl_weight };
     Ok((state, candidates, alarms))
 }

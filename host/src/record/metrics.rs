@@ -25,6 +25,9 @@ pub struct StepMetrics {
     /// KL to the base, nats.
     #[serde(deserialize_with = "Option::deserialize")]
     pub kl: Option<f64>,
+    /// Weight of the KL term, where it is led towards a KL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kl_weight: Option<f64>,
     /// Entropy, nats.
     #[serde(deserialize_with = "Option::deserialize")]
     pub entropy: Option<f64>,
@@ -156,6 +159,7 @@ impl StepMetrics {
             objective_std: record.objective_std,
             baseline: record.baseline,
             kl: record.kl,
+            kl_weight: record.kl_weight,
             entropy: record.entropy,
             stable_fraction: record.stable_fraction,
             unique_formulas: record.unique_formulas,

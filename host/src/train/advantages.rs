@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::statistics::mean;
-use super::{Baseline, FinetuneSettings, KlGradient};
+use super::statistics::{mean, standard_deviation};
+use super::{AdvantageScale, Baseline, FinetuneSettings, KlGradient};
 use crate::crystal::SpaceGroup;
 
-/// The advantages of a batch, A = R - b.
+/// The advantages of a batch, A = R - b, scaled as [`AdvantageScale`] says.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Advantages {
     /// One per crystal.
@@ -16,21 +16,22 @@ pub(super) struct Advantages {
 }
 
 /// R is r - tau ln(p / p_base) in the paper's form (arXiv 2504.02367, appendix C) and r in the reference's. What b is, [`Baseline`]
-/// says; `moving` is the moving one before this batch, if there was any.
+/// says; `kl_weight` is tau, and `moving` the moving baseline before this batch, if there was any.
 pub(super) fn advantages(
     rewards: &[f64],
     log_ratio_to_base: &[f64],
     groups: &[SpaceGroup],
+    kl_weight: f64,
     moving: Option<f64>,
     settings: &FinetuneSettings,
 ) -> Advantages {
     let penalised: Vec<f64> = match settings.kl_gradient {
         KlGradient::Detached => {
-            rewards.iter().zip(log_ratio_to_base).map(|(r, log_ratio)| r - settings.kl_weight * log_ratio).collect()
+            rewards.iter().zip(log_ratio_to_base).map(|(r, log_ratio)| r - kl_weight * log_ratio).collect()
         }
         KlGradient::Reference => rewards.to_vec(),
     };
-    match settings.baseline {
+    let Advantages { values, baseline } = match settings.baseline {
         Baseline::Moving => {
             let (now, decay) = (mean(&penalised), settings.baseline_decay);
             let baseline = moving.map_or(now, |b| decay * b + (1.0 - decay) * now);
@@ -38,7 +39,35 @@ pub(super) fn advantages(
         }
         Baseline::Batch => beyond(&penalised, &mean_of_others(&penalised)),
         Baseline::Group => beyond(&penalised, &mean_of_group(&penalised, groups)),
+    };
+    Advantages { values: scaled(values, settings.advantage_scale), baseline }
+}
+
+/// Below this, a spread is rounding.
+const NO_SPREAD: f64 = 1e-8;
+
+fn scaled(values: Vec<f64>, scale: AdvantageScale) -> Vec<f64> {
+    match scale {
+        AdvantageScale::None => values,
+        AdvantageScale::Std => {
+            let spread = standard_deviation(&values);
+            values.iter().map(|a| if spread > NO_SPREAD { a / spread } else { *a }).collect()
+        }
+        AdvantageScale::Rank => ranks(&values),
     }
+}
+
+/// For each value the share of the others that are less than it, minus the share that are more.
+fn ranks(values: &[f64]) -> Vec<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let others = (values.len() as f64 - 1.0).max(1.0);
+    let rank = |value: &f64| {
+        let less = sorted.partition_point(|x| x < value);
+        let more = sorted.len() - sorted.partition_point(|x| x <= value);
+        (less as f64 - more as f64) / others
+    };
+    values.iter().map(rank).collect()
 }
 
 fn beyond(rewards: &[f64], baselines: &[f64]) -> Advantages {
@@ -77,7 +106,8 @@ mod tests {
     fn of(rewards: &[f64], log_ratios: &[f64], moving: Option<f64>, settings: &FinetuneSettings) -> (Vec<f64>, f64) {
         let numbers = [225, 225, 1];
         let groups: Vec<SpaceGroup> = numbers[..rewards.len()].iter().map(|n| SpaceGroup::new(*n).unwrap()).collect();
-        let Advantages { values, baseline } = advantages(rewards, log_ratios, &groups, moving, settings);
+        let Advantages { values, baseline } =
+            advantages(rewards, log_ratios, &groups, settings.kl_weight, moving, settings);
         (values, baseline)
     }
 
@@ -123,5 +153,23 @@ mod tests {
         let (advantage, baseline) = of(&[2.0, 1.0, 6.0], &[10.0, -10.0, 0.0], Some(100.0), &settings);
         assert_near(&advantage, &[1.0 - 3.0, 2.0 - 2.25, 6.0 - 1.5]);
         assert_near(&[baseline], &[2.25]);
+    }
+
+    /// The advantages -3, -1.5, 4.5 have the deviation sqrt((9 + 2.25 + 20.25) / 3) = sqrt(10.5); the two equal ones of 1, 1, 7
+    /// have one crystal above them and none below. What has no spread is left as it is.
+    #[test]
+    fn advantages_are_scaled() {
+        let scaled = |rewards: &[f64], baseline, advantage_scale| {
+            let settings = FinetuneSettings { baseline, advantage_scale, ..settings(KlGradient::Reference) };
+            of(rewards, &[0.0; 3], Some(0.5), &settings).0
+        };
+        let std = scaled(&[1.0, 2.0, 6.0], Baseline::Batch, AdvantageScale::Std);
+        assert_near(&std, &[-3.0, -1.5, 4.5].map(|a| a / 10.5_f64.sqrt()));
+        assert_near(&scaled(&[1.0, 2.0, 6.0], Baseline::Batch, AdvantageScale::Rank), &[-1.0, 0.0, 1.0]);
+        assert_near(&scaled(&[1.0, 1.0, 7.0], Baseline::Moving, AdvantageScale::Rank), &[-0.5, -0.5, 1.0]);
+        // b = 0.95 * 0.5 + 0.05 * 1.
+        assert_near(&scaled(&[1.0; 3], Baseline::Moving, AdvantageScale::Std), &[0.475; 3]);
+        assert_near(&scaled(&[1.0; 3], Baseline::Moving, AdvantageScale::Rank), &[0.0; 3]);
+        assert_near(&scaled(&[1.0], Baseline::Batch, AdvantageScale::Rank), &[0.0]);
     }
 }

@@ -4,16 +4,17 @@
 //! The KL term keeps the policy near its base: inside the reward, as the paper has it, or differentiated, as the reference code does.
 
 mod batch;
+mod update;
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use self::batch::{Batch, all_skipped, keep_finite};
 use super::advantages::{Advantages, advantages};
+use super::kl_target::next_kl_weight;
 use super::losses::{PpoSurrogate, mean_weights};
 use super::statistics::{
-    clip_fraction, gap, kl_k3, mean, space_groups, spread, stable_fraction, standard_deviation, top_element,
-    unique_formulas,
+    gap, mean, space_groups, spread, stable_fraction, standard_deviation, top_element, unique_formulas,
 };
 use super::{Adam, FinetuneSettings, KlGradient, Objectives, Sample, StageTimes, StepRecord, UpdateStatistics};
 use crate::crystal::{SpaceGroup, Structure, Tokens, smallest_distance};
@@ -35,6 +36,8 @@ pub struct FinetuneState {
     pub step: usize,
     /// Running baseline; `None` before the first batch.
     pub baseline: Option<f64>,
+    /// Weight of the KL term in the next step, where it is led towards a KL; `None` before the first batch.
+    pub kl_weight: Option<f64>,
     /// Step with the highest mean objective so far, and that objective.
     pub best: Option<(usize, f64)>,
     /// Steps in a row, up to the last one, from which nothing was learned.
@@ -101,6 +104,7 @@ impl FinetuneState {
             adam,
             step: 0,
             baseline: None,
+            kl_weight: None,
             best: None,
             idle: 0,
             learning_rate_scale: 1.0,
@@ -215,6 +219,7 @@ impl Finetuning {
             objective_std,
             baseline: of(|s| s.baseline),
             kl: of(|s| s.kl),
+            kl_weight: settings.kl_target.and(of(|s| s.kl_weight)),
             entropy: of(|s| s.entropy),
             idle,
             idle_steps: state.idle,
@@ -308,8 +313,9 @@ impl Finetuning {
         let log_ratio_to_base: Vec<f64> = logp.iter().zip(&base_logp).map(|(logp, base)| logp - base).collect();
         let crystals = batch.crystals();
         let groups: Vec<SpaceGroup> = crystals.iter().map(|crystal| crystal.group).collect();
+        let kl_weight = settings.kl_target.and(state.kl_weight).unwrap_or(settings.kl_weight);
         let Advantages { values: advantage, baseline } =
-            advantages(&batch.rewards(), &log_ratio_to_base, &groups, state.baseline, settings);
+            advantages(&batch.rewards(), &log_ratio_to_base, &groups, kl_weight, state.baseline, settings);
         if !advantage.iter().chain([&baseline]).all(|x| x.is_finite()) {
             return Ok(Learned::nothing(format!("the objective overflows: the baseline is {baseline}")));
         }
@@ -321,14 +327,16 @@ impl Finetuning {
             clip: settings.clip,
             beta: match settings.kl_gradient {
                 KlGradient::Detached => 0.0,
-                KlGradient::Reference => settings.kl_weight,
+                KlGradient::Reference => kl_weight,
             },
         };
         let update = self.update(&crystals, &loss, settings, state, times)?;
         let idle = (update.grad_norms.is_empty() && update.skipped > 0)
             .then(|| all_skipped(update.skipped, mean(&batch.rewards())));
         let (kl, entropy) = (mean(&log_ratio_to_base), -mean(&loss.old_logp));
-        Ok(Learned { statistics: Some(BatchStatistics { logp: loss.old_logp, kl, entropy, baseline, update }), idle })
+        state.kl_weight = settings.kl_target.map(|target| next_kl_weight(kl_weight, kl, target));
+        let statistics = BatchStatistics { logp: loss.old_logp, kl, kl_weight, entropy, baseline, update };
+        Ok(Learned { statistics: Some(statistics), idle })
     }
 
     /// log p of the batch's crystals under the policy and the base, each finite.
@@ -345,39 +353,6 @@ impl Finetuning {
     fn log_probabilities(&self, parameters: &Parameters, crystals: &[&Tokens]) -> Result<Vec<f64>, LikelihoodError> {
         let values = self.likelihood.log_probabilities(parameters, crystals)?;
         Ok(values.iter().map(LogProbability::total).collect())
-    }
-
-    /// A few optimiser steps up the clipped objective of a batch.
-    ///
-    /// # Errors
-    /// [`LikelihoodError`].
-    pub fn update(
-        &self,
-        crystals: &[&Tokens],
-        loss: &PpoSurrogate,
-        settings: &FinetuneSettings,
-        state: &mut FinetuneState,
-        times: &mut StageTimes,
-    ) -> Result<UpdateStatistics, LikelihoodError> {
-        let mut update = UpdateStatistics::default();
-        let learning_rate = settings.learning_rate * state.learning_rate_scale;
-        for _ in 0..settings.epochs {
-            let mut result = timed(&mut times.gradient, || self.gradient.gradient(&state.parameters, crystals, loss))?;
-            let log_ratios: Vec<f64> =
-                result.logp.iter().zip(&loss.old_logp).map(|(new, old)| new.total() - old).collect();
-            update.clip_fraction = clip_fraction(&log_ratios, settings.clip);
-            if settings.kl_stop.is_some_and(|most| kl_k3(&log_ratios) > most) {
-                break;
-            }
-            let norm = timed(&mut times.optimiser, || {
-                // Adam descends, the objective is to be ascended.
-                result.gradient.iter_mut().for_each(|g| g.mapv_inplace(|x| -x));
-                let adam = &mut state.adam;
-                adam.descend(&mut state.parameters, &result.gradient, learning_rate, settings.grad_clip)
-            });
-            if norm.is_finite() { update.grad_norms.push(norm) } else { update.skipped += 1 }
-        }
-        Ok(update)
     }
 }
 
@@ -402,6 +377,8 @@ struct BatchStatistics {
     /// Estimates of KL(policy || base) and of the policy's entropy before the optimiser steps, nats.
     kl: f64,
     entropy: f64,
+    /// Weight of the KL term.
+    kl_weight: f64,
     baseline: f64,
     update: UpdateStatistics,
 }

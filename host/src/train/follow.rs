@@ -13,6 +13,7 @@ impl FinetuneState {
         follow_adam(ranks, &mut self.adam);
         ranks.follow_first(&mut self.step);
         ranks.follow_first(&mut self.baseline);
+        ranks.follow_first(&mut self.kl_weight);
         ranks.follow_first(&mut self.best);
         ranks.follow_first(&mut self.idle);
         ranks.follow_first(&mut self.learning_rate_scale);

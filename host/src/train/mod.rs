@@ -6,6 +6,7 @@ mod advantages;
 mod dropout;
 mod finetune;
 mod follow;
+mod kl_target;
 mod likelihood_task;
 mod losses;
 mod pairs;
@@ -25,5 +26,5 @@ pub use pretrain::{
     Epoch, Measured, PretrainError, PretrainObserver, PretrainSettings, PretrainState, Schedule, Task, check_examples,
     pretrain,
 };
-pub use settings::{Baseline, FinetuneSettings, KlGradient, Monitor, Objectives};
+pub use settings::{AdvantageScale, Baseline, FinetuneSettings, KlGradient, Monitor, Objectives};
 pub use step_record::{Gap, STABLE, Sample, Spread, StageTimes, StepRecord, UpdateStatistics};

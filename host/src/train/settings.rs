@@ -26,6 +26,17 @@ pub enum Baseline {
     Group,
 }
 
+/// What the advantages of a batch are scaled by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdvantageScale {
+    /// Nothing: they have the objective's unit, as in the paper.
+    None,
+    /// Their standard deviation.
+    Std,
+    /// Each is replaced by its rank, from -1 to 1.
+    Rank,
+}
+
 /// How to fine-tune.
 #[derive(Clone, Debug)]
 pub struct FinetuneSettings {
@@ -33,22 +44,28 @@ pub struct FinetuneSettings {
     pub steps: usize,
     /// Crystals per batch.
     pub batch: usize,
-    /// Optimiser steps on each batch.
+    /// Passes over each batch.
     pub epochs: usize,
+    /// Parts of a batch, of each of which a pass makes an optimiser step.
+    pub minibatches: usize,
     /// Ratios are clipped to 1 - clip ..= 1 + clip.
     pub clip: f64,
     /// Adam's learning rate.
     pub learning_rate: f64,
     /// Global norm to which gradients are clipped.
     pub grad_clip: f64,
-    /// Weight of the KL term, tau.
+    /// Weight of the KL term, tau; the first one, where there is a target.
     pub kl_weight: f64,
+    /// KL to the base towards which the weight is led, nats.
+    pub kl_target: Option<f64>,
     /// How it enters the gradient.
     pub kl_gradient: KlGradient,
     /// KL of the sampling policy to the policy as updated, nats, above which the batch's remaining optimiser steps are left out.
     pub kl_stop: Option<f64>,
     /// What is subtracted from the rewards.
     pub baseline: Baseline,
+    /// What the advantages are scaled by.
+    pub advantage_scale: AdvantageScale,
     /// Weight of the old moving baseline in the new one.
     pub baseline_decay: f64,
     /// Largest share of a batch that may fail.

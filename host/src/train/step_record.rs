@@ -116,6 +116,8 @@ pub struct StepRecord {
     pub baseline: Option<f64>,
     /// Mean of ln p(policy) - ln p(base) over the batch: an estimate of KL(policy || base), nats, before the step.
     pub kl: Option<f64>,
+    /// Weight of the KL term, where it is led towards a KL.
+    pub kl_weight: Option<f64>,
     /// Mean of -ln p: an estimate of the policy's entropy, nats.
     pub entropy: Option<f64>,
     /// Why nothing was learned from the step, if so.

@@ -5,7 +5,7 @@ use crate::cli::Failure;
 use crate::cli::wanted::{possible_groups, restriction, training_groups};
 use crate::config::{self, Finetune, SpaceGroups};
 use crate::policy::{ModelToml, Resources, SpaceGroupDistribution};
-use crate::train::{Baseline, FinetuneSettings, KlGradient};
+use crate::train::{AdvantageScale, Baseline, FinetuneSettings, KlGradient};
 
 impl Planner<'_> {
     pub(super) fn settings(
@@ -41,10 +41,12 @@ impl Planner<'_> {
             steps: config.run.steps,
             batch: sampling.batch,
             epochs: ppo.epochs,
+            minibatches: ppo.minibatches.unwrap_or(1),
             clip: ppo.clip,
             learning_rate: ppo.learning_rate,
             grad_clip: ppo.grad_clip,
             kl_weight: ppo.kl_weight,
+            kl_target: ppo.kl_target,
             kl_gradient: match ppo.kl_gradient {
                 config::KlGradient::Detached => KlGradient::Detached,
                 config::KlGradient::Reference => KlGradient::Reference,
@@ -54,6 +56,11 @@ impl Planner<'_> {
                 config::Baseline::Moving => Baseline::Moving,
                 config::Baseline::Batch => Baseline::Batch,
                 config::Baseline::Group => Baseline::Group,
+            },
+            advantage_scale: match ppo.advantage_scale {
+                config::AdvantageScale::None => AdvantageScale::None,
+                config::AdvantageScale::Std => AdvantageScale::Std,
+                config::AdvantageScale::Rank => AdvantageScale::Rank,
             },
             baseline_decay: ppo.baseline_decay,
             max_failed: config.run.max_failed,
