@@ -9,8 +9,8 @@ use temper::policy::{
     GradientBatch, Hyperparameters, LogProbability, LossGradient, Parameters, SpaceGroupDistribution,
 };
 use temper::train::{
-    Adam, Baseline, FinetuneSettings, FinetuneState, Finetuning, KlGradient, NegativeLogLikelihood, PpoSurrogate,
-    StageTimes, UpdateStatistics,
+    Adam, AdvantageScale, Baseline, FinetuneSettings, FinetuneState, Finetuning, KlGradient, NegativeLogLikelihood,
+    PpoSurrogate, StageTimes, UpdateStatistics,
 };
 
 use crate::evaluate::{
@@ -113,14 +113,17 @@ fn update(golden: &Golden, epochs: usize, state: &mut FinetuneState) -> UpdateSt
         steps: 1,
         batch: golden.crystals.len(),
         epochs,
+        minibatches: 1,
         clip: CLIP,
         learning_rate: LEARNING_RATE,
         grad_clip: 1.0,
         kl_weight: BETA,
+        kl_target: None,
         kl_gradient: KlGradient::Reference,
         kl_stop: None,
         baseline: Baseline::Moving,
         baseline_decay: 0.95,
+        advantage_scale: AdvantageScale::None,
         max_failed: 0.0,
         max_idle_steps: 1,
         groups: SpaceGroupDistribution::uniform(),
