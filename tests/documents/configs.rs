@@ -8,12 +8,13 @@ use crate::pages::{book, guide, quoted, rows};
 use crate::support::{accepted, temper};
 
 /// Heading of a table of keys, the subcommand that reads it, and the TOML in front of its keys.
-const TABLES: [(&str, &str, &str); 25] = [
+const TABLES: [(&str, &str, &str); 26] = [
     ("Top level", "finetune", ""),
     ("`[policy]`", "finetune", "[policy]"),
     ("`[run]`", "finetune", "[run]"),
     ("`[sampling]`", "finetune", "[sampling]"),
     ("`[ppo]`", "finetune", "[ppo]"),
+    ("`[ppo.replay]`", "finetune", "[ppo.replay]"),
     ("`[pareto]`", "finetune", "[pareto]"),
     ("`[judge]`", "finetune", "[judge]"),
     ("`[judge.hull]`", "finetune", "[judge.hull]"),
@@ -41,6 +42,8 @@ const FINETUNE: &str = r#"
 objective = "a"
 [policy]
 model = "m"
+[ppo.replay]
+crystals = 5
 [pareto]
 terms = { a = "min", b = "min" }
 [judge.hull]

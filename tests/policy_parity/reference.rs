@@ -9,8 +9,8 @@ use temper::policy::{
     GradientBatch, Hyperparameters, LogProbability, LossGradient, Parameters, SpaceGroupDistribution,
 };
 use temper::train::{
-    Adam, AdvantageScale, Baseline, FinetuneSettings, FinetuneState, Finetuning, KlGradient, NegativeLogLikelihood,
-    PpoSurrogate, StageTimes, UpdateStatistics,
+    Adam, AdvantageScale, Baseline, EntropyBonus, FinetuneSettings, FinetuneState, Finetuning, KlGradient,
+    NegativeLogLikelihood, PpoSurrogate, StageTimes, UpdateStatistics,
 };
 
 use crate::evaluate::{
@@ -121,6 +121,8 @@ fn update(golden: &Golden, epochs: usize, state: &mut FinetuneState) -> UpdateSt
         kl_target: None,
         kl_gradient: KlGradient::Reference,
         kl_stop: None,
+        replay: None,
+        entropy_bonus: EntropyBonus::default(),
         baseline: Baseline::Moving,
         baseline_decay: 0.95,
         advantage_scale: AdvantageScale::None,
@@ -133,7 +135,7 @@ fn update(golden: &Golden, epochs: usize, state: &mut FinetuneState) -> UpdateSt
     };
     let finetuning = Finetuning::new(runtime(), &golden.hyper, golden.parameters.clone(), &settings).unwrap();
     let (crystals, mut times) = (refs(&golden.crystals), StageTimes::default());
-    finetuning.update(&crystals, &golden.ppo(), &settings, state, &mut times).unwrap()
+    finetuning.update(&crystals, &golden.ppo(), crystals.len(), &settings, state, &mut times).unwrap()
 }
 
 fn check_log_probabilities(golden: &Golden) {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::document::nearest;
 use super::seed_in_path::check_braces;
-use super::{Config, Guards, Judge, Memory, ModelSupervision, Problem, Record, Reward, Sampling};
+use super::{Config, Guards, Judge, Memory, ModelSupervision, Ppo, Problem, Record, Reward, Sampling};
 
 /// A fine-tuning run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -93,108 +93,6 @@ impl Default for Run {
     }
 }
 
-/// The `[ppo]` table; defaults are those of the paper (arXiv 2504.02367, appendix C).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Ppo {
-    /// The ratio is clipped to 1 - clip ..= 1 + clip.
-    pub clip: f64,
-    /// Passes over each batch, of one optimiser step for each minibatch.
-    pub epochs: usize,
-    /// Parts into which each pass cuts the batch; absent: 1. This key and others below are written only where they are given, so
-    /// that runs from before they existed have the config that they were started with.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub minibatches: Option<usize>,
-    /// Adam's learning rate.
-    pub learning_rate: f64,
-    /// Weight of the KL term (tau).
-    pub kl_weight: f64,
-    /// KL to the base towards which the weight is led, nats; absent: the weight stays.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub kl_target: Option<f64>,
-    /// How the KL term enters the gradient.
-    pub kl_gradient: KlGradient,
-    /// What is subtracted from the rewards.
-    #[serde(skip_serializing_if = "Baseline::is_moving")]
-    pub baseline: Baseline,
-    /// What the advantages are scaled by.
-    #[serde(skip_serializing_if = "AdvantageScale::is_none")]
-    pub advantage_scale: AdvantageScale,
-    /// Decay of the moving baseline per step.
-    pub baseline_decay: f64,
-    /// Largest global norm of a gradient.
-    pub grad_clip: f64,
-    /// KL of the sampling policy to the policy as updated, nats, above which a batch's remaining optimiser steps are left out;
-    /// absent: never.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub kl_stop: Option<f64>,
-}
-
-impl Default for Ppo {
-    fn default() -> Self {
-        Self {
-            clip: 0.2,
-            epochs: 3,
-            minibatches: None,
-            learning_rate: 1e-4,
-            kl_weight: 0.1,
-            kl_target: None,
-            kl_gradient: KlGradient::Detached,
-            baseline: Baseline::Moving,
-            advantage_scale: AdvantageScale::None,
-            baseline_decay: 0.95,
-            grad_clip: 1.0,
-            kl_stop: None,
-        }
-    }
-}
-
-/// How the KL term enters the gradient.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum KlGradient {
-    /// A constant of the batch, as in the paper.
-    Detached,
-    /// Differentiated, as in the reference code.
-    Reference,
-}
-
-/// What is subtracted from the rewards of a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Baseline {
-    /// A moving mean over the batches, as in the paper.
-    Moving,
-    /// The mean over the other crystals of the batch.
-    Batch,
-    /// The mean over the others in the same space group.
-    Group,
-}
-
-impl Baseline {
-    fn is_moving(&self) -> bool {
-        *self == Self::Moving
-    }
-}
-
-/// What the advantages of a batch are scaled by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AdvantageScale {
-    /// Nothing, as in the paper.
-    None,
-    /// Their standard deviation.
-    Std,
-    /// They are replaced by their ranks.
-    Rank,
-}
-
-impl AdvantageScale {
-    fn is_none(&self) -> bool {
-        *self == Self::None
-    }
-}
-
 /// The `[pareto]` table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -249,9 +147,6 @@ pub(super) fn no_term(key: &str, name: &str, rewards: &BTreeMap<String, Reward>)
 pub(super) const MOST_STEPS: usize = 1_000_000_000;
 /// More than any machine has cores.
 pub const MOST_THREADS: usize = 4096;
-/// Optimiser steps on one batch.
-const MOST_EPOCHS: usize = 10_000;
-
 impl Config for Finetune {
     fn check(&self) -> Result<(), Problem> {
         if self.objective.trim().is_empty() {
@@ -299,35 +194,6 @@ impl Run {
         Problem::unless(self.keep >= 1, "run.keep", self.keep, "must be at least 1")?;
         let share = self.max_failed;
         Problem::unless(share > 0.0 && share <= 1.0, "run.max_failed", share, "must be more than 0 and at most 1")
-    }
-}
-
-impl Ppo {
-    fn check(&self, batch: usize) -> Result<(), Problem> {
-        let positive = |value: f64| value > 0.0 && value.is_finite();
-        Problem::unless(self.clip > 0.0 && self.clip < 1.0, "ppo.clip", self.clip, "must be between 0 and 1")?;
-        let epochs = (1..=MOST_EPOCHS).contains(&self.epochs);
-        Problem::unless(epochs, "ppo.epochs", self.epochs, &format!("must be 1 to {MOST_EPOCHS}"))?;
-        let parts = self.minibatches.unwrap_or(1);
-        let rule = format!("must be 1 to {batch}, which is sampling.batch");
-        Problem::unless((1..=batch).contains(&parts), "ppo.minibatches", parts, &rule)?;
-        Problem::unless(positive(self.learning_rate), "ppo.learning_rate", self.learning_rate, "must be more than 0")?;
-        let tau = self.kl_weight;
-        Problem::unless(tau >= 0.0 && tau.is_finite(), "ppo.kl_weight", tau, "must be at least 0")?;
-        let target = self.kl_target.unwrap_or(1.0);
-        Problem::unless(positive(target), "ppo.kl_target", target, "must be more than 0")?;
-        let led = self.kl_target.is_none() || tau > 0.0;
-        Problem::unless(led, "ppo.kl_weight", tau, "must be more than 0 with ppo.kl_target, which multiplies it")?;
-        let decay = self.baseline_decay;
-        Problem::unless(
-            (0.0..1.0).contains(&decay),
-            "ppo.baseline_decay",
-            decay,
-            "must be at least 0 and less than 1",
-        )?;
-        Problem::unless(positive(self.grad_clip), "ppo.grad_clip", self.grad_clip, "must be more than 0")?;
-        let kl_stop = self.kl_stop.unwrap_or(1.0);
-        Problem::unless(positive(kl_stop), "ppo.kl_stop", kl_stop, "must be more than 0")
     }
 }
 

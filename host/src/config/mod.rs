@@ -14,6 +14,7 @@ mod guards;
 mod judge;
 mod memory;
 mod plugin_config;
+mod ppo;
 mod pretrain;
 mod record;
 mod reference;
@@ -27,13 +28,12 @@ pub use changes::{ChangedKey, apart_from_seed, changed_keys};
 pub use deadline::Deadline;
 pub use document::{Document, Override};
 pub use error::{ConfigError, Location, Problem};
-pub use finetune::{
-    AdvantageScale, Baseline, Direction, Finetune, KlGradient, MOST_THREADS, Pareto, PolicySource, Ppo, Run,
-};
+pub use finetune::{Direction, Finetune, MOST_THREADS, Pareto, PolicySource, Run};
 pub use guards::{Guards, Reaction};
 pub use judge::{Judge, JudgeHull, JudgeKind, Verdicts};
 pub use memory::Memory;
 pub use plugin_config::check_plugin_config;
+pub use ppo::{AdvantageScale, Baseline, EntropyBonus, KlGradient, Ppo, Replay};
 pub use pretrain::{
     Augmentation, CrystalFormerShape, Data, Dpo, Pretrain, PretrainPolicy, PretrainRun, Schedule, Train,
 };

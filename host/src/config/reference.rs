@@ -27,12 +27,13 @@ const fn table(path: &'static str, heading: &'static str) -> KeyTable {
 }
 
 /// The tables of a fine-tuning.
-pub static FINETUNE_KEYS: [KeyTable; 18] = [
+pub static FINETUNE_KEYS: [KeyTable; 19] = [
     table("", "Top level"),
     table("policy", "`[policy]`"),
     table("run", "`[run]`"),
     table("sampling", "`[sampling]`"),
     table("ppo", "`[ppo]`"),
+    table("ppo.replay", "`[ppo.replay]`"),
     table("record", "`[record]`"),
     table("guards", "`[guards]`"),
     table("pareto", "`[pareto]`"),

@@ -263,6 +263,7 @@ pub mod tests {
             objective_std: Some(1.0),
             baseline: Some(0.0),
             kl_weight: None,
+            replayed: None,
             kl: Some(0.1),
             entropy: Some(10.0),
             stable_fraction: None,

@@ -31,6 +31,9 @@ pub struct StepMetrics {
     /// Entropy, nats.
     #[serde(deserialize_with = "Option::deserialize")]
     pub entropy: Option<f64>,
+    /// Crystals that were learned from again, if such are remembered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replayed: Option<usize>,
     /// Share of stable crystals; `None` without a hull term.
     #[serde(deserialize_with = "Option::deserialize")]
     pub stable_fraction: Option<f64>,
@@ -161,6 +164,7 @@ impl StepMetrics {
             kl: record.kl,
             kl_weight: record.kl_weight,
             entropy: record.entropy,
+            replayed: record.replayed,
             stable_fraction: record.stable_fraction,
             unique_formulas: record.unique_formulas,
             failed_fraction: record.failed_fraction,

@@ -11,16 +11,18 @@ use crate::crystal::SpaceGroup;
 pub(super) struct Advantages {
     /// One per crystal.
     pub values: Vec<f64>,
-    /// The moving baseline after this batch, or the mean of those that were subtracted.
+    /// The moving baseline after this batch, or the mean of those that were subtracted from the batch's own.
     pub baseline: f64,
 }
 
 /// R is r - tau ln(p / p_base) in the paper's form (arXiv 2504.02367, appendix C) and r in the reference's. What b is, [`Baseline`]
 /// says; `kl_weight` is tau, and `moving` the moving baseline before this batch, if there was any.
+/// The first `drawn` crystals are the batch; the others are replayed, and count in no baseline and no scale.
 pub(super) fn advantages(
     rewards: &[f64],
     log_ratio_to_base: &[f64],
     groups: &[SpaceGroup],
+    drawn: usize,
     kl_weight: f64,
     moving: Option<f64>,
     settings: &FinetuneSettings,
@@ -33,69 +35,74 @@ pub(super) fn advantages(
     };
     let Advantages { values, baseline } = match settings.baseline {
         Baseline::Moving => {
-            let (now, decay) = (mean(&penalised), settings.baseline_decay);
+            let (now, decay) = (mean(&penalised[..drawn]), settings.baseline_decay);
             let baseline = moving.map_or(now, |b| decay * b + (1.0 - decay) * now);
             Advantages { values: penalised.iter().map(|r| r - baseline).collect(), baseline }
         }
-        Baseline::Batch => beyond(&penalised, &mean_of_others(&penalised)),
-        Baseline::Group => beyond(&penalised, &mean_of_group(&penalised, groups)),
+        Baseline::Batch => beyond(&penalised, &mean_of_others(&penalised, drawn), drawn),
+        Baseline::Group => beyond(&penalised, &mean_of_group(&penalised, groups, drawn), drawn),
     };
-    Advantages { values: scaled(values, settings.advantage_scale), baseline }
+    Advantages { values: scaled(values, drawn, settings.advantage_scale), baseline }
 }
 
 /// Below this, a spread is rounding.
 const NO_SPREAD: f64 = 1e-8;
 
-fn scaled(values: Vec<f64>, scale: AdvantageScale) -> Vec<f64> {
+fn scaled(values: Vec<f64>, drawn: usize, scale: AdvantageScale) -> Vec<f64> {
     match scale {
         AdvantageScale::None => values,
         AdvantageScale::Std => {
-            let spread = standard_deviation(&values);
+            let spread = standard_deviation(&values[..drawn]);
             values.iter().map(|a| if spread > NO_SPREAD { a / spread } else { *a }).collect()
         }
-        AdvantageScale::Rank => ranks(&values),
+        AdvantageScale::Rank => ranks(&values, drawn),
     }
 }
 
-/// For each value the share of the others that are less than it, minus the share that are more.
-fn ranks(values: &[f64]) -> Vec<f64> {
-    let mut sorted = values.to_vec();
+/// For each value the share of the others of the batch that are less than it, minus the share that are more.
+fn ranks(values: &[f64], drawn: usize) -> Vec<f64> {
+    let mut sorted = values[..drawn].to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
-    let others = (values.len() as f64 - 1.0).max(1.0);
+    let others = (drawn as f64 - 1.0).max(1.0);
     let rank = |value: &f64| {
         let less = sorted.partition_point(|x| x < value);
-        let more = sorted.len() - sorted.partition_point(|x| x <= value);
-        (less as f64 - more as f64) / others
+        let more = drawn - sorted.partition_point(|x| x <= value);
+        ((less as f64 - more as f64) / others).clamp(-1.0, 1.0)
     };
     values.iter().map(rank).collect()
 }
 
-fn beyond(rewards: &[f64], baselines: &[f64]) -> Advantages {
+fn beyond(rewards: &[f64], baselines: &[f64], drawn: usize) -> Advantages {
     let values = rewards.iter().zip(baselines).map(|(r, b)| r - b).collect();
-    Advantages { values, baseline: mean(baselines) }
+    Advantages { values, baseline: mean(&baselines[..drawn]) }
 }
 
-/// For each crystal the mean over all others; its own reward where there are none.
-fn mean_of_others(rewards: &[f64]) -> Vec<f64> {
-    let (sum, others) = (rewards.iter().sum::<f64>(), rewards.len() as f64 - 1.0);
-    rewards.iter().map(|r| if others > 0.0 { (sum - r) / others } else { *r }).collect()
+/// For each crystal the mean over all others of the batch; its own reward where there are none.
+fn mean_of_others(rewards: &[f64], drawn: usize) -> Vec<f64> {
+    let (sum, others) = (rewards[..drawn].iter().sum::<f64>(), drawn as f64 - 1.0);
+    let of = |(row, r): (usize, &f64)| match row < drawn {
+        true if others > 0.0 => (sum - r) / others,
+        true => *r,
+        false => sum / drawn as f64,
+    };
+    rewards.iter().enumerate().map(of).collect()
 }
 
 /// For each crystal the mean over the others of its space group and over one more crystal, as good as the rest of the batch is on
 /// average: what stands in for a group that has no others, and steadies one that has few.
-fn mean_of_group(rewards: &[f64], groups: &[SpaceGroup]) -> Vec<f64> {
+fn mean_of_group(rewards: &[f64], groups: &[SpaceGroup], drawn: usize) -> Vec<f64> {
     let mut totals: HashMap<SpaceGroup, (f64, f64)> = HashMap::new();
-    for (reward, group) in rewards.iter().zip(groups) {
+    for (reward, group) in rewards[..drawn].iter().zip(groups) {
         let (sum, count) = totals.entry(*group).or_default();
         *sum += reward;
         *count += 1.0;
     }
-    let all = mean_of_others(rewards);
-    let of = |((reward, group), all): ((&f64, &SpaceGroup), &f64)| {
-        let (sum, count) = totals[group];
-        (sum - reward + all) / count
+    let all = mean_of_others(rewards, drawn);
+    let of = |row: usize| {
+        let (sum, count) = totals.get(&groups[row]).copied().unwrap_or_default();
+        if row < drawn { (sum - rewards[row] + all[row]) / count } else { (sum + all[row]) / (count + 1.0) }
     };
-    rewards.iter().zip(groups).zip(&all).map(of).collect()
+    (0..rewards.len()).map(of).collect()
 }
 
 #[cfg(test)]
@@ -107,7 +114,7 @@ mod tests {
         let numbers = [225, 225, 1];
         let groups: Vec<SpaceGroup> = numbers[..rewards.len()].iter().map(|n| SpaceGroup::new(*n).unwrap()).collect();
         let Advantages { values, baseline } =
-            advantages(rewards, log_ratios, &groups, settings.kl_weight, moving, settings);
+            advantages(rewards, log_ratios, &groups, rewards.len(), settings.kl_weight, moving, settings);
         (values, baseline)
     }
 
@@ -171,5 +178,28 @@ mod tests {
         assert_near(&scaled(&[1.0; 3], Baseline::Moving, AdvantageScale::Std), &[0.475; 3]);
         assert_near(&scaled(&[1.0; 3], Baseline::Moving, AdvantageScale::Rank), &[0.0; 3]);
         assert_near(&scaled(&[1.0], Baseline::Batch, AdvantageScale::Rank), &[0.0]);
+    }
+
+    /// Of three crystals, the first two are the batch: the third changes nothing of theirs, and has the mean of the batch, or of its
+    /// space group and the batch, (1 + 1.5) / 2 for group 1 with 1 in it. Better than both, it has the rank 1.
+    #[test]
+    fn replayed_crystals_count_in_no_baseline() {
+        let groups = [225, 1, 1].map(|number| SpaceGroup::new(number).unwrap());
+        let advantages = |baseline, advantage_scale, moving| {
+            let settings = FinetuneSettings { baseline, advantage_scale, ..settings(KlGradient::Detached) };
+            advantages(&[2.0, 1.0, 6.0], &[0.0; 3], &groups, 2, 0.1, moving, &settings)
+        };
+        let moving = advantages(Baseline::Moving, AdvantageScale::None, Some(0.5));
+        // 0.95 * 0.5 + 0.05 * 1.5.
+        assert_near(&[moving.baseline], &[0.55]);
+        assert_near(&moving.values, &[1.45, 0.45, 5.45]);
+        let batch = advantages(Baseline::Batch, AdvantageScale::None, None);
+        assert_near(&batch.values, &[1.0, -1.0, 4.5]);
+        assert_near(&[batch.baseline], &[1.5]);
+        // In groups of one, what stands for the batch is the baseline: the other crystal.
+        let group = advantages(Baseline::Group, AdvantageScale::None, None);
+        assert_near(&group.values, &[1.0, -1.0, 6.0 - 1.25]);
+        assert_near(&advantages(Baseline::Batch, AdvantageScale::Std, None).values, &[1.0, -1.0, 4.5]);
+        assert_near(&advantages(Baseline::Batch, AdvantageScale::Rank, None).values, &[1.0, -1.0, 1.0]);
     }
 }

@@ -4,23 +4,28 @@
 //! The KL term keeps the policy near its base: inside the reward, as the paper has it, or differentiated, as the reference code does.
 
 mod batch;
+mod densities;
+mod learned;
+mod replay;
 mod update;
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use self::batch::{Batch, all_skipped, keep_finite};
+use self::batch::{Batch, all_skipped};
+use self::densities::Densities;
+use self::learned::{BatchStatistics, Learned};
+pub use self::replay::{Replay, ReplayMemory};
 use super::advantages::{Advantages, advantages};
 use super::kl_target::next_kl_weight;
 use super::losses::{PpoSurrogate, mean_weights};
 use super::statistics::{
     gap, mean, space_groups, spread, stable_fraction, standard_deviation, top_element, unique_formulas,
 };
-use super::{Adam, FinetuneSettings, KlGradient, Objectives, Sample, StageTimes, StepRecord, UpdateStatistics};
+use super::{Adam, FinetuneSettings, KlGradient, Objectives, Sample, StageTimes, StepRecord};
 use crate::crystal::{SpaceGroup, Structure, Tokens, smallest_distance};
 use crate::policy::{
-    Draws, Hyperparameters, Likelihood, LikelihoodError, LogProbability, LossGradient, Parameters, SampleSettings,
-    Sampler,
+    Draws, Hyperparameters, Likelihood, LikelihoodError, LossGradient, Parameters, SampleSettings, Sampler,
 };
 use crate::reward::{ReductionError, RewardMemory, density};
 use crate::runtime::Runtime;
@@ -44,6 +49,8 @@ pub struct FinetuneState {
     pub idle: usize,
     /// What the learning rate of the settings is multiplied with: 1, unless an alarm has lowered it.
     pub learning_rate_scale: f64,
+    /// The best crystals so far, if some are replayed.
+    pub replay: ReplayMemory,
     /// What reward terms remember of the batches so far.
     pub memory: RewardMemory,
 }
@@ -108,6 +115,7 @@ impl FinetuneState {
             best: None,
             idle: 0,
             learning_rate_scale: 1.0,
+            replay: ReplayMemory::default(),
             memory: RewardMemory::new(),
         }
     }
@@ -200,6 +208,9 @@ impl Finetuning {
         let mut batch = self.collect(step, objectives, settings, &state.parameters, &mut times)?;
         state.memory = objectives.rewards.memory();
         let learned = self.learn(&mut batch, settings, state, &mut times)?;
+        if let Some(replay) = &settings.replay {
+            state.remember(step, &batch, replay);
+        }
         let rewards = batch.rewards();
         let objective_mean = (!rewards.is_empty()).then(|| mean(&rewards)).filter(|mean| mean.is_finite());
         let objective_std = objective_mean.map(|_| standard_deviation(&rewards)).filter(|std| std.is_finite());
@@ -221,6 +232,7 @@ impl Finetuning {
             kl: of(|s| s.kl),
             kl_weight: settings.kl_target.and(of(|s| s.kl_weight)),
             entropy: of(|s| s.entropy),
+            replayed: settings.replay.and(statistics.as_ref().map(|s| s.replayed)),
             idle,
             idle_steps: state.idle,
             not_finite: batch.not_finite,
@@ -306,16 +318,22 @@ impl Finetuning {
         if batch.trainable.is_empty() {
             return Ok(Learned::nothing(batch.nothing_left()));
         }
-        let (logp, base_logp) = timed(&mut times.likelihood, || self.densities(batch, &state.parameters))?;
+        let mut densities = timed(&mut times.likelihood, || self.densities_of(batch, settings, &state.parameters))?;
         if batch.trainable.is_empty() {
             return Ok(Learned::nothing("no crystal of the batch has a finite log p under policy and base".to_owned()));
         }
+        let drawn = batch.trainable.len();
+        let replayed = timed(&mut times.likelihood, || self.replayed(settings, state))?;
+        densities.extend(replayed.densities);
+        let Densities { logp, base_logp, bonus } = densities;
+        let crystals: Vec<&Tokens> = batch.crystals().into_iter().chain(&replayed.crystals).collect();
+        let objectives = batch.rewards().into_iter().chain(replayed.objectives);
+        let rewards: Vec<f64> = objectives.zip(&bonus).map(|(objective, bonus)| objective + bonus).collect();
         let log_ratio_to_base: Vec<f64> = logp.iter().zip(&base_logp).map(|(logp, base)| logp - base).collect();
-        let crystals = batch.crystals();
         let groups: Vec<SpaceGroup> = crystals.iter().map(|crystal| crystal.group).collect();
         let kl_weight = settings.kl_target.and(state.kl_weight).unwrap_or(settings.kl_weight);
         let Advantages { values: advantage, baseline } =
-            advantages(&batch.rewards(), &log_ratio_to_base, &groups, kl_weight, state.baseline, settings);
+            advantages(&rewards, &log_ratio_to_base, &groups, drawn, kl_weight, state.baseline, settings);
         if !advantage.iter().chain([&baseline]).all(|x| x.is_finite()) {
             return Ok(Learned::nothing(format!("the objective overflows: the baseline is {baseline}")));
         }
@@ -330,57 +348,30 @@ impl Finetuning {
                 KlGradient::Reference => kl_weight,
             },
         };
-        let update = self.update(&crystals, &loss, settings, state, times)?;
+        let update = self.update(&crystals, &loss, drawn, settings, state, times)?;
         let idle = (update.grad_norms.is_empty() && update.skipped > 0)
             .then(|| all_skipped(update.skipped, mean(&batch.rewards())));
-        let (kl, entropy) = (mean(&log_ratio_to_base), -mean(&loss.old_logp));
+        let (kl, entropy) = (mean(&log_ratio_to_base[..drawn]), -mean(&loss.old_logp[..drawn]));
         state.kl_weight = settings.kl_target.map(|target| next_kl_weight(kl_weight, kl, target));
-        let statistics = BatchStatistics { logp: loss.old_logp, kl, kl_weight, entropy, baseline, update };
+        let logp = loss.old_logp[..drawn].to_vec();
+        let statistics =
+            BatchStatistics { logp, kl, kl_weight, entropy, baseline, replayed: crystals.len() - drawn, update };
         Ok(Learned { statistics: Some(statistics), idle })
     }
 
-    /// log p of the batch's crystals under the policy and the base, each finite.
-    fn densities(&self, batch: &mut Batch, parameters: &Parameters) -> Result<(Vec<f64>, Vec<f64>), LikelihoodError> {
-        let crystals = batch.crystals();
-        let logp = self.log_probabilities(parameters, &crystals)?;
-        let base = self.log_probabilities(&self.base, &crystals)?;
-        let before = batch.trainable.len();
-        let kept = keep_finite(&mut batch.trainable, &logp, &base);
-        batch.not_finite = before - batch.trainable.len();
-        Ok(kept)
+    /// Of the batch's crystals; those without a finite log p leave it.
+    fn densities_of(
+        &self,
+        batch: &mut Batch,
+        settings: &FinetuneSettings,
+        parameters: &Parameters,
+    ) -> Result<Densities, LikelihoodError> {
+        let mut rows = batch.trainable.clone();
+        let densities = self.densities(parameters, settings.entropy_bonus, &batch.crystals(), &mut rows)?;
+        batch.not_finite = batch.trainable.len() - rows.len();
+        batch.trainable = rows;
+        Ok(densities)
     }
-
-    fn log_probabilities(&self, parameters: &Parameters, crystals: &[&Tokens]) -> Result<Vec<f64>, LikelihoodError> {
-        let values = self.likelihood.log_probabilities(parameters, crystals)?;
-        Ok(values.iter().map(LogProbability::total).collect())
-    }
-}
-
-/// What came of a batch.
-struct Learned {
-    /// `None` where there was nothing to learn from.
-    statistics: Option<BatchStatistics>,
-    /// Why nothing was learned, if so.
-    idle: Option<String>,
-}
-
-impl Learned {
-    fn nothing(reason: String) -> Self {
-        Self { statistics: None, idle: Some(reason) }
-    }
-}
-
-/// What is reported of learning from a batch.
-struct BatchStatistics {
-    /// log p of the crystals under the policy that drew them.
-    logp: Vec<f64>,
-    /// Estimates of KL(policy || base) and of the policy's entropy before the optimiser steps, nats.
-    kl: f64,
-    entropy: f64,
-    /// Weight of the KL term.
-    kl_weight: f64,
-    baseline: f64,
-    update: UpdateStatistics,
 }
 
 fn timed<T>(seconds: &mut f64, work: impl FnOnce() -> T) -> T {

@@ -17,6 +17,7 @@ impl FinetuneState {
         ranks.follow_first(&mut self.best);
         ranks.follow_first(&mut self.idle);
         ranks.follow_first(&mut self.learning_rate_scale);
+        ranks.follow_first(&mut self.replay);
         ranks.follow_first(&mut self.memory);
     }
 }

@@ -17,7 +17,7 @@ mod statistics;
 mod step_record;
 
 pub use adam::{Adam, global_norm};
-pub use finetune::{FinetuneError, FinetuneObserver, FinetuneState, Finetuning};
+pub use finetune::{FinetuneError, FinetuneObserver, FinetuneState, Finetuning, Replay, ReplayMemory};
 pub use likelihood_task::{Descriptions, MaximumLikelihood, PretrainData};
 pub use losses::{DirectPreference, NegativeLogLikelihood, PairFigures, PairLogRatios, PpoSurrogate};
 pub use pairs::{JudgedCrystal, Pair, PairCounts, PairSettings, Preferences};
@@ -26,5 +26,5 @@ pub use pretrain::{
     Epoch, Measured, PretrainError, PretrainObserver, PretrainSettings, PretrainState, Schedule, Task, check_examples,
     pretrain,
 };
-pub use settings::{AdvantageScale, Baseline, FinetuneSettings, KlGradient, Monitor, Objectives};
+pub use settings::{AdvantageScale, Baseline, EntropyBonus, FinetuneSettings, KlGradient, Monitor, Objectives};
 pub use step_record::{Gap, STABLE, Sample, Spread, StageTimes, StepRecord, UpdateStatistics};

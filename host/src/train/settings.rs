@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::policy::{Resources, Restriction, SpaceGroupDistribution};
+use super::Replay;
+use crate::policy::{LogProbability, Resources, Restriction, SpaceGroupDistribution};
 use crate::reward::{Objective, Rewards};
 
 /// How the KL term enters the gradient.
@@ -37,6 +38,27 @@ pub enum AdvantageScale {
     Rank,
 }
 
+/// What a nat of entropy of each kind of token is worth, in the objective's unit. The entropy of a kind is estimated by its -ln p,
+/// given the tokens before, which is what the policy gradient needs of a reward to ascend the entropy.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct EntropyBonus {
+    /// Of Wyckoff letters.
+    pub w: f64,
+    /// Of coordinates.
+    pub xyz: f64,
+    /// Of elements.
+    pub a: f64,
+    /// Of the lattice.
+    pub l: f64,
+}
+
+impl EntropyBonus {
+    /// What it adds to the objective of a crystal.
+    pub(super) fn of(self, logp: &LogProbability) -> f64 {
+        -(self.w * logp.w + self.xyz * logp.xyz + self.a * logp.a + self.l * logp.l)
+    }
+}
+
 /// How to fine-tune.
 #[derive(Clone, Debug)]
 pub struct FinetuneSettings {
@@ -60,6 +82,8 @@ pub struct FinetuneSettings {
     pub kl_target: Option<f64>,
     /// How it enters the gradient.
     pub kl_gradient: KlGradient,
+    /// What entropy is worth.
+    pub entropy_bonus: EntropyBonus,
     /// KL of the sampling policy to the policy as updated, nats, above which the batch's remaining optimiser steps are left out.
     pub kl_stop: Option<f64>,
     /// What is subtracted from the rewards.
@@ -68,6 +92,8 @@ pub struct FinetuneSettings {
     pub advantage_scale: AdvantageScale,
     /// Weight of the old moving baseline in the new one.
     pub baseline_decay: f64,
+    /// Crystals of earlier batches that are learned from again.
+    pub replay: Option<Replay>,
     /// Largest share of a batch that may fail.
     pub max_failed: f64,
     /// Steps in a row from which nothing was learned, after which the run ends.

@@ -120,6 +120,8 @@ pub struct StepRecord {
     pub kl_weight: Option<f64>,
     /// Mean of -ln p: an estimate of the policy's entropy, nats.
     pub entropy: Option<f64>,
+    /// Crystals of earlier batches that were learned from again, if such are remembered.
+    pub replayed: Option<usize>,
     /// Why nothing was learned from the step, if so.
     pub idle: Option<String>,
     /// Steps in a row, up to this one, from which nothing was learned.

@@ -5,7 +5,7 @@ use crate::cli::Failure;
 use crate::cli::wanted::{possible_groups, restriction, training_groups};
 use crate::config::{self, Finetune, SpaceGroups};
 use crate::policy::{ModelToml, Resources, SpaceGroupDistribution};
-use crate::train::{AdvantageScale, Baseline, FinetuneSettings, KlGradient};
+use crate::train::{AdvantageScale, Baseline, EntropyBonus, FinetuneSettings, KlGradient, Replay};
 
 impl Planner<'_> {
     pub(super) fn settings(
@@ -52,6 +52,16 @@ impl Planner<'_> {
                 config::KlGradient::Reference => KlGradient::Reference,
             },
             kl_stop: ppo.kl_stop,
+            entropy_bonus: ppo.entropy_bonus.map_or_else(EntropyBonus::default, |bonus| {
+                let config::EntropyBonus { w, a, xyz, l } = bonus;
+                EntropyBonus { w, xyz, a, l }
+            }),
+            replay: ppo.replay.as_ref().map(|replay| Replay {
+                crystals: replay.crystals,
+                size: replay.size,
+                age: replay.age,
+                augment: replay.augment.is_some(),
+            }),
             baseline: match ppo.baseline {
                 config::Baseline::Moving => Baseline::Moving,
                 config::Baseline::Batch => Baseline::Batch,

@@ -48,13 +48,6 @@ impl Batch {
     }
 }
 
-/// Removes the rows of which one of two numbers is not finite, and returns the numbers of the others.
-pub(super) fn keep_finite(rows: &mut Vec<usize>, first: &[f64], second: &[f64]) -> (Vec<f64>, Vec<f64>) {
-    let mut pairs = first.iter().zip(second).map(|(a, b)| a.is_finite() && b.is_finite());
-    rows.retain(|_| pairs.next() == Some(true));
-    first.iter().zip(second).filter(|(a, b)| a.is_finite() && b.is_finite()).unzip()
-}
-
 /// Why nothing was learned where no optimiser step was taken.
 pub(super) fn all_skipped(steps: usize, mean: f64) -> String {
     format!(

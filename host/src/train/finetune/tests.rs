@@ -6,10 +6,10 @@ use ndarray::ArrayD;
 
 use super::*;
 use crate::crystal::{Element, Site, SpaceGroup};
-use crate::policy::{Resources, SpaceGroupDistribution, tiny_hyperparameters};
+use crate::policy::{LogProbability, Resources, SpaceGroupDistribution, tiny_hyperparameters};
 use crate::reward::RewardTable;
 use crate::runtime::{Device, Locator};
-use crate::train::{AdvantageScale, Baseline, NegativeLogLikelihood};
+use crate::train::{AdvantageScale, Baseline, EntropyBonus, NegativeLogLikelihood};
 
 pub(in crate::train) fn settings(kl_gradient: KlGradient) -> FinetuneSettings {
     FinetuneSettings {
@@ -22,11 +22,13 @@ pub(in crate::train) fn settings(kl_gradient: KlGradient) -> FinetuneSettings {
         grad_clip: 1.0,
         kl_weight: 0.1,
         kl_target: None,
+        entropy_bonus: EntropyBonus::default(),
         kl_gradient,
         kl_stop: None,
         baseline: Baseline::Moving,
         advantage_scale: AdvantageScale::None,
         baseline_decay: 0.95,
+        replay: None,
         max_failed: 1.0,
         max_idle_steps: 5,
         groups: SpaceGroupDistribution::uniform(),
@@ -251,7 +253,7 @@ fn minibatches_are_steps_of_their_own() {
     let bench = Bench::new();
     let settings = FinetuneSettings { minibatches: 2, ..settings(KlGradient::Reference) };
     // Small steps, after which no ratio is clipped yet.
-    let settings = FinetuneSettings { kl_weight: 0.0, clip: 0.999, learning_rate: 3e-5, ..settings };
+    let settings = FinetuneSettings { kl_weight: 0.0, clip: 0.999, learning_rate: 1e-5, ..settings };
     let mut state = FinetuneState::new(bench.start.clone());
     let statistics = bench.learn(&REWARDS[0], &settings, &mut state);
     assert_eq!(statistics.update.grad_norms.len(), 2);
@@ -268,7 +270,8 @@ fn minibatches_are_steps_of_their_own() {
     }
     for ((name, found), (_, expected)) in state.parameters.iter().zip(parameters.iter()) {
         let apart = found.iter().zip(expected).map(|(a, b)| f64::from(a - b).abs() / settings.learning_rate);
-        assert!(apart.fold(0.0, f64::max) < 2e-2, "{name}");
+        // Parameters are resolved to some hundredths of so small a step.
+        assert!(apart.fold(0.0, f64::max) < 5e-2, "{name}");
     }
 }
 
@@ -291,12 +294,57 @@ fn the_weight_of_the_kl_term_is_led_to_a_target() {
     }
 }
 
+/// A crystal that is replayed has the ratio 1 at the start of its step, and the baseline that the batch has without it. The batch is
+/// the first two crystals, and the memory holds the other two of the batch before.
 #[test]
-fn rows_without_a_finite_density_leave_the_batch() {
-    let mut rows = vec![2, 3, 5, 7];
-    let (logp, base) = ([-1.0, f64::NEG_INFINITY, -3.0, -4.0], [-1.5, -2.5, f64::NAN, -4.5]);
-    assert_eq!(keep_finite(&mut rows, &logp, &base), (vec![-1.0, -4.0], vec![-1.5, -4.5]));
-    assert_eq!(rows, [2, 7]);
+fn replayed_crystals_are_learned_from_beside_the_batch() {
+    let bench = Bench::new();
+    let replay = Replay { crystals: 2, size: 2, age: 9, augment: false };
+    let settings = FinetuneSettings { baseline: Baseline::Batch, ..settings(KlGradient::Detached) };
+    let settings = FinetuneSettings { replay: Some(replay), ..settings };
+    let mut state = FinetuneState::new(bench.start.clone());
+    let mut before = bench.batch(&[1.0, -2.0, 0.5, 3.0]);
+    before.trainable = vec![2, 3];
+    state.remember(1, &before, &replay);
+    state.step = 1;
+    let mut batch = bench.batch(&[1.0, -2.0, 0.0, 0.0]);
+    batch.trainable = vec![0, 1];
+    let learned = bench.finetuning(&settings).learn(&mut batch, &settings, &mut state, &mut StageTimes::default());
+    let statistics = learned.unwrap().statistics.unwrap();
+
+    let (logp, base) = (bench.logp(&bench.start), bench.logp(&bench.base));
+    let r: Vec<f64> = (0..4).map(|i| [1.0, -2.0, 0.5, 3.0][i] - 0.1 * (logp[i] - base[i])).collect();
+    let mean = (r[0] + r[1]) / 2.0;
+    assert_near(&statistics.logp, &logp[..2]);
+    assert_near(&[statistics.kl], &[(logp[0] - base[0] + logp[1] - base[1]) / 2.0]);
+    assert_near(&[statistics.baseline], &[mean]);
+    assert_eq!(statistics.replayed, 2);
+    let slopes = [r[0] - r[1], r[1] - r[0], r[2] - mean, r[3] - mean].map(|advantage| advantage / 4.0);
+    let downhill: Vec<_> = bench.weighted(&bench.start, &slopes).into_iter().map(|g| -g).collect();
+    let (mut parameters, mut adam) = (bench.start.clone(), Adam::new(&bench.start));
+    adam.descend(&mut parameters, &downhill, settings.learning_rate, settings.grad_clip);
+    for ((name, found), (_, expected)) in state.parameters.iter().zip(parameters.iter()) {
+        let apart = found.iter().zip(expected).map(|(a, b)| f64::from(a - b).abs() / settings.learning_rate);
+        assert!(apart.fold(0.0, f64::max) < 1e-2, "{name}");
+    }
+}
+
+/// Entropy of the elements: R grows by -0.5 ln p(elements), whichever way the KL term enters.
+#[test]
+fn an_entropy_bonus_is_part_of_the_reward() {
+    let bench = Bench::new();
+    let resources = settings(KlGradient::Detached).resources;
+    let graph = Likelihood::load(&bench.runtime, &tiny_hyperparameters(), resources).unwrap();
+    let logp = graph.log_probabilities(&bench.start, &bench.crystals()).unwrap();
+    let mean_a = logp.iter().map(|logp| logp.a).sum::<f64>() / 4.0;
+    for kl_gradient in [KlGradient::Detached, KlGradient::Reference] {
+        let baseline = |a| {
+            let entropy_bonus = EntropyBonus { a, ..EntropyBonus::default() };
+            let settings = FinetuneSettings { entropy_bonus, ..settings(kl_gradient) };
+            bench.learn(&REWARDS[0], &settings, &mut FinetuneState::new(bench.start.clone())).baseline
+        };
+        assert_near(&[baseline(0.5) - baseline(0.0)], &[-0.5 * mean_a]);
+    }
 }
 
 /// A ratio of e^200 is no float32: the clamp keeps the loss finite, and a ratio within it as it was.

@@ -9,7 +9,8 @@ use crate::train::statistics::{clip_fraction, kl_k3};
 use crate::train::{FinetuneSettings, PpoSurrogate, StageTimes, UpdateStatistics};
 
 impl Finetuning {
-    /// Some passes over a batch, each of one optimiser step per minibatch up the clipped objective.
+    /// Some passes over a batch, each of one optimiser step per minibatch up the clipped objective. The policy drew the first `drawn`
+    /// of the crystals: they alone tell how far it has moved.
     ///
     /// # Errors
     /// [`LikelihoodError`].
@@ -17,6 +18,7 @@ impl Finetuning {
         &self,
         crystals: &[&Tokens],
         loss: &PpoSurrogate,
+        drawn: usize,
         settings: &FinetuneSettings,
         state: &mut FinetuneState,
         times: &mut StageTimes,
@@ -29,8 +31,9 @@ impl Finetuning {
             let loss = loss.of_rows(&rows);
             let mut result =
                 timed(&mut times.gradient, || self.gradient.gradient(&state.parameters, &crystals, &loss))?;
+            let ratios = result.logp.iter().zip(&loss.old_logp).map(|(new, old)| new.total() - old);
             let log_ratios: Vec<f64> =
-                result.logp.iter().zip(&loss.old_logp).map(|(new, old)| new.total() - old).collect();
+                rows.iter().zip(ratios).filter(|(row, _)| **row < drawn).map(|(_, x)| x).collect();
             update.clip_fraction = clip_fraction(&log_ratios, settings.clip);
             if settings.kl_stop.is_some_and(|most| kl_k3(&log_ratios) > most) {
                 break;
