@@ -9,6 +9,8 @@
     reason = "a test that cannot run has failed, and says so"
 )]
 
+#[path = "cuda_graphs/bodies.rs"]
+mod bodies;
 #[path = "cuda_graphs/functions.rs"]
 mod functions;
 #[path = "cuda_graphs/models.rs"]

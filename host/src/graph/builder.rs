@@ -68,7 +68,7 @@ pub struct Builder {
     pub(super) symbols: Symbols,
     pub(super) by_name: HashMap<String, Value>,
     /// Small constants by their contents.
-    small: HashMap<Vec<u8>, Value>,
+    pub(super) small: HashMap<Vec<u8>, Value>,
     node_names: HashSet<String>,
     pub(super) error: Option<GraphError>,
     pub(super) stopped: HashSet<Value>,

@@ -6,8 +6,8 @@ use prost::Message;
 
 use super::builder::{Builder, Value};
 use super::onnx::{
-    GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorShapeProto, TypeProto,
-    ValueInfoProto, tensor_shape_proto, type_proto,
+    GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorProto, TensorShapeProto,
+    TypeProto, ValueInfoProto, tensor_shape_proto, type_proto,
 };
 use super::shape::Dim;
 use super::{GraphError, Tensor, limits, proto};
@@ -98,12 +98,8 @@ impl Builder {
             name: Some(name.to_owned()),
             input: self.inputs.iter().map(|v| self.value_info(*v)).collect(),
             output: self.outputs.iter().map(|v| self.value_info(*v)).collect(),
-            initializer: self
-                .initializers
-                .iter()
-                .filter_map(|v| self.values[v.0 as usize].constant.as_ref().map(|t| proto::to_proto(self.name(*v), t)))
-                .collect(),
-            node: self.nodes.iter().map(|n| self.node_proto(n)).collect(),
+            initializer: self.initializer_protos(),
+            node: self.node_protos(),
             ..GraphProto::default()
         };
         let entry = |(key, value): &(&str, &str)| StringStringEntryProto {
@@ -129,6 +125,15 @@ impl Builder {
             graph: Some(graph),
             ..ModelProto::default()
         })
+    }
+
+    pub(super) fn initializer_protos(&self) -> Vec<TensorProto> {
+        let constant = |v: &Value| self.values[v.0 as usize].constant.as_ref();
+        self.initializers.iter().filter_map(|v| constant(v).map(|t| proto::to_proto(self.name(*v), t))).collect()
+    }
+
+    pub(super) fn node_protos(&self) -> Vec<NodeProto> {
+        self.nodes.iter().map(|node| self.node_proto(node)).collect()
     }
 
     fn node_proto(&self, node: &super::Node) -> NodeProto {

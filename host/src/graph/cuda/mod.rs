@@ -7,6 +7,7 @@
 //! Subgraphs (`If`, `Loop`, `Scan`) are left as they are: nothing is known of the types inside.
 
 mod arcs;
+mod bodies;
 mod determinant;
 mod detours;
 mod extremes;
@@ -73,10 +74,12 @@ pub fn for_cuda(model: &ModelProto) -> Result<ForCuda, GraphError> {
         return Ok(ForCuda::default());
     }
     let mut builder = Builder::as_it_is(model)?;
-    let replaced = rewrite(&mut builder);
-    let obstacles = table::obstacles(&builder);
-    let rewritten = (!replaced.is_empty()).then(|| builder.finish(graph.name(), &[])).transpose()?;
-    Ok(ForCuda { rewritten, replaced, obstacles })
+    let mut prepared = ForCuda::default();
+    rewrite(&mut builder, &mut prepared);
+    if !prepared.replaced.is_empty() {
+        prepared.rewritten = Some(builder.finish(graph.name(), &[])?);
+    }
+    Ok(prepared)
 }
 
 /// The operators of nodes and of their subgraphs.
@@ -88,20 +91,20 @@ fn operators(nodes: &[NodeProto]) -> Vec<&str> {
     found
 }
 
-/// How many nodes of each operator were rewritten.
-fn rewrite(b: &mut Builder) -> BTreeMap<String, usize> {
-    let mut replaced = BTreeMap::new();
-    for node in std::mem::take(&mut b.nodes) {
+/// Rewrites the nodes of a graph and of those inside of it, and notes what was done and what is left.
+fn rewrite(b: &mut Builder, prepared: &mut ForCuda) {
+    for mut node in std::mem::take(&mut b.nodes) {
+        bodies::rewrite_inside(b, &mut node, prepared);
         let first = b.nodes.len();
         match stand_in(b, &node).zip(only_output(&node)) {
             Some((made, output)) => {
                 put_in_place(b, first, made, output);
-                *replaced.entry(node.op).or_default() += 1;
+                *prepared.replaced.entry(node.op).or_default() += 1;
             }
             None => b.nodes.push(node),
         }
     }
-    replaced
+    prepared.obstacles.extend(table::obstacles(b));
 }
 
 fn stand_in(b: &mut Builder, node: &Node) -> Option<Value> {

@@ -7,7 +7,7 @@ use std::fmt;
 
 use super::super::DataType::{self, Bool, F32, F64, I32, I64};
 use super::super::builder::{Builder, Node};
-use super::super::onnx::NodeProto;
+use super::super::onnx::GraphProto;
 use super::{input, operators};
 
 /// The release of ONNX Runtime that the table describes.
@@ -109,14 +109,9 @@ pub(super) fn is_listed(op: &str) -> bool {
     TABLE.iter().any(|(operators, ..)| operators.iter().any(|known| own(known)))
 }
 
-/// The nodes of a graph that are in the table.
+/// The nodes of a graph that are in the table, without those of the graphs inside of it.
 pub(super) fn obstacles(b: &Builder) -> Vec<Obstacle> {
-    let mut found = Vec::new();
-    for node in b.nodes() {
-        found.extend(of_node(b, node));
-        found.extend(of_subgraphs(node));
-    }
-    found
+    b.nodes().iter().filter_map(|node| of_node(b, node)).collect()
 }
 
 fn of_node(b: &Builder, node: &Node) -> Option<Obstacle> {
@@ -142,19 +137,11 @@ fn of_node(b: &Builder, node: &Node) -> Option<Obstacle> {
     Some(Obstacle { node: node.name.clone(), op, data_type, trouble })
 }
 
-/// Of subgraphs only the operators are known.
-fn of_subgraphs(node: &Node) -> Vec<Obstacle> {
-    let graphs = node.attributes.0.iter().flat_map(|attribute| attribute.g.iter().chain(&attribute.graphs));
-    let nodes: Vec<&NodeProto> = graphs.flat_map(|graph| &graph.node).collect();
+/// Those of a graph of which only the operators are known.
+pub(super) fn obstacles_by_name(graph: &GraphProto) -> Vec<Obstacle> {
     let listed = |op: &str| TABLE.iter().find(|(names, form, ..)| matches!(form, Form::Any) && names.contains(&op));
-    let within = nodes.iter().flat_map(|inner| operators(std::slice::from_ref(*inner)));
-    within
-        .filter_map(|op| Some((op, listed(op)?.3)))
-        .map(|(op, trouble)| Obstacle {
-            node: format!("{} (inside)", node.name),
-            op: op.to_owned(),
-            data_type: None,
-            trouble,
-        })
+    let found = operators(&graph.node).into_iter().filter_map(|op| Some((op, listed(op)?.3)));
+    found
+        .map(|(op, trouble)| Obstacle { node: "(inside)".to_owned(), op: op.to_owned(), data_type: None, trouble })
         .collect()
 }

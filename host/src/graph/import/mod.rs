@@ -3,8 +3,9 @@
 //!
 //! Functions of the file are written out ([`functions`]), operators of old opsets take the form of opset 18 ([`opset`]),
 //! branches whose condition is certain are entered ([`branches`]), sequences of known length become the tensors that they
-//! hold ([`sequences`]), and operators that ONNX Runtime gets wrong on empty tensors are given none ([`guards`]).
+//! hold ([`sequences`]), graphs inside of a node are read one at a time ([`bodies`]), and operators that ONNX Runtime gets wrong on empty tensors are given none ([`guards`]).
 
+mod bodies;
 mod branches;
 mod functions;
 mod guards;
