@@ -26,7 +26,8 @@ fn runtime() -> Arc<Runtime> {
 }
 
 fn resources() -> Resources {
-    Resources { device: Device::Cuda(0), threads: 1, memory: 4 << 30, ranks: temper::ranks::Ranks::one() }
+    let memory = runtime().memory(Device::Cuda(0));
+    Resources { device: Device::Cuda(0), threads: 1, memory, ranks: temper::ranks::Ranks::one() }
 }
 
 fn draws(hyper: &Hyperparameters, parameters: &Parameters, sampler: Option<&Sampler>, sites: usize) {
@@ -87,6 +88,12 @@ fn the_task_of_a_child() {
             let crystals = groups(number);
             gradient.gradient(&parameters, &crystals.iter().collect::<Vec<_>>(), &loss(crystals.len())).unwrap();
         }
+        // As many of the longest crystals.
+        "long" => {
+            let gradient = LossGradient::<PpoSurrogate>::load(&runtime(), &hyper, resources()).unwrap();
+            let crystals = vec![crystals(20).remove(0); number];
+            gradient.gradient(&parameters, &crystals.iter().collect::<Vec<_>>(), &loss(crystals.len())).unwrap();
+        }
         _ => {
             let (runtime, crystals) = (runtime(), crystals(3));
             let crystals: Vec<&Tokens> = crystals.iter().collect();
@@ -105,10 +112,14 @@ fn the_task_of_a_child() {
     }
 }
 
-fn counted(device: &FakeDevice, task: &str) -> Report {
+fn child(task: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["copies::the_task_of_a_child", "--exact", "--nocapture"]).env(TASK, task);
-    let (output, report) = device.run(command);
+    command
+}
+
+fn counted(device: &FakeDevice, task: &str) -> Report {
+    let (output, report) = device.run(child(task));
     assert!(output.status.success(), "{task}: {}", String::from_utf8_lossy(&output.stderr));
     assert!(report.contains_key("cudaMalloc"), "{task} never came to the device");
     report
@@ -174,6 +185,37 @@ fn copies_of_a_token() {
     assert!(cost.copies_up < 12.0 && cost.within < 60e3 && cost.waits < 3.0, "{cost:?}");
 }
 
+/// Within a token the host waits for the device only where it has asked for the row. Nothing more is allocated for a token.
+#[test]
+fn nothing_waits_within_a_token_but_for_its_row() {
+    let Some(device) = device() else { return };
+    let calls = device.trace(child("decode 5"));
+    let is_row = |call: &String| call.starts_with("D2H async 43776 ");
+    let (first, last) = (calls.iter().position(is_row).unwrap(), calls.iter().rposition(is_row).unwrap());
+    assert!(calls.iter().filter(|call| is_row(call)).count() >= 25);
+    let waits = |call: &String| call.contains("Synchronize");
+    for (before, call) in calls[first..last].iter().zip(&calls[first + 1..]).filter(|(_, call)| waits(call)) {
+        assert!(
+            call.ends_with("kernels=0 gemms=0") && (waits(before) || before.starts_with("D2H")),
+            "{before}, {call}"
+        );
+    }
+    let allocations = calls[first..last].iter().filter(|call| call.starts_with("cudaMalloc")).count();
+    println!("{allocations} allocations");
+    assert!(allocations < 20);
+}
+
+/// Of a batch whose gradient takes more than the device has, a quarter of the device is taken at a time, and little beside it.
+#[test]
+fn a_batch_is_cut_to_the_memory_of_the_device() {
+    let Some(device) = device() else { return };
+    let peak = |task| counted(device, task)["peak"].1 as f64 / f64::from(1 << 30);
+    let [few, many] = [peak("long 24"), peak("long 120")];
+    println!("24 crystals of 20 sites: {few:.2} GiB; 120: {many:.2} GiB");
+    assert!((many - few).abs() < 0.1, "{few} {many}");
+    assert!(many < 1.6, "{many}");
+}
+
 /// Parameters stay on the device: what goes up are the crystals.
 #[test]
 fn copies_of_a_group_of_log_probabilities() {
@@ -197,4 +239,7 @@ fn copies_of_an_optimiser_step() {
     let Some(device) = device() else { return };
     let cost = difference(device, ["step 1", "step 3"], 2.0);
     assert!(cost.up < 19.6e6 && cost.down < 19.8e6 && cost.sessions == 0.0, "{cost:?}");
+    // Preparation, decoding, compaction, log-probabilities and gradients, and the one that tries the device.
+    let all = Cost::of(&counted(device, "step 3")).sessions;
+    assert!(all <= 6.0, "{all} sessions");
 }

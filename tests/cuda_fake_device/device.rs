@@ -70,6 +70,16 @@ impl FakeDevice {
         (output, text.lines().filter_map(call).collect())
     }
 
+    /// What a command calls, call by call, with the kernels that were launched before each.
+    pub fn trace(&self, mut command: Command) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("trace.txt");
+        command.env("FAKECUDA_TRACE", &file);
+        let (output, _) = self.run(command);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        std::fs::read_to_string(&file).unwrap().lines().map(str::to_owned).collect()
+    }
+
     /// `temper` on the device, from a folder.
     pub fn temper(&self, folder: &Path, arguments: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_temper"));
@@ -78,8 +88,11 @@ impl FakeDevice {
     }
 }
 
-/// `call NAME n=NUMBER bytes=NUMBER`.
+/// `call NAME n=NUMBER bytes=NUMBER`, or the most memory that was taken at a time, under the name `peak`.
 fn call(line: &str) -> Option<(String, (u64, u64))> {
+    if let Some((_, peak)) = line.strip_prefix("memory used=").and_then(|rest| rest.split_once(" peak=")) {
+        return Some(("peak".to_owned(), (1, peak.parse().ok()?)));
+    }
     let (rest, bytes) = line.strip_prefix("call ")?.rsplit_once(" bytes=")?;
     let (name, count) = rest.rsplit_once(" n=")?;
     Some((name.to_owned(), (count.parse().ok()?, bytes.parse().ok()?)))

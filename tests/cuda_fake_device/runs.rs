@@ -8,7 +8,7 @@ use serde_json::Value;
 use temper::graph::{Attributes, Builder, DataType, Dim, encode};
 
 use crate::device::{FakeDevice, device};
-use crate::support::{accepted, shared};
+use crate::support::{accepted, density_run, prepared, shared};
 
 const MODELS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models");
 const TEXTBOOK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/chgnet/chgnet.jsonl");
@@ -98,6 +98,21 @@ fn the_policy_runs() {
     // Whether the draws are crystals is a matter of numbers.
     let sample = ["sample", "-m", &policy, "-n", "70", "-o", "samples.jsonl"];
     stays_on_the_device(&device.temper(at, &sample), "sample");
+}
+
+/// Which device computes, and that it would not give the same bytes again.
+#[test]
+fn a_run_says_where_it_ran() {
+    let Some(device) = device() else { return };
+    let folder = prepared(&density_run("steps = 1"));
+    // The numbers are none, so how it ends does not matter.
+    device.temper(folder.path(), &["finetune", "run.toml"]);
+    let lock: Value =
+        serde_json::from_str(&std::fs::read_to_string(folder.path().join("run/lock.json")).unwrap()).unwrap();
+    let noted = ["device", "gpu", "deterministic"].map(|key| lock[key].as_str().unwrap());
+    assert_eq!(noted, ["cuda", "fake H100", "no"]);
+    let config = std::fs::read_to_string(folder.path().join("run/run.toml")).unwrap();
+    assert!(!config.contains("memory"), "{config}");
 }
 
 /// The fake libraries without one of them, in `folder`.

@@ -55,7 +55,7 @@ impl Finetune {
         let plan = Plan::new(context, &beginning)?;
         context.same_on_all_ranks(&plan.text, &plan.lock)?;
         let training = Finetuning::new(&plan.runtime, &plan.model.hyper, plan.base.clone(), &plan.settings)?;
-        context.warn_of_memory(plan.config.run.memory, training.least_bytes());
+        context.warn_of_memory(plan.settings.resources.memory, training.least_bytes());
         if self.dry_run {
             plan.check_models()?;
             context.ranks.by_first(|| self.check_directory(&plan, &beginning))?;

@@ -9,7 +9,6 @@ use clap::Args;
 
 use super::token_rows::{StatusTable, TokenRow, Tokenising};
 use super::{Context, Exit, Failure, Output, Search, Table};
-use crate::config::Memory;
 use crate::crystal::{MAX_ATOMS, SYMPREC, Tokens, try_map_ok};
 use crate::policy::{
     Likelihood, LikelihoodError, LogProbability, LossGradient, Parameters, PolicyDirectory, Resources, check_crystal,
@@ -18,8 +17,6 @@ use crate::runtime::Runtime;
 use crate::train::NegativeLogLikelihood;
 
 const COLUMNS: [&str; 6] = ["id", "logp_w", "logp_xyz", "logp_a", "logp_l", "logp"];
-/// For the activations of all threads together.
-const MEMORY: Memory = Memory::gib(4);
 
 /// Compute log-probabilities of crystals under a policy.
 #[derive(Debug, Args)]
@@ -115,8 +112,10 @@ struct Evaluator<'a> {
 impl<'a> Evaluator<'a> {
     fn new(context: &Context, policy: &'a PolicyDirectory) -> Result<Self, Failure> {
         let device = context.device()?;
-        let resources = Resources { device, threads: context.threads(0), memory: MEMORY.bytes(), ranks: context.ranks };
-        Ok(Self { policy, runtime: context.runtime(device)?, resources })
+        let runtime = context.runtime(device)?;
+        let memory = runtime.memory(device);
+        let resources = Resources { device, threads: context.threads(0), memory, ranks: context.ranks };
+        Ok(Self { policy, runtime, resources })
     }
 
     /// One value per row. A usable row whose value is not finite becomes unusable.

@@ -8,10 +8,18 @@ use super::{Context, Failure};
 use crate::config::{Memory, ModelIsolation, ModelSupervision};
 use crate::model::{Executor, ForceModel, Isolation, ModelOptions, ModelProcesses, OnnxModel};
 use crate::ranks::Neighbours;
+use crate::record::Lock;
 use crate::runtime::{Device, Locator, Runtime};
 
 /// How long a process for a model may take to load it.
 const LOADING: Duration = Duration::from_secs(300);
+
+/// Notes in a run's lock what computes.
+pub(super) fn lock_runtime(lock: &mut Lock, runtime: &Runtime, device: Device) {
+    lock.set_runtime(&runtime.release(), device.kind());
+    let gpu = runtime.gpu(device);
+    lock.note_device(gpu.as_ref().map(|gpu| gpu.name.as_str()), device.is_deterministic());
+}
 
 impl Context {
     /// The device of `--device`, `auto` without it.
@@ -30,6 +38,11 @@ impl Context {
     pub fn resolve(&self, runtime: &Runtime, wish: Device) -> Result<Device, Failure> {
         let device = runtime.resolve(wish, &|_| ())?;
         Ok(device.of_place(Neighbours::find(self.ranks).place))
+    }
+
+    /// Bytes that a stage may take on `device`: the `memory` of a config, or what that means where it is absent.
+    pub fn memory(&self, runtime: &Runtime, device: Device, given: Option<Memory>) -> u64 {
+        given.map_or_else(|| runtime.memory(device), Memory::bytes)
     }
 
     /// The runtime for `device`; says so when the library has to be fetched, and when `auto` cannot mean CUDA though the
@@ -60,7 +73,8 @@ impl Context {
         let runtime = self.runtime(wish)?;
         let device = self.resolve(&runtime, wish)?;
         let executor = Executor::new(self.threads(0))?;
-        let options = self.model_options(device, ModelSupervision::default());
+        let memory = runtime.memory(device);
+        let options = ModelOptions { memory, ..self.model_options(device, ModelSupervision::default()) };
         let model = OnnxModel::open(&runtime, &executor, path, options)?;
         self.same_model_on_all_ranks(model.contract())?;
         model.contract().warnings.iter().for_each(|warning| self.say(&format!("warning: {warning}")));

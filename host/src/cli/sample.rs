@@ -16,8 +16,6 @@ use crate::policy::{
 
 /// Crystals that are drawn at a time.
 const CHUNK: usize = 1000;
-/// Bytes that caches may take.
-const MEMORY: u64 = 2 << 30;
 
 /// Draw crystals from a policy.
 #[derive(Debug, Args)]
@@ -89,7 +87,8 @@ impl Sample {
         let device = context.device()?;
         let runtime = context.runtime(device)?;
         let device = context.resolve(&runtime, device)?;
-        let resources = Resources { device, threads: context.threads(0), memory: MEMORY, ranks: context.ranks };
+        let memory = runtime.memory(device);
+        let resources = Resources { device, threads: context.threads(0), memory, ranks: context.ranks };
         let sampler = Sampler::load(&runtime, &model.hyper, resources)?;
         let progress = context.progress("crystals", self.n as u64);
         let mut refused = 0;

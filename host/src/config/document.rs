@@ -390,7 +390,7 @@ mod tests {
             ["run.steps=3", "objective=-2*e_hull", "sampling.spacegroups=[225]", "run.memory=1 GiB", "run.dir=a=b"];
         let config = read(&format!("{RUN}[run]\nsteps = 7\n"), &set).unwrap();
         assert_eq!((config.run.steps, config.objective.as_str()), (3, "-2*e_hull"));
-        assert_eq!(config.run.memory.bytes(), 1 << 30);
+        assert_eq!(config.run.memory.unwrap().bytes(), 1 << 30);
         assert_eq!(config.run.dir.to_str(), Some("a=b"));
         assert_eq!(config.sampling.spacegroups, SpaceGroups::Weighted([(225, 1.0)].into()));
     }

@@ -67,8 +67,8 @@ pub struct Run {
     pub device: String,
     /// Threads; 0: all cores.
     pub threads: usize,
-    /// Budget for activations and caches.
-    pub memory: Memory,
+    /// Budget for activations and caches of a stage; absent: 4 GiB, or on a GPU a quarter of its memory.
+    pub memory: Option<Memory>,
     /// Steps between checkpoints.
     pub checkpoint_every: usize,
     /// Newest checkpoints kept beside the best.
@@ -85,7 +85,7 @@ impl Default for Run {
             seed: 42,
             device: "auto".to_owned(),
             threads: 0,
-            memory: Memory::gib(4),
+            memory: None,
             checkpoint_every: 5,
             keep: 2,
             max_failed: 0.5,
@@ -201,7 +201,9 @@ impl Finetune {
     /// The config as far as it shapes the numbers of a step: a run may be resumed with more steps, elsewhere, on more threads,
     /// with models in other processes. Guards shape them only where one lowers the learning rate.
     pub fn decisive(&self) -> Self {
-        let run = Run { seed: self.run.seed, max_failed: self.run.max_failed, ..Run::default() };
+        // Runs of earlier versions have locked a config with this amount.
+        let memory = Some(Memory::gib(4));
+        let run = Run { seed: self.run.seed, max_failed: self.run.max_failed, memory, ..Run::default() };
         let guards = self.guards.clone().filter(Guards::change_numbers);
         let mut decisive = Self { run, guards, record: None, ..self.clone() };
         let models = decisive.rewards.values_mut().filter_map(|reward| reward.kind.model_supervision());

@@ -224,8 +224,8 @@ pub struct PretrainRun {
     pub device: String,
     /// Threads; 0: all cores.
     pub threads: usize,
-    /// Budget for activations.
-    pub memory: Memory,
+    /// Budget for activations of a stage; absent: 4 GiB, or on a GPU a quarter of its memory.
+    pub memory: Option<Memory>,
     /// Epochs between checkpoints.
     pub checkpoint_every: usize,
 }
@@ -237,7 +237,7 @@ impl Default for PretrainRun {
             seed: 42,
             device: "auto".to_owned(),
             threads: 0,
-            memory: Memory::gib(4),
+            memory: None,
             checkpoint_every: 1,
         }
     }
@@ -329,7 +329,8 @@ impl Config for Pretrain {
 impl Pretrain {
     /// The config as far as it shapes the numbers of the training. How long it goes on, where, and on how many threads, does not.
     pub fn decisive(&self) -> Self {
-        let run = PretrainRun { seed: self.run.seed, ..PretrainRun::default() };
+        // Runs of earlier versions have locked a config with this amount.
+        let run = PretrainRun { seed: self.run.seed, memory: Some(Memory::gib(4)), ..PretrainRun::default() };
         let Train { epochs, patience, out, .. } = Train::default();
         let train = Train { epochs, patience, out, ..self.train.clone() };
         Self { run, train, record: None, ..self.clone() }

@@ -19,7 +19,7 @@ pub struct ModelOptions {
     pub device: Device,
     /// Edges and triplets that one batch on the CPU may have; a single crystal may have more.
     pub batch_cost: usize,
-    /// Budget for the activations that derivatives keep, in bytes, over all threads.
+    /// Budget for the activations that derivatives keep, in bytes, over all threads; on a CUDA device, for every batch.
     pub memory: u64,
     /// How long the model may take for one crystal. A batch that takes longer is evaluated again one crystal at a time.
     pub deadline: Option<Duration>,
@@ -31,8 +31,9 @@ pub struct ModelOptions {
     pub ranks: Ranks,
 }
 
-/// A batch on a CUDA device is so many times as large as one on the CPU.
-const CUDA_BATCH: usize = 16;
+/// Memory that an edge or triplet is taken to need in a batch on a CUDA device, bytes. CHGNet's energies take an eighth of it; of
+/// other potentials nothing is known.
+const CUDA_BYTES_PER_COST: u64 = 16_000;
 
 impl Default for ModelOptions {
     fn default() -> Self {
@@ -105,7 +106,10 @@ impl OnnxModel {
         let device = runtime.resolve(options.device, &|line| tracing::warn!("{line}"))?;
         // A device other than the processor runs one batch after the other; the threads then only prepare them.
         let sessions = if matches!(device, Device::Cuda(_)) { 1 } else { executor.threads() };
-        let batch_cost = if device == Device::Cpu { options.batch_cost } else { CUDA_BATCH * options.batch_cost };
+        let batch_cost = match device {
+            Device::Cuda(_) => usize::try_from(options.memory / CUDA_BYTES_PER_COST).unwrap_or(usize::MAX),
+            Device::Auto | Device::Cpu => options.batch_cost,
+        };
         let mut options = ModelOptions { device, batch_cost, ..options };
         let rewritten = ModelFile::read(&contract.path)?.for_runtime();
         let bytes = rewritten.map_err(|error| ContractError::of_graph(&contract.path, error))?;

@@ -12,11 +12,14 @@ use super::{Change, RunError};
 use crate::atomic::write_atomically;
 use crate::input::{MOST_TEXT, read};
 
-/// The keys under which a lock says what it is and where the run was started: nothing that numbers depend on.
+/// The keys under which a lock says what it is and where the run was started: nothing by which runs are compared.
 const FORMAT: &str = "format";
 const STARTED_IN: &str = "started_in";
 const CONFIG_FILE: &str = "config_file";
-const ASIDE: [&str; 3] = [FORMAT, STARTED_IN, CONFIG_FILE];
+/// What is noted of the device, which may be another one when a run goes on.
+const GPU: &str = "gpu";
+const DETERMINISTIC: &str = "deterministic";
+const ASIDE: [&str; 5] = [FORMAT, STARTED_IN, CONFIG_FILE, GPU, DETERMINISTIC];
 
 /// What stands in a lock as it is, and not as a hash: the program's version, ONNX Runtime's, and the kind of device.
 const PROGRAM: &str = "program";
@@ -52,6 +55,14 @@ impl Lock {
     pub fn set_runtime(&mut self, release: &str, device: &str) {
         self.0.insert(RUNTIME.to_owned(), release.to_owned());
         self.0.insert(DEVICE.to_owned(), device.to_owned());
+    }
+
+    /// Notes which GPU computes, if one does, and whether it would give the same bytes again.
+    pub fn note_device(&mut self, gpu: Option<&str>, deterministic: bool) {
+        if let Some(gpu) = gpu {
+            self.0.insert(GPU.to_owned(), gpu.to_owned());
+        }
+        self.0.insert(DETERMINISTIC.to_owned(), if deterministic { "yes" } else { "no" }.to_owned());
     }
 
     /// Adds the hash of the contents of what `key` names.
@@ -185,6 +196,22 @@ mod tests {
         );
         Lock::new("1.0.0").write(&file).unwrap();
         assert!(said(computed("1.0.0", "rel-1.25.0, commit b", "cpu")).is_empty(), "a lock that does not say");
+    }
+
+    #[test]
+    fn a_run_goes_on_with_another_gpu() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("lock.json");
+        let on = |gpu, deterministic| {
+            let mut lock = Lock::new("1.0.0");
+            lock.note_device(gpu, deterministic);
+            lock
+        };
+        on(Some("NVIDIA H100"), false).write(&file).unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.contains("\"gpu\": \"NVIDIA H100\"") && text.contains("\"deterministic\": \"no\""), "{text}");
+        assert!(on(Some("NVIDIA H200"), false).changed_since(&file).unwrap().is_empty());
+        assert!(on(None, true).changed_since(&file).unwrap().is_empty());
     }
 
     #[test]

@@ -140,17 +140,17 @@ mod tests {
         let mut session = session();
         let b = Tensor::from(arr2(&[[1.0_f32, 10.0], [2.0, 20.0]]));
         let inputs = [("b", (&b).into())];
-        let zeros = OrtTensor::upload(&ArrayD::zeros(vec![3, 2]), Device::Cpu).unwrap();
+        let fives = OrtTensor::upload(&ArrayD::from_elem(vec![3, 2], 5.0), Device::Cpu).unwrap();
         let mut total = session.allocate(5).unwrap();
-        for from in [Some(&zeros), None] {
+        for from in [Some(&fives), None] {
             let shapes = [vec![2, 2], vec![2, 2]];
             let passed = Passed { input: "a", from, output: "sum", to: &mut total, shapes };
             let twice = session.run_passing(&inputs, &["twice"], &mut [passed]).unwrap();
             assert_eq!(twice, [arr2(&[[2.0_f32, 20.0], [4.0, 40.0]]).into()]);
         }
         let numbers: Vec<f32> = total.to_tensor().unwrap().as_f32().unwrap().iter().copied().take(4).collect();
-        assert_eq!(numbers, [2.0, 20.0, 4.0, 40.0]);
-        assert_eq!(zeros.to_tensor().unwrap(), ArrayD::<f32>::zeros(vec![3, 2]).into());
+        assert_eq!(numbers, [7.0, 25.0, 9.0, 45.0]);
+        assert_eq!(fives.to_tensor().unwrap(), ArrayD::<f32>::from_elem(vec![3, 2], 5.0).into());
     }
 
     #[test]

@@ -15,6 +15,7 @@ use self::models::ModelKey;
 pub(super) use self::terms::parsed_objective;
 use super::model::sensible;
 use super::resume::Beginning;
+use super::runtime::lock_runtime;
 use super::{Context, Failure, Search};
 use crate::config::{Config, Document, Finetune, Problem, with_seed};
 use crate::hint::Hint;
@@ -80,10 +81,11 @@ impl Plan {
         let wish: Device = config.run.device.parse()?;
         let runtime = context.runtime(wish)?;
         let device = context.resolve(&runtime, wish)?;
-        let threads = context.threads(config.run.threads);
+        let (threads, memory) =
+            (context.threads(config.run.threads), context.memory(&runtime, device, config.run.memory));
         let mut lock = Lock::new(env!("CARGO_PKG_VERSION"));
         lock.set_origin(&beginning.origin);
-        lock.set_runtime(&runtime.release(), device.kind());
+        lock_runtime(&mut lock, &runtime, device);
         lock.add("config", config.decisive().to_toml()?.as_bytes());
         let mut planner = Planner {
             context,
@@ -92,7 +94,7 @@ impl Plan {
             runtime: Arc::clone(&runtime),
             device,
             executor: Executor::new(threads)?,
-            memory: config.run.memory.bytes(),
+            memory,
             lock,
             models: BTreeMap::new(),
             force_models: BTreeMap::new(),
@@ -103,7 +105,7 @@ impl Plan {
         }
         let (model, start, base) = planner.policies(&config.policy)?;
         let objectives = planner.objectives(&config)?;
-        let resources = Resources { device, threads, memory: config.run.memory.bytes(), ranks: context.ranks };
+        let resources = Resources { device, threads, memory, ranks: context.ranks };
         let settings = planner.settings(&config, &model, resources)?;
         planner.check_elements(&config, settings.restriction.as_deref(), &model.hyper)?;
         config.record.get_or_insert_default();

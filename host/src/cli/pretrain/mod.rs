@@ -171,7 +171,7 @@ impl<'a> Training<'a> {
             Self::Likelihood(task) => task.least_bytes(),
             Self::Preferences(task) => task.least_bytes(),
         };
-        context.warn_of_memory(plan.config.run.memory, least);
+        context.warn_of_memory(resources.memory, least);
         Ok(training)
     }
 

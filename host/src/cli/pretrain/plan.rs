@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::numbers::Conditions;
 use crate::cli::resume::Beginning;
+use crate::cli::runtime::lock_runtime;
 use crate::cli::{Context, Failure, Search};
 use crate::config::{self, Config, CrystalFormerShape, PretrainPolicy, with_seed};
 use crate::crystal::files_at;
@@ -51,7 +52,7 @@ impl PretrainPlan {
         let device = context.resolve(&runtime, wish)?;
         let mut lock = Lock::new(env!("CARGO_PKG_VERSION"));
         lock.set_origin(&beginning.origin);
-        lock.set_runtime(&runtime.release(), device.kind());
+        lock_runtime(&mut lock, &runtime, device);
         lock.add("config", config.decisive().to_toml()?.as_bytes());
         let (hyper, start) = match &config.policy {
             PretrainPolicy::Model(directory) => {
@@ -66,7 +67,8 @@ impl PretrainPlan {
                 (hyper, None)
             }
         };
-        let (threads, memory) = (context.threads(config.run.threads), config.run.memory.bytes());
+        let (threads, memory) =
+            (context.threads(config.run.threads), context.memory(&runtime, device, config.run.memory));
         let resources = Resources { device, threads, memory, ranks: context.ranks };
         let settings = settings(&config, resources);
         let files = files(&config, &beginning.search, &mut lock)?;
