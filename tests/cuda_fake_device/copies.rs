@@ -56,9 +56,9 @@ fn crystals(sites: usize) -> Vec<Tokens> {
     vec![crystal; 8]
 }
 
-/// Crystals that make so many groups.
+/// Crystals that make so many groups: each is too short to be padded to the one before.
 fn groups(number: usize) -> Vec<Tokens> {
-    [9, 6, 4][..number].iter().flat_map(|sites| crystals(*sites)).collect()
+    [20, 6, 1][..number].iter().map(|sites| crystals(*sites).remove(0)).collect()
 }
 
 fn loss(crystals: usize) -> PpoSurrogate {
@@ -185,14 +185,15 @@ fn copies_of_a_token() {
     assert!(cost.copies_up < 12.0 && cost.within < 60e3 && cost.waits < 3.0, "{cost:?}");
 }
 
-/// Within a token the host waits for the device only where it has asked for the row. Nothing more is allocated for a token.
+/// Within a token the host waits for the device only where it has asked for the row. (It waits for a compaction, too; here the
+/// caches have room for all tokens.) Nothing is allocated.
 #[test]
 fn nothing_waits_within_a_token_but_for_its_row() {
     let Some(device) = device() else { return };
-    let calls = device.trace(child("decode 5"));
+    let calls = device.trace(child("decode 3"));
     let is_row = |call: &String| call.starts_with("D2H async 43776 ");
     let (first, last) = (calls.iter().position(is_row).unwrap(), calls.iter().rposition(is_row).unwrap());
-    assert!(calls.iter().filter(|call| is_row(call)).count() >= 25);
+    assert!(calls.iter().filter(|call| is_row(call)).count() >= 15);
     let waits = |call: &String| call.contains("Synchronize");
     for (before, call) in calls[first..last].iter().zip(&calls[first + 1..]).filter(|(_, call)| waits(call)) {
         assert!(
@@ -201,8 +202,7 @@ fn nothing_waits_within_a_token_but_for_its_row() {
         );
     }
     let allocations = calls[first..last].iter().filter(|call| call.starts_with("cudaMalloc")).count();
-    println!("{allocations} allocations");
-    assert!(allocations < 20);
+    assert_eq!(allocations, 0);
 }
 
 /// Of a batch whose gradient takes more than the device has, a quarter of the device is taken at a time, and little beside it.
@@ -222,6 +222,7 @@ fn copies_of_a_group_of_log_probabilities() {
     let Some(device) = device() else { return };
     let cost = difference(device, ["groups 1", "groups 2"], 1.0);
     assert!(cost.up < 16.2e3 && cost.down < 300.0 && cost.sessions == 0.0, "{cost:?}");
+    assert!(cost.waits > 0.0, "no other group: {cost:?}");
 }
 
 /// The sum of the gradients stays on the device, too.
@@ -230,6 +231,7 @@ fn copies_of_a_group_of_gradients() {
     let Some(device) = device() else { return };
     let cost = difference(device, ["gradients 1", "gradients 2"], 1.0);
     assert!(cost.up < 16.4e3 && cost.down < 300.0 && cost.sessions == 0.0, "{cost:?}");
+    assert!(cost.waits > 0.0, "no other group: {cost:?}");
 }
 
 /// Of 64 crystals of one site, and a group of eight that is scored under policy and base and differentiated. The parameters go up
