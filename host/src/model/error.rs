@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::ContractError;
-use crate::crystal::Element;
+use crate::crystal::{Element, Repeats};
 use crate::hint::Hint;
 use crate::runtime;
 use crate::worker::WorkerFailure;
@@ -152,6 +152,16 @@ impl From<runtime::Error> for EvaluationError {
 }
 
 impl EvaluationError {
+    /// Of a whole cell, from that of the smaller one that it repeats: the atom is one of the whole cell's.
+    pub fn of_whole(self, repeats: &Repeats) -> Self {
+        match self {
+            Self::Isolated { atom, element, cutoff } => {
+                Self::Isolated { atom: repeats.whole_atom(atom - 1) + 1, element, cutoff }
+            }
+            other => other,
+        }
+    }
+
     /// Whether the model is to blame, and not the crystal.
     pub(super) fn is_of_the_model(&self) -> bool {
         matches!(self, Self::Failed(_) | Self::Died(_))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::derived::{ADDED, DerivedGraph, length_factor};
 use super::engine::Engine;
 use super::{EvaluationError, ModelError, ModelOutput, OnnxModel, OutputKind, verify};
-use crate::crystal::Structure;
+use crate::crystal::{Repeats, Structure};
 use crate::ranks::Ranks;
 use crate::runtime::Runtime;
 
@@ -32,6 +32,11 @@ pub struct Response {
 }
 
 impl Response {
+    /// Of a whole cell, from that of the smaller one that it repeats.
+    pub fn of_whole(self, repeats: &Repeats) -> Self {
+        Self { forces: repeats.of_all_atoms(&self.forces), stress: self.stress }
+    }
+
     /// Length of the largest force, eV/A.
     pub fn largest_force(&self) -> f64 {
         self.force_magnitudes().fold(0.0, f64::max)

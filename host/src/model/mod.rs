@@ -22,6 +22,7 @@ mod onnx_model;
 mod session_message;
 mod session_server;
 mod single_batch;
+mod smallest_cell;
 #[cfg(test)]
 pub(crate) mod testing;
 mod trial;

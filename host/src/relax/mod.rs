@@ -9,7 +9,6 @@ mod displacement;
 mod error;
 mod fire;
 mod potential;
-mod repeats;
 mod symmetry;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! What a relaxation needs to know of a potential.
 
-use crate::crystal::Structure;
+use crate::crystal::{Repeats, Structure};
 use crate::model::{EvaluationError, ForceModel, Response};
 
 /// Energy (eV per cell), forces and stress of a crystal.
@@ -10,6 +10,13 @@ pub struct Evaluation {
     pub energy: f64,
     /// Its derivatives.
     pub response: Response,
+}
+
+impl Evaluation {
+    /// Of a whole cell, from that of the smaller one that it repeats.
+    pub(super) fn of_whole(self, repeats: &Repeats) -> Self {
+        Self { energy: self.energy * repeats.copies() as f64, response: self.response.of_whole(repeats) }
+    }
 }
 
 /// Something that evaluates crystals.

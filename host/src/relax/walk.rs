@@ -2,14 +2,17 @@
 
 use super::coordinates::Coordinates;
 use super::fire::Fire;
-use super::repeats::Repeats;
 use super::symmetry::HeldSymmetry;
 use super::{Evaluation, RelaxError, displacement};
-use crate::crystal::{Structure, smallest_distance};
+use crate::crystal::{Repeats, Structure, smallest_distance};
 use crate::model::{EvaluationError, Response};
 
 /// Atoms closer than this, angstrom, are not believed to be a crystal: potentials return energies far below any hull there.
 const COLLAPSED: f64 = 0.5;
+/// Distance, angstrom, within which a translation must take every atom onto another for the crystal to be relaxed as the smaller cell
+/// that it repeats: nothing that forces would notice. The forces on images are the same, so that the path is that of the whole cell
+/// but for rounding, which alone could take images apart: a crystal on a saddle stays there until it is disturbed.
+const IMAGES: f64 = 1e-4;
 /// A volume that has changed by more than this factor goes on without end.
 const LARGEST_VOLUME_CHANGE: f64 = 10.0;
 
@@ -78,7 +81,7 @@ impl Walk {
             None => (structure.clone(), None),
             Some(symprec) => HeldSymmetry::of(structure, symprec).map(|(start, held)| (start, Some(held)))?,
         };
-        let repeats = Repeats::of(&start).map(|repeats| {
+        let repeats = Repeats::of(&start, IMAGES).map(|repeats| {
             let smaller = repeats.smaller(&start);
             (repeats, smaller)
         });
@@ -100,7 +103,10 @@ impl Walk {
         settings: &RelaxSettings,
     ) -> Option<Result<Relaxed, RelaxError>> {
         let evaluated = match &self.repeats {
-            Some((repeats, _)) => repeats.whole(evaluated),
+            Some((repeats, _)) => match evaluated {
+                Ok(smaller) => Ok(smaller.of_whole(repeats)),
+                Err(error) => Err(error.of_whole(repeats)),
+            },
             None => evaluated,
         };
         let evaluation = match evaluated {

@@ -158,11 +158,11 @@ impl Run {
         let numbers = |values: Vec<f64>| values.into_iter().map(ModelResult::Number);
         match &self.forces {
             None => {
-                let rows = self.model.evaluate(structures, &quantities).into_iter();
+                let rows = self.model.evaluate_smallest(structures, &quantities).into_iter();
                 rows.map(|row| Ok(numbers(row?).collect())).collect()
             }
             Some((_, forces)) => {
-                let rows = forces.evaluate(structures, &quantities).into_iter();
+                let rows = forces.evaluate_smallest(structures, &quantities).into_iter();
                 let all = |(values, response)| numbers(values).chain([ModelResult::Response(response)]).collect();
                 rows.map(|row| row.map(all)).collect()
             }

@@ -1,22 +1,15 @@
-//! Cells that repeat a smaller one: the potential is asked about the smaller one, and the crystal moves as a whole.
-//!
-//! A centred cell costs half to a quarter. The forces on atoms that are images of one another are the same, so that the path is that of
-//! the whole cell but for rounding, which alone could take images apart: a crystal on a saddle stays there until it is disturbed.
+//! Cells that repeat a smaller one, as the conventional cells of centred lattices do.
 
 use nalgebra::{Matrix3, Vector3};
 
-use super::Evaluation;
-use super::coordinates::{lattice, rows};
-use crate::crystal::Structure;
-use crate::model::EvaluationError;
+use super::{Lattice, Structure};
 
-/// Distance, angstrom, within which a translation must take every atom onto another: nothing that forces would notice.
-const EXACT: f64 = 1e-4;
 /// Larger cells are taken as they are, since the search compares all atoms.
 const MOST_ATOMS: usize = 500;
 
 /// How a cell repeats a smaller one.
-pub(super) struct Repeats {
+#[derive(Clone, Debug)]
+pub struct Repeats {
     /// Vectors of the smaller cell as combinations (rows) of the cell's.
     vectors: Matrix3<f64>,
     /// The inverse.
@@ -28,12 +21,13 @@ pub(super) struct Repeats {
 }
 
 impl Repeats {
-    /// `None` where the cell is the smallest one, as far as can be seen.
-    pub fn of(structure: &Structure) -> Option<Self> {
+    /// By translations that take every atom within `tolerance` (angstrom) of another of its element. `None` where the cell is the
+    /// smallest one, as far as can be seen.
+    pub fn of(structure: &Structure, tolerance: f64) -> Option<Self> {
         if structure.len() > MOST_ATOMS {
             return None;
         }
-        let translations = translations(structure);
+        let translations = translations(structure, tolerance);
         let size = translations.len() + 1;
         if size == 1 {
             return None;
@@ -51,40 +45,41 @@ impl Repeats {
         whole.then_some(Self { vectors, coordinates: vectors.try_inverse()?, kept, image_of })
     }
 
-    /// The smaller cell of a crystal that still repeats it.
+    /// The smaller cell of a crystal that repeats it in this way.
     pub fn smaller(&self, structure: &Structure) -> Structure {
         let frac = |atom: &usize| self.coordinates.tr_mul(&Vector3::from(structure.frac[*atom])).into();
+        let vectors = self.vectors * Matrix3::from_fn(|i, j| structure.lattice.0[i][j]);
         Structure {
-            lattice: lattice(&(self.vectors * rows(&structure.lattice))),
+            lattice: Lattice(std::array::from_fn(|i| std::array::from_fn(|j| vectors[(i, j)]))),
             species: self.kept.iter().map(|atom| structure.species[*atom]).collect(),
             frac: self.kept.iter().map(frac).collect(),
         }
     }
 
-    /// What was found for the smaller cell, for the whole one.
-    pub fn whole(&self, found: Result<Evaluation, EvaluationError>) -> Result<Evaluation, EvaluationError> {
-        match found {
-            Ok(Evaluation { energy, mut response }) => {
-                let size = self.image_of.len() / self.kept.len();
-                response.forces = self.image_of.iter().map(|atom| response.forces[*atom]).collect();
-                Ok(Evaluation { energy: energy * size as f64, response })
-            }
-            Err(EvaluationError::Isolated { atom, element, cutoff }) => {
-                Err(EvaluationError::Isolated { atom: self.kept[atom - 1] + 1, element, cutoff })
-            }
-            Err(other) => Err(other),
-        }
+    /// How many of the smaller cell the whole one is.
+    pub fn copies(&self) -> usize {
+        self.image_of.len() / self.kept.len()
+    }
+
+    /// The atom of the whole cell for an atom of the smaller one.
+    pub fn whole_atom(&self, atom: usize) -> usize {
+        self.kept[atom]
+    }
+
+    /// What the atoms of the smaller cell have, for all atoms of the whole one.
+    pub fn of_all_atoms<T: Copy>(&self, smaller: &[T]) -> Vec<T> {
+        self.image_of.iter().map(|atom| smaller[*atom]).collect()
     }
 }
 
 /// The translations within the cell that take every atom onto another of its element, and onto which.
-fn translations(structure: &Structure) -> Vec<([f64; 3], Vec<usize>)> {
+fn translations(structure: &Structure, tolerance: f64) -> Vec<([f64; 3], Vec<usize>)> {
     let Structure { lattice, species, frac } = structure;
     let count = |atom: usize| species.iter().filter(|element| **element == species[atom]).count();
     let Some(first) = (0..frac.len()).min_by_key(|atom| count(*atom)) else { return Vec::new() };
     let is_at = |x: [f64; 3], y: [f64; 3]| {
         let step = std::array::from_fn(|k| x[k] - y[k] - (x[k] - y[k]).round());
-        lattice.cartesian(step).iter().map(|d| d * d).sum::<f64>() < EXACT * EXACT
+        lattice.cartesian(step).iter().map(|d| d * d).sum::<f64>() < tolerance * tolerance
     };
     let onto = |atom: usize, by: [f64; 3]| {
         let moved = std::array::from_fn(|k| frac[atom][k] + by[k]);
@@ -136,6 +131,8 @@ mod tests {
     use super::*;
     use crate::crystal::TEXTBOOK;
 
+    const TOLERANCE: f64 = 1e-4;
+
     /// `n` copies of the cell along each vector of it.
     fn supercell(structure: &Structure, n: [usize; 3]) -> Structure {
         let mut cell = structure.clone();
@@ -159,11 +156,11 @@ mod tests {
         let made_up = TEXTBOOK.last().unwrap().as_published().unwrap();
         let cases = [(salt.clone(), 4), (supercell(&salt, [1, 2, 1]), 8), (supercell(&made_up, [3, 2, 1]), 6)];
         for (structure, size) in cases {
-            let repeats = Repeats::of(&structure).unwrap();
+            let repeats = Repeats::of(&structure, TOLERANCE).unwrap();
             let smaller = repeats.smaller(&structure);
             assert_eq!(smaller.len() * size, structure.len());
             assert!((smaller.lattice.volume() * size as f64 / structure.lattice.volume() - 1.0).abs() < 1e-9);
-            assert!(Repeats::of(&smaller).is_none());
+            assert!(Repeats::of(&smaller, TOLERANCE).is_none());
             // Every atom of the whole is an image of its own atom.
             for (atom, image) in repeats.image_of.iter().enumerate() {
                 let step = smaller.lattice.fractional(structure.lattice.cartesian(structure.frac[atom]));
@@ -173,8 +170,9 @@ mod tests {
                 assert!(smaller.lattice.cartesian(off).iter().all(|d| d.abs() < 1e-6), "atom {atom}: {off:?}");
             }
         }
-        assert!(Repeats::of(&made_up).is_none());
+        assert!(Repeats::of(&made_up, TOLERANCE).is_none());
         let displaced = salt.displaced(3, [0.001, 0.0, 0.0]);
-        assert!(Repeats::of(&displaced).is_none());
+        assert!(Repeats::of(&displaced, TOLERANCE).is_none());
+        assert!(Repeats::of(&displaced, 0.01).is_some());
     }
 }
