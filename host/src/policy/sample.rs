@@ -10,6 +10,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ndarray::{Array1, Array2, ArrayView1, Axis};
+use rayon::prelude::*;
 
 use super::likelihood::LikelihoodError;
 use super::partial_crystal::{PartialCrystal, Refusal, SampleSettings};
@@ -48,8 +49,9 @@ pub struct Draws {
 pub struct Sampler {
     runtime: Runtime,
     decode: ModelProto,
-    /// Whether what follows from the parameters is computed once and handed to sessions that outlive them. Otherwise the
-    /// parameters are constants of the sessions, which the CPU brings into the layout that suits it.
+    /// Whether what follows from the parameters is handed to sessions that outlive them. Otherwise it is made of constants of new
+    /// sessions, which the CPU brings into the layout that suits it. It sums in another order then, so that the last digits of
+    /// samples would be others with inputs.
     hands_over: bool,
     compact: Vec<u8>,
     options: SessionOptions,
@@ -64,7 +66,7 @@ pub struct Sampler {
 struct Loaded {
     parameters: Parameters,
     handed: Handed,
-    prepare: Option<Prepare>,
+    prepare: Prepare,
     workers: Vec<Mutex<Worker>>,
 }
 
@@ -79,6 +81,13 @@ struct Handed {
 }
 
 impl Handed {
+    /// The same as arrays.
+    fn into_tensors(self, parameters: &Parameters) -> Result<Vec<(String, Tensor)>, LikelihoodError> {
+        let made = self.made.into_iter().map(|(name, value)| Ok((name, value.to_tensor()?)));
+        let read = |name: String| parameters.get(&name).map(|p| Ok((name.clone(), Tensor::F32(p.clone()))));
+        made.chain(self.parameters.into_iter().filter_map(|(name, _)| read(name))).collect()
+    }
+
     fn inputs(&self) -> Vec<(&str, Input<'_>)> {
         let made = self.made.iter().map(|(name, value)| (name.as_str(), value.into()));
         let read = self.parameters.iter().map(|(name, i)| (name.as_str(), Input::from(&self.copies[*i])));
@@ -90,12 +99,14 @@ impl Handed {
 struct Prepare {
     session: Session,
     handed: Vec<String>,
+    /// The decoding graph, which reads what is handed.
+    rest: ModelProto,
 }
 
 struct Worker {
     decode: Session,
     compact: Session,
-    /// Caches that are not in use: their memory is taken again, because new pages are costly.
+    /// Caches that are not in use: their memory, which is that of `compact`, is taken again, because new pages are costly.
     spare: Option<Caches>,
 }
 
@@ -124,38 +135,34 @@ impl Sampler {
 
     /// Sessions for these parameters, made anew or brought up to date.
     fn loaded(&self, old: Option<Loaded>, parameters: &Parameters) -> Result<Loaded, LikelihoodError> {
-        match old {
-            Some(same) if same.parameters == *parameters => Ok(same),
-            Some(Loaded { prepare: Some(mut prepare), workers, handed, .. }) => {
-                // Makes room first.
-                drop(handed);
-                let handed = prepare.run(parameters)?;
-                Ok(Loaded { parameters: parameters.clone(), handed, prepare: Some(prepare), workers })
-            }
-            _ if self.hands_over => {
-                let names: Vec<&str> = parameters.iter().map(|(name, _)| name).collect();
-                let Split { prepare, rest, handed } = split(&self.decode, &names)?;
-                let session = self.session("policy preparation graph", &encode(&prepare))?;
-                let mut prepare = Prepare { session, handed };
-                let (handed, workers) = (prepare.run(parameters)?, self.workers(&encode(&rest))?);
-                Ok(Loaded { parameters: parameters.clone(), handed, prepare: Some(prepare), workers })
-            }
-            _ => {
-                let mut decode = self.decode.clone();
-                fix_inputs(&mut decode, parameters.iter().map(|(name, p)| (name, Tensor::F32(p.clone()))));
-                let workers = self.workers(&encode(&decode))?;
-                Ok(Loaded { parameters: parameters.clone(), handed: Handed::default(), prepare: None, workers })
-            }
+        let (mut prepare, mut workers) = match old {
+            Some(same) if same.parameters == *parameters => return Ok(same),
+            // What was handed makes room for what will be.
+            Some(Loaded { prepare, workers, .. }) => (prepare, workers),
+            None => (Prepare::new(self, parameters)?, Vec::new()),
+        };
+        let mut handed = prepare.run(parameters)?;
+        if !self.hands_over {
+            let fixed = std::mem::take(&mut handed).into_tensors(parameters)?;
+            workers = self.workers(workers, &prepare.rest_with(&fixed))?;
+        } else if workers.is_empty() {
+            workers = self.workers(workers, &encode(&prepare.rest))?;
         }
+        Ok(Loaded { parameters: parameters.clone(), handed, prepare, workers })
     }
 
-    fn workers(&self, decode: &[u8]) -> Result<Vec<Mutex<Worker>>, LikelihoodError> {
-        let worker = |_| {
-            let decode = self.session("policy decoding graph", decode)?;
-            let compact = self.session("cache compaction graph", &self.compact)?;
-            Ok(Mutex::new(Worker { decode, compact, spare: None }))
+    /// Workers for a decoding graph. What those that there are have beside its session stays with them.
+    fn workers(&self, old: Vec<Mutex<Worker>>, decode: &[u8]) -> Result<Vec<Mutex<Worker>>, LikelihoodError> {
+        let mut old = old.into_iter().map(|worker| worker.into_inner().unwrap_or_else(PoisonError::into_inner));
+        let kept: Vec<Option<Worker>> = (0..self.split.workers).map(|_| old.next()).collect();
+        let worker = |kept: Option<Worker>| {
+            let (compact, spare) = match kept {
+                Some(Worker { compact, spare, .. }) => (compact, spare),
+                None => (self.session("cache compaction graph", &self.compact)?, None),
+            };
+            Ok(Mutex::new(Worker { decode: self.session("policy decoding graph", decode)?, compact, spare }))
         };
-        (0..self.split.workers).map(worker).collect()
+        kept.into_par_iter().map(worker).collect()
     }
 
     fn session(&self, name: &str, bytes: &[u8]) -> Result<Session, LikelihoodError> {
@@ -202,6 +209,20 @@ impl Sampler {
 }
 
 impl Prepare {
+    fn new(sampler: &Sampler, parameters: &Parameters) -> Result<Self, LikelihoodError> {
+        let names: Vec<&str> = parameters.iter().map(|(name, _)| name).collect();
+        let Split { prepare, rest, handed } = split(&sampler.decode, &names)?;
+        let session = sampler.session("policy preparation graph", &encode(&prepare))?;
+        Ok(Self { session, handed, rest })
+    }
+
+    /// The decoding graph with these tensors as constants, encoded.
+    fn rest_with(&self, handed: &[(String, Tensor)]) -> Vec<u8> {
+        let mut rest = self.rest.clone();
+        fix_inputs(&mut rest, handed.iter().map(|(name, tensor)| (name.as_str(), tensor.clone())));
+        encode(&rest)
+    }
+
     /// The decoding graph's inputs for these parameters.
     fn run(&mut self, parameters: &Parameters) -> Result<Handed, LikelihoodError> {
         let copies = parameters.on_device(self.session.device())?;
@@ -472,7 +493,7 @@ impl<'a> Chunk<'a> {
         if let Some(spare) = worker.spare.take().filter(|spare| spare.iter().zip(&numbers).all(fits)) {
             return Ok(spare);
         }
-        let made = numbers.iter().map(|numbers| worker.decode.allocate(*numbers));
+        let made = numbers.iter().map(|numbers| worker.compact.allocate(*numbers));
         Ok(made.collect::<Result<_, _>>()?)
     }
 
