@@ -34,53 +34,37 @@ impl ForceModel {
     }
 }
 
-/// What a model is asked about for some crystals.
-struct SmallestCells<'a>(Vec<Asked<'a>>);
-
-enum Asked<'a> {
-    Whole(&'a Structure),
-    Smaller(Repeats, Structure),
-}
-
-impl Asked<'_> {
-    fn cell(&self) -> &Structure {
-        match self {
-            Self::Whole(structure) => structure,
-            Self::Smaller(_, smaller) => smaller,
-        }
-    }
-}
+/// Some crystals, each with the smaller cell that it repeats, if it does, and how.
+struct SmallestCells<'a>(Vec<(&'a Structure, Option<(Repeats, Structure)>)>);
 
 impl<'a> SmallestCells<'a> {
     fn of(model: &OnnxModel, structures: &[&'a Structure]) -> Self {
         let is_potential = model.quantities().iter().all(|quantity| *quantity == "energy");
-        let repeats = |structure| if is_potential { Repeats::of(structure, IMAGES) } else { None };
-        let asked = |structure: &&'a Structure| match repeats(structure) {
-            Some(repeats) => {
-                let smaller = repeats.smaller(structure);
-                Asked::Smaller(repeats, smaller)
-            }
-            None => Asked::Whole(structure),
+        let smaller = |structure: &Structure| {
+            let repeats = Repeats::of(structure, IMAGES).filter(|_| is_potential)?;
+            let smaller = repeats.smaller(structure);
+            Some((repeats, smaller))
         };
-        Self(structures.iter().map(asked).collect())
+        Self(structures.iter().map(|structure| (*structure, smaller(structure))).collect())
     }
 
-    /// The cells, in the order of the crystals.
+    /// What the model is asked about, in the order of the crystals.
     fn asked(&self) -> Vec<&Structure> {
-        self.0.iter().map(Asked::cell).collect()
+        self.0.iter().map(|(whole, smaller)| smaller.as_ref().map_or(*whole, |(_, smaller)| smaller)).collect()
     }
 
-    /// What the model has said of them, for the whole crystals; `of_whole` makes it of what was said of a smaller cell.
+    /// What the model has said of that, for the whole crystals; `of_whole` makes it of what was said of a smaller cell.
     fn whole<T>(
         &self,
         rows: Vec<Result<T, EvaluationError>>,
         of_whole: impl Fn(T, &Repeats) -> T,
     ) -> Vec<Result<T, EvaluationError>> {
-        let whole = |(asked, row): (&Asked<'_>, Result<T, EvaluationError>)| match asked {
-            Asked::Whole(_) => row,
-            Asked::Smaller(repeats, _) => {
-                row.map(|row| of_whole(row, repeats)).map_err(|error| error.of_whole(repeats))
-            }
+        let whole = |((_, smaller), row): (&(_, Option<(Repeats, _)>), Result<T, _>)| match smaller {
+            None => row,
+            Some((repeats, _)) => match row {
+                Ok(found) => Ok(of_whole(found, repeats)),
+                Err(error) => Err(EvaluationError::of_whole(error, repeats)),
+            },
         };
         self.0.iter().zip(rows).map(whole).collect()
     }
