@@ -15,7 +15,7 @@ fn init_writes_a_config_once() {
     assert!(output.status.success());
     assert_eq!(String::from_utf8_lossy(&output.stderr), "wrote run.toml; run it with: temper finetune run.toml\n");
     let written = std::fs::read_to_string(folder.path().join("run.toml")).unwrap();
-    assert!(written.contains("objective = \"-min(max(e_hull, 0), 0.5)\""));
+    assert!(written.contains("objective = \"(0.5 - min(max(e_hull, 0), 0.5)) * diversity\""));
     assert_refused(folder.path(), &["init"], 2, "error: run.toml already exists\nhint: choose another name with -o");
 }
 
