@@ -10,6 +10,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::arguments::LogFormat;
 use super::{Exit, Failure, Globals, Interrupts, Progress, terminal};
+use crate::config::Memory;
 use crate::plugin::{Discovery, Probe};
 use crate::ranks::{Neighbours, Ranks};
 use crate::runtime::default_threads;
@@ -96,9 +97,9 @@ impl Context {
     /// Says so when one crystal takes more than the `memory` of a run: it is taken all the same.
     pub(super) fn warn_of_memory(&self, memory: u64, least: u64) {
         if memory < least {
-            let (memory, least) = (memory >> 20, least.div_ceil(1 << 20));
+            let (memory, least) = (Memory::of_bytes(memory), least.div_ceil(1 << 20));
             self.say(&format!(
-                "warning: `run.memory` is {memory} MiB, but the gradient of a crystal with as many sites as the policy has slots takes {least} MiB"
+                "warning: `run.memory` is {memory}, but the gradient of a crystal with as many sites as the policy has slots takes {least} MiB"
             ));
         }
     }

@@ -204,11 +204,11 @@ impl Scorer<'_> {
     fn evaluate(&self, structures: &[&Structure]) -> Vec<Result<Evaluated, String>> {
         let rows: Vec<Result<_, EvaluationError>> = match &self.forces {
             Some(forces) => {
-                let rows = forces.evaluate_smallest(structures, &self.quantities).into_iter();
+                let rows = forces.evaluate(structures, &self.quantities).into_iter();
                 rows.map(|row| row.map(|(values, response)| (values, Some(response)))).collect()
             }
             None => {
-                let rows = self.model.evaluate_smallest(structures, &self.quantities).into_iter();
+                let rows = self.model.evaluate(structures, &self.quantities).into_iter();
                 rows.map(|row| row.map(|values| (values, None))).collect()
             }
         };

@@ -26,6 +26,11 @@ impl Memory {
         Self(n << 30)
     }
 
+    /// `n` bytes.
+    pub const fn of_bytes(n: u64) -> Self {
+        Self(n)
+    }
+
     /// The amount in bytes.
     pub fn bytes(self) -> u64 {
         self.0

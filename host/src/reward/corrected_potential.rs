@@ -67,7 +67,7 @@ impl CorrectedPotential {
 
     /// The energies of structures as the Materials Project would compute them, in their order.
     pub fn energies(&self, structures: &[&Structure]) -> Vec<Result<CorrectedEnergy, Failure>> {
-        let energies = self.model.evaluate_smallest(structures, &["energy"]).into_iter();
+        let energies = self.model.evaluate(structures, &["energy"]).into_iter();
         let energies = energies.zip(structures).map(|(row, structure)| Ok((*structure, row?[0]))).collect();
         let calculation = &Calculation::default();
         map_ok(energies, |known: Vec<(&Structure, f64)>| {

@@ -107,7 +107,7 @@ fn evaluated_rows<'a>(records: &'a [Record], model: &OnnxModel) -> Vec<Result<Qu
     };
     map_ok(records.iter().map(read).collect(), |rows| {
         let structures: Vec<&Structure> = rows.iter().map(|row| row.structure).collect();
-        let energies = model.evaluate_smallest(&structures, &["energy"]).into_iter().zip(rows);
+        let energies = model.evaluate(&structures, &["energy"]).into_iter().zip(rows);
         energies.map(|(found, row)| Ok(QueryRow { energy: found.map_err(|e| e.to_string())?[0], ..row })).collect()
     })
 }
