@@ -29,3 +29,5 @@ mod rounding;
 mod sampling;
 #[path = "policy_parity/table.rs"]
 mod table;
+#[path = "policy_parity/temperature.rs"]
+mod temperature;

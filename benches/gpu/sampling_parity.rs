@@ -44,7 +44,7 @@ fn draw(count: usize, seed: u64, resources: Resources) -> Vec<Drawn> {
     let draws = Draws { seed, step: 0, first: 0 };
     let groups = SpaceGroupDistribution::new(frequencies).expect("weights").draw(draws, count);
     let sampler = Sampler::load(&runtime(), &policy.model.hyper, resources).expect("its graphs");
-    let settings = SampleSettings { temperature: 1.0, top_p: 1.0, restriction: None };
+    let settings = SampleSettings::of_policy(None);
     sampler.sample(&policy.parameters, &groups, draws, &settings).expect("samples")
 }
 

@@ -2,7 +2,7 @@
 
 use safetensors::SafeTensors;
 use temper::crystal::{SpaceGroup, Tokens};
-use temper::policy::{Draws, Hyperparameters, Resources, SampleSettings, Sampler};
+use temper::policy::{Draws, Hyperparameters, Resources, SampleSettings, Sampler, Temperatures};
 use temper::runtime::Device;
 
 use crate::evaluate::{log_probabilities, logp, runtime};
@@ -89,6 +89,7 @@ fn draw(golden: &Golden, groups: &[SpaceGroup], temperature: f64) -> Vec<Tokens>
     let hyper: &Hyperparameters = &golden.hyper;
     let resources = Resources { device: Device::Cpu, threads: 1, memory: 1 << 28, ranks: temper::ranks::Ranks::one() };
     let sampler = Sampler::load(runtime(), hyper, resources).unwrap();
+    let temperature = Temperatures { w: temperature, a: temperature, xyz: temperature, l: temperature };
     let settings = SampleSettings { temperature, top_p: 1.0, restriction: None };
     let draws = Draws { seed: 11, step: 0, first: 0 };
     let drawn = sampler.sample(&golden.parameters, groups, draws, &settings).unwrap();

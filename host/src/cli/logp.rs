@@ -71,7 +71,8 @@ impl Logp {
     /// The crystals of the file; those that the policy cannot take say why.
     fn rows(&self, context: &Context, policy: &PolicyDirectory) -> Result<Vec<TokenRow>, Failure> {
         let progress = context.progress("crystals", 0);
-        let tokenising = Tokenising { max_atoms: MAX_ATOMS, symprec: self.symprec };
+        let tokenising =
+            Tokenising { max_atoms: MAX_ATOMS, symprec: self.symprec, description: policy.model.hyper.description };
         let mut rows = Vec::new();
         tokenising.each_row(context, (&self.input, None), &progress, &mut |mut row| {
             let refusal = row.tokens.as_ref().map_or(Ok(()), |crystal| check_crystal(crystal, &policy.model.hyper));

@@ -12,6 +12,7 @@ use crate::config::{ElementCount, Elements, Sampling};
 use crate::crystal::{Composition, Format, Record, Structure, StructureWriter, Tokens, tokens_json};
 use crate::policy::{
     Draws, ModelToml, PolicyDirectory, Refusal, Resources, SampleSettings, Sampler, SpaceGroupDistribution,
+    Temperatures,
 };
 
 /// Crystals that are drawn at a time.
@@ -56,9 +57,10 @@ pub struct Sample {
     /// Only compositions of this family; A, E, G, J, L, M, Q, R, X and Z stand for any other element: LiMO2
     #[arg(long, value_name = "FORMULA")]
     formula: Option<String>,
-    /// Below 1 favours likely crystals; 0 takes the most likely token everywhere
-    #[arg(long, value_name = "T", default_value_t = 1.0)]
-    temperature: f64,
+    /// Below 1 favours likely crystals; 0 takes the most likely token. One number, or one for some of the letters (w), elements (a),
+    /// coordinates (xyz) and the lattice (l): xyz=0.2,l=0.2
+    #[arg(long, value_name = "T", default_value = "1", value_parser = temperatures)]
+    temperature: Temperatures,
     /// Share of the probability that is drawn from in each discrete choice
     #[arg(long, value_name = "P", default_value_t = 1.0)]
     top_p: f64,
@@ -68,6 +70,31 @@ pub struct Sample {
     /// File that receives the crystals: .jsonl (with tokens), .cif, .extxyz or .csv
     #[arg(long, short, value_name = "FILE")]
     out: PathBuf,
+}
+
+/// Reads `--temperature`.
+fn temperatures(text: &str) -> Result<Temperatures, String> {
+    let number = |text: &str| match text.trim().parse::<f64>() {
+        Ok(t) if t >= 0.0 && t.is_finite() => Ok(t),
+        _ => Err(format!("{text:?} is no temperature: a number of at least 0 is needed")),
+    };
+    if !text.contains('=') {
+        let t = number(text)?;
+        return Ok(Temperatures { w: t, a: t, xyz: t, l: t });
+    }
+    let mut found = Temperatures::default();
+    for part in text.split(',') {
+        let (kind, value) = part.split_once('=').ok_or_else(|| format!("{part:?}: write KIND=T"))?;
+        let place = match kind.trim() {
+            "w" => &mut found.w,
+            "a" => &mut found.a,
+            "xyz" => &mut found.xyz,
+            "l" => &mut found.l,
+            other => return Err(format!("{other:?} is no kind of token: they are w, a, xyz and l")),
+        };
+        *place = number(value)?;
+    }
+    Ok(found)
 }
 
 impl Sample {
@@ -113,9 +140,6 @@ impl Sample {
     fn check(&self) -> Result<(), Failure> {
         if self.n == 0 || u32::try_from(self.n).is_err() {
             return Err(Failure::user(format!("-n {}: between 1 and {} crystals can be drawn", self.n, u32::MAX)));
-        }
-        if !(self.temperature >= 0.0 && self.temperature.is_finite()) {
-            return Err(Failure::user(format!("--temperature {}: must be at least 0", self.temperature)));
         }
         if !(self.top_p > 0.0 && self.top_p <= 1.0) {
             return Err(Failure::user(format!("--top-p {}: must be more than 0 and at most 1", self.top_p)));

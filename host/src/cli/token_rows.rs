@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 use super::structures::Structures;
 use super::{Context, Failure, Progress, Table};
 use crate::crystal::{
-    Format, Record, Structure, TokenRecord, Tokens, files_at, for_each_chunk, read_tokens, tokenise, tokens_from_json,
+    Description, Format, Record, Structure, TokenRecord, Tokens, files_at, for_each_chunk, read_tokens, tokenise,
+    tokens_from_json,
 };
 
 /// One crystal of a file.
@@ -34,6 +35,8 @@ pub(super) struct Tokenising {
     pub max_atoms: usize,
     /// Tolerance of the symmetry search, angstrom.
     pub symprec: f64,
+    /// Of the equivalent descriptions, the one that structures are given; tokens that stand in the file remain what they are.
+    pub description: Description,
 }
 
 impl Tokenising {
@@ -83,7 +86,10 @@ impl Tokenising {
         }
         match own_tokens(record, structure) {
             Some(tokens) => Ok(tokens),
-            None => tokenise(structure, self.symprec).map_err(|error| error.to_string()),
+            None => {
+                let found = tokenise(structure, self.symprec).map_err(|error| error.to_string())?;
+                Ok(self.description.of(&found).unwrap_or(found))
+            }
         }
     }
 }

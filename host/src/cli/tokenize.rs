@@ -8,7 +8,7 @@ use clap::Args;
 use super::structures::format_named;
 use super::token_rows::{StatusTable, TokenRow, Tokenising};
 use super::{Context, Failure, Output};
-use crate::crystal::{Format, MAX_ATOMS, SYMPREC, encode_tokens};
+use crate::crystal::{Description, Format, MAX_ATOMS, SYMPREC, encode_tokens};
 
 /// Turn structures into tokens: space group, lattice, Wyckoff sites.
 #[derive(Debug, Args)]
@@ -31,6 +31,9 @@ pub struct Tokenize {
     /// Tolerance of the symmetry search, angstrom
     #[arg(long, value_name = "ANGSTROM", default_value_t = SYMPREC)]
     symprec: f64,
+    /// Of the equivalent descriptions of each crystal, take the standard one
+    #[arg(long)]
+    standard: bool,
 }
 
 impl Tokenize {
@@ -44,7 +47,8 @@ impl Tokenize {
         let mut output = Output::create(&self.out)?;
         let status_path = self.out.with_extension("status.csv");
         let mut status = StatusTable::create(&status_path)?;
-        let tokenising = Tokenising { max_atoms: MAX_ATOMS, symprec: self.symprec };
+        let description = if self.standard { Description::Standard } else { Description::Found };
+        let tokenising = Tokenising { max_atoms: MAX_ATOMS, symprec: self.symprec, description };
         let (mut crystals, mut rows, mut first) = (Vec::new(), 0, None);
         let progress = context.progress("rows", 0);
         for file in &self.files {

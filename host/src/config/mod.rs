@@ -23,6 +23,7 @@ mod sampling;
 mod seed_in_path;
 mod shared_keys;
 mod supervision;
+mod temperature;
 
 pub use changes::{ChangedKey, apart_from_seed, changed_keys};
 pub use deadline::Deadline;
@@ -35,7 +36,7 @@ pub use memory::Memory;
 pub use plugin_config::check_plugin_config;
 pub use ppo::{AdvantageScale, Baseline, EntropyBonus, KlGradient, Ppo, Replay};
 pub use pretrain::{
-    Augmentation, CrystalFormerShape, Data, Dpo, Pretrain, PretrainPolicy, PretrainRun, Schedule, Train,
+    CrystalFormerShape, Data, Description, Dpo, Pretrain, PretrainPolicy, PretrainRun, Schedule, Train,
 };
 pub use record::{PretrainRecord, Record, SampleChoice};
 pub use reference::{FINETUNE_KEYS, Key, KeyTable, PRETRAIN_KEYS};
@@ -46,6 +47,7 @@ pub use reward::{
 pub use sampling::{ElementCount, Elements, Sampling, SpaceGroups};
 pub use seed_in_path::with_seed;
 pub use supervision::{Isolation, ModelIsolation, ModelSupervision, Supervision};
+pub use temperature::{Temperature, TemperatureTable};
 
 /// A kind of config file.
 pub trait Config: serde::de::DeserializeOwned + serde::Serialize {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Augmentation, Problem};
+use super::Problem;
 
 /// Most passes over a batch.
 const MOST_EPOCHS: usize = 10_000;
@@ -110,6 +110,14 @@ pub struct Replay {
     /// What is replayed; absent: crystals as they were drawn.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub augment: Option<Augmentation>,
+}
+
+/// What a crystal is replaced by when it is replayed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Augmentation {
+    /// One of its equivalent descriptions, drawn anew each time.
+    Equivalent,
 }
 
 fn one_hundred() -> usize {

@@ -189,6 +189,26 @@ pub struct CrystalFormerShape {
     pub dropout_rate: f64,
     /// Share of the attention weights dropped in training.
     pub attn_dropout: f64,
+    /// In which of their equivalent descriptions crystals are learnt.
+    #[serde(skip_serializing_if = "Description::is_found")]
+    pub description: Description,
+}
+
+/// A choice among the equivalent descriptions of a crystal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Description {
+    /// As the symmetry search leaves it.
+    #[default]
+    Found,
+    /// The standard one.
+    Standard,
+}
+
+impl Description {
+    fn is_found(&self) -> bool {
+        *self == Self::Found
+    }
 }
 
 impl Default for CrystalFormerShape {
@@ -208,6 +228,7 @@ impl Default for CrystalFormerShape {
             wyck_types: 28,
             dropout_rate: 0.1,
             attn_dropout: 0.1,
+            description: Description::Found,
         }
     }
 }
@@ -259,9 +280,6 @@ pub struct Train {
     pub warmup_steps: usize,
     /// Largest global norm of a gradient.
     pub grad_clip: f64,
-    /// What crystals are replaced by in training, to learn more from each.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub augment: Option<Augmentation>,
     /// Epochs without a better validation after which it stops; 0: never.
     pub patience: usize,
     /// Directory that receives the finished policy.
@@ -277,19 +295,10 @@ impl Default for Train {
             schedule: Schedule::Cosine,
             warmup_steps: 200,
             grad_clip: 1.0,
-            augment: None,
             patience: 10,
             out: PathBuf::from("runs/pretrain/model"),
         }
     }
-}
-
-/// What a crystal is replaced by in training.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Augmentation {
-    /// One of its equivalent descriptions, drawn anew each time.
-    Equivalent,
 }
 
 /// How the learning rate falls after the warm-up.
@@ -309,8 +318,6 @@ impl Config for Pretrain {
         check_braces("train.out", &self.train.out)?;
         if let Some(dpo) = &self.dpo {
             dpo.check()?;
-            let rule = "pairs are learnt as they are: leave it out";
-            Problem::unless(self.train.augment.is_none(), "train.augment", "equivalent", rule)?;
             if !matches!(self.policy, PretrainPolicy::Model(_)) {
                 let text =
                     "[dpo] compares with the policy that the training starts from, and `policy.model` is not given";

@@ -151,7 +151,9 @@ impl Composition {
     /// Where amounts are no integers nothing is reduced and ones are written (`Li0.5Co1O2`).
     pub fn reduced_formula(&self) -> String {
         let mut amounts = self.amounts.clone();
-        amounts.sort_by(|(a, _), (b, _)| order_of(*a).total_cmp(&order_of(*b)).then(a.symbol().cmp(b.symbol())));
+        amounts.sort_by(|(a, _), (b, _)| {
+            electronegativity(*a).total_cmp(&electronegativity(*b)).then(a.symbol().cmp(b.symbol()))
+        });
         let Some(integers) = integer_amounts(&amounts) else {
             return amounts.iter().map(|(element, amount)| format!("{element}{}", decimals(*amount))).collect();
         };
@@ -324,7 +326,7 @@ fn lowest_terms(amounts: &[(Element, u64)]) -> String {
     };
     if let [.., (a, _), (b, _)] = reduced[..]
         && reduced.len() > 2
-        && order_of(b) - order_of(a) < 1.65
+        && electronegativity(b) - electronegativity(a) < 1.65
     {
         let (cations, anion) = reduced.split_at(reduced.len() - 2);
         let shared = common_factor(anion);
@@ -356,7 +358,7 @@ fn decimals(amount: f64) -> f64 {
 }
 
 /// Pauling electronegativity, with elements that have none last.
-fn order_of(element: Element) -> f64 {
+pub(super) fn electronegativity(element: Element) -> f64 {
     let value = ELECTRONEGATIVITIES.get(usize::from(element.number()) - 1).copied().unwrap_or(0.0);
     if value > 0.0 { value } else { f64::INFINITY }
 }

@@ -16,6 +16,7 @@ mod orbits;
 mod repeats;
 mod rows;
 mod space_group;
+mod standard;
 mod structure;
 mod symmetry_operations;
 #[cfg(test)]
@@ -41,6 +42,7 @@ pub use orbits::Orbits;
 pub use repeats::Repeats;
 pub use rows::{for_each_chunk, map_ok, try_map_ok};
 pub use space_group::{CRYSTAL_SYSTEMS, SpaceGroup, SpaceGroupError};
+pub use standard::{Description, standard_description};
 pub use structure::{Lattice, OVERLAP, Structure, StructureError};
 pub use symmetry_operations::{SymmetryOperation, symmetry_operations};
 pub use textbook::{TEXTBOOK, TextbookCrystal};

@@ -105,7 +105,7 @@ pub fn letters(
     if !(0..logits.len()).any(may) {
         return Err(HeadError::NoLetter { group: group.number() });
     }
-    Ok(log_softmax(&logits, may))
+    Ok(log_softmax(&logits, hyper.temperature.w, may))
 }
 
 /// Log-probabilities of the element at letter `wyckoff`, from the row of its W token: padding exactly if the letter is.
@@ -129,9 +129,9 @@ pub fn atoms(
         }
     }
     if wyckoff == 0 {
-        return Ok(log_softmax(&logits, |a| a == 0));
+        return Ok(log_softmax(&logits, hyper.temperature.a, |a| a == 0));
     }
-    Ok(log_softmax(&logits, |a| a > 0 && allowed.is_none_or(|mask| mask[a])))
+    Ok(log_softmax(&logits, hyper.temperature.a, |a| a > 0 && allowed.is_none_or(|mask| mask[a])))
 }
 
 /// The distribution of a coordinate, from the row of the A, X or Y token (for x, y or z).
@@ -139,11 +139,11 @@ pub fn atoms(
 /// # Errors
 /// [`HeadError::Width`] and [`HeadError::NotFinite`].
 pub fn coordinate(row: &[f32], hyper: &Hyperparameters) -> Result<CoordinateMixture, HeadError> {
-    let kx = hyper.Kx;
+    let (kx, temperature) = (hyper.Kx, hyper.temperature.xyz);
     Ok(CoordinateMixture {
-        log_weights: log_softmax(&columns(row, 0, kx)?, |_| true),
+        log_weights: log_softmax(&columns(row, 0, kx)?, temperature, |_| true),
         loc: columns(row, kx, kx)?,
-        kappa: columns(row, 2 * kx, kx)?.into_iter().map(softplus).collect(),
+        kappa: columns(row, 2 * kx, kx)?.into_iter().map(|raw| softplus(raw) / temperature).collect(),
     })
 }
 
@@ -152,11 +152,12 @@ pub fn coordinate(row: &[f32], hyper: &Hyperparameters) -> Result<CoordinateMixt
 /// # Errors
 /// [`HeadError::Width`] and [`HeadError::NotFinite`].
 pub fn lattice(row: &[f32], hyper: &Hyperparameters) -> Result<LatticeMixture, HeadError> {
-    let (first, kl) = (hyper.atom_types, hyper.Kl);
+    let (first, kl, temperature) = (hyper.atom_types, hyper.Kl, hyper.temperature.l);
     let sixes = |values: Vec<f64>| values.as_chunks::<6>().0.to_vec();
-    let widths = columns(row, first + 7 * kl, 6 * kl)?.into_iter().map(|raw| softplus(raw) + SIGMA_MIN).collect();
+    let width = |raw| (softplus(raw) + SIGMA_MIN) * temperature.sqrt();
+    let widths = columns(row, first + 7 * kl, 6 * kl)?.into_iter().map(width).collect();
     Ok(LatticeMixture {
-        log_weights: log_softmax(&columns(row, first, kl)?, |_| true),
+        log_weights: log_softmax(&columns(row, first, kl)?, temperature, |_| true),
         mu: sixes(columns(row, first + kl, 6 * kl)?),
         sigma: sixes(widths),
     })
@@ -174,11 +175,11 @@ fn columns(row: &[f32], first: usize, count: usize) -> Result<Vec<f64>, HeadErro
     }
 }
 
-fn log_softmax(logits: &[f64], allowed: impl Fn(usize) -> bool) -> Vec<f64> {
+fn log_softmax(logits: &[f64], temperature: f64, allowed: impl Fn(usize) -> bool) -> Vec<f64> {
     let kept: Vec<f64> = logits
         .iter()
         .enumerate()
-        .map(|(class, logit)| if allowed(class) { *logit } else { f64::NEG_INFINITY })
+        .map(|(class, logit)| if allowed(class) { *logit / temperature } else { f64::NEG_INFINITY })
         .collect();
     let highest = kept.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let total: f64 = kept.iter().map(|logit| (logit - highest).exp()).sum();

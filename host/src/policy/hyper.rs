@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::crystal::Description;
+
 /// Number of space groups: rows of the space group embedding.
 pub const SPACE_GROUPS: usize = 230;
 
@@ -46,6 +48,50 @@ pub struct Hyperparameters {
     /// Dropout on the attention probabilities, in pre-training only.
     #[serde(default = "paper_dropout")]
     pub attn_dropout: f64,
+    /// In which of their equivalent descriptions crystals are learnt and scored.
+    #[serde(default, skip_serializing_if = "Description::is_found")]
+    pub description: Description,
+    /// How sharp the distributions are that the network's outputs stand for, in all that is drawn, scored and learnt.
+    #[serde(default, skip_serializing_if = "Temperatures::are_one")]
+    pub temperature: Temperatures,
+}
+
+/// One temperature T for each kind of token. Logits are divided by T (of letters, of elements, and of the weights of mixtures), the
+/// concentrations of coordinates as well, and the variances of the lattice are multiplied by T.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Temperatures {
+    /// Of the Wyckoff letters.
+    pub w: f64,
+    /// Of the elements.
+    pub a: f64,
+    /// Of the coordinates.
+    pub xyz: f64,
+    /// Of the lattice.
+    pub l: f64,
+}
+
+impl Default for Temperatures {
+    fn default() -> Self {
+        Self { w: 1.0, a: 1.0, xyz: 1.0, l: 1.0 }
+    }
+}
+
+impl Temperatures {
+    /// Whether they change nothing.
+    pub fn are_one(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What is left when one is applied after the other.
+    #[must_use]
+    pub fn times(self, other: Self) -> Self {
+        Self { w: self.w * other.w, a: self.a * other.a, xyz: self.xyz * other.xyz, l: self.l * other.l }
+    }
+
+    fn named(&self) -> [(&'static str, f64); 4] {
+        [("temperature.w", self.w), ("temperature.a", self.a), ("temperature.xyz", self.xyz), ("temperature.l", self.l)]
+    }
 }
 
 /// Why hyper-parameters make no network.
@@ -69,6 +115,14 @@ pub enum HyperparameterError {
     /// A dropout rate that is no probability below 1.
     #[error("`{name}` is {value}, but must be at least 0 and below 1")]
     Dropout {
+        /// Name of the hyper-parameter.
+        name: &'static str,
+        /// Its value.
+        value: f64,
+    },
+    /// A temperature that is not positive and finite.
+    #[error("`{name}` is {value}, but must be more than 0 and finite")]
+    Temperature {
         /// Name of the hyper-parameter.
         name: &'static str,
         /// Its value.
@@ -104,6 +158,8 @@ impl Hyperparameters {
             wyck_types: 28,
             dropout_rate: paper_dropout(),
             attn_dropout: paper_dropout(),
+            description: Description::Found,
+            temperature: Temperatures::default(),
         }
     }
 
@@ -137,6 +193,11 @@ impl Hyperparameters {
         for (name, value) in [("dropout_rate", self.dropout_rate), ("attn_dropout", self.attn_dropout)] {
             if !(0.0..1.0).contains(&value) {
                 return Err(HyperparameterError::Dropout { name, value });
+            }
+        }
+        for (name, value) in self.temperature.named() {
+            if !(value > 0.0 && value.is_finite()) {
+                return Err(HyperparameterError::Temperature { name, value });
             }
         }
         match self.parameter_count() {

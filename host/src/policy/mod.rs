@@ -34,7 +34,7 @@ pub use gradient::{GradientBatch, LossGradient, MakeMasks};
 pub use head::HeadError;
 #[cfg(test)]
 pub use hyper::tests::tiny as tiny_hyperparameters;
-pub use hyper::{HyperparameterError, Hyperparameters};
+pub use hyper::{HyperparameterError, Hyperparameters, Temperatures};
 pub use import::{ImportError, import_checkpoint};
 pub use likelihood::{Likelihood, LikelihoodError, LogProbability};
 pub use loss::{DropoutMasks, Loss, row_input, scalar_input};

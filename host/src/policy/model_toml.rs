@@ -14,7 +14,7 @@ use crate::input::{MOST_TEXT, read_text};
 
 const ARCHITECTURE: &str = "crystalformer";
 const TOP_KEYS: [&str; 4] = ["architecture", "crystalformer", "spacegroups", "provenance"];
-const HYPER_KEYS: [&str; 14] = [
+const HYPER_KEYS: [&str; 16] = [
     "Nf",
     "Kx",
     "Kl",
@@ -29,6 +29,8 @@ const HYPER_KEYS: [&str; 14] = [
     "wyck_types",
     "dropout_rate",
     "attn_dropout",
+    "description",
+    "temperature",
 ];
 
 /// What `model.toml` says.

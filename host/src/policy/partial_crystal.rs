@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::head::{self, CoordinateMixture, HeadError, LatticeMixture};
 use super::random::DrawError;
-use super::{Hyperparameters, Restriction, SampleStream};
+use super::{Hyperparameters, Restriction, SampleStream, Temperatures};
 use crate::crystal::{Element, Site, SpaceGroup, Tokens, WyckoffPosition, wyckoff_position};
 
 /// The distribution that is drawn from.
 #[derive(Clone, Debug)]
 pub struct SampleSettings {
-    /// 1 draws from the policy itself; 0 takes the most likely token everywhere.
-    pub temperature: f64,
+    /// 1 draws from the policy itself; 0 takes the most likely token. On top of the policy's own temperatures.
+    pub temperature: Temperatures,
     /// Share of the probability that is drawn from, most likely classes first; 1 for all.
     pub top_p: f64,
     /// Where only some crystals are wanted.
@@ -23,7 +23,7 @@ pub struct SampleSettings {
 impl SampleSettings {
     /// The policy itself, or its restriction.
     pub fn of_policy(restriction: Option<Arc<Restriction>>) -> Self {
-        Self { temperature: 1.0, top_p: 1.0, restriction }
+        Self { temperature: Temperatures::default(), top_p: 1.0, restriction }
     }
 }
 
@@ -107,7 +107,7 @@ impl PartialCrystal {
 
     /// Draws the letter of the next site, or the end.
     pub fn draw_letter(&mut self, settings: &SampleSettings) -> Result<(), Refusal> {
-        self.letter = draw(&mut self.stream, &self.letters, settings)? as u8;
+        self.letter = draw(&mut self.stream, &self.letters, settings.temperature.w, settings.top_p)? as u8;
         Ok(())
     }
 
@@ -143,7 +143,7 @@ impl PartialCrystal {
         let restriction = settings.restriction.as_ref();
         let allowed = restriction.map(|restriction| restriction.elements(self.group, &self.sites, self.letter));
         let classes = head::atoms(row, self.letter, allowed.as_deref(), hyper)?;
-        let class = draw(&mut self.stream, &classes, settings)?;
+        let class = draw(&mut self.stream, &classes, settings.temperature.a, settings.top_p)?;
         let species = u8::try_from(class).ok().and_then(Element::from_number);
         let species = species.ok_or(Refusal::NotAnElement { class })?;
         self.sites.push(Site { wyckoff: self.letter, species, coord: [0.0; 3] });
@@ -173,8 +173,8 @@ impl PartialCrystal {
     /// Draws the lattice, which ends the crystal.
     pub fn finish(&mut self, settings: &SampleSettings) -> Result<(), Refusal> {
         let Some(mixture) = self.lattice.take() else { return Ok(()) };
-        let k = draw(&mut self.stream, &mixture.log_weights, settings)?;
-        let spread = settings.temperature.sqrt();
+        let k = draw(&mut self.stream, &mixture.log_weights, settings.temperature.l, settings.top_p)?;
+        let spread = settings.temperature.l.sqrt();
         let mut drawn = mixture.mu[k];
         if spread > 0.0 {
             for (value, sigma) in drawn.iter_mut().zip(mixture.sigma[k]) {
@@ -192,9 +192,9 @@ impl PartialCrystal {
 }
 
 /// Draws a class; the most likely one at temperature 0.
-fn draw(stream: &mut SampleStream, log_p: &[f64], settings: &SampleSettings) -> Result<usize, DrawError> {
-    if settings.temperature > 0.0 {
-        return stream.categorical(log_p, settings.temperature, settings.top_p);
+fn draw(stream: &mut SampleStream, log_p: &[f64], temperature: f64, top_p: f64) -> Result<usize, DrawError> {
+    if temperature > 0.0 {
+        return stream.categorical(log_p, temperature, top_p);
     }
     let best =
         log_p.iter().enumerate().filter(|(_, p)| !p.is_nan()).max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(&a.0)));
@@ -207,8 +207,8 @@ fn draw_coordinate(
     mixture: &CoordinateMixture,
     settings: &SampleSettings,
 ) -> Result<f64, DrawError> {
-    let k = draw(stream, &mixture.log_weights, settings)?;
-    let angle = match settings.temperature {
+    let k = draw(stream, &mixture.log_weights, settings.temperature.xyz, settings.top_p)?;
+    let angle = match settings.temperature.xyz {
         0.0 => mixture.loc[k],
         temperature => stream.von_mises(mixture.loc[k], mixture.kappa[k] / temperature)?,
     };

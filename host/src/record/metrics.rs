@@ -129,8 +129,6 @@ enum MeasuredMetrics {
         valid_nll_xyz: f64,
         valid_nll_a: f64,
         valid_nll_l: f64,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        valid_nll_equivalent: Option<f64>,
     },
     Preferences {
         train_loss: f64,
@@ -220,14 +218,13 @@ impl EpochMetrics {
 impl MeasuredMetrics {
     fn new(measured: &Measured) -> Self {
         match *measured {
-            Measured::Likelihood { train_nll, valid, valid_equivalent } => Self::Likelihood {
+            Measured::Likelihood { train_nll, valid } => Self::Likelihood {
                 train_nll,
                 valid_nll: -valid.total(),
                 valid_nll_w: -valid.w,
                 valid_nll_xyz: -valid.xyz,
                 valid_nll_a: -valid.a,
                 valid_nll_l: -valid.l,
-                valid_nll_equivalent: valid_equivalent,
             },
             Measured::Preferences { train, valid, kl, kl_error } => Self::Preferences {
                 train_loss: train.loss,

@@ -3,39 +3,35 @@
 use std::collections::BTreeMap;
 
 use ndarray::ArrayD;
-use rand::RngExt;
 use sha2::{Digest, Sha256};
 
 use super::dropout::Dropout;
 use super::{Measured, NegativeLogLikelihood, Task};
 use crate::crystal::Tokens;
 use crate::policy::{
-    Hyperparameters, Likelihood, LikelihoodError, LogProbability, LossGradient, Parameters, Resources, keyed_stream,
+    Hyperparameters, Likelihood, LikelihoodError, LogProbability, LossGradient, Parameters, Resources,
 };
 use crate::runtime::Runtime;
-
-/// The descriptions that a crystal is learnt in: at least one. The first is the crystal as the data have it.
-pub type Descriptions = Vec<Tokens>;
 
 /// What is trained on, and what is held out.
 #[derive(Clone, Debug, Default)]
 pub struct PretrainData {
-    /// Seen in training, each time in one of its descriptions.
-    pub train: Vec<Descriptions>,
+    /// Seen in training.
+    pub train: Vec<Tokens>,
     /// Never trained on: decides when to stop.
-    pub valid: Vec<Descriptions>,
+    pub valid: Vec<Tokens>,
 }
 
 impl PretrainData {
     /// Adds a crystal to one of the parts, as a hash of its `id` decides: about the share `holdout` is held out.
-    pub fn add(&mut self, id: &str, crystal: Descriptions, holdout: f64) {
+    pub fn add(&mut self, id: &str, crystal: Tokens, holdout: f64) {
         if is_held_out(id, holdout) { self.valid.push(crystal) } else { self.train.push(crystal) }
     }
 
     /// Number of crystals of each space group, in both parts.
     pub fn spacegroups(&self) -> BTreeMap<u8, f64> {
         let mut counts = BTreeMap::new();
-        for tokens in self.train.iter().chain(&self.valid).filter_map(|crystal| crystal.first()) {
+        for tokens in self.train.iter().chain(&self.valid) {
             *counts.entry(tokens.group.number()).or_insert(0.0) += 1.0;
         }
         counts
@@ -54,14 +50,14 @@ pub(super) fn is_held_out(id: &str, holdout: f64) -> bool {
 pub struct MaximumLikelihood<'a> {
     hyper: &'a Hyperparameters,
     data: &'a PretrainData,
-    /// Of the dropout masks, and of the descriptions.
+    /// Of the dropout masks.
     seed: u64,
     gradient: LossGradient<NegativeLogLikelihood>,
     likelihood: Likelihood,
 }
 
 impl<'a> MaximumLikelihood<'a> {
-    /// Loads the graphs. `seed` is that of the dropout masks and of the descriptions that are drawn.
+    /// Loads the graphs. `seed` is that of the dropout masks.
     ///
     /// # Errors
     /// [`LikelihoodError::Graph`] and [`LikelihoodError::Runtime`].
@@ -77,12 +73,12 @@ impl<'a> MaximumLikelihood<'a> {
         Ok(Self { hyper, data, seed, gradient, likelihood })
     }
 
-    /// Mean over the held-out crystals as the data have them, without dropout.
+    /// Mean over the held-out crystals, without dropout.
     ///
     /// # Errors
     /// [`LikelihoodError`].
     pub fn validation(&self, parameters: &Parameters) -> Result<LogProbability, LikelihoodError> {
-        let held_out: Vec<&Tokens> = self.data.valid.iter().filter_map(|crystal| crystal.first()).collect();
+        let held_out: Vec<&Tokens> = self.data.valid.iter().collect();
         Ok(mean(&self.likelihood.log_probabilities(parameters, &held_out)?))
     }
 }
@@ -106,9 +102,7 @@ impl Task for MaximumLikelihood<'_> {
         step: usize,
         examples: &[usize],
     ) -> Result<(f64, Vec<ArrayD<f32>>), LikelihoodError> {
-        let mut stream = keyed_stream(self.seed, *b"temper pretrain describe", step as u64);
-        let descriptions = examples.iter().map(|example| &self.data.train[*example]);
-        let crystals: Vec<&Tokens> = descriptions.map(|all| &all[stream.random_range(0..all.len())]).collect();
+        let crystals: Vec<&Tokens> = examples.iter().map(|example| &self.data.train[*example]).collect();
         let loss = NegativeLogLikelihood::mean(crystals.len());
         let dropout = Dropout { hyper: self.hyper, seed: self.seed, step: step as u64 };
         let masks = |group, crystals, tokens| dropout.masks(group, crystals, tokens);
@@ -118,43 +112,15 @@ impl Task for MaximumLikelihood<'_> {
     }
 
     fn measure(&self, parameters: &Parameters, _: usize, batches: &[f64]) -> Result<Measured, LikelihoodError> {
-        let descriptions: Vec<&Tokens> = self.data.valid.iter().flatten().collect();
-        let mut logp = self.likelihood.log_probabilities(parameters, &descriptions)?.into_iter();
-        let held_out: Vec<Vec<LogProbability>> =
-            self.data.valid.iter().map(|crystal| logp.by_ref().take(crystal.len()).collect()).collect();
-        let given: Vec<LogProbability> = held_out.iter().map(|crystal| crystal[0]).collect();
-        let several = descriptions.len() > held_out.len();
-        let summed = |crystal: &Vec<LogProbability>| log_sum_exp(crystal.iter().map(LogProbability::total));
         Ok(Measured::Likelihood {
             train_nll: batches.iter().sum::<f64>() / batches.len() as f64,
-            valid: mean(&given),
-            valid_equivalent: several.then(|| -held_out.iter().map(summed).sum::<f64>() / held_out.len() as f64),
+            valid: self.validation(parameters)?,
         })
     }
-}
-
-/// The logarithm of the sum of numbers whose logarithms are given.
-fn log_sum_exp(values: impl Iterator<Item = f64> + Clone) -> f64 {
-    let largest = values.clone().fold(f64::NEG_INFINITY, f64::max);
-    if largest.is_finite() { largest + values.map(|v| (v - largest).exp()).sum::<f64>().ln() } else { largest }
 }
 
 fn mean(values: &[LogProbability]) -> LogProbability {
     let n = values.len().max(1) as f64;
     let sum = |part: fn(&LogProbability) -> f64| values.iter().map(part).sum::<f64>() / n;
     LogProbability { w: sum(|p| p.w), xyz: sum(|p| p.xyz), a: sum(|p| p.a), l: sum(|p| p.l) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sums_of_probabilities_neither_vanish_nor_overflow() {
-        let sum = |values: &[f64]| log_sum_exp(values.iter().copied());
-        assert!((sum(&[-2000.0, -2000.0]) - (2f64.ln() - 2000.0)).abs() < 1e-9);
-        assert!((sum(&[800.0, 790.0]) - 800.0 - (1.0 + (-10f64).exp()).ln()).abs() < 1e-12);
-        assert_eq!(sum(&[f64::NEG_INFINITY; 2]), f64::NEG_INFINITY);
-        assert!(sum(&[0.0, f64::NAN]).is_nan());
-    }
 }

@@ -18,7 +18,7 @@ mod step_record;
 
 pub use adam::{Adam, global_norm};
 pub use finetune::{FinetuneError, FinetuneObserver, FinetuneState, Finetuning, Replay, ReplayMemory};
-pub use likelihood_task::{Descriptions, MaximumLikelihood, PretrainData};
+pub use likelihood_task::{MaximumLikelihood, PretrainData};
 pub use losses::{DirectPreference, NegativeLogLikelihood, PairFigures, PairLogRatios, PpoSurrogate};
 pub use pairs::{JudgedCrystal, Pair, PairCounts, PairSettings, Preferences};
 pub use preference_task::{PreferenceError, PreferenceOptimisation, PreferenceSettings};

@@ -92,7 +92,7 @@ impl<'a> PreferenceOptimisation<'a> {
     fn kl(&self, parameters: &Parameters, epoch: usize) -> Result<(f64, f64), LikelihoodError> {
         let draws = Draws { seed: self.settings.seed, step: epoch as u32, first: 0 };
         let groups = self.settings.groups.draw(draws, KL_SAMPLES);
-        let as_it_is = SampleSettings { temperature: 1.0, top_p: 1.0, restriction: None };
+        let as_it_is = SampleSettings::of_policy(None);
         let drawn = self.sampler.sample(parameters, &groups, draws, &as_it_is)?;
         let crystals: Vec<&Tokens> = drawn.iter().flatten().collect();
         let logp = |parameters| self.likelihood.log_probabilities(parameters, &crystals);

@@ -54,8 +54,6 @@ pub enum Measured {
         train_nll: f64,
         /// Mean over the held-out crystals, without dropout; parts as log-probabilities.
         valid: LogProbability,
-        /// If crystals have several descriptions: mean of -log of the probability of the crystal, summed over them.
-        valid_equivalent: Option<f64>,
     },
     /// Of preferences.
     Preferences {
@@ -74,7 +72,7 @@ impl Measured {
     /// The loss on what is held out, which decides which epoch is the best: a negative log-likelihood, nats per crystal or per pair.
     pub fn valid_nll(&self) -> f64 {
         match self {
-            Self::Likelihood { valid, valid_equivalent, .. } => valid_equivalent.unwrap_or(-valid.total()),
+            Self::Likelihood { valid, .. } => -valid.total(),
             Self::Preferences { valid, .. } => valid.loss,
         }
     }

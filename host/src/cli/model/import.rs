@@ -8,7 +8,7 @@ use clap::Args;
 use super::{Context, Failure};
 use crate::cli::token_rows::Tokenising;
 use crate::cli::wanted::UNIFORM;
-use crate::crystal::{MAX_ATOMS, SYMPREC};
+use crate::crystal::{Description, MAX_ATOMS, SYMPREC};
 use crate::policy::{
     Hyperparameters, ImportError, MODEL, ModelToml, PARAMETERS, ParameterError, PolicyDirectory, check_crystal,
     import_checkpoint,
@@ -84,7 +84,7 @@ impl Import {
 /// How many crystals of each space group a file has, of those that the policy can write.
 fn frequencies(context: &Context, data: &Path, hyper: &Hyperparameters) -> Result<BTreeMap<u8, f64>, Failure> {
     let progress = context.progress("crystals", 0);
-    let tokenising = Tokenising { max_atoms: MAX_ATOMS, symprec: SYMPREC };
+    let tokenising = Tokenising { max_atoms: MAX_ATOMS, symprec: SYMPREC, description: Description::Found };
     let (mut groups, mut rows, mut first) = (BTreeMap::new(), 0, None);
     tokenising.each_row(context, (data, None), &progress, &mut |row| {
         rows += 1;

@@ -103,7 +103,7 @@ impl Plan {
         if !beginning.goes_on(&config.run.dir)? {
             planner.check_names(&config)?;
         }
-        let (model, start, base) = planner.policies(&config.policy)?;
+        let (model, start, base) = planner.policies(&config)?;
         let objectives = planner.objectives(&config)?;
         let resources = Resources { device, threads, memory, ranks: context.ranks };
         let settings = planner.settings(&config, &model, resources)?;

@@ -4,13 +4,15 @@ use std::path::Path;
 
 use super::Planner;
 use crate::cli::Failure;
-use crate::config::PolicySource;
-use crate::policy::{MODEL, ModelToml, Parameters, PolicyDirectory};
+use crate::config::{Finetune, TemperatureTable};
+use crate::policy::{MODEL, ModelToml, Parameters, PolicyDirectory, Temperatures};
 
 impl Planner<'_> {
-    /// The policy's description, the parameters to start from and those that KL is measured against.
-    pub(super) fn policies(&mut self, config: &PolicySource) -> Result<(ModelToml, Parameters, Parameters), Failure> {
-        let PolicyDirectory { model, parameters: start } = self.policy("policy.model", &config.model)?;
+    /// The policy's description, the parameters to start from and those that KL is measured against. Both have the
+    /// temperature of `[sampling]`, on top of their own.
+    pub(super) fn policies(&mut self, config: &Finetune) -> Result<(ModelToml, Parameters, Parameters), Failure> {
+        let (config, temperature) = (&config.policy, config.sampling.temperature);
+        let PolicyDirectory { mut model, parameters: start } = self.policy("policy.model", &config.model)?;
         let base = match &config.base {
             None => start.clone(),
             Some(path) => {
@@ -21,6 +23,8 @@ impl Planner<'_> {
                 base
             }
         };
+        let TemperatureTable { w, a, xyz, l } = temperature.each();
+        model.hyper.temperature = model.hyper.temperature.times(Temperatures { w, a, xyz, l });
         Ok((model, start, base))
     }
 

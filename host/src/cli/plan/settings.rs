@@ -15,13 +15,12 @@ impl Planner<'_> {
         resources: Resources,
     ) -> Result<FinetuneSettings, Failure> {
         let (sampling, ppo) = (&config.sampling, &config.ppo);
-        for (key, value) in [("sampling.temperature", sampling.temperature), ("sampling.top_p", sampling.top_p)] {
-            if value != 1.0 {
-                let message = format!(
-                    "`{key}` is {value}, but fine-tuning scores crystals under the policy itself: it must be 1"
-                );
-                return Err(self.mistake(key, message));
-            }
+        if sampling.top_p != 1.0 {
+            let message = format!(
+                "`sampling.top_p` is {}, but fine-tuning scores crystals under all of the distribution: it must be 1",
+                sampling.top_p
+            );
+            return Err(self.mistake("sampling.top_p", message));
         }
         let groups = match &sampling.spacegroups {
             SpaceGroups::Training => training_groups(model, self.context),

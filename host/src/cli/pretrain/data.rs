@@ -9,11 +9,11 @@ use super::numbers::{Numbers, Role};
 use super::plan::PretrainPlan;
 use crate::cli::token_rows::{StatusTable, TokenRow, Tokenising};
 use crate::cli::{Context, Failure, Table};
-use crate::config::{self, Augmentation, Dpo};
-use crate::crystal::{Tokens, equivalent_descriptions};
+use crate::config::{self, Dpo};
+use crate::crystal::{Description, Tokens};
 use crate::policy::check_crystal;
 use crate::record::PretrainRun;
-use crate::train::{Descriptions, JudgedCrystal, PairSettings, Preferences, PretrainData};
+use crate::train::{JudgedCrystal, PairSettings, Preferences, PretrainData};
 
 /// What is learnt from.
 pub(super) enum Examples {
@@ -38,14 +38,14 @@ pub(super) fn read_data(
         rows: Vec::new(),
     };
     reading.read(context)?;
-    let Reading { numbers, crystals, mut rows, .. } = reading;
+    let Reading { numbers, mut crystals, mut rows, .. } = reading;
+    describe(context, &mut crystals, plan.hyper.description);
     let count = rows.len();
     let examples = match &plan.config.dpo {
         None => {
-            let descriptions = described_anew(context, &crystals, plan.config.train.augment);
             let mut data = PretrainData::default();
-            let crystals = crystals.iter().zip(descriptions);
-            crystals.for_each(|(c, learnt)| data.add(&rows[c.row].id, learnt, plan.config.data.holdout));
+            let holdout = plan.config.data.holdout;
+            crystals.into_iter().for_each(|crystal| data.add(&rows[crystal.row].id, crystal.tokens, holdout));
             Examples::Crystals(data)
         }
         Some(dpo) => Examples::Pairs(paired(crystals, &mut rows, dpo, &plan.config)),
@@ -72,29 +72,22 @@ pub(super) fn read_data(
     Ok(examples)
 }
 
-/// The descriptions that crystals are learnt in. One whose equivalents cannot be found is learnt as it is.
-fn described_anew(context: &Context, crystals: &[Crystal], augmentation: Option<Augmentation>) -> Vec<Descriptions> {
-    let Some(Augmentation::Equivalent) = augmentation else {
-        return crystals.iter().map(|crystal| vec![crystal.tokens.clone()]).collect();
-    };
-    let progress = context.progress("equivalent descriptions", crystals.len() as u64);
-    let found: Vec<_> = crystals
-        .par_iter()
-        .map(|crystal| {
-            let found = equivalent_descriptions(&crystal.tokens);
-            progress.advance(1);
-            found
-        })
-        .collect();
+/// Puts crystals in the description that the policy learns. One for which it cannot be found is learnt as it is.
+fn describe(context: &Context, crystals: &mut [Crystal], description: Description) {
+    if description.is_found() {
+        return;
+    }
+    let progress = context.progress("standard descriptions", crystals.len() as u64);
+    let failed = crystals.par_iter_mut().map(|crystal| {
+        progress.advance(1);
+        let described = description.of(&crystal.tokens);
+        described.map(|tokens| crystal.tokens = tokens).is_err()
+    });
+    let failed = failed.filter(|failed| *failed).count();
     drop(progress);
-    let failed = found.iter().filter(|found| found.is_err()).count();
-    let all: usize = found.iter().flatten().map(Vec::len).sum();
-    context.say(&format!(
-        "{} crystals have {} equivalent descriptions; {failed} are learnt as they are, because none were found",
-        found.len(),
-        all + failed
-    ));
-    found.into_iter().zip(crystals).map(|(found, c)| found.unwrap_or_else(|_| vec![c.tokens.clone()])).collect()
+    if failed > 0 {
+        context.say(&format!("{failed} crystals are learnt as they are: no standard description was found"));
+    }
 }
 
 /// What became of a row.
@@ -127,7 +120,8 @@ impl Reading<'_> {
     fn read(&mut self, context: &Context) -> Result<(), Failure> {
         let progress = context.progress("crystals", 0);
         let limits = &self.plan.config.data;
-        let tokenising = Tokenising { max_atoms: limits.max_atoms, symprec: limits.symprec };
+        let tokenising =
+            Tokenising { max_atoms: limits.max_atoms, symprec: limits.symprec, description: Description::Found };
         for (file, (_, path)) in self.plan.files.iter().enumerate() {
             tokenising.each_row(context, (path, None), &progress, &mut |row| {
                 self.add(file, row);

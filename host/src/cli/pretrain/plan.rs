@@ -8,8 +8,9 @@ use crate::cli::resume::Beginning;
 use crate::cli::runtime::lock_runtime;
 use crate::cli::{Context, Failure, Search};
 use crate::config::{self, Config, CrystalFormerShape, PretrainPolicy, with_seed};
+use crate::crystal::Description;
 use crate::crystal::files_at;
-use crate::policy::{Hyperparameters, PolicyDirectory, Resources};
+use crate::policy::{Hyperparameters, PolicyDirectory, Resources, Temperatures};
 use crate::record::Lock;
 use crate::runtime::{Device, Runtime};
 use crate::train::{PretrainSettings, Schedule};
@@ -146,5 +147,10 @@ fn hyperparameters(shape: &CrystalFormerShape) -> Hyperparameters {
         wyck_types: shape.wyck_types,
         dropout_rate: shape.dropout_rate,
         attn_dropout: shape.attn_dropout,
+        description: match shape.description {
+            config::Description::Found => Description::Found,
+            config::Description::Standard => Description::Standard,
+        },
+        temperature: Temperatures::default(),
     }
 }

@@ -39,8 +39,10 @@ pub(super) fn letters(n: &mut Network, inputs: &Inputs, group: Value, hidden: Va
     let first = first_letter(n, group);
     let first = n.b.unsqueeze(first, &[1]);
     let next = head(n, hidden, 0, types);
+    let temperature = n.hyper.temperature.w;
     let b = &mut n.b;
     let logits = b.concat(&[first, next], 1);
+    let logits = divided(b, logits, temperature);
     b.assume_shape(logits, &[e.crystals, e.slots, Dim::Known(types as i64)]);
     let masked = b.add(logits, inputs.letter_mask);
     picked(b, masked, inputs.letters, inputs.letter_weight)
@@ -50,7 +52,9 @@ pub(super) fn letters(n: &mut Network, inputs: &Inputs, group: Value, hidden: Va
 pub(super) fn atoms(n: &mut Network, inputs: &Inputs, hidden: Value) -> Value {
     let types = n.hyper.atom_types;
     let logits = head(n, hidden, 0, types);
+    let temperature = n.hyper.temperature.a;
     let b = &mut n.b;
+    let logits = divided(b, logits, temperature);
     let masked = b.add(logits, inputs.atom_mask);
     picked(b, masked, inputs.atoms, inputs.atom_weight)
 }
@@ -68,12 +72,14 @@ fn picked(b: &mut Builder, logits: Value, chosen: Value, weight: Value) -> Value
 
 /// log p of the coordinates, (b): mixtures of von Mises densities, per radian.
 pub(super) fn coordinates(n: &mut Network, inputs: &Inputs, hidden: Value) -> Value {
-    let k = n.hyper.Kx;
+    let (k, temperature) = (n.hyper.Kx, n.hyper.temperature.xyz);
     let raw = head(n, hidden, 0, 3 * k);
     let b = &mut n.b;
     let parts = b.split(raw, -1, &[k as i64; 3]);
-    let mixture = b.log_softmax(parts[0], -1);
+    let mixture = divided(b, parts[0], temperature);
+    let mixture = b.log_softmax(mixture, -1);
     let kappa = softplus(b, parts[2]);
+    let kappa = divided(b, kappa, temperature);
     let centred = b.add_scalar(inputs.coordinates, -0.5);
     let angle = b.mul_scalar(centred, 2.0 * std::f64::consts::PI);
     let angle = b.cast(angle, DataType::F32);
@@ -95,7 +101,7 @@ pub(super) fn coordinates(n: &mut Network, inputs: &Inputs, hidden: Value) -> Va
 /// log p of the lattice, (b): mixtures of Gaussians, one per lattice parameter, that share their weights. In float64: they are
 /// few, and widths of 1e-3 magnify rounding.
 pub(super) fn lattice(n: &mut Network, inputs: &Inputs, slots: Value) -> Value {
-    let (k, atoms) = (n.hyper.Kl as i64, n.hyper.atom_types);
+    let (k, atoms, temperature) = (n.hyper.Kl as i64, n.hyper.atom_types, n.hyper.temperature.l);
     let crystals = inputs.extents.crystals;
     let width = Dim::Known(n.hyper.model_size as i64);
     let chosen = n.b.unsqueeze(inputs.lattice_slot, &[1]);
@@ -107,7 +113,8 @@ pub(super) fn lattice(n: &mut Network, inputs: &Inputs, slots: Value) -> Value {
     let raw = head(n, hidden, atoms, atoms + 13 * k as usize);
     let b = &mut n.b;
     let parts = b.split(raw, -1, &[k, 6 * k, 6 * k]);
-    let mixture = b.log_softmax(parts[0], -1);
+    let mixture = divided(b, parts[0], temperature);
+    let mixture = b.log_softmax(mixture, -1);
     let mixture = b.unsqueeze(mixture, &[2]);
     let six = |b: &mut Builder, x: Value| {
         let apart = b.reshape(x, &[-1, k, 6]);
@@ -116,6 +123,7 @@ pub(super) fn lattice(n: &mut Network, inputs: &Inputs, slots: Value) -> Value {
     let mu = six(b, parts[1]);
     let sigma = softplus(b, parts[2]);
     let sigma = b.add_scalar(sigma, SIGMA_MIN);
+    let sigma = divided(b, sigma, 1.0 / temperature.sqrt());
     let sigma = six(b, sigma);
     let observed = b.unsqueeze(inputs.lattice, &[1]);
     let deviation = b.sub(observed, mu);
@@ -145,6 +153,11 @@ fn without_gradient_when_full(b: &mut Builder, inputs: &Inputs, logp_l: Value) -
     let fixed = b.stop_gradient(logp_l);
     let (free, fixed) = (b.mul(logp_l, has_stop), b.mul(fixed, full));
     b.add(free, fixed)
+}
+
+/// `x` over a temperature; nothing is done at temperature 1.
+fn divided(b: &mut Builder, x: Value, temperature: f64) -> Value {
+    if temperature == 1.0 { x } else { b.mul_scalar(x, 1.0 / temperature) }
 }
 
 /// log(1 + e^x) as max(x, 0) + log(1 + e^-|x|): ten times faster than the operator Softplus.
