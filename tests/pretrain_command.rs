@@ -88,7 +88,7 @@ fn a_resumed_training_ends_with_the_same_bytes() {
     let folder = prepared();
     let at = folder.path();
     let train = |more: &[&str]| {
-        let all = [&["pretrain", "pretrain.toml", "--set", "train.augment=equivalent"], more].concat();
+        let all = [&["pretrain", "pretrain.toml", "--set", "policy.crystalformer.description=standard"], more].concat();
         accepted(at, &all);
     };
     train(&["--set", "run.dir=straight", "--set", "train.out=whole"]);
@@ -104,35 +104,39 @@ fn a_resumed_training_ends_with_the_same_bytes() {
     }
 }
 
-/// Salts have two descriptions, with one or the other element on position a. A policy that has learnt both gives the crystal
-/// about twice the probability of either.
+/// The same salts with the origin on the anion are another description of the same crystals: as good to a policy that learns standard
+/// descriptions, and much less probable to one that has never seen them.
 #[test]
-fn equivalent_descriptions_share_the_probability() {
+fn the_standard_description_does_not_depend_on_the_file() {
     let folder = prepared();
     let at = folder.path();
-    let gap = |run: &str| {
-        let last = metrics(&at.join(run)).pop().unwrap();
-        last["valid_nll"].as_f64().unwrap() - last["valid_nll_equivalent"].as_f64().unwrap()
+    let salts = fs::read_to_string(at.join("salts.jsonl")).unwrap();
+    let moved = salts.replace("[[0.0,0.0,0.0],[0.5,0.5,0.5]]", "[[0.5,0.5,0.5],[0.0,0.0,0.0]]");
+    assert_ne!(moved, salts);
+    fs::write(at.join("moved.jsonl"), moved).unwrap();
+    let logp = |policy: &str, file: &str| -> Vec<f64> {
+        accepted(at, &["logp", "-m", policy, "-i", file, "-o", "logp.csv"]);
+        let mut table = csv::Reader::from_path(at.join("logp.csv")).unwrap();
+        let column = table.headers().unwrap().iter().position(|name| name == "logp").unwrap();
+        table.records().filter_map(|row| row.unwrap()[column].parse().ok()).collect()
     };
-    let set = ["--set", "train.epochs=30", "--set", "train.augment=equivalent"];
-    let (_, said) = accepted(at, &[&["pretrain", "pretrain.toml"][..], &set].concat());
-    assert!(said.contains("40 crystals have 80 equivalent descriptions; 0 are learnt as they are"), "{said}");
-    assert!((0.4..1.4).contains(&gap("run")), "{}", gap("run"));
-    assert_refused(
-        at,
-        &[
-            "pretrain",
-            "pretrain.toml",
-            "--set",
-            "dpo.chosen=x < 1",
-            "--set",
-            "policy={model=\"policy\"}",
-            "--set",
-            "train.augment=equivalent",
-        ],
-        2,
-        "error: --set train.augment=equivalent: `train.augment` = equivalent: pairs are learnt as they are: leave it out",
-    );
+    for (description, same) in [("standard", true), ("found", false)] {
+        let set = format!("policy.crystalformer.description={description}");
+        let dirs = [format!("run.dir={description}-run"), format!("train.out={description}")];
+        let pretrain = ["pretrain", "pretrain.toml", "--set", "train.epochs=20", "--set", &set];
+        accepted(at, &[&pretrain[..], &["--set", &dirs[0], "--set", &dirs[1]]].concat());
+        let [one, other] = ["salts.jsonl", "moved.jsonl"].map(|file| logp(description, file));
+        assert_eq!((one.len(), other.len()), (41, 41));
+        let apart = one.iter().zip(&other).map(|(a, b)| (a - b).abs()).sum::<f64>() / 41.0;
+        assert!(if same { apart < 1e-4 } else { apart > 3.0 }, "{description}: {apart}");
+    }
+    let kept = fs::read_to_string(at.join("standard/model.toml")).unwrap();
+    assert!(kept.contains("description = \"standard\""), "{kept}");
+    // What is trained further learns them as well, without being told.
+    let set = ["--set", "policy={model=\"standard\"}", "--set", "train.epochs=1"];
+    accepted(at, &[&["pretrain", "pretrain.toml"][..], &set].concat());
+    let [one, other] = ["salts.jsonl", "moved.jsonl"].map(|file| logp("policy", file));
+    assert!(one.iter().zip(&other).all(|(a, b)| (a - b).abs() < 1e-4), "{one:?} {other:?}");
 }
 
 #[test]

@@ -131,7 +131,7 @@ fn the_metrics_of_a_pretraining_are_defined() {
     let lines: Vec<String> = (0..20).map(|i| salt((i, 2.0 + 0.05 * i as f64)).to_string()).collect();
     std::fs::write(folder.path().join("salts.jsonl"), lines.join("\n")).unwrap();
     std::fs::write(folder.path().join("pretrain.toml"), PRETRAIN).unwrap();
-    accepted(folder.path(), &["pretrain", "pretrain.toml", "--quiet", "--set", "train.augment=equivalent"]);
+    accepted(folder.path(), &["pretrain", "pretrain.toml", "--quiet"]);
     assert_eq!(keys(&folder.path().join("run")), documented("Pretraining"));
     let dpo = ["dpo.chosen=number < 10", "run.dir=preferences", "dpo.pairs_per_crystal=10"];
     let mut arguments = vec!["pretrain", "pretrain.toml", "--quiet"];
