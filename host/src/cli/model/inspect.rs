@@ -15,7 +15,7 @@ use crate::model::{
     self, Axis, Contract, Executor, InputKind, Inspection, ModelInput, ModelOutput, OnnxModel, Operators, OutputKind,
     Port, Trial, check_quickly,
 };
-use crate::policy::PolicyDirectory;
+use crate::policy::{PolicyDirectory, Temperatures};
 use crate::runtime::Device;
 
 /// Show the inputs, outputs and metadata of a model, and whether it can be used.
@@ -115,6 +115,11 @@ fn policy(folder: &Path, context: &Context) -> Result<(), Failure> {
     row("layers", &format!("{} of {} heads of {}", hyper.num_layers, hyper.num_heads, hyper.key_size))?;
     row("widths", &format!("model {}, embeddings {}", hyper.model_size, hyper.embed_size))?;
     row("site slots", &hyper.n_max.to_string())?;
+    row("descriptions", if hyper.description.is_found() { "as found" } else { "standard" })?;
+    if !hyper.temperature.are_one() {
+        let Temperatures { w, a, xyz, l } = hyper.temperature;
+        row("temperature", &format!("letters {w}, elements {a}, coordinates {xyz}, lattice {l}"))?;
+    }
     let groups = model.spacegroups.as_ref();
     row(
         "space groups",
