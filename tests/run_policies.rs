@@ -94,6 +94,48 @@ fn a_run_its_checkpoints_and_its_export_are_policies() {
     assert!(!at.join("other").exists());
 }
 
+/// The sharpened policy is the one that is drawn from, scored, trained, resumed and written; its base is as sharp.
+#[test]
+fn a_run_may_sharpen_its_policy() {
+    let folder = prepared(&config());
+    let at = folder.path();
+    let sharp = "sampling.temperature={ xyz = 0.2, l = 0.3 }";
+    let finetune = |more: &[&str]| accepted(at, &[&["finetune", "run.toml", "--quiet", "--set", sharp], more].concat());
+    finetune(&["--set", "run.steps=2", "--set", "run.dir=straight"]);
+    finetune(&["--set", "run.steps=1"]);
+    accepted(at, &["finetune", "run.toml", "--resume", "--quiet", "--set", "run.steps=2"]);
+    let last = |run: &str| fs::read(at.join(run).join("checkpoints/step-2/params.safetensors")).unwrap();
+    assert!(last("straight") == last("run"));
+    assert!(json_lines(&at.join("run/metrics.jsonl"))[0]["kl"].as_f64().unwrap().abs() < 1e-6);
+
+    // What the first step drew is scored as the policy with these temperatures scores it.
+    let model = fs::read_to_string(at.join("policy/model.toml")).unwrap();
+    fs::create_dir(at.join("by-hand")).unwrap();
+    fs::copy(at.join("policy/params.safetensors"), at.join("by-hand/params.safetensors")).unwrap();
+    let table = "\n[crystalformer.temperature]\nxyz = 0.2\nl = 0.3\n";
+    fs::write(at.join("by-hand/model.toml"), format!("{model}{table}")).unwrap();
+    let drawn = "straight/samples/step-1.jsonl.gz";
+    accepted(at, &["logp", "-m", "by-hand", "-i", drawn, "-o", "logp.csv"]);
+    let mut scored = csv::Reader::from_path(at.join("logp.csv")).unwrap();
+    let scored: Vec<f64> = scored.records().filter_map(|row| row.unwrap()[5].parse().ok()).collect();
+    let noted: Vec<f64> = json_lines(&at.join(drawn)).iter().filter_map(|line| line["logp"].as_f64()).collect();
+    assert!(scored.len() > 10 && scored.len() == noted.len(), "{} {}", scored.len(), noted.len());
+    assert!(scored.iter().zip(&noted).all(|(a, b)| (a - b).abs() < 1e-3), "{scored:?} {noted:?}");
+
+    // The temperatures are the policy's own from then on: kept, or replaced, never multiplied.
+    let written = |run: &str| fs::read_to_string(at.join(run).join("checkpoints/step-2/model.toml")).unwrap();
+    let set = ["--set", "policy.model=straight", "--set", "run.steps=2"];
+    accepted(at, &[&["finetune", "run.toml", "--quiet", "--set", "run.dir=kept"], &set[..]].concat());
+    finetune(&[&["--set", "run.dir=again"], &set[..]].concat());
+    for run in ["run", "kept", "again"] {
+        assert!(written(run).contains("xyz = 0.2") && written(run).contains("l = 0.3"), "{}", written(run));
+    }
+    let base = ["finetune", "run.toml", "--dry-run", "--set", "policy.model=straight", "--set", "policy.base=policy"];
+    let said = String::from_utf8(temper(at, &base).stderr).unwrap();
+    assert!(said.contains("`policy.base` has other temperatures than the policy"), "{said}");
+    accepted(at, &[&base[..], &["--set", sharp, "--set", "run.dir=third"]].concat());
+}
+
 #[test]
 fn a_checkpoint_of_an_earlier_version_says_what_it_lacks() {
     let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/old-runs/finetuned");

@@ -319,7 +319,7 @@ fn whatever_is_remembered_is_the_same_after_a_resumption() {
     let text = text.replacen("batch = 12\n", "batch = 12\nelements = { only = [\"Li\", \"O\"] }\n", 1);
     let diversity =
         "\n[rewards.diversity.builtin]\nterm = \"diversity\"\nby = \"composition\"\nbucket_size = 1\nwindow = 3\n";
-    let ppo = "[ppo]\nminibatches = 3\nkl_target = 0.5\nadvantage_scale = \"std\"\nentropy_bonus = { a = 0.1 }\nreplay = { crystals = 3, size = 5, age = 2, augment = \"equivalent\" }\n";
+    let ppo = "[ppo]\nminibatches = 3\nkl_target = 0.5\nadvantage_scale = \"std\"\nentropy_bonus = { a = 0.1 }\nreplay = { crystals = 3, size = 5, age = 2 }\n";
     fs::write(at.join("run.toml"), text.replacen("[ppo]\n", ppo, 1) + diversity).unwrap();
     let run = |dir: &str, steps: usize, more: &[&str]| {
         let (dir, steps) = (format!("run.dir=\"{dir}\""), format!("run.steps={steps}"));

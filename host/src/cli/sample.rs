@@ -267,3 +267,26 @@ fn json_line(
     }
     Value::Object(line)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn temperatures_are_one_for_all_or_one_for_each_kind() {
+        let all = |w, a, xyz, l| Ok(Temperatures { w, a, xyz, l });
+        assert_eq!(temperatures("0.5"), all(0.5, 0.5, 0.5, 0.5));
+        assert_eq!(temperatures("0"), all(0.0, 0.0, 0.0, 0.0));
+        assert_eq!(temperatures("xyz=0.2, l=0.1"), all(1.0, 1.0, 0.2, 0.1));
+        assert_eq!(temperatures("w=0.7,a=2"), all(0.7, 2.0, 1.0, 1.0));
+        for (text, reason) in [
+            ("-1", "\"-1\" is no temperature: a number of at least 0 is needed"),
+            ("cold", "\"cold\" is no temperature: a number of at least 0 is needed"),
+            ("xyz=inf", "\"inf\" is no temperature: a number of at least 0 is needed"),
+            ("x=0.2", "\"x\" is no kind of token: they are w, a, xyz and l"),
+            ("xyz=0.2,0.5", "\"0.5\": write KIND=T"),
+        ] {
+            assert_eq!(temperatures(text), Err(reason.to_owned()));
+        }
+    }
+}

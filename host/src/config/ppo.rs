@@ -107,17 +107,6 @@ pub struct Replay {
     /// Steps after which a crystal is forgotten.
     #[serde(default = "twenty")]
     pub age: usize,
-    /// What is replayed; absent: crystals as they were drawn.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub augment: Option<Augmentation>,
-}
-
-/// What a crystal is replaced by when it is replayed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Augmentation {
-    /// One of its equivalent descriptions, drawn anew each time.
-    Equivalent,
 }
 
 fn one_hundred() -> usize {

@@ -31,8 +31,9 @@ pub struct Sampling {
     /// Compositions that a crystal may have, such as `LiMO2`; absent: any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub formula: Option<String>,
-    /// How sharp the distributions are that the policy draws from and is scored by; 1 is the policy as it was trained.
-    pub temperature: Temperature,
+    /// How sharp the distributions are that the policy draws from and is scored by; absent: as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<Temperature>,
     /// Share of the probability kept in each discrete choice, 0 < top_p <= 1.
     pub top_p: f64,
 }
@@ -47,7 +48,7 @@ impl Default for Sampling {
             max_atoms: None,
             n_elements: None,
             formula: None,
-            temperature: Temperature::All(1.0),
+            temperature: None,
             top_p: 1.0,
         }
     }
@@ -60,7 +61,7 @@ impl Sampling {
     pub(super) fn check(&self) -> Result<(), Problem> {
         let batch = (1..=LARGEST_BATCH).contains(&self.batch);
         Problem::unless(batch, "sampling.batch", self.batch, &format!("must be 1 to {LARGEST_BATCH}"))?;
-        self.temperature.check()?;
+        self.temperature.map_or(Ok(()), Temperature::check)?;
         let top_p = self.top_p;
         Problem::unless(top_p > 0.0 && top_p <= 1.0, "sampling.top_p", top_p, "must be more than 0 and at most 1")?;
         for (key, value) in [("sampling.max_sites", self.max_sites), ("sampling.max_atoms", self.max_atoms)] {

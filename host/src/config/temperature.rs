@@ -17,42 +17,46 @@ pub enum Temperature {
     Each(TemperatureTable),
 }
 
-/// A temperature for each kind of token; 1 where none is given.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// A temperature for some kinds of token; the others keep what the policy has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TemperatureTable {
     /// Of the Wyckoff letters.
-    pub w: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub w: Option<f64>,
     /// Of the elements.
-    pub a: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub a: Option<f64>,
     /// Of the coordinates.
-    pub xyz: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub xyz: Option<f64>,
     /// Of the lattice.
-    pub l: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub l: Option<f64>,
 }
 
-impl Default for TemperatureTable {
-    fn default() -> Self {
-        Self { w: 1.0, a: 1.0, xyz: 1.0, l: 1.0 }
-    }
-}
+/// Lower ones would take logits beyond the marks of what is forbidden.
+const LOWEST: f64 = 1e-3;
 
 impl Temperature {
     /// The temperature of each kind.
     pub fn each(self) -> TemperatureTable {
         match self {
-            Self::All(t) => TemperatureTable { w: t, a: t, xyz: t, l: t },
+            Self::All(t) => TemperatureTable { w: Some(t), a: Some(t), xyz: Some(t), l: Some(t) },
             Self::Each(table) => table,
         }
     }
 
     pub(super) fn check(self) -> Result<(), Problem> {
-        let TemperatureTable { w, a, xyz, l } = self.each();
-        let kinds = [("sampling.temperature.w", w), ("sampling.temperature.a", a)];
-        let kinds = kinds.into_iter().chain([("sampling.temperature.xyz", xyz), ("sampling.temperature.l", l)]);
-        for (key, value) in kinds {
-            let key = if matches!(self, Self::All(_)) { "sampling.temperature" } else { key };
-            Problem::unless(value > 0.0 && value.is_finite(), key, value, "must be more than 0")?;
+        let table = self.each();
+        for (kind, value) in [("w", table.w), ("a", table.a), ("xyz", table.xyz), ("l", table.l)] {
+            let Some(value) = value else { continue };
+            let key = match self {
+                Self::All(_) => "sampling.temperature".to_owned(),
+                Self::Each(_) => format!("sampling.temperature.{kind}"),
+            };
+            let rule = format!("must be at least {LOWEST}");
+            Problem::unless(value >= LOWEST && value.is_finite(), &key, value, &rule)?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use super::hyper::Hyperparameters;
 use super::letters::letter_may_follow;
 use crate::crystal::{SpaceGroup, wyckoff_positions};
 
-/// Added to the widths of the lattice Gaussians, so that none is narrower.
+/// Added to the widths of the lattice Gaussians, so that none is narrower at temperature 1.
 pub(super) const SIGMA_MIN: f64 = 1e-3;
 
 /// A mixture of von Mises distributions of a coordinate as an angle, 2 pi (x - 1/2).
@@ -30,7 +30,7 @@ pub struct LatticeMixture {
     pub log_weights: Vec<f64>,
     /// Means; (Kl, 6).
     pub mu: Vec<[f64; 6]>,
-    /// Standard deviations, at least 1e-3; (Kl, 6).
+    /// Standard deviations, at least 1e-3 times the root of the temperature; (Kl, 6).
     pub sigma: Vec<[f64; 6]>,
 }
 

@@ -83,12 +83,6 @@ impl Temperatures {
         *self == Self::default()
     }
 
-    /// What is left when one is applied after the other.
-    #[must_use]
-    pub fn times(self, other: Self) -> Self {
-        Self { w: self.w * other.w, a: self.a * other.a, xyz: self.xyz * other.xyz, l: self.l * other.l }
-    }
-
     fn named(&self) -> [(&'static str, f64); 4] {
         [("temperature.w", self.w), ("temperature.a", self.a), ("temperature.xyz", self.xyz), ("temperature.l", self.l)]
     }
@@ -277,6 +271,11 @@ pub(super) mod tests {
                 "`attn_dropout` is NaN, but must be at least 0 and below 1",
             ),
         ];
+        for t in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            let temperature = Temperatures { xyz: t, ..Temperatures::default() };
+            let refused = Hyperparameters { temperature, ..tiny() }.check().unwrap_err().to_string();
+            assert_eq!(refused, format!("`temperature.xyz` is {t}, but must be more than 0 and finite"));
+        }
         for (hyper, message) in wrong {
             assert_eq!(hyper.check().unwrap_err().to_string(), message);
         }

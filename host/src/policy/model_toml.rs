@@ -257,6 +257,8 @@ fn line<T>(text: &str, key: &Spanned<T>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crystal::Description;
+    use crate::policy::Temperatures;
 
     fn paper_text() -> String {
         ModelToml { hyper: Hyperparameters::paper(), spacegroups: None, provenance: None }.to_text().unwrap()
@@ -279,6 +281,11 @@ mod tests {
         let path = folder.path().join("model.toml");
         model.write(&path).unwrap();
         assert_eq!(ModelToml::read(&path).unwrap(), model);
+        let temperature = Temperatures { w: 0.7, xyz: 0.1, ..Temperatures::default() };
+        let hyper = Hyperparameters { temperature, description: Description::Standard, ..model.hyper.clone() };
+        let sharp = ModelToml { hyper, ..model.clone() };
+        sharp.write(&path).unwrap();
+        assert_eq!(ModelToml::read(&path).unwrap(), sharp);
         let bare = ModelToml { spacegroups: None, provenance: None, ..model };
         bare.write(&path).unwrap();
         assert_eq!(ModelToml::read(&path).unwrap(), bare);

@@ -59,7 +59,6 @@ impl Planner<'_> {
                 crystals: replay.crystals,
                 size: replay.size,
                 age: replay.age,
-                augment: replay.augment.is_some(),
             }),
             baseline: match ppo.baseline {
                 config::Baseline::Moving => Baseline::Moving,

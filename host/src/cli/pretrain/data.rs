@@ -11,7 +11,7 @@ use crate::cli::token_rows::{StatusTable, TokenRow, Tokenising};
 use crate::cli::{Context, Failure, Table};
 use crate::config::{self, Dpo};
 use crate::crystal::{Description, Tokens};
-use crate::policy::check_crystal;
+use crate::policy::{Hyperparameters, check_crystal};
 use crate::record::PretrainRun;
 use crate::train::{JudgedCrystal, PairSettings, Preferences, PretrainData};
 
@@ -39,7 +39,7 @@ pub(super) fn read_data(
     };
     reading.read(context)?;
     let Reading { numbers, mut crystals, mut rows, .. } = reading;
-    describe(context, &mut crystals, plan.hyper.description);
+    describe(context, &mut crystals, &plan.hyper);
     let count = rows.len();
     let examples = match &plan.config.dpo {
         None => {
@@ -73,15 +73,16 @@ pub(super) fn read_data(
 }
 
 /// Puts crystals in the description that the policy learns. One for which it cannot be found is learnt as it is.
-fn describe(context: &Context, crystals: &mut [Crystal], description: Description) {
-    if description.is_found() {
+fn describe(context: &Context, crystals: &mut [Crystal], hyper: &Hyperparameters) {
+    if hyper.description.is_found() {
         return;
     }
     let progress = context.progress("standard descriptions", crystals.len() as u64);
     let failed = crystals.par_iter_mut().map(|crystal| {
         progress.advance(1);
-        let described = description.of(&crystal.tokens);
-        described.map(|tokens| crystal.tokens = tokens).is_err()
+        let described = hyper.description.of(&crystal.tokens).ok();
+        let described = described.filter(|tokens| check_crystal(tokens, hyper).is_ok());
+        described.map(|tokens| crystal.tokens = tokens).is_none()
     });
     let failed = failed.filter(|failed| *failed).count();
     drop(progress);

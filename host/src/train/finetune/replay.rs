@@ -1,13 +1,12 @@
 //! A memory of the best crystals so far, some of which are learned from again beside each batch (Guo and Schwaller 2024, "Augmented
 //! Memory", arXiv 2305.16160).
 
-use rand::RngExt;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Batch, Densities, FinetuneState, Finetuning};
-use crate::crystal::{Composition, Tokens, equivalent_descriptions, tokens_from_json, tokens_json};
+use crate::crystal::{Composition, Tokens, tokens_from_json, tokens_json};
 use crate::policy::{LikelihoodError, keyed_stream};
 use crate::train::FinetuneSettings;
 
@@ -20,8 +19,6 @@ pub struct Replay {
     pub size: usize,
     /// Steps after which a crystal is forgotten.
     pub age: usize,
-    /// Whether one of a crystal's equivalent descriptions is replayed, drawn each time.
-    pub augment: bool,
 }
 
 /// The best crystals so far, the best first; of those with the same space group and reduced formula only the best.
@@ -97,12 +94,7 @@ impl ReplayMemory {
         let mut drawn: Vec<&Remembered> = self.0.iter().collect();
         drawn.shuffle(&mut random);
         drawn.truncate(replay.crystals);
-        let mut described = |tokens: &Tokens| {
-            // Where no other description can be found, the crystal is replayed as it was drawn.
-            let mut all = if replay.augment { equivalent_descriptions(tokens).unwrap_or_default() } else { Vec::new() };
-            if all.is_empty() { tokens.clone() } else { all.swap_remove(random.random_range(0..all.len())) }
-        };
-        drawn.into_iter().map(|crystal| (described(&crystal.tokens), crystal.objective)).collect()
+        drawn.into_iter().map(|crystal| (crystal.tokens.clone(), crystal.objective)).collect()
     }
 }
 
@@ -154,7 +146,7 @@ mod tests {
     use super::*;
     use crate::crystal::{Element, Site, SpaceGroup};
 
-    const REPLAY: Replay = Replay { crystals: 2, size: 3, age: 5, augment: false };
+    const REPLAY: Replay = Replay { crystals: 2, size: 3, age: 5 };
 
     /// Caesium chloride, which has two descriptions: either element may be at the origin.
     fn salt(metal: &str, step: usize, objective: f64) -> Remembered {
@@ -208,9 +200,5 @@ mod tests {
             assert!((16..=35).contains(&times), "{times}");
         }
         assert_eq!(memory.draw(2, 7, &Replay { crystals: 9, ..REPLAY }).len(), 3);
-        let augmented = Replay { crystals: 1, augment: true, ..REPLAY };
-        let first: Vec<Element> = (2..40).map(|step| memory.draw(step, 7, &augmented)[0].0.sites[0].species).collect();
-        let chlorine = first.iter().filter(|element| element.symbol() == "Cl").count();
-        assert!((8..=30).contains(&chlorine), "chlorine is at the origin in {chlorine} of 38");
     }
 }

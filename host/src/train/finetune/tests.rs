@@ -299,7 +299,7 @@ fn the_weight_of_the_kl_term_is_led_to_a_target() {
 #[test]
 fn replayed_crystals_are_learned_from_beside_the_batch() {
     let bench = Bench::new();
-    let replay = Replay { crystals: 2, size: 2, age: 9, augment: false };
+    let replay = Replay { crystals: 2, size: 2, age: 9 };
     let settings = FinetuneSettings { baseline: Baseline::Batch, ..settings(KlGradient::Detached) };
     let settings = FinetuneSettings { replay: Some(replay), ..settings };
     let mut state = FinetuneState::new(bench.start.clone());
