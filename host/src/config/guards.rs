@@ -23,7 +23,7 @@ pub struct Guards {
     /// Nats; absent: no bound.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kl_bound: Option<f64>,
-    /// When the entropy is lower than at the first step by more than half of what it was; absent, as the next three: a warning.
+    /// When the entropy is more than 8 nats lower than at the first step; absent, as the next three: a warning.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entropy: Option<Reaction>,
     /// When the smallest distance of half of the scored crystals is beyond that of nine tenths of the first step's.

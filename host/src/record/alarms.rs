@@ -10,8 +10,9 @@ use crate::train::Spread;
 
 /// Share of the first step's unique formulas, or space groups, below which the policy is said to collapse.
 const COLLAPSE: f64 = 0.5;
-/// Share of the first step's entropy by which it must have fallen.
-const FALL: f64 = 0.5;
+/// Nats by which the entropy must have fallen: to a three-thousandth of what was within reach. It is an absolute number because the entropy
+/// is that of a density: where its zero is depends on units, and on how sharp coordinates are.
+const FALL: f64 = 8.0;
 /// Share of all crystals above which one element is too common.
 const COMMON: f64 = 1.0 / 3.0;
 /// How much more common it must have become, if it was the most common one from the start.
@@ -39,7 +40,7 @@ pub struct AlarmSettings {
     pub unique_formulas: Reaction,
     /// Different space groups did.
     pub space_groups: Reaction,
-    /// The entropy fell by more than half of what it was at the first step.
+    /// The entropy fell by more than 8 nats since the first step.
     pub entropy: Reaction,
     /// One element is in more than a third of the crystals.
     pub elements: Reaction,
@@ -172,8 +173,7 @@ fn entropy(first: &StepMetrics, now: &StepMetrics) -> Ringing {
     let (before, now) = (first.entropy?, now.entropy?);
     let text =
         || format!("the entropy of the policy fell to {now:.2} nats from {before:.2}: the policy repeats itself");
-    // It is that of a density, and may be negative.
-    (now < before - FALL * before.abs()).then(|| (text(), HOLD))
+    (now < before - FALL).then(|| (text(), HOLD))
 }
 
 /// Half of the crystals are where a twentieth of the first step's were.
@@ -297,7 +297,7 @@ pub mod tests {
         let cases: [Case<'_>; 12] = [
             ("unique formulas fell to 44.0 % from 90.0 %", Reaction::Warn, &|m| m.unique_formulas = 0.44),
             ("have 19 space groups, 40 at the first step", Reaction::LowerLearningRate, &|m| m.space_groups = Some(19)),
-            ("fell to 4.90 nats from 10.00", Reaction::LowerLearningRate, &|m| m.entropy = Some(4.9)),
+            ("fell to 1.90 nats from 10.00", Reaction::LowerLearningRate, &|m| m.entropy = Some(1.9)),
             ("46.0 % of all crystals contain Hg", Reaction::Stop, &|m| {
                 (m.top_element, m.top_element_share) = (Some("Hg".to_owned()), Some(0.46));
             }),
@@ -353,10 +353,10 @@ pub mod tests {
     }
 
     #[test]
-    fn an_entropy_may_be_negative() {
+    fn an_entropy_counts_by_how_far_it_fell() {
         let entropy = |nats: f64| StepMetrics { entropy: Some(nats), ..metrics() };
         let rings =
             |first, now| !Alarms::new(WARN, Noticed::default()).check(&entropy(first), &entropy(now)).is_empty();
-        assert!(rings(-4.0, -6.1) && !rings(-4.0, -5.9) && !rings(1.0, 0.6));
+        assert!(rings(-4.0, -12.1) && !rings(-4.0, -11.9) && rings(9.0, 0.9) && !rings(1.0, -6.0));
     }
 }
