@@ -297,7 +297,7 @@ mod tests {
                 "run.toml:10:1: `sampling.elements`: give `exclude`, `only` or `require`, a list of elements",
             ),
             ("[sampling]\ntop_p = 0.0\n", "run.toml:10:1: `sampling.top_p` = 0: must be more than 0 and at most 1"),
-            ("[sampling]\ntemperature = inf\n", "run.toml:10:1: `sampling.temperature` = inf: must be more than 0"),
+            ("[sampling]\ntemperature = inf\n", "run.toml:10:1: `sampling.temperature` = inf: must be at least 0.001"),
             ("[rewards.gap.onxn]\nmodel = \"x\"\n", "run.toml:9:14: unknown key `rewards.gap.onxn`"),
             ("[rewards.gap.onnx]\noutput = \"x\"\n", "run.toml:9:14: the key `rewards.gap.onnx.model` is missing"),
             (
