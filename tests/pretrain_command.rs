@@ -105,7 +105,7 @@ fn a_resumed_training_ends_with_the_same_bytes() {
 }
 
 /// The same salts with the origin on the anion are another description of the same crystals: as good to a policy that learns standard
-/// descriptions, and much less probable to one that has never seen them.
+/// descriptions, and less probable to one that has never seen them.
 #[test]
 fn the_standard_description_does_not_depend_on_the_file() {
     let folder = prepared();
@@ -128,7 +128,7 @@ fn the_standard_description_does_not_depend_on_the_file() {
         let [one, other] = ["salts.jsonl", "moved.jsonl"].map(|file| logp(description, file));
         assert_eq!((one.len(), other.len()), (41, 41));
         let apart = one.iter().zip(&other).map(|(a, b)| (a - b).abs()).sum::<f64>() / 41.0;
-        assert!(if same { apart < 1e-4 } else { apart > 3.0 }, "{description}: {apart}");
+        assert!(if same { apart < 1e-4 } else { apart > 1.0 }, "{description}: {apart}");
     }
     let kept = fs::read_to_string(at.join("standard/model.toml")).unwrap();
     assert!(kept.contains("description = \"standard\""), "{kept}");

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::document::nearest;
 use super::seed_in_path::check_braces;
-use super::{Config, Guards, Judge, Memory, ModelSupervision, Ppo, Problem, Record, Reward, Sampling};
+use super::{Config, Guards, Judge, Memory, ModelSupervision, Ppo, Problem, Record, Reward, Sampling, Temperature};
 
 /// A fine-tuning run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -206,6 +206,8 @@ impl Finetune {
         let run = Run { seed: self.run.seed, max_failed: self.run.max_failed, memory, ..Run::default() };
         let guards = self.guards.clone().filter(Guards::change_numbers);
         let mut decisive = Self { run, guards, record: None, ..self.clone() };
+        // As runs of earlier versions have it, whose policies had no temperatures of their own.
+        decisive.sampling.temperature.get_or_insert(Temperature::All(1.0));
         let models = decisive.rewards.values_mut().filter_map(|reward| reward.kind.model_supervision());
         let judge = decisive.judge.iter_mut().filter_map(|judge| judge.kind.model_supervision());
         models.chain(judge).for_each(|supervision| *supervision = ModelSupervision::default());
