@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -117,10 +118,17 @@ fn a_run_may_sharpen_its_policy() {
     let drawn = "straight/samples/step-1.jsonl.gz";
     accepted(at, &["logp", "-m", "by-hand", "-i", drawn, "-o", "logp.csv"]);
     let mut scored = csv::Reader::from_path(at.join("logp.csv")).unwrap();
-    let scored: Vec<f64> = scored.records().filter_map(|row| row.unwrap()[5].parse().ok()).collect();
-    let noted: Vec<f64> = json_lines(&at.join(drawn)).iter().filter_map(|line| line["logp"].as_f64()).collect();
-    assert!(scored.len() > 10 && scored.len() == noted.len(), "{} {}", scored.len(), noted.len());
-    assert!(scored.iter().zip(&noted).all(|(a, b)| (a - b).abs() < 1e-3), "{scored:?} {noted:?}");
+    let noted: BTreeMap<String, f64> = json_lines(&at.join(drawn))
+        .iter()
+        .filter_map(|line| Some((line["id"].as_str()?.to_owned(), line["logp"].as_f64()?)))
+        .collect();
+    // Of crystals with overlapping atoms there is no log p.
+    let scored: Vec<(f64, f64)> = scored
+        .records()
+        .map(Result::unwrap)
+        .filter_map(|row| Some((row[5].parse().ok()?, *noted.get(&row[0])?)))
+        .collect();
+    assert!(scored.len() > 3 && scored.iter().all(|(a, b)| (a - b).abs() < 1e-3), "{scored:?}");
 
     // The temperatures are the policy's own from then on: kept, or replaced, never multiplied.
     let written = |run: &str| fs::read_to_string(at.join(run).join("checkpoints/step-2/model.toml")).unwrap();
