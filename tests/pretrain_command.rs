@@ -130,6 +130,13 @@ fn the_standard_description_does_not_depend_on_the_file() {
         let apart = one.iter().zip(&other).map(|(a, b)| (a - b).abs()).sum::<f64>() / 41.0;
         assert!(if same { apart < 1e-4 } else { apart > 1.0 }, "{description}: {apart}");
     }
+    // Nor does what is learnt depend on which of the two files is learnt from.
+    let learn =
+        ["pretrain", "pretrain.toml", "--set", "train.epochs=20", "--set", "policy.crystalformer.description=standard"];
+    let from_moved = ["--set", "data.files=moved.jsonl", "--set", "run.dir=moved-run", "--set", "train.out=moved"];
+    accepted(at, &[&learn[..], &from_moved].concat());
+    let [one, other] = ["standard", "moved"].map(|policy| logp(policy, "salts.jsonl"));
+    assert!(one.iter().zip(&other).all(|(a, b)| (a - b).abs() < 0.1), "{one:?} {other:?}");
     let kept = fs::read_to_string(at.join("standard/model.toml")).unwrap();
     assert!(kept.contains("description = \"standard\""), "{kept}");
     // What is trained further learns them as well, without being told.
