@@ -40,8 +40,9 @@ fn distributions_of_one_component_are_powers() {
 /// The mean of p / q over what is drawn from q is 1, if q is what is drawn from and both are normalised.
 #[test]
 fn what_is_drawn_has_the_density_that_is_scored() {
-    let plain = Hyperparameters { Kl: 3, ..small(3) };
-    let flat = Temperatures { w: 1.2, a: 1.4, xyz: 1.3, l: 1.2 };
+    // With one component of the lattice: of several, one is drawn for all six numbers, but each is scored by the mixture of all.
+    let plain = Hyperparameters { Kl: 1, ..small(3) };
+    let flat = Temperatures { w: 1.2, a: 1.4, xyz: 3.0, l: 1.2 };
     let warm = Hyperparameters { temperature: flat, ..plain.clone() };
     let parameters = random_parameters(&plain, 22);
     let sampler = Sampler::load(runtime(), &warm, resources()).unwrap();
@@ -55,10 +56,19 @@ fn what_is_drawn_has_the_density_that_is_scored() {
         [|p: &LogProbability| p.w, |p: &LogProbability| p.a, |p: &LogProbability| p.xyz, |p: &LogProbability| p.l]
     {
         let ratios: Vec<f64> = p.iter().zip(&q).map(|(p, q)| (part(p) - part(q)).exp()).collect();
-        let n = ratios.len() as f64;
-        let mean = ratios.iter().sum::<f64>() / n;
-        let error = (ratios.iter().map(|r| (r - mean).powi(2)).sum::<f64>() / n).sqrt() / n.sqrt();
-        assert!((mean - 1.0).abs() < 4.0 * error && error < 0.05, "{mean} +- {error}");
+        mean_is_one(&ratios);
         assert!(ratios.iter().any(|r| (r - 1.0).abs() > 0.05), "the temperature changes nothing");
     }
+    // And the uniform density over that of the coordinates, whatever the temperature does to p.
+    let free = |crystal: &Tokens| crystal.positions().unwrap().iter().map(|p| p.free_coordinates()).sum::<usize>();
+    let uniform = |crystal: &Tokens| -(free(crystal) as f64) * std::f64::consts::TAU.ln();
+    mean_is_one(&crystals.iter().zip(&q).map(|(crystal, q)| (uniform(crystal) - q.xyz).exp()).collect::<Vec<_>>());
+}
+
+/// Demands it within four standard errors, which are to be small.
+fn mean_is_one(ratios: &[f64]) {
+    let n = ratios.len() as f64;
+    let mean = ratios.iter().sum::<f64>() / n;
+    let error = (ratios.iter().map(|r| (r - mean).powi(2)).sum::<f64>() / n).sqrt() / n.sqrt();
+    assert!((mean - 1.0).abs() < 4.0 * error && error < 0.05, "{mean} +- {error}");
 }
