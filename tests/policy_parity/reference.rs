@@ -119,6 +119,8 @@ fn update(golden: &Golden, epochs: usize, state: &mut FinetuneState) -> UpdateSt
         grad_clip: 1.0,
         kl_weight: BETA,
         kl_target: None,
+        composition_prior: None,
+        schedule: temper::train::Schedule::Constant,
         kl_gradient: KlGradient::Reference,
         kl_stop: None,
         replay: None,

@@ -23,7 +23,7 @@ pub struct Guards {
     /// Nats; absent: no bound.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kl_bound: Option<f64>,
-    /// When the entropy is more than 8 nats lower than at the first step; absent, as the next three: a warning.
+    /// When the entropy is more than 8 nats lower than at the first step; absent, as in the other reactions below: a warning.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entropy: Option<Reaction>,
     /// When the smallest distance of half of the scored crystals is beyond that of nine tenths of the first step's.
@@ -38,6 +38,18 @@ pub struct Guards {
     /// In the unit of the term; absent: how the gaps of single crystals scattered at the first verdict.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub judge_gap_bound: Option<f64>,
+    /// When KL of the elements' frequencies to the base's is above `composition_bound`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub composition: Option<Reaction>,
+    /// Nats; absent: no bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub composition_bound: Option<f64>,
+    /// When the mean objective of ten steps has not grown for `plateau_steps`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plateau: Option<Reaction>,
+    /// Steps; absent: it is not watched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plateau_steps: Option<usize>,
     /// What the learning rate is multiplied with by an alarm that lowers it; absent: 0.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub learning_rate_factor: Option<f64>,
@@ -72,6 +84,10 @@ impl Default for Guards {
             density: None,
             judge_gap: None,
             judge_gap_bound: None,
+            composition: None,
+            composition_bound: None,
+            plateau: None,
+            plateau_steps: None,
             learning_rate_factor: None,
         }
     }
@@ -89,17 +105,26 @@ impl Guards {
     /// Whether a reaction changes the numbers of a run.
     pub(super) fn change_numbers(&self) -> bool {
         let stated = [self.unique_formulas, self.space_groups, self.elements, self.clip_fraction, self.kl];
-        let unstated = [self.entropy, self.distance, self.density, self.judge_gap].into_iter().flatten();
+        let unstated = [self.entropy, self.distance, self.density, self.judge_gap, self.composition, self.plateau]
+            .into_iter()
+            .flatten();
         stated.into_iter().chain(unstated).any(|reaction| reaction == Reaction::LowerLearningRate)
     }
 
     pub(super) fn check(&self) -> Result<(), Problem> {
         let idle = self.max_idle_steps;
         Problem::unless(idle >= 1, "guards.max_idle_steps", idle, "must be at least 1")?;
-        for (key, bound) in [("guards.kl_bound", self.kl_bound), ("guards.judge_gap_bound", self.judge_gap_bound)] {
+        let bounds = [
+            ("guards.kl_bound", self.kl_bound),
+            ("guards.judge_gap_bound", self.judge_gap_bound),
+            ("guards.composition_bound", self.composition_bound),
+        ];
+        for (key, bound) in bounds {
             let bound = bound.unwrap_or(1.0);
             Problem::unless(bound > 0.0 && bound.is_finite(), key, bound, "must be more than 0")?;
         }
+        let steps = self.plateau_steps.unwrap_or(1);
+        Problem::unless(steps >= 1, "guards.plateau_steps", steps, "must be at least 1")?;
         let factor = self.learning_rate_factor();
         let is_less = factor > 0.0 && factor < 1.0;
         Problem::unless(is_less, "guards.learning_rate_factor", factor, "must be between 0 and 1")

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Problem;
+use super::{Problem, Schedule};
 
 /// Most passes over a batch.
 const MOST_EPOCHS: usize = 10_000;
@@ -21,6 +21,9 @@ pub struct Ppo {
     pub minibatches: Option<usize>,
     /// Adam's learning rate.
     pub learning_rate: f64,
+    /// How it falls over the steps of the run; absent: not at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Schedule>,
     /// Weight of the KL term (tau).
     pub kl_weight: f64,
     /// KL to the base towards which the weight is led, nats; absent: the weight stays.
@@ -44,6 +47,9 @@ pub struct Ppo {
     /// What a nat of entropy is worth by kind of token; absent: nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entropy_bonus: Option<EntropyBonus>,
+    /// What a nat of KL of the elements' frequencies to the base's costs, in units of the objective; absent: nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub composition_prior: Option<f64>,
     /// KL of the sampling policy to the policy as updated, nats, above which a batch's remaining optimiser steps are left out;
     /// absent: never.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,6 +63,7 @@ impl Default for Ppo {
             epochs: 3,
             minibatches: None,
             learning_rate: 1e-4,
+            schedule: None,
             kl_weight: 0.1,
             kl_target: None,
             kl_gradient: KlGradient::Detached,
@@ -66,6 +73,7 @@ impl Default for Ppo {
             grad_clip: 1.0,
             replay: None,
             entropy_bonus: None,
+            composition_prior: None,
             kl_stop: None,
         }
     }
@@ -204,6 +212,8 @@ impl Ppo {
         Problem::unless(positive(self.grad_clip), "ppo.grad_clip", self.grad_clip, "must be more than 0")?;
         self.entropy_bonus.as_ref().map_or(Ok(()), EntropyBonus::check)?;
         self.replay.as_ref().map_or(Ok(()), Replay::check)?;
+        let prior = self.composition_prior.unwrap_or(1.0);
+        Problem::unless(positive(prior), "ppo.composition_prior", prior, "must be more than 0")?;
         let kl_stop = self.kl_stop.unwrap_or(1.0);
         Problem::unless(positive(kl_stop), "ppo.kl_stop", kl_stop, "must be more than 0")
     }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::StepMetrics;
+use super::plateau::{Plateau, STEPS};
 use crate::train::Spread;
 
 /// Share of the first step's unique formulas, or space groups, below which the policy is said to collapse.
@@ -54,10 +55,18 @@ pub struct AlarmSettings {
     pub kl: Reaction,
     /// The bound, nats.
     pub kl_bound: Option<f64>,
+    /// KL of the elements' frequencies to the base's is above its bound.
+    pub composition: Reaction,
+    /// The bound, nats.
+    pub composition_bound: Option<f64>,
     /// The judge's gap is larger than at its first verdict by more than the bound.
     pub judge_gap: Reaction,
     /// The bound, in the unit of the term; `None`: how the gaps of single crystals scattered at the first verdict.
     pub judge_gap_bound: Option<f64>,
+    /// The objective does not grow any more.
+    pub plateau: Reaction,
+    /// Steps for which it has not.
+    pub plateau_steps: Option<usize>,
     /// What each alarm that lowers the learning rate multiplies it with.
     pub learning_rate_factor: f64,
 }
@@ -81,6 +90,9 @@ pub(super) struct Noticed {
     /// The judge's first gap, and its spread.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     first_gap: Option<[f64; 2]>,
+    /// Of the objective, where it is watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    plateau: Option<Plateau>,
     /// The step at which an alarm ended the run, last of all if it went on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<usize>,
@@ -112,9 +124,10 @@ impl Alarms {
 
     /// What rings for the first time.
     pub fn check(&mut self, first: &StepMetrics, now: &StepMetrics) -> Vec<Alarm> {
-        let set = &self.settings;
         let verdict = now.judge_gap.zip(now.judge_gap_spread).map(|(gap, spread)| [gap, spread]);
         self.noticed.first_gap = self.noticed.first_gap.or(verdict);
+        let plateau = self.plateau(now);
+        let set = &self.settings;
         let found = [
             ("unique_formulas", set.unique_formulas, formulas(first, now)),
             ("space_groups", set.space_groups, groups(first, now)),
@@ -124,6 +137,8 @@ impl Alarms {
             ("density", set.density, beyond("density", "g/cm^3", first.density, now.density)),
             ("clip_fraction", set.clip_fraction, clipped(now)),
             ("kl", set.kl, kl(set.kl_bound, now)),
+            ("composition", set.composition, composition(set.composition_bound, now)),
+            ("plateau", set.plateau, plateau),
             ("judge_gap", set.judge_gap, gap(set.judge_gap_bound, self.noticed.first_gap, now.judge_gap)),
         ];
         let mut alarms = Vec::new();
@@ -137,6 +152,15 @@ impl Alarms {
             self.noticed.stopped = Some(now.step);
         }
         alarms
+    }
+
+    fn plateau(&mut self, now: &StepMetrics) -> Ringing {
+        let steps = self.settings.plateau_steps?;
+        let plateau = self.noticed.plateau.get_or_insert_default();
+        plateau.add(now.step, now.objective_mean);
+        let best = plateau.lasts(now.step, steps)?;
+        let text = format!("the mean objective of {STEPS} steps has not been above {best:.4} for {steps} steps");
+        Some((text, "the checkpoint of the best step is kept; a smaller learning rate may lead further"))
     }
 
     /// What the learning rate is multiplied with when these ring.
@@ -212,6 +236,17 @@ fn kl(bound: Option<f64>, now: &StepMetrics) -> Ringing {
     (kl > bound).then(|| (format!("KL to the base is {kl:.2} nats, above guards.kl_bound = {bound}"), HOLD))
 }
 
+fn composition(bound: Option<f64>, now: &StepMetrics) -> Ringing {
+    let (bound, kl) = (bound?, now.composition_kl?);
+    let text = || {
+        format!(
+            "the frequencies of the elements are {kl:.3} nats from those of the base, above guards.composition_bound = {bound}: the \
+             policy draws other elements"
+        )
+    };
+    (kl > bound).then(|| (text(), "ppo.composition_prior holds them back"))
+}
+
 fn gap(bound: Option<f64>, first: Option<[f64; 2]>, now: Option<f64>) -> Ringing {
     let ([first, spread], now) = (first?, now?);
     // One crystal has no spread.
@@ -238,8 +273,12 @@ pub mod tests {
         clip_fraction: Reaction::Warn,
         kl: Reaction::Warn,
         kl_bound: Some(5.0),
+        composition: Reaction::Warn,
+        composition_bound: Some(0.2),
         judge_gap: Reaction::Warn,
         judge_gap_bound: None,
+        plateau: Reaction::Stop,
+        plateau_steps: None,
         learning_rate_factor: 0.5,
     };
 
@@ -252,7 +291,9 @@ pub mod tests {
         density: Reaction::Ignore,
         clip_fraction: Reaction::Ignore,
         kl: Reaction::Ignore,
+        composition: Reaction::Ignore,
         judge_gap: Reaction::Ignore,
+        plateau: Reaction::Ignore,
         ..WARN
     };
 
@@ -263,6 +304,7 @@ pub mod tests {
             objective_std: Some(1.0),
             baseline: Some(0.0),
             kl_weight: None,
+            composition_kl: Some(0.1),
             replayed: None,
             kl: Some(0.1),
             entropy: Some(10.0),
@@ -294,7 +336,7 @@ pub mod tests {
         let first = metrics();
         let all = |median: f64| Some(Spread { low: median, median, high: median });
         type Case<'a> = (&'a str, Reaction, &'a dyn Fn(&mut StepMetrics));
-        let cases: [Case<'_>; 12] = [
+        let cases: [Case<'_>; 13] = [
             ("unique formulas fell to 44.0 % from 90.0 %", Reaction::Warn, &|m| m.unique_formulas = 0.44),
             ("have 19 space groups, 40 at the first step", Reaction::LowerLearningRate, &|m| m.space_groups = Some(19)),
             ("fell to 1.90 nats from 10.00", Reaction::LowerLearningRate, &|m| m.entropy = Some(1.9)),
@@ -315,6 +357,9 @@ pub mod tests {
             }),
             ("91.0 % of the ratios are clipped", Reaction::Warn, &|m| m.clip_fraction = 0.91),
             ("KL to the base is 5.10 nats, above guards.kl_bound = 5", Reaction::Warn, &|m| m.kl = Some(5.1)),
+            ("are 0.210 nats from those of the base, above guards.composition_bound = 0.2", Reaction::Warn, &|m| {
+                m.composition_kl = Some(0.21);
+            }),
             ("by 0.3100 on average, and by 0.2000 at its first verdict", Reaction::Warn, &|m| m.judge_gap = Some(0.31)),
             ("by -0.3100 on average", Reaction::Warn, &|m| m.judge_gap = Some(-0.31)),
         ];
@@ -358,5 +403,25 @@ pub mod tests {
         let rings =
             |first, now| !Alarms::new(WARN, Noticed::default()).check(&entropy(first), &entropy(now)).is_empty();
         assert!(rings(-4.0, -12.1) && !rings(-4.0, -11.9) && rings(9.0, 0.9) && !rings(1.0, -6.0));
+    }
+
+    /// The objective of every step is 0: the first ten steps are the best, and five steps later that is said, also when the run was
+    /// resumed in between.
+    #[test]
+    fn an_objective_that_does_not_grow_rings() {
+        let settings = AlarmSettings { plateau_steps: Some(5), ..WARN };
+        let mut alarms = Alarms::new(settings, Noticed::default());
+        for step in 1..=15 {
+            let rung = alarms.check(&metrics(), &StepMetrics { step, ..metrics() });
+            assert_eq!(!rung.is_empty(), step == 15, "step {step}");
+            assert!(
+                rung.iter().all(|alarm| alarm.message.ends_with("of 10 steps has not been above 0.0000 for 5 steps"))
+            );
+            let noticed = serde_json::to_vec(alarms.noticed()).unwrap();
+            alarms = Alarms::new(settings, serde_json::from_slice(&noticed).unwrap());
+        }
+        assert_eq!(alarms.noticed().stopped, Some(15));
+        let mut unwatched = Alarms::new(WARN, Noticed::default());
+        assert!((1..=99).all(|step| unwatched.check(&metrics(), &StepMetrics { step, ..metrics() }).is_empty()));
     }
 }

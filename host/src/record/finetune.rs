@@ -19,7 +19,7 @@ use super::{Ends, ParetoFront, RunDirectory, RunError, Start, StepMetrics};
 use crate::input::{MOST_DATA, read};
 use crate::policy::ModelToml;
 use crate::reward::RewardMemory;
-use crate::train::{FinetuneState, ReplayMemory, StepRecord};
+use crate::train::{ElementShares, FinetuneState, ReplayMemory, StepRecord};
 
 /// What is kept of a run.
 #[derive(Clone, Debug)]
@@ -87,6 +87,8 @@ struct StoredState {
     memory: RewardMemory,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     kl_weight: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    elements: Option<ElementShares>,
     #[serde(default, skip_serializing_if = "ReplayMemory::is_empty")]
     replay: ReplayMemory,
     candidates: Candidates,
@@ -225,6 +227,7 @@ impl FinetuneRun {
                 learning_rate_scale: state.learning_rate_scale,
                 memory: state.memory.clone(),
                 kl_weight: state.kl_weight,
+                elements: state.elements.clone(),
                 replay: state.replay.clone(),
                 best: state.best.map(|(step, objective)| StoredBest { step, objective }),
                 candidates: self.candidates.clone(),
@@ -285,7 +288,17 @@ fn restore(
         (None, Some(_)) => return Err(refused("`state.pareto` is a front, but the config has none".to_owned())),
     }
     let StoredState {
-        baseline, best, idle, alarms, learning_rate_scale, memory, kl_weight, replay, candidates, ..
+        baseline,
+        best,
+        idle,
+        alarms,
+        learning_rate_scale,
+        memory,
+        kl_weight,
+        elements,
+        replay,
+        candidates,
+        ..
     } = state;
     if !(learning_rate_scale > 0.0 && learning_rate_scale <= 1.0) {
         return Err(refused(format!(
@@ -297,7 +310,18 @@ fn restore(
     }
     let best = best.map(|best| (best.step, best.objective));
     let step = step as usize;
-    let state =
-        FinetuneState { baseline, best, idle, step, parameters, adam, learning_rate_scale, memory, kl_weight, replay };
+    let state = FinetuneState {
+        baseline,
+        best,
+        idle,
+        step,
+        parameters,
+        adam,
+        learning_rate_scale,
+        memory,
+        kl_weight,
+        elements,
+        replay,
+    };
     Ok((state, candidates, alarms))
 }

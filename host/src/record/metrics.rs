@@ -31,6 +31,9 @@ pub struct StepMetrics {
     /// Entropy, nats.
     #[serde(deserialize_with = "Option::deserialize")]
     pub entropy: Option<f64>,
+    /// KL of the elements' frequencies to the base's, nats, if they are watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub composition_kl: Option<f64>,
     /// Crystals that were learned from again, if such are remembered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replayed: Option<usize>,
@@ -162,6 +165,7 @@ impl StepMetrics {
             kl: record.kl,
             kl_weight: record.kl_weight,
             entropy: record.entropy,
+            composition_kl: record.composition_kl,
             replayed: record.replayed,
             stable_fraction: record.stable_fraction,
             unique_formulas: record.unique_formulas,

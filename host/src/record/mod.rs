@@ -17,6 +17,7 @@ mod json;
 mod lock;
 mod metrics;
 mod pareto;
+mod plateau;
 mod pretrain;
 mod recent;
 mod run_card;

@@ -14,6 +14,7 @@ impl FinetuneState {
         ranks.follow_first(&mut self.step);
         ranks.follow_first(&mut self.baseline);
         ranks.follow_first(&mut self.kl_weight);
+        ranks.follow_first(&mut self.elements);
         ranks.follow_first(&mut self.best);
         ranks.follow_first(&mut self.idle);
         ranks.follow_first(&mut self.learning_rate_scale);

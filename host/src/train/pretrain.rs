@@ -83,8 +83,18 @@ impl Measured {
 pub enum Schedule {
     /// Always the same.
     Constant,
-    /// Down to zero at the last epoch along half a period of the cosine (Loshchilov and Hutter 2017, without restarts).
+    /// Down to zero at the last step along half a period of the cosine (Loshchilov and Hutter 2017, without restarts).
     Cosine,
+}
+
+impl Schedule {
+    /// What the learning rate is multiplied with after a share of the steps.
+    pub(super) fn course(self, progress: f64) -> f64 {
+        match self {
+            Self::Constant => 1.0,
+            Self::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * progress.min(1.0)).cos()),
+        }
+    }
 }
 
 /// How to train.
@@ -291,14 +301,8 @@ impl PretrainSettings {
     /// Learning rate of a step counted from 0 over the whole training.
     fn rate(&self, steps_per_epoch: usize, step: usize) -> f64 {
         let warmup = ((step + 1) as f64 / self.warmup_steps.max(1) as f64).min(1.0);
-        let course = match self.schedule {
-            Schedule::Constant => 1.0,
-            Schedule::Cosine => {
-                let progress = step as f64 / (steps_per_epoch * self.epochs).max(1) as f64;
-                0.5 * (1.0 + (std::f64::consts::PI * progress.min(1.0)).cos())
-            }
-        };
-        self.learning_rate * warmup * course
+        let progress = step as f64 / (steps_per_epoch * self.epochs).max(1) as f64;
+        self.learning_rate * warmup * self.schedule.course(progress)
     }
 }
 

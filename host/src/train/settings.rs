@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Replay;
+use super::{Replay, Schedule};
 use crate::policy::{LogProbability, Resources, Restriction, SpaceGroupDistribution};
 use crate::reward::{Objective, Rewards};
 
@@ -74,6 +74,8 @@ pub struct FinetuneSettings {
     pub clip: f64,
     /// Adam's learning rate.
     pub learning_rate: f64,
+    /// Its course over the steps.
+    pub schedule: Schedule,
     /// Global norm to which gradients are clipped.
     pub grad_clip: f64,
     /// Weight of the KL term, tau; the first one, where there is a target.
@@ -82,6 +84,9 @@ pub struct FinetuneSettings {
     pub kl_target: Option<f64>,
     /// How it enters the gradient.
     pub kl_gradient: KlGradient,
+    /// What a nat of KL of the elements' frequencies to the base's costs, in the objective's unit; 0: they are watched only; `None`: they
+    /// are not counted.
+    pub composition_prior: Option<f64>,
     /// What entropy is worth.
     pub entropy_bonus: EntropyBonus,
     /// KL of the sampling policy to the policy as updated, nats, above which the batch's remaining optimiser steps are left out.
@@ -106,6 +111,13 @@ pub struct FinetuneSettings {
     pub seed: u64,
     /// Where and how widely to run.
     pub resources: Resources,
+}
+
+impl FinetuneSettings {
+    /// Learning rate of the step after `done` steps.
+    pub(super) fn rate(&self, done: usize) -> f64 {
+        self.learning_rate * self.schedule.course(done as f64 / self.steps.max(1) as f64)
+    }
 }
 
 /// What a run is rewarded for, and what is watched beside it.

@@ -120,6 +120,8 @@ pub struct StepRecord {
     pub kl_weight: Option<f64>,
     /// Mean of -ln p: an estimate of the policy's entropy, nats.
     pub entropy: Option<f64>,
+    /// KL of the frequencies of the elements to the base's, nats, if they are watched.
+    pub composition_kl: Option<f64>,
     /// Crystals of earlier batches that were learned from again, if such are remembered.
     pub replayed: Option<usize>,
     /// Why nothing was learned from the step, if so.

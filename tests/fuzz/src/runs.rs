@@ -92,5 +92,9 @@ const QUIET: AlarmSettings = AlarmSettings {
     kl_bound: None,
     judge_gap: Reaction::Ignore,
     judge_gap_bound: None,
+    composition: Reaction::Ignore,
+    composition_bound: None,
+    plateau: Reaction::Ignore,
+    plateau_steps: None,
     learning_rate_factor: 0.5,
 };

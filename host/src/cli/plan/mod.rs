@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::models::ModelKey;
+pub(super) use self::settings::schedule;
 pub(super) use self::terms::parsed_objective;
 use super::model::sensible;
 use super::resume::Beginning;

@@ -5,7 +5,7 @@ use crate::cli::Failure;
 use crate::cli::wanted::{possible_groups, restriction, training_groups};
 use crate::config::{self, Finetune, SpaceGroups};
 use crate::policy::{ModelToml, Resources, SpaceGroupDistribution};
-use crate::train::{AdvantageScale, Baseline, EntropyBonus, FinetuneSettings, KlGradient, Replay};
+use crate::train::{AdvantageScale, Baseline, EntropyBonus, FinetuneSettings, KlGradient, Replay, Schedule};
 
 impl Planner<'_> {
     pub(super) fn settings(
@@ -36,6 +36,7 @@ impl Planner<'_> {
         })?;
         let groups = possible_groups(groups, restriction.as_deref(), self.context)
             .map_err(|message| self.mistake("sampling", format!("`sampling`: {message}")))?;
+        let guards = config.guards.clone().unwrap_or_default();
         Ok(FinetuneSettings {
             steps: config.run.steps,
             batch: sampling.batch,
@@ -43,6 +44,7 @@ impl Planner<'_> {
             minibatches: ppo.minibatches.unwrap_or(1),
             clip: ppo.clip,
             learning_rate: ppo.learning_rate,
+            schedule: ppo.schedule.map_or(Schedule::Constant, schedule),
             grad_clip: ppo.grad_clip,
             kl_weight: ppo.kl_weight,
             kl_target: ppo.kl_target,
@@ -51,6 +53,7 @@ impl Planner<'_> {
                 config::KlGradient::Reference => KlGradient::Reference,
             },
             kl_stop: ppo.kl_stop,
+            composition_prior: ppo.composition_prior.or(guards.composition_bound.map(|_| 0.0)),
             entropy_bonus: ppo.entropy_bonus.map_or_else(EntropyBonus::default, |bonus| {
                 let config::EntropyBonus { w, a, xyz, l } = bonus;
                 EntropyBonus { w, xyz, a, l }
@@ -72,11 +75,19 @@ impl Planner<'_> {
             },
             baseline_decay: ppo.baseline_decay,
             max_failed: config.run.max_failed,
-            max_idle_steps: config.guards.clone().unwrap_or_default().max_idle_steps,
+            max_idle_steps: guards.max_idle_steps,
             groups,
             restriction,
             seed: config.run.seed,
             resources,
         })
+    }
+}
+
+/// The course of a learning rate, as a config has it.
+pub(in crate::cli) fn schedule(schedule: config::Schedule) -> Schedule {
+    match schedule {
+        config::Schedule::Constant => Schedule::Constant,
+        config::Schedule::Cosine => Schedule::Cosine,
     }
 }

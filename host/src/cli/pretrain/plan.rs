@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::numbers::Conditions;
+use crate::cli::plan::schedule;
 use crate::cli::resume::Beginning;
 use crate::cli::runtime::lock_runtime;
 use crate::cli::{Context, Failure, Search};
@@ -13,7 +14,7 @@ use crate::crystal::files_at;
 use crate::policy::{Hyperparameters, PolicyDirectory, Resources, Temperatures};
 use crate::record::Lock;
 use crate::runtime::{Device, Runtime};
-use crate::train::{PretrainSettings, Schedule};
+use crate::train::PretrainSettings;
 
 /// A pretraining, ready to start.
 pub(super) struct PretrainPlan {
@@ -119,10 +120,7 @@ fn settings(config: &config::Pretrain, resources: Resources) -> PretrainSettings
         batch: train.batch,
         epochs: train.epochs,
         learning_rate: train.learning_rate,
-        schedule: match train.schedule {
-            config::Schedule::Constant => Schedule::Constant,
-            config::Schedule::Cosine => Schedule::Cosine,
-        },
+        schedule: schedule(train.schedule),
         warmup_steps: train.warmup_steps,
         grad_clip: train.grad_clip,
         patience: train.patience,

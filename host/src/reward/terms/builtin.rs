@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use temper_charge_neutrality::{Undecided, charge_neutral};
 
 use super::{Cost, TermBatch, TermKind};
-use crate::crystal::{Composition, Element, SYMPREC, Structure, smallest_distance, tokenise};
+use crate::crystal::{Composition, Element, SYMPREC, Structure, Tokens, smallest_distance, tokenise};
 use crate::hint::Hint;
 use crate::reward::{Failure, Outcome};
 use crate::spelling::nearest;
@@ -40,6 +40,8 @@ pub enum Builtin {
     NAtoms,
     /// `n_sites`: number of occupied Wyckoff positions, by a symmetry search within 0.01 A; the same for every choice of cell.
     NSites,
+    /// `space_group`: its number, by a symmetry search within 0.01 A.
+    SpaceGroup,
     /// `has_element(Li)`: 1 if the element is there, else 0.
     HasElement(Element),
     /// `charge_neutral`: 1 if the composition passes SMACT's rule, else 0; the tables of SMACT 3.2.0, or those of
@@ -47,13 +49,14 @@ pub enum Builtin {
     ChargeNeutral(Tables),
 }
 
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "min_distance",
     "density",
     "volume_per_atom",
     "n_elements",
     "n_atoms",
     "n_sites",
+    "space_group",
     "has_element",
     "charge_neutral",
     "novelty",
@@ -112,6 +115,7 @@ impl std::str::FromStr for BuiltinTerm {
             ("n_elements", None) => Builtin::NElements,
             ("n_atoms", None) => Builtin::NAtoms,
             ("n_sites", None) => Builtin::NSites,
+            ("space_group", None) => Builtin::SpaceGroup,
             ("has_element", symbol) => {
                 let element = symbol.and_then(Element::from_symbol).map(Builtin::HasElement);
                 element.ok_or_else(|| refused("has_element takes one element, as in `has_element(Li)`"))?
@@ -148,10 +152,8 @@ impl Builtin {
             Self::VolumePerAtom => Ok(structure.lattice.volume() / atoms),
             Self::NElements => Ok(composition(structure)?.elements().len() as f64),
             Self::NAtoms => Ok(atoms),
-            Self::NSites => match tokenise(structure, SYMPREC) {
-                Ok(tokens) => Ok(tokens.sites.len() as f64),
-                Err(error) => Err(Failure::Symmetry(error.to_string())),
-            },
+            Self::NSites => Ok(tokens(structure)?.sites.len() as f64),
+            Self::SpaceGroup => Ok(f64::from(tokens(structure)?.group.number())),
             Self::HasElement(element) => Ok(f64::from(u8::from(structure.species.contains(&element)))),
             Self::ChargeNeutral(tables) => neutral(&composition(structure)?, tables),
         }
@@ -172,6 +174,7 @@ impl TermKind for Builtin {
             Self::MinDistance | Self::Density | Self::VolumePerAtom => [0.0, f64::INFINITY],
             Self::NElements => [1.0, 118.0],
             Self::NAtoms | Self::NSites => [1.0, f64::INFINITY],
+            Self::SpaceGroup => [1.0, 230.0],
             Self::HasElement(_) | Self::ChargeNeutral(_) => [0.0, 1.0],
         }
     }
@@ -197,6 +200,10 @@ fn neutral(composition: &Composition, tables: Tables) -> Result<f64, Failure> {
         Ok(yes) => Ok(f64::from(u8::from(yes))),
         Err(error) => Err(refused(error.clone()).unwrap_or_else(|| Failure::NoStructure(error.to_string()))),
     }
+}
+
+fn tokens(structure: &Structure) -> Result<Tokens, Failure> {
+    tokenise(structure, SYMPREC).map_err(|error| Failure::Symmetry(error.to_string()))
 }
 
 fn composition(structure: &Structure) -> Result<Composition, Failure> {
@@ -230,6 +237,7 @@ mod tests {
         assert!((value("min_distance") - 2.8201).abs() < 1e-9);
         assert!((value("volume_per_atom") - 5.6402f64.powi(3) / 8.0).abs() < 1e-9);
         assert_eq!((value("n_elements"), value("n_atoms"), value("n_sites")), (2.0, 8.0, 2.0));
+        assert_eq!(value("space_group"), 225.0);
         assert_eq!((value("charge_neutral"), value("charge_neutral( 2.2.1 )")), (1.0, 1.0));
         assert_eq!((value("has_element(Na)"), value("has_element( Li )")), (1.0, 0.0));
     }

@@ -9,7 +9,7 @@ use crate::crystal::{Element, Site, SpaceGroup};
 use crate::policy::{LogProbability, Resources, SpaceGroupDistribution, tiny_hyperparameters};
 use crate::reward::RewardTable;
 use crate::runtime::{Device, Locator};
-use crate::train::{AdvantageScale, Baseline, EntropyBonus, NegativeLogLikelihood};
+use crate::train::{AdvantageScale, Baseline, EntropyBonus, NegativeLogLikelihood, Schedule};
 
 pub(in crate::train) fn settings(kl_gradient: KlGradient) -> FinetuneSettings {
     FinetuneSettings {
@@ -19,12 +19,14 @@ pub(in crate::train) fn settings(kl_gradient: KlGradient) -> FinetuneSettings {
         minibatches: 1,
         clip: 0.2,
         learning_rate: 1e-3,
+        schedule: Schedule::Constant,
         grad_clip: 1.0,
         kl_weight: 0.1,
         kl_target: None,
         entropy_bonus: EntropyBonus::default(),
         kl_gradient,
         kl_stop: None,
+        composition_prior: None,
         baseline: Baseline::Moving,
         advantage_scale: AdvantageScale::None,
         baseline_decay: 0.95,
