@@ -86,6 +86,24 @@ fn an_alarm_lowers_the_learning_rate_once_resumed_or_not() {
     }
 }
 
+/// The reward is the same for every crystal that the policy can draw, but for the KL term: the mean of ten steps never grows.
+#[test]
+fn a_run_that_leads_nowhere_ends() {
+    let guards = "[guards]\nplateau = \"stop\"\nplateau_steps = 3\n";
+    let folder = prepared(&format!("{}\n{guards}", density_run("steps = 30\ncheckpoint_every = 5")));
+    let at = folder.path();
+    let flat = ["finetune", "run.toml", "--set", "objective=\"1 - 1e-300 * density\"", "--set", "sampling.batch=4"];
+    let said = refused(at, &flat, 3);
+    assert!(
+        said.contains("step 13: the mean objective of 10 steps has not been above 1.0000 for 3 steps; the run ends"),
+        "{said}"
+    );
+    assert_eq!(metrics(&at.join("run")).len(), 13);
+    assert!(at.join("run/checkpoints/step-13").exists());
+    // The alarm has rung: a run that is to go on does.
+    accepted(at, &[&flat[..], &["--resume", "--quiet", "--set", "run.steps=14"]].concat());
+}
+
 #[test]
 fn guards_that_change_numbers_are_not_changed_unasked() {
     let folder = prepared(&(config() + SLOWED));

@@ -11,7 +11,7 @@ use crate::policy::LikelihoodError;
 use crate::train::FinetuneSettings;
 
 /// Crystals that are drawn from the base to count its elements.
-pub(super) const BASE_CRYSTALS: usize = 1000;
+const BASE_CRYSTALS: usize = 1000;
 /// Weight of the old shares in the new ones, per batch: a batch alone would say little of rare elements.
 const DECAY: f64 = 0.9;
 /// Chemical elements.
@@ -52,7 +52,7 @@ impl ElementShares {
     }
 
     /// The moving shares after a batch that is not empty.
-    fn followed_by(&self, batch: &[&Tokens]) -> Self {
+    pub(super) fn followed_by(&self, batch: &[&Tokens]) -> Self {
         let mut shares: Vec<f64> = self.0.iter().map(|share| DECAY * share).collect();
         batch.iter().for_each(|crystal| add(&mut shares, crystal, (1.0 - DECAY) / batch.len() as f64));
         // Rounding.
@@ -66,7 +66,7 @@ impl ElementShares {
 
     /// How much rarer the elements of a crystal are than in the base: the mean over them of ln(base / self), nats. What adds it to the
     /// reward descends the KL.
-    fn rarity(&self, base: &Self, crystal: &Tokens) -> f64 {
+    pub(super) fn rarity(&self, base: &Self, crystal: &Tokens) -> f64 {
         let elements = elements(crystal);
         let of = |element: &Element| {
             let place = usize::from(element.number()) - 1;
@@ -120,7 +120,7 @@ impl Finetuning {
     }
 
     /// Steps are counted from 1, so that the random numbers of step 0 are free.
-    fn elements_of_base(&self, settings: &FinetuneSettings) -> Result<ElementShares, LikelihoodError> {
+    pub(super) fn elements_of_base(&self, settings: &FinetuneSettings) -> Result<ElementShares, LikelihoodError> {
         let samples = self.sample(&self.base, 0, 0..BASE_CRYSTALS, settings)?;
         Ok(ElementShares::smoothed(samples.iter().filter_map(|sample| sample.tokens.as_ref())))
     }

@@ -349,6 +349,50 @@ fn an_entropy_bonus_is_part_of_the_reward() {
     }
 }
 
+/// R grows by 0.5 times the rarity of a crystal's elements, whichever way the KL term enters, and the next batch goes on from the
+/// frequencies of this one.
+#[test]
+fn a_composition_prior_is_part_of_the_reward() {
+    let bench = Bench::new();
+    for kl_gradient in [KlGradient::Detached, KlGradient::Reference] {
+        let of = |composition_prior| FinetuneSettings {
+            composition_prior,
+            baseline: Baseline::Batch,
+            ..settings(kl_gradient)
+        };
+        let base = bench.finetuning(&of(None)).elements_of_base(&of(None)).unwrap();
+        let mut shares = base.clone();
+        let mut states = [None, Some(0.0), Some(0.5)].map(|prior| (prior, FinetuneState::new(bench.start.clone())));
+        for _ in 0..2 {
+            let [none, watched, held] = states.each_mut().map(|(prior, state)| {
+                // The parameters stay, so that a batch's baselines differ by the prior alone.
+                bench.learn(&REWARDS[0], &FinetuneSettings { learning_rate: 1e-30, ..of(*prior) }, state)
+            });
+            shares = shares.followed_by(&bench.crystals());
+            let rarity = bench.crystals().iter().map(|crystal| shares.rarity(&base, crystal)).sum::<f64>() / 4.0;
+            assert!(rarity.abs() > 1e-3, "{rarity}");
+            assert_near(&[watched.baseline, held.baseline - none.baseline], &[none.baseline, 0.5 * rarity]);
+            assert_eq!((none.composition_kl, watched.composition_kl), (None, held.composition_kl));
+            assert!(held.composition_kl.is_some_and(|kl| kl > 0.0));
+        }
+    }
+}
+
+/// Half way along the cosine, the learning rate is half of the first, in the steps of Adam as well.
+#[test]
+fn the_learning_rate_follows_its_schedule() {
+    let bench = Bench::new();
+    let falling = FinetuneSettings { steps: 10, schedule: Schedule::Cosine, ..settings(KlGradient::Detached) };
+    assert_near(&[falling.rate(0), falling.rate(5), falling.rate(10)], &[1e-3, 5e-4, 0.0]);
+    let learned = |settings: &FinetuneSettings| {
+        let mut state = FinetuneState { step: 5, ..FinetuneState::new(bench.start.clone()) };
+        bench.learn(&REWARDS[0], settings, &mut state);
+        state.parameters
+    };
+    let constant = FinetuneSettings { learning_rate: falling.rate(5), ..settings(KlGradient::Detached) };
+    assert_eq!(learned(&falling), learned(&constant));
+}
+
 /// A ratio of e^200 is no float32: the clamp keeps the loss finite, and a ratio within it as it was.
 #[test]
 fn a_ratio_beyond_all_bounds_is_finite() {
