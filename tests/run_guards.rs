@@ -55,7 +55,7 @@ fn an_alarm_lowers_the_learning_rate_once_resumed_or_not() {
     let folder = prepared(&(config() + SLOWED));
     let at = folder.path();
     let (_, said) = accepted(at, &["finetune", "run.toml"]);
-    assert!(said.contains("the learning rate is 0.0025 from now on, as [guards] says"), "{said}");
+    assert!(said.contains("the learning rate is multiplied by 0.25 from now on, as [guards] says"), "{said}");
     let whole = metrics(&at.join("run"));
     let kl = |lines: &[Value]| lines.iter().map(|line| line["kl"].as_f64().unwrap()).collect::<Vec<_>>();
     let rang = 1 + kl(&whole).iter().position(|kl| *kl > 1e-12).unwrap();
@@ -95,13 +95,63 @@ fn a_run_that_leads_nowhere_ends() {
     let flat = ["finetune", "run.toml", "--set", "objective=\"1 - 1e-300 * density\"", "--set", "sampling.batch=4"];
     let said = refused(at, &flat, 3);
     assert!(
-        said.contains("step 13: the mean objective of 10 steps has not been above 1.0000 for 3 steps; the run ends"),
+        said.contains("step 13: the mean objective of 10 steps has not been above 1.0000e0 for 3 steps; the run ends"),
         "{said}"
     );
     assert_eq!(metrics(&at.join("run")).len(), 13);
     assert!(at.join("run/checkpoints/step-13").exists());
     // The alarm has rung: a run that is to go on does.
     accepted(at, &[&flat[..], &["--resume", "--quiet", "--set", "run.steps=14"]].concat());
+}
+
+/// A bound is enough for the elements to be counted, which changes no number, and may be given when a run is resumed.
+#[test]
+fn elements_are_watched_with_a_bound_alone() {
+    let folder = prepared(&config());
+    let at = folder.path();
+    accepted(at, &["finetune", "run.toml", "--quiet"]);
+    let run = ["finetune", "run.toml", "--set", "run.dir=watched", "--set", "guards.composition_bound=1e-6"];
+    accepted(at, &["finetune", "run.toml", "--quiet", "--set", "run.dir=watched", "--set", "run.steps=2"]);
+    let (_, said) = accepted(at, &[&run[..], &["--resume"]].concat());
+    assert!(said.contains("nats from those of the base, above guards.composition_bound = 0.000001"), "{said}");
+    let mut watched = metrics(&at.join("watched"));
+    let kl: Vec<Option<f64>> =
+        watched.iter_mut().map(|line| line.as_object_mut().unwrap().remove("composition_kl")?.as_f64()).collect();
+    assert!(kl[..2] == [None, None] && kl[2..].iter().all(|kl| kl.is_some_and(|kl| kl > 1e-6)), "{kl:?}");
+    assert_eq!(watched, metrics(&at.join("run")));
+    for (key, message) in [
+        ("guards.composition=stop", "`guards.composition` can never ring without `guards.composition_bound`"),
+        ("guards.plateau=warn", "`guards.plateau` can never ring without `guards.plateau_steps`"),
+        ("guards.plateau_steps=0", "`guards.plateau_steps` = 0: must be at least 1"),
+        ("guards.composition_bound=inf", "`guards.composition_bound` = inf: must be more than 0"),
+        ("ppo.composition_prior=0.0", "`ppo.composition_prior` = 0: must be more than 0"),
+        ("ppo.composition_prior=nan", "`ppo.composition_prior` = NaN: must be more than 0"),
+    ] {
+        let said = refused(at, &["finetune", "run.toml", "--set", key], 2);
+        assert!(said.contains(message), "{said}");
+    }
+}
+
+/// Along half a cosine over the six steps. A run whose learning rate falls is another one if it has more steps.
+#[test]
+fn a_learning_rate_may_fall_over_the_steps() {
+    let folder = prepared(&config());
+    let at = folder.path();
+    let falling = ["finetune", "run.toml", "--quiet", "--set", "ppo.schedule=cosine"];
+    accepted(at, &falling);
+    let lines = metrics(&at.join("run"));
+    for (done, line) in lines.iter().enumerate() {
+        let expected = 0.01 * 0.5 * (1.0 + (std::f64::consts::PI * done as f64 / STEPS as f64).cos());
+        let found = line["learning_rate"].as_f64().unwrap();
+        assert!((found - expected).abs() < 1e-15, "{found} {expected}");
+    }
+    let longer = [&falling[..], &["--resume", "--set", "run.steps=7"]].concat();
+    let said = refused(at, &longer, 2);
+    assert!(said.contains("run.steps"), "{said}");
+    accepted(at, &[&longer[..], &["--accept-changed", "run.steps"]].concat());
+    let constant = ["finetune", "run.toml", "--quiet", "--set", "run.dir=constant"];
+    accepted(at, &constant);
+    accepted(at, &[&constant[..], &["--resume", "--set", "run.steps=7", "--set", "ppo.schedule=constant"]].concat());
 }
 
 #[test]

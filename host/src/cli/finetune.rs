@@ -74,10 +74,10 @@ impl Finetune {
         } else {
             context.say(&lines::announcement(&plan, state.step));
         }
+        let lowering = plan.config.guards.clone().unwrap_or_default().learning_rate_factor();
         let (progress, interrupted) = (context.progress("steps", steps as u64), context.interrupts()?);
         progress.begin_at(state.step as u64);
-        let mut observer =
-            Observer { steps, learning_rate: plan.settings.learning_rate, run, progress, interrupted, is_first: true };
+        let mut observer = Observer { steps, lowering, run, progress, interrupted, is_first: true };
         training.run(&plan.objectives, &plan.settings, &mut state, &mut observer)?;
         let Observer { run, progress, interrupted, is_first, .. } = observer;
         drop(progress);
@@ -167,7 +167,8 @@ fn record_settings(plan: &Plan) -> RecordSettings {
 /// Keeps the run's files and shows how it goes.
 struct Observer {
     steps: usize,
-    learning_rate: f64,
+    /// What an alarm that lowers the learning rate multiplies it by.
+    lowering: f64,
     /// On the first rank, which alone writes.
     run: Option<FinetuneRun>,
     progress: Progress,
@@ -216,8 +217,7 @@ impl Observer {
         for Alarm { message, hint, reaction } in warns {
             let lowered = match reaction {
                 Reaction::LowerLearningRate => {
-                    let rate = self.learning_rate * state.learning_rate_scale;
-                    format!("; the learning rate is {rate} from now on, as [guards] says")
+                    format!("; the learning rate is multiplied by {} from now on, as [guards] says", self.lowering)
                 }
                 _ => String::new(),
             };

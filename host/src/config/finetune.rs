@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::document::nearest;
 use super::seed_in_path::check_braces;
-use super::{Config, Guards, Judge, Memory, ModelSupervision, Ppo, Problem, Record, Reward, Sampling, Temperature};
+use super::{
+    Config, Guards, Judge, Memory, ModelSupervision, Ppo, Problem, Record, Reward, Sampling, Schedule, Temperature,
+};
 
 /// A fine-tuning run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -198,16 +200,20 @@ impl Run {
 }
 
 impl Finetune {
-    /// The config as far as it shapes the numbers of a step: a run may be resumed with more steps, elsewhere, on more threads,
+    /// The config as far as it shapes the numbers of a step: a run may be resumed elsewhere, with more steps (unless the learning rate falls), on more threads,
     /// with models in other processes. Guards shape them only where one lowers the learning rate.
     pub fn decisive(&self) -> Self {
         // Runs of earlier versions have locked a config with this amount.
         let memory = Some(Memory::gib(4));
-        let run = Run { seed: self.run.seed, max_failed: self.run.max_failed, memory, ..Run::default() };
+        // The course of the learning rate depends on where it ends.
+        let falls = self.ppo.schedule == Some(Schedule::Cosine);
+        let steps = if falls { self.run.steps } else { Run::default().steps };
+        let run = Run { steps, seed: self.run.seed, max_failed: self.run.max_failed, memory, ..Run::default() };
         let guards = self.guards.clone().filter(Guards::change_numbers);
         let mut decisive = Self { run, guards, record: None, ..self.clone() };
         // As runs of earlier versions have it, whose policies had no temperatures of their own.
         decisive.sampling.temperature.get_or_insert(Temperature::All(1.0));
+        decisive.ppo.schedule = decisive.ppo.schedule.filter(|_| falls);
         let models = decisive.rewards.values_mut().filter_map(|reward| reward.kind.model_supervision());
         let judge = decisive.judge.iter_mut().filter_map(|judge| judge.kind.model_supervision());
         models.chain(judge).for_each(|supervision| *supervision = ModelSupervision::default());

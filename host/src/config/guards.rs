@@ -102,6 +102,11 @@ impl Guards {
         self.learning_rate_factor.unwrap_or(0.1)
     }
 
+    /// Whether the frequencies of the elements are to be counted.
+    pub fn watch_composition(&self) -> bool {
+        self.composition_bound.is_some() && self.composition != Some(Reaction::Ignore)
+    }
+
     /// Whether a reaction changes the numbers of a run.
     pub(super) fn change_numbers(&self) -> bool {
         let stated = [self.unique_formulas, self.space_groups, self.elements, self.clip_fraction, self.kl];
@@ -125,6 +130,16 @@ impl Guards {
         }
         let steps = self.plateau_steps.unwrap_or(1);
         Problem::unless(steps >= 1, "guards.plateau_steps", steps, "must be at least 1")?;
+        let numbers = [
+            ("guards.composition", self.composition, "guards.composition_bound", self.composition_bound.is_some()),
+            ("guards.plateau", self.plateau, "guards.plateau_steps", self.plateau_steps.is_some()),
+        ];
+        for (key, reaction, number, is_given) in numbers {
+            let can_ring = is_given || reaction.is_none_or(|reaction| reaction == Reaction::Ignore);
+            if !can_ring {
+                return Err(Problem::new(key, format!("`{key}` can never ring without `{number}`")));
+            }
+        }
         let factor = self.learning_rate_factor();
         let is_less = factor > 0.0 && factor < 1.0;
         Problem::unless(is_less, "guards.learning_rate_factor", factor, "must be between 0 and 1")

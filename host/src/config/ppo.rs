@@ -21,7 +21,7 @@ pub struct Ppo {
     pub minibatches: Option<usize>,
     /// Adam's learning rate.
     pub learning_rate: f64,
-    /// How it falls over the steps of the run; absent: not at all.
+    /// How it changes over the steps of the run; absent: not at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Schedule>,
     /// Weight of the KL term (tau).

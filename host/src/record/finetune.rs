@@ -19,7 +19,7 @@ use super::{Ends, ParetoFront, RunDirectory, RunError, Start, StepMetrics};
 use crate::input::{MOST_DATA, read};
 use crate::policy::ModelToml;
 use crate::reward::RewardMemory;
-use crate::train::{ElementShares, FinetuneState, ReplayMemory, StepRecord};
+use crate::train::{ElementFrequencies, FinetuneState, ReplayMemory, StepRecord};
 
 /// What is kept of a run.
 #[derive(Clone, Debug)]
@@ -88,7 +88,7 @@ struct StoredState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     kl_weight: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    elements: Option<ElementShares>,
+    elements: Option<ElementFrequencies>,
     #[serde(default, skip_serializing_if = "ReplayMemory::is_empty")]
     replay: ReplayMemory,
     candidates: Candidates,

@@ -16,13 +16,13 @@ pub(super) struct Plateau {
 }
 
 impl Plateau {
-    /// Takes a step in, if something was learned from it.
+    /// Takes a step in, if its batch has an objective.
     pub fn add(&mut self, step: usize, objective: Option<f64>) {
         self.recent.extend(objective);
-        if self.recent.len() > STEPS {
+        while self.recent.len() > STEPS {
             self.recent.pop_front();
         }
-        let mean = self.recent.iter().sum::<f64>() / STEPS as f64;
+        let mean = self.recent.iter().map(|objective| objective / STEPS as f64).sum::<f64>();
         if self.recent.len() == STEPS && self.best.is_none_or(|(_, best)| mean > best) {
             self.best = Some((step, mean));
         }
@@ -30,7 +30,7 @@ impl Plateau {
 
     /// Whether the best mean is at least so many steps old, and which it is.
     pub fn lasts(&self, step: usize, steps: usize) -> Option<f64> {
-        self.best.filter(|(best, _)| step >= best + steps).map(|(_, mean)| mean)
+        self.best.filter(|(best, _)| step.saturating_sub(*best) >= steps).map(|(_, mean)| mean)
     }
 }
 

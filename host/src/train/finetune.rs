@@ -4,20 +4,18 @@
 //! The KL term keeps the policy near its base: inside the reward, as the paper has it, or differentiated, as the reference code does.
 
 mod batch;
-mod composition;
 mod densities;
+mod elements;
 mod learned;
 mod replay;
 mod update;
 
 use std::ops::Range;
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use self::batch::{Batch, all_skipped};
-use self::composition::CompositionPrior;
-pub use self::composition::ElementShares;
 use self::densities::Densities;
+pub use self::elements::ElementFrequencies;
 use self::learned::{BatchStatistics, Learned};
 pub use self::replay::{Replay, ReplayMemory};
 use super::advantages::{Advantages, advantages};
@@ -47,8 +45,8 @@ pub struct FinetuneState {
     pub baseline: Option<f64>,
     /// Weight of the KL term in the next step, where it is led towards a KL; `None` before the first batch.
     pub kl_weight: Option<f64>,
-    /// How often each element occurred in the batches so far, if the elements are watched.
-    pub elements: Option<ElementShares>,
+    /// How often each element occurs, where the elements are watched.
+    pub elements: Option<ElementFrequencies>,
     /// Step with the highest mean objective so far, and that objective.
     pub best: Option<(usize, f64)>,
     /// Steps in a row, up to the last one, from which nothing was learned.
@@ -127,6 +125,11 @@ impl FinetuneState {
         }
     }
 
+    /// Learning rate of the next step.
+    fn learning_rate(&self, settings: &FinetuneSettings) -> f64 {
+        settings.rate(self.step) * self.learning_rate_scale
+    }
+
     fn finish(&mut self, step: usize, learned: &Learned, objective_mean: Option<f64>) {
         self.step = step;
         self.baseline = learned.statistics.as_ref().map(|statistics| statistics.baseline).or(self.baseline);
@@ -143,8 +146,6 @@ pub struct Finetuning {
     likelihood: Likelihood,
     gradient: LossGradient<PpoSurrogate>,
     base: Parameters,
-    /// How often each element occurs among the base's crystals, once that was counted.
-    base_elements: OnceLock<ElementShares>,
 }
 
 impl Finetuning {
@@ -164,7 +165,6 @@ impl Finetuning {
             likelihood: Likelihood::restricted(runtime, hyper, restriction.clone(), resources)?,
             gradient: LossGradient::restricted(runtime, hyper, restriction.clone(), resources)?,
             base,
-            base_elements: OnceLock::new(),
         })
     }
 
@@ -185,6 +185,7 @@ impl Finetuning {
         observer: &mut O,
     ) -> Result<(), O::Error> {
         objectives.rewards.remember(&state.memory);
+        self.watch_elements(settings, state).map_err(FinetuneError::from)?;
         let is_over = |state: &FinetuneState, observer: &O| state.step >= settings.steps || observer.interrupted();
         let mut last = is_over(state, observer);
         while !last {
@@ -214,10 +215,11 @@ impl Finetuning {
     ) -> Result<(StepRecord, Option<ReductionError>), FinetuneError> {
         let (step, start) = (state.step + 1, Instant::now());
         let mut times = StageTimes::default();
-        let learning_rate = settings.rate(state.step) * state.learning_rate_scale;
+        let learning_rate = state.learning_rate(settings);
         let mut batch = self.collect(step, objectives, settings, &state.parameters, &mut times)?;
         state.memory = objectives.rewards.memory();
         let learned = self.learn(&mut batch, settings, state, &mut times)?;
+        let composition_kl = state.count_elements(&batch);
         if let Some(replay) = &settings.replay {
             state.remember(step, &batch, replay);
         }
@@ -242,7 +244,7 @@ impl Finetuning {
             kl: of(|s| s.kl),
             kl_weight: settings.kl_target.and(of(|s| s.kl_weight)),
             entropy: of(|s| s.entropy),
-            composition_kl: statistics.as_ref().and_then(|s| s.composition_kl),
+            composition_kl,
             replayed: settings.replay.and(statistics.as_ref().map(|s| s.replayed)),
             idle,
             idle_steps: state.idle,
@@ -339,11 +341,9 @@ impl Finetuning {
         let Densities { logp, base_logp, bonus } = densities;
         let crystals: Vec<&Tokens> = batch.crystals().into_iter().chain(&replayed.crystals).collect();
         let objectives = batch.rewards().into_iter().chain(replayed.objectives);
-        let mut rewards: Vec<f64> = objectives.zip(&bonus).map(|(objective, bonus)| objective + bonus).collect();
-        let prior = timed(&mut times.likelihood, || self.composition(&crystals, drawn, settings, state))?;
-        if let Some(CompositionPrior { bonus, .. }) = &prior {
-            rewards.iter_mut().zip(bonus).for_each(|(reward, bonus)| *reward += bonus);
-        }
+        let bonus =
+            bonus.iter().zip(&crystals).map(|(bonus, crystal)| bonus + state.composition_bonus(crystal, settings));
+        let rewards: Vec<f64> = objectives.zip(bonus).map(|(objective, bonus)| objective + bonus).collect();
         let log_ratio_to_base: Vec<f64> = logp.iter().zip(&base_logp).map(|(logp, base)| logp - base).collect();
         let groups: Vec<SpaceGroup> = crystals.iter().map(|crystal| crystal.group).collect();
         let kl_weight = settings.kl_target.and(state.kl_weight).unwrap_or(settings.kl_weight);
@@ -369,8 +369,8 @@ impl Finetuning {
         let (kl, entropy) = (mean(&log_ratio_to_base[..drawn]), -mean(&loss.old_logp[..drawn]));
         state.kl_weight = settings.kl_target.map(|target| next_kl_weight(kl_weight, kl, target));
         let logp = loss.old_logp[..drawn].to_vec();
-        let (replayed, composition_kl) = (crystals.len() - drawn, prior.map(|prior| prior.kl));
-        let statistics = BatchStatistics { logp, kl, kl_weight, entropy, composition_kl, baseline, replayed, update };
+        let replayed = crystals.len() - drawn;
+        let statistics = BatchStatistics { logp, kl, kl_weight, entropy, baseline, replayed, update };
         Ok(Learned { statistics: Some(statistics), idle })
     }
 

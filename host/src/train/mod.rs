@@ -17,7 +17,9 @@ mod statistics;
 mod step_record;
 
 pub use adam::{Adam, global_norm};
-pub use finetune::{ElementShares, FinetuneError, FinetuneObserver, FinetuneState, Finetuning, Replay, ReplayMemory};
+pub use finetune::{
+    ElementFrequencies, FinetuneError, FinetuneObserver, FinetuneState, Finetuning, Replay, ReplayMemory,
+};
 pub use likelihood_task::{MaximumLikelihood, PretrainData};
 pub use losses::{DirectPreference, NegativeLogLikelihood, PairFigures, PairLogRatios, PpoSurrogate};
 pub use pairs::{JudgedCrystal, Pair, PairCounts, PairSettings, Preferences};

@@ -53,7 +53,7 @@ impl Planner<'_> {
                 config::KlGradient::Reference => KlGradient::Reference,
             },
             kl_stop: ppo.kl_stop,
-            composition_prior: ppo.composition_prior.or(guards.composition_bound.map(|_| 0.0)),
+            composition_prior: ppo.composition_prior.or(guards.watch_composition().then_some(0.0)),
             entropy_bonus: ppo.entropy_bonus.map_or_else(EntropyBonus::default, |bonus| {
                 let config::EntropyBonus { w, a, xyz, l } = bonus;
                 EntropyBonus { w, xyz, a, l }

@@ -52,6 +52,11 @@ fn all(groups: &[Group]) -> Vec<Drawn> {
             "Share of the batch whose probability ratio was outside the clip range at the last optimiser step.",
         ),
         of("entropy", "entropy (nats)", "Mean of -ln p: a fall without a limit is a collapse."),
+        of(
+            "composition_kl",
+            "KL of the elements (nats)",
+            "How far the frequencies of the elements are from those of the base's crystals.",
+        ),
         of("unique_formulas", "share of different formulas", "Different reduced formulas, of all samples of a step."),
         of("failed_fraction", "failed", "Share of all samples on which something failed."),
         pair(

@@ -25,8 +25,6 @@ pub(super) struct BatchStatistics {
     pub entropy: f64,
     /// Weight of the KL term.
     pub kl_weight: f64,
-    /// KL of the elements to the base's, nats, if they are watched.
-    pub composition_kl: Option<f64>,
     pub baseline: f64,
     /// Crystals that were learned from again.
     pub replayed: usize,

@@ -48,17 +48,17 @@ pub(in crate::train) fn assert_near(found: &[f64], expected: &[f64]) {
 }
 
 /// A policy that is not its base, and four crystals with rewards of both signs.
-struct Bench {
+pub(super) struct Bench {
     runtime: Arc<Runtime>,
-    start: Parameters,
+    pub(super) start: Parameters,
     base: Parameters,
     crystals: Vec<Tokens>,
 }
 
-const REWARDS: [[f64; 4]; 2] = [[1.0, -2.0, 0.5, 3.0], [-1.0, 0.0, 2.0, 1.5]];
+pub(super) const REWARDS: [[f64; 4]; 2] = [[1.0, -2.0, 0.5, 3.0], [-1.0, 0.0, 2.0, 1.5]];
 
 impl Bench {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let runtime = Runtime::open(&Locator::from_env(&|line| println!("{line}")), Device::Cpu).unwrap();
         let hyper = tiny_hyperparameters();
         let crystal = |group, sites: &[(u8, u8, [f64; 3])]| {
@@ -84,11 +84,11 @@ impl Bench {
         Self { runtime, start: large(1), base: large(2), crystals }
     }
 
-    fn crystals(&self) -> Vec<&Tokens> {
+    pub(super) fn crystals(&self) -> Vec<&Tokens> {
         self.crystals.iter().collect()
     }
 
-    fn finetuning(&self, settings: &FinetuneSettings) -> Finetuning {
+    pub(super) fn finetuning(&self, settings: &FinetuneSettings) -> Finetuning {
         Finetuning::new(&self.runtime, &tiny_hyperparameters(), self.base.clone(), settings).unwrap()
     }
 
@@ -107,7 +107,12 @@ impl Bench {
     }
 
     /// `learn` on a batch with some rewards.
-    fn learn(&self, rewards: &[f64], settings: &FinetuneSettings, state: &mut FinetuneState) -> BatchStatistics {
+    pub(super) fn learn(
+        &self,
+        rewards: &[f64],
+        settings: &FinetuneSettings,
+        state: &mut FinetuneState,
+    ) -> BatchStatistics {
         let (learned, _) = self.try_to_learn(rewards, settings, state);
         assert_eq!(learned.idle, None);
         learned.statistics.unwrap()
@@ -125,7 +130,7 @@ impl Bench {
         (learned, batch)
     }
 
-    fn batch(&self, rewards: &[f64]) -> Batch {
+    pub(super) fn batch(&self, rewards: &[f64]) -> Batch {
         let sample =
             |(tokens, reward): (&Tokens, &f64)| Sample { objective: Some(*reward), ..Sample::new(Ok(tokens.clone())) };
         Batch {
@@ -346,35 +351,6 @@ fn an_entropy_bonus_is_part_of_the_reward() {
             bench.learn(&REWARDS[0], &settings, &mut FinetuneState::new(bench.start.clone())).baseline
         };
         assert_near(&[baseline(0.5) - baseline(0.0)], &[-0.5 * mean_a]);
-    }
-}
-
-/// R grows by 0.5 times the rarity of a crystal's elements, whichever way the KL term enters, and the next batch goes on from the
-/// frequencies of this one.
-#[test]
-fn a_composition_prior_is_part_of_the_reward() {
-    let bench = Bench::new();
-    for kl_gradient in [KlGradient::Detached, KlGradient::Reference] {
-        let of = |composition_prior| FinetuneSettings {
-            composition_prior,
-            baseline: Baseline::Batch,
-            ..settings(kl_gradient)
-        };
-        let base = bench.finetuning(&of(None)).elements_of_base(&of(None)).unwrap();
-        let mut shares = base.clone();
-        let mut states = [None, Some(0.0), Some(0.5)].map(|prior| (prior, FinetuneState::new(bench.start.clone())));
-        for _ in 0..2 {
-            let [none, watched, held] = states.each_mut().map(|(prior, state)| {
-                // The parameters stay, so that a batch's baselines differ by the prior alone.
-                bench.learn(&REWARDS[0], &FinetuneSettings { learning_rate: 1e-30, ..of(*prior) }, state)
-            });
-            shares = shares.followed_by(&bench.crystals());
-            let rarity = bench.crystals().iter().map(|crystal| shares.rarity(&base, crystal)).sum::<f64>() / 4.0;
-            assert!(rarity.abs() > 1e-3, "{rarity}");
-            assert_near(&[watched.baseline, held.baseline - none.baseline], &[none.baseline, 0.5 * rarity]);
-            assert_eq!((none.composition_kl, watched.composition_kl), (None, held.composition_kl));
-            assert!(held.composition_kl.is_some_and(|kl| kl > 0.0));
-        }
     }
 }
 

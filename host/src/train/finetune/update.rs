@@ -24,7 +24,7 @@ impl Finetuning {
         times: &mut StageTimes,
     ) -> Result<UpdateStatistics, LikelihoodError> {
         let mut update = UpdateStatistics::default();
-        let learning_rate = settings.rate(state.step) * state.learning_rate_scale;
+        let learning_rate = state.learning_rate(settings);
         let step = state.step;
         for rows in (0..settings.epochs).flat_map(|pass| minibatches(crystals.len(), settings, step, pass)) {
             let crystals: Vec<&Tokens> = rows.iter().map(|row| crystals[*row]).collect();
