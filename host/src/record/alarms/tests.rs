@@ -149,7 +149,9 @@ fn an_objective_that_does_not_grow_rings() {
     for step in 1..=15 {
         let rung = alarms.check(&metrics(), &StepMetrics { step, ..metrics() });
         assert_eq!(!rung.is_empty(), step == 15, "step {step}");
-        assert!(rung.iter().all(|alarm| alarm.message.ends_with("of 10 steps has not been above 0.0000 for 5 steps")));
+        assert!(
+            rung.iter().all(|alarm| alarm.message.ends_with("of 10 steps has not been above 0.0000e0 for 5 steps"))
+        );
         let noticed = serde_json::to_vec(alarms.noticed()).unwrap();
         alarms = Alarms::new(settings, serde_json::from_slice(&noticed).unwrap());
     }
