@@ -25,6 +25,7 @@ spacegroups = [1, 225]
 
 [ppo]
 kl_target = 5.0
+composition_prior = 1.0
 replay = { crystals = 2 }
 
 [pareto]
