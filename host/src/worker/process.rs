@@ -127,7 +127,8 @@ impl Worker {
             biased;
             answer = &mut read => {
                 let frame = answer?;
-                write.await?;
+                // One that has answered may have ended before it read all.
+                let _unread = write.await;
                 Ok(frame)
             }
             // One that reads no more may still have answered.
@@ -226,5 +227,26 @@ pub(super) fn die_with_the_parent(command: &mut std::process::Command) {
     // SAFETY: the closure makes one system call, which is safe after a fork, and touches no memory of the parent.
     unsafe {
         command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?));
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    /// `cat` answers with a file and ends, without having read anything: a refusal counts also if it comes so early.
+    #[test]
+    fn an_answer_counts_though_the_worker_has_ended() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), Frame::refusal("no such program").encode()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let answer = runtime.block_on(async {
+            let mut worker = Worker::spawn(&WorkerCommand::new("cat", vec![file.path().into()])).unwrap();
+            while !worker.has_ended() {
+                sleep(Duration::from_millis(10)).await;
+            }
+            worker.ask(&[0; 1 << 20], Limits::GREETING, Some(Duration::from_secs(60)), None).await
+        });
+        assert_eq!(answer.unwrap().header["message"], "no such program");
     }
 }
