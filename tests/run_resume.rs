@@ -309,7 +309,7 @@ fn a_run_goes_on_by_its_directory_from_anywhere_and_wherever_it_was_moved() {
 }
 
 /// What has a state that is no parameter: a term that remembers batches, the weight of the KL term, crystals that are replayed, the
-/// frequencies of elements, the best objective; and the order of minibatches.
+/// frequencies of elements, the last objectives; and the order of minibatches.
 #[test]
 fn whatever_is_remembered_is_the_same_after_a_resumption() {
     let folder = prepared(&density_run("checkpoint_every = 1"));

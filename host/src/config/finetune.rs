@@ -200,8 +200,8 @@ impl Run {
 }
 
 impl Finetune {
-    /// The config as far as it shapes the numbers of a step: a run may be resumed elsewhere, with more steps (unless the learning rate falls), on more threads,
-    /// with models in other processes. Guards shape them only where one lowers the learning rate.
+    /// The config as far as it shapes the numbers of a step: a run may be resumed elsewhere, on more threads, with models in other
+    /// processes, and with more steps unless its learning rate falls. Guards shape them only where one lowers the learning rate.
     pub fn decisive(&self) -> Self {
         // Runs of earlier versions have locked a config with this amount.
         let memory = Some(Memory::gib(4));
