@@ -83,6 +83,26 @@ fn it_learns_and_says_what_it_left_out() {
     accepted(at, &["logp", "-m", "policy", "-i", "salts.jsonl", "-o", "logp.csv"]);
 }
 
+/// Training that destroys what the policy knew still writes its best epoch: whoever reads the last line must learn that it is worse.
+#[test]
+fn a_training_that_only_makes_worse_says_so() {
+    let folder = prepared();
+    let at = folder.path();
+    accepted(at, &["pretrain", "pretrain.toml", "--set", "train.epochs=30"]);
+    let from_there = |dir: &str, rate: &str| {
+        let config = CONFIG.replace("\"run\"", &format!("{dir:?}")).replace("\"policy\"", "\"further\"");
+        fs::write(at.join("further.toml"), config + "[policy]\nmodel = \"policy\"\n").unwrap();
+        let (_, said) = accepted(at, &["pretrain", "further.toml", "--set", rate]);
+        let (_, after) = said.split_once("epoch    0  valid ").unwrap();
+        let start: f64 = after.trim_start().split(',').next().unwrap().parse().unwrap();
+        (said.contains(&format!("warning: that is not below the {start:.3} of the policy")), said)
+    };
+    let (warned, said) = from_there("broken", "train.learning_rate=1");
+    assert!(warned, "{said}");
+    let (warned, said) = from_there("better", "train.learning_rate=1e-3");
+    assert!(!warned && !said.contains("warning"), "{said}");
+}
+
 #[test]
 fn a_resumed_training_ends_with_the_same_bytes() {
     let folder = prepared();

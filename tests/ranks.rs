@@ -164,7 +164,13 @@ fn any_number_of_ranks_draws_and_rewards_the_same_crystals() {
     // Its crystals, unlike those of one that was not trained, are fit for a model.
     let policy = concat!("policy.model=", env!("CARGO_MANIFEST_DIR"), "/../models/crystalformer-small");
     let steps = |ranks: usize| if ranks == 3 { "run.steps=2" } else { "run.steps=1" };
-    (1..=4).for_each(|n| finetune(n, at, &format!("on{n}"), &["--set", policy, "--set", steps(n)]));
+    // What a run remembers besides its parameters, every rank must know.
+    let remembered =
+        ["--set", "ppo.composition_prior=0.5", "--set", "ppo.kl_target=0.5", "--set", "ppo.replay.crystals=5"];
+    let finetuned = |ranks: usize, dir: &str, more: &[&str]| {
+        finetune(ranks, at, dir, &[&["--set", policy][..], &remembered, more].concat());
+    };
+    (1..=4).for_each(|n| finetuned(n, &format!("on{n}"), &["--set", steps(n)]));
     let samples =
         |ranks: usize, step: usize| fs::read(dir(ranks).join(format!("samples/step-{step}.jsonl.gz"))).unwrap();
     let charges =
@@ -177,7 +183,7 @@ fn any_number_of_ranks_draws_and_rewards_the_same_crystals() {
         assert_close(&dir(ranks).join(checkpoint), &dir(1).join(checkpoint), 1e-3);
     }
     // As many ranks give the same bytes. Three: the sum of two numbers does not depend on their order.
-    finetune(3, at, "again", &["--set", policy]);
+    finetuned(3, "again", &[]);
     for file in ["samples/step-2.jsonl.gz", "checkpoints/step-2/params.safetensors", "checkpoints/step-2/state.json"] {
         assert!(fs::read(dir(3).join(file)).unwrap() == fs::read(at.join("again").join(file)).unwrap(), "{file}");
     }
@@ -186,11 +192,13 @@ fn any_number_of_ranks_draws_and_rewards_the_same_crystals() {
         let name = format!("resumed{ranks}");
         let copied = Command::new("cp").args(["-r", "on3", &name]).current_dir(at).status().unwrap();
         assert!(copied.success());
-        finetune(ranks, at, &name, &["--resume", "--set", policy, "--set", "run.steps=3"]);
+        finetuned(ranks, &name, &["--resume", "--set", "run.steps=3"]);
         (fs::read(at.join(&name).join("samples/step-3.jsonl.gz")).unwrap(), rewarded(&at.join(&name), 2))
     };
     let one = resumed(1);
     assert!(resumed(2) == one);
+    let [one, two] = [1, 2].map(|ranks| at.join(format!("resumed{ranks}/checkpoints/step-3/params.safetensors")));
+    assert_close(&one, &two, 1e-3);
 }
 
 #[test]

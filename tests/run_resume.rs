@@ -309,7 +309,7 @@ fn a_run_goes_on_by_its_directory_from_anywhere_and_wherever_it_was_moved() {
 }
 
 /// What has a state that is no parameter: a term that remembers batches, the weight of the KL term, crystals that are replayed, the
-/// frequencies of elements, the last objectives; and the order of minibatches.
+/// frequencies of elements, the last objectives.
 #[test]
 fn whatever_is_remembered_is_the_same_after_a_resumption() {
     let folder = prepared(&density_run("checkpoint_every = 1"));
@@ -319,7 +319,7 @@ fn whatever_is_remembered_is_the_same_after_a_resumption() {
     let text = text.replacen("batch = 12\n", "batch = 12\nelements = { only = [\"Li\", \"O\"] }\n", 1);
     let diversity =
         "\n[rewards.diversity.builtin]\nterm = \"diversity\"\nby = \"composition\"\nbucket_size = 1\nwindow = 3\n";
-    let ppo = "[ppo]\nminibatches = 3\nkl_target = 0.5\nadvantage_scale = \"std\"\nentropy_bonus = { a = 0.1 }\ncomposition_prior = 0.5\nreplay = { crystals = 3, size = 5, age = 2 }\n";
+    let ppo = "[ppo]\nkl_target = 0.5\nadvantage_scale = \"std\"\nentropy_bonus = { a = 0.1 }\ncomposition_prior = 0.5\nreplay = { crystals = 3, size = 5, age = 2 }\n";
     let guards = "\n[guards]\nplateau_steps = 50\n";
     fs::write(at.join("run.toml"), text.replacen("[ppo]\n", ppo, 1) + diversity + guards).unwrap();
     let run = |dir: &str, steps: usize, more: &[&str]| {

@@ -113,7 +113,6 @@ fn update(golden: &Golden, epochs: usize, state: &mut FinetuneState) -> UpdateSt
         steps: 1,
         batch: golden.crystals.len(),
         epochs,
-        minibatches: 1,
         clip: CLIP,
         learning_rate: LEARNING_RATE,
         grad_clip: 1.0,

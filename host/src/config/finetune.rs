@@ -158,7 +158,7 @@ impl Config for Finetune {
         }
         self.run.check()?;
         self.sampling.check()?;
-        self.ppo.check(self.sampling.batch)?;
+        self.ppo.check()?;
         if self.rewards.is_empty() {
             return Err(
                 Problem::new("rewards", "`rewards` has no term").hint("add a table such as [rewards.e_hull.hull]")

@@ -13,15 +13,12 @@ const MOST_EPOCHS: usize = 10_000;
 pub struct Ppo {
     /// The ratio is clipped to 1 - clip ..= 1 + clip.
     pub clip: f64,
-    /// Passes over each batch, of one optimiser step for each minibatch.
+    /// Passes over each batch, each of one optimiser step.
     pub epochs: usize,
-    /// Parts into which each pass cuts the batch; absent: 1. This key and others below are written only where they are given, so
-    /// that runs from before they existed have the config that they were started with.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub minibatches: Option<usize>,
     /// Adam's learning rate.
     pub learning_rate: f64,
-    /// How it changes over the steps of the run; absent: not at all.
+    /// How it changes over the steps of the run; absent: not at all. This key and others below are written only where they are
+    /// given, so that runs from before they existed have the config that they were started with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Schedule>,
     /// Weight of the KL term (tau).
@@ -61,7 +58,6 @@ impl Default for Ppo {
         Self {
             clip: 0.2,
             epochs: 3,
-            minibatches: None,
             learning_rate: 1e-4,
             schedule: None,
             kl_weight: 0.1,
@@ -187,14 +183,11 @@ impl AdvantageScale {
 }
 
 impl Ppo {
-    pub(super) fn check(&self, batch: usize) -> Result<(), Problem> {
+    pub(super) fn check(&self) -> Result<(), Problem> {
         let positive = |value: f64| value > 0.0 && value.is_finite();
         Problem::unless(self.clip > 0.0 && self.clip < 1.0, "ppo.clip", self.clip, "must be between 0 and 1")?;
         let epochs = (1..=MOST_EPOCHS).contains(&self.epochs);
         Problem::unless(epochs, "ppo.epochs", self.epochs, &format!("must be 1 to {MOST_EPOCHS}"))?;
-        let parts = self.minibatches.unwrap_or(1);
-        let rule = format!("must be 1 to {batch}, which is sampling.batch");
-        Problem::unless((1..=batch).contains(&parts), "ppo.minibatches", parts, &rule)?;
         Problem::unless(positive(self.learning_rate), "ppo.learning_rate", self.learning_rate, "must be more than 0")?;
         let tau = self.kl_weight;
         Problem::unless(tau >= 0.0 && tau.is_finite(), "ppo.kl_weight", tau, "must be at least 0")?;

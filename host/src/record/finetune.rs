@@ -96,6 +96,26 @@ struct StoredState {
     pareto: Option<Vec<Candidate>>,
 }
 
+impl StoredState {
+    /// What no run writes after so many steps.
+    fn check(&self, steps: usize) -> Result<(), String> {
+        // Only a run that has not learned yet has neither; a number that is not finite is null as well.
+        for (key, is_null) in [("baseline", self.baseline.is_none()), ("best", self.best.is_none())] {
+            if is_null && self.idle < steps {
+                return Err(format!("`state.{key}` is null"));
+            }
+        }
+        let scale = self.learning_rate_scale;
+        if !(scale > 0.0 && scale <= 1.0) {
+            return Err(format!("`state.learning_rate_scale` is {scale}, not above 0 and at most 1"));
+        }
+        match self.kl_weight.filter(|weight| *weight <= 0.0) {
+            Some(weight) => Err(format!("`state.kl_weight` is {weight}, not above 0")),
+            None => Ok(()),
+        }
+    }
+}
+
 /// What of a checkpoint's `state.json` says whether `[guards]` ended the run.
 #[derive(Deserialize)]
 struct StateOfGuards {
@@ -275,12 +295,7 @@ fn restore(
 ) -> Result<(FinetuneState, Candidates, Noticed), RunError> {
     let Checkpoint { step, parameters, adam, mut state, .. } = checkpoint;
     let refused = |reason: String| RunError::content(&directory.state_file(step), reason);
-    // Only a run that has not learned yet has neither; a number that is not finite is null as well.
-    for (key, is_null) in [("baseline", state.baseline.is_none()), ("best", state.best.is_none())] {
-        if is_null && state.idle < step as usize {
-            return Err(refused(format!("`state.{key}` is null")));
-        }
-    }
+    state.check(step as usize).map_err(refused)?;
     match (pareto, state.pareto.take()) {
         (Some(front), Some(members)) => front.restore(members).map_err(refused)?,
         (None, None) => {}
@@ -300,14 +315,6 @@ fn restore(
         candidates,
         ..
     } = state;
-    if !(learning_rate_scale > 0.0 && learning_rate_scale <= 1.0) {
-        return Err(refused(format!(
-            "`state.learning_rate_scale` is {learning_rate_scale}, not above 0 and at most 1"
-        )));
-    }
-    if let Some(weight) = kl_weight.filter(|weight| *weight <= 0.0) {
-        return Err(refused(format!("`state.kl_weight` is {weight}, not above 0")));
-    }
     let best = best.map(|best| (best.step, best.objective));
     let step = step as usize;
     let state = FinetuneState {

@@ -188,7 +188,7 @@ impl Rewards {
         crystal: &Crystal<'_>,
         results: &'a ModelResults,
     ) -> Result<Option<&'a Relaxed>, Failure> {
-        if self.terms[term].kind.needs_sane() {
+        if self.terms[term].kind.cost().needs_sane() {
             crystal.sane.clone()?;
         }
         let found = self.schedule.relaxation_of[term].and_then(|id| results.relaxed[id][crystal.place].as_ref());

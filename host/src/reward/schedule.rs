@@ -51,7 +51,7 @@ impl Schedule {
         let filters = filters.into_iter().map(|filter| (Some(filter), vec![filter]));
         let (mut checked, mut requested, mut relaxed) = (false, Vec::new(), Vec::new());
         let stage = |(filter, members): (Option<usize>, Vec<usize>)| {
-            let checks_sanity = !checked && members.iter().any(|&term| terms[term].kind.needs_sane());
+            let checks_sanity = !checked && members.iter().any(|&term| terms[term].kind.cost().needs_sane());
             checked |= checks_sanity;
             let new: Vec<RequestId> =
                 members.iter().filter_map(|&term| request_of[term]).filter(|id| !requested.contains(id)).collect();

@@ -6,26 +6,23 @@
 mod batch;
 mod densities;
 mod elements;
-mod learned;
+mod learn;
 mod replay;
 mod update;
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use self::batch::{Batch, all_skipped};
-use self::densities::Densities;
+use self::batch::Batch;
 pub use self::elements::ElementFrequencies;
-use self::learned::{BatchStatistics, Learned};
+use self::learn::{BatchStatistics, Learned};
 pub use self::replay::{Replay, ReplayMemory};
-use super::advantages::{Advantages, advantages};
-use super::kl_target::next_kl_weight;
-use super::losses::{PpoSurrogate, mean_weights};
+use super::losses::PpoSurrogate;
 use super::statistics::{
     gap, mean, space_groups, spread, stable_fraction, standard_deviation, top_element, unique_formulas,
 };
-use super::{Adam, FinetuneSettings, KlGradient, Objectives, Sample, StageTimes, StepRecord};
-use crate::crystal::{SpaceGroup, Structure, Tokens, smallest_distance};
+use super::{Adam, FinetuneSettings, Objectives, Sample, StageTimes, StepRecord};
+use crate::crystal::{Structure, smallest_distance};
 use crate::policy::{
     Draws, Hyperparameters, Likelihood, LikelihoodError, LossGradient, Parameters, SampleSettings, Sampler,
 };
@@ -318,74 +315,6 @@ impl Finetuning {
         let sampling = SampleSettings::of_policy(settings.restriction.clone());
         let drawn = self.sampler.sample(parameters, &groups, draws, &sampling)?;
         Ok(drawn.into_iter().map(Sample::new).collect())
-    }
-
-    /// Optimiser steps on a scored batch that the current parameters drew. Rows without a finite log p leave it.
-    fn learn(
-        &self,
-        batch: &mut Batch,
-        settings: &FinetuneSettings,
-        state: &mut FinetuneState,
-        times: &mut StageTimes,
-    ) -> Result<Learned, LikelihoodError> {
-        if batch.trainable.is_empty() {
-            return Ok(Learned::nothing(batch.nothing_left()));
-        }
-        let mut densities = timed(&mut times.likelihood, || self.densities_of(batch, settings, &state.parameters))?;
-        if batch.trainable.is_empty() {
-            return Ok(Learned::nothing("no crystal of the batch has a finite log p under policy and base".to_owned()));
-        }
-        let drawn = batch.trainable.len();
-        let replayed = timed(&mut times.likelihood, || self.replayed(settings, state))?;
-        densities.extend(replayed.densities);
-        let Densities { logp, base_logp, bonus } = densities;
-        let crystals: Vec<&Tokens> = batch.crystals().into_iter().chain(&replayed.crystals).collect();
-        let objectives = batch.rewards().into_iter().chain(replayed.objectives);
-        let bonus =
-            bonus.iter().zip(&crystals).map(|(bonus, crystal)| bonus + state.composition_bonus(crystal, settings));
-        let rewards: Vec<f64> = objectives.zip(bonus).map(|(objective, bonus)| objective + bonus).collect();
-        let log_ratio_to_base: Vec<f64> = logp.iter().zip(&base_logp).map(|(logp, base)| logp - base).collect();
-        let groups: Vec<SpaceGroup> = crystals.iter().map(|crystal| crystal.group).collect();
-        let kl_weight = settings.kl_target.and(state.kl_weight).unwrap_or(settings.kl_weight);
-        let Advantages { values: advantage, baseline } =
-            advantages(&rewards, &log_ratio_to_base, &groups, drawn, kl_weight, state.baseline, settings);
-        if !advantage.iter().chain([&baseline]).all(|x| x.is_finite()) {
-            return Ok(Learned::nothing(format!("the objective overflows: the baseline is {baseline}")));
-        }
-        let loss = PpoSurrogate {
-            row_weight: mean_weights(crystals.len()),
-            old_logp: logp,
-            base_logp,
-            advantage,
-            clip: settings.clip,
-            beta: match settings.kl_gradient {
-                KlGradient::Detached => 0.0,
-                KlGradient::Reference => kl_weight,
-            },
-        };
-        let update = self.update(&crystals, &loss, drawn, settings, state, times)?;
-        let idle = (update.grad_norms.is_empty() && update.skipped > 0)
-            .then(|| all_skipped(update.skipped, mean(&batch.rewards())));
-        let (kl, entropy) = (mean(&log_ratio_to_base[..drawn]), -mean(&loss.old_logp[..drawn]));
-        state.kl_weight = settings.kl_target.map(|target| next_kl_weight(kl_weight, kl, target));
-        let logp = loss.old_logp[..drawn].to_vec();
-        let replayed = crystals.len() - drawn;
-        let statistics = BatchStatistics { logp, kl, kl_weight, entropy, baseline, replayed, update };
-        Ok(Learned { statistics: Some(statistics), idle })
-    }
-
-    /// Of the batch's crystals; those without a finite log p leave it.
-    fn densities_of(
-        &self,
-        batch: &mut Batch,
-        settings: &FinetuneSettings,
-        parameters: &Parameters,
-    ) -> Result<Densities, LikelihoodError> {
-        let mut rows = batch.trainable.clone();
-        let densities = self.densities(parameters, settings.entropy_bonus, &batch.crystals(), &mut rows)?;
-        batch.not_finite = batch.trainable.len() - rows.len();
-        batch.trainable = rows;
-        Ok(densities)
     }
 }
 

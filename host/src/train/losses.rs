@@ -55,20 +55,6 @@ pub struct PpoSurrogate {
     pub beta: f64,
 }
 
-impl PpoSurrogate {
-    /// The mean over some of the crystals.
-    pub(super) fn of_rows(&self, rows: &[usize]) -> Self {
-        let of = |values: &[f64]| rows.iter().map(|row| values[*row]).collect();
-        Self {
-            row_weight: mean_weights(rows.len()),
-            old_logp: of(&self.old_logp),
-            base_logp: of(&self.base_logp),
-            advantage: of(&self.advantage),
-            ..*self
-        }
-    }
-}
-
 const LARGEST_LOG_RATIO: f64 = 30.0;
 
 impl Loss for PpoSurrogate {

@@ -66,10 +66,8 @@ pub struct FinetuneSettings {
     pub steps: usize,
     /// Crystals per batch.
     pub batch: usize,
-    /// Passes over each batch.
+    /// Passes over each batch, each of one optimiser step.
     pub epochs: usize,
-    /// Parts of a batch, of each of which a pass makes an optimiser step.
-    pub minibatches: usize,
     /// Ratios are clipped to 1 - clip ..= 1 + clip.
     pub clip: f64,
     /// Adam's learning rate.

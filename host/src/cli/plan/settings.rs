@@ -41,7 +41,6 @@ impl Planner<'_> {
             steps: config.run.steps,
             batch: sampling.batch,
             epochs: ppo.epochs,
-            minibatches: ppo.minibatches.unwrap_or(1),
             clip: ppo.clip,
             learning_rate: ppo.learning_rate,
             schedule: ppo.schedule.map_or(Schedule::Constant, schedule),

@@ -16,7 +16,7 @@ use super::wanted::training_groups;
 use super::{Context, Exit, Failure, Interrupts, Progress, Recipe};
 use crate::atomic::check_folder;
 use crate::config::{self, Dpo};
-use crate::policy::{Hyperparameters, Parameters, PolicyDirectory};
+use crate::policy::{Hyperparameters, LikelihoodError, Parameters, PolicyDirectory};
 use crate::record::{PretrainRun, RunDirectory, Start, Taught};
 use crate::train::{
     DirectPreference, Epoch, MaximumLikelihood, Measured, PreferenceOptimisation, PreferenceSettings, Preferences,
@@ -78,7 +78,11 @@ impl Pretrain {
         }
         let (epochs, is_first) = (plan.settings.epochs, true);
         let mut observer = Observer { run, hyper, taught: &taught, progress, interrupts, epochs, is_first };
-        training.run(&plan, &mut state, &mut observer)?;
+        let start = training.loss_at_start(&plan)?;
+        if let Some(loss) = start.filter(|_| state.epoch == 0) {
+            observer.progress.say(&format!("epoch    0  valid {loss:8.3}, as it starts"));
+        }
+        training.run(&plan.settings, &mut state, &mut observer)?;
         let Observer { run, progress, interrupts, .. } = observer;
         drop(progress);
         let stopped = interrupts.requested();
@@ -95,6 +99,11 @@ impl Pretrain {
         let (nll, best, out) = (state.best_nll, state.best_epoch, run.out().display());
         let (what, per) = if config.dpo.is_some() { ("loss", "pair") } else { ("NLL", "crystal") };
         context.say(&format!("validation {what} {nll:.3} per {per} at epoch {best}: {out}"));
+        if let Some(start) = start.filter(|start| nll >= *start) {
+            context.say(&format!(
+                "warning: that is not below the {start:.3} of the policy that it started from\nhint: a smaller train.learning_rate, more crystals or fewer epochs may help"
+            ));
+        }
         Ok(())
     }
 
@@ -175,18 +184,28 @@ impl<'a> Training<'a> {
         Ok(training)
     }
 
-    /// Learns from the examples. Of a policy that is trained further, it is said first how good it is.
-    fn run(&self, plan: &PretrainPlan, state: &mut PretrainState, observer: &mut Observer<'_>) -> Result<(), Failure> {
-        let settings = &plan.settings;
+    /// Learns from the examples.
+    fn run(
+        &self,
+        settings: &PretrainSettings,
+        state: &mut PretrainState,
+        observer: &mut Observer<'_>,
+    ) -> Result<(), Failure> {
         match self {
-            Self::Likelihood(task) => {
-                if plan.start.is_some() && state.epoch == 0 && task.examples().1 > 0 {
-                    let nll = -task.validation(&state.parameters)?.total();
-                    observer.progress.say(&format!("epoch    0  valid {nll:8.3}, as it starts"));
-                }
-                pretrain(task, settings, state, observer)
-            }
+            Self::Likelihood(task) => pretrain(task, settings, state, observer),
             Self::Preferences(task) => pretrain(task, settings, state, observer),
+        }
+    }
+
+    /// The loss on what is held out of the policy that is trained further, if one is.
+    fn loss_at_start(&self, plan: &PretrainPlan) -> Result<Option<f64>, LikelihoodError> {
+        match (self, &plan.start) {
+            (Self::Likelihood(task), Some(start)) if task.examples().1 > 0 => {
+                Ok(Some(-task.validation(&start.parameters)?.total()))
+            }
+            (Self::Likelihood(_), _) => Ok(None),
+            // The policy is its own base there, and prefers neither of a pair.
+            (Self::Preferences(_), _) => Ok(Some(std::f64::consts::LN_2)),
         }
     }
 

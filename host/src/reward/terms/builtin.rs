@@ -165,10 +165,6 @@ impl TermKind for Builtin {
         Cost::Structure
     }
 
-    fn needs_sane(&self) -> bool {
-        false
-    }
-
     fn range(&self) -> [f64; 2] {
         match self {
             Self::MinDistance | Self::Density | Self::VolumePerAtom => [0.0, f64::INFINITY],

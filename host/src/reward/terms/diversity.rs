@@ -90,10 +90,6 @@ impl TermKind for Diversity {
         Cost::Structure
     }
 
-    fn needs_sane(&self) -> bool {
-        false
-    }
-
     fn range(&self) -> [f64; 2] {
         [0.0, 1.0]
     }

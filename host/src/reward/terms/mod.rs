@@ -42,25 +42,19 @@ pub struct Term {
 
 /// What computes a term.
 pub trait TermKind: Debug + Send + Sync {
-    /// What a model must be asked of each crystal first. A term with a request must need sane crystals.
+    /// What a model must be asked of each crystal first. A term with a request must cost more than arithmetic.
     fn request(&self) -> Option<ModelRequest> {
         None
     }
 
-    /// What relaxes each crystal first: the term and its request are of the relaxed one. A term with a relaxation must need sane
-    /// crystals.
+    /// What relaxes each crystal first: the term and its request are of the relaxed one. A term with a relaxation must cost more than
+    /// arithmetic.
     fn relaxation(&self) -> Option<&Relaxation> {
         None
     }
 
     /// How expensive the term is: cheap terms are evaluated first.
     fn cost(&self) -> Cost;
-
-    /// Whether it is evaluated on sane crystals only. Models and plugins are: what they make of absurd crystals is not to be
-    /// trusted.
-    fn needs_sane(&self) -> bool {
-        true
-    }
 
     /// Whether other processes do its work, so that no thread of the models waits for it.
     fn is_out_of_process(&self) -> bool {
@@ -112,6 +106,14 @@ pub enum Cost {
     Relaxation,
     /// Code of others.
     Plugin,
+}
+
+impl Cost {
+    /// Whether terms that cost so much are evaluated on sane crystals only. What models and plugins make of absurd crystals is not to
+    /// be trusted.
+    pub fn needs_sane(self) -> bool {
+        self != Self::Structure
+    }
 }
 
 /// The crystals that a term is evaluated on, one entry per crystal in each list that is not empty.

@@ -43,10 +43,6 @@ impl TermKind for Novelty {
         Cost::Structure
     }
 
-    fn needs_sane(&self) -> bool {
-        false
-    }
-
     fn range(&self) -> [f64; 2] {
         [0.0, 1.0]
     }
@@ -60,10 +56,6 @@ impl TermKind for Novelty {
 impl TermKind for StructureNovelty {
     fn cost(&self) -> Cost {
         Cost::Structure
-    }
-
-    fn needs_sane(&self) -> bool {
-        false
     }
 
     fn range(&self) -> [f64; 2] {

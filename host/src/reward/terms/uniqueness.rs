@@ -19,10 +19,6 @@ impl TermKind for Uniqueness {
         Cost::Structure
     }
 
-    fn needs_sane(&self) -> bool {
-        false
-    }
-
     fn range(&self) -> [f64; 2] {
         [0.0, 1.0]
     }
@@ -35,10 +31,6 @@ impl TermKind for Uniqueness {
 impl TermKind for StructureUniqueness {
     fn cost(&self) -> Cost {
         Cost::Structure
-    }
-
-    fn needs_sane(&self) -> bool {
-        false
     }
 
     fn range(&self) -> [f64; 2] {

@@ -5,7 +5,8 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Batch, Densities, FinetuneState, Finetuning};
+use super::densities::Densities;
+use super::{Batch, FinetuneState, Finetuning};
 use crate::crystal::{Composition, Tokens, tokens_from_json, tokens_json};
 use crate::policy::{LikelihoodError, keyed_stream};
 use crate::train::FinetuneSettings;

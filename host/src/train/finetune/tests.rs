@@ -4,19 +4,20 @@ use std::sync::Arc;
 
 use ndarray::ArrayD;
 
+use super::batch::all_skipped;
 use super::*;
-use crate::crystal::{Element, Site, SpaceGroup};
+use crate::crystal::{Element, Site, SpaceGroup, Tokens};
 use crate::policy::{LogProbability, Resources, SpaceGroupDistribution, tiny_hyperparameters};
 use crate::reward::RewardTable;
 use crate::runtime::{Device, Locator};
-use crate::train::{AdvantageScale, Baseline, EntropyBonus, NegativeLogLikelihood, Schedule};
+use crate::train::losses::mean_weights;
+use crate::train::{AdvantageScale, Baseline, EntropyBonus, KlGradient, NegativeLogLikelihood, Schedule};
 
 pub(in crate::train) fn settings(kl_gradient: KlGradient) -> FinetuneSettings {
     FinetuneSettings {
         steps: 1,
         batch: 4,
         epochs: 1,
-        minibatches: 1,
         clip: 0.2,
         learning_rate: 1e-3,
         schedule: Schedule::Constant,
@@ -252,34 +253,6 @@ fn what_is_not_finite_teaches_nothing() {
     assert_eq!((state.idle, state.adam.count, &state.parameters), (1, 0, &bench.start));
     bench.learn(&REWARDS[0], &settings, &mut state);
     assert_eq!(state.idle, 0);
-}
-
-/// A pass of two minibatches is two steps of Adam, each up the mean over its own rows, with ratios to the policy that drew them all.
-#[test]
-fn minibatches_are_steps_of_their_own() {
-    let bench = Bench::new();
-    let settings = FinetuneSettings { minibatches: 2, ..settings(KlGradient::Reference) };
-    // Small steps, after which no ratio is clipped yet.
-    let settings = FinetuneSettings { kl_weight: 0.0, clip: 0.999, learning_rate: 1e-5, ..settings };
-    let mut state = FinetuneState::new(bench.start.clone());
-    let statistics = bench.learn(&REWARDS[0], &settings, &mut state);
-    assert_eq!(statistics.update.grad_norms.len(), 2);
-    let (mut parameters, mut adam) = (bench.start.clone(), Adam::new(&bench.start));
-    let old = bench.logp(&bench.start);
-    for rows in update::minibatches(4, &settings, 0, 0) {
-        assert_eq!(rows.len(), 2);
-        let ratio: Vec<f64> = bench.logp(&parameters).iter().zip(&old).map(|(new, old)| (new - old).exp()).collect();
-        assert!(ratio.iter().all(|ratio| (0.001..1.999).contains(ratio)), "{ratio:?}");
-        let slope = |row: usize| if rows.contains(&row) { ratio[row] * (REWARDS[0][row] - 0.625) / 2.0 } else { 0.0 };
-        let slopes: Vec<f64> = (0..4).map(slope).collect();
-        let downhill: Vec<_> = bench.weighted(&parameters, &slopes).into_iter().map(|g| -g).collect();
-        adam.descend(&mut parameters, &downhill, settings.learning_rate, settings.grad_clip);
-    }
-    for ((name, found), (_, expected)) in state.parameters.iter().zip(parameters.iter()) {
-        let apart = found.iter().zip(expected).map(|(a, b)| f64::from(a - b).abs() / settings.learning_rate);
-        // Parameters are resolved to some hundredths of so small a step.
-        assert!(apart.fold(0.0, f64::max) < 5e-2, "{name}");
-    }
 }
 
 /// The weight of a step is what the one before has left: KL far above a target makes it 2 % larger, in both forms.
