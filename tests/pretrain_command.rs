@@ -104,6 +104,27 @@ fn a_training_that_only_makes_worse_says_so() {
 }
 
 #[test]
+fn space_groups_are_drawn_as_often_as_the_data_have_them_or_the_policy_before() {
+    let folder = prepared();
+    let at = folder.path();
+    accepted(at, &["pretrain", "pretrain.toml", "--set", "train.epochs=1"]);
+    let model = at.join("policy/model.toml");
+    let learnt = fs::read_to_string(&model).unwrap();
+    assert!(learnt.contains("[spacegroups]\n225 = 40.0\n"), "{learnt}");
+    fs::write(&model, learnt.replace("225 = 40.0\n", "2 = 3.0\n225 = 7.0\n")).unwrap();
+    let config = CONFIG.replace("\"policy\"", "\"further\"") + "[policy]\nmodel = \"policy\"\n";
+    fs::write(at.join("further.toml"), config).unwrap();
+    for (spacegroups, expected) in [("data", "225 = 40.0\n"), ("policy", "2 = 3.0\n225 = 7.0\n")] {
+        let set =
+            [format!("train.spacegroups={spacegroups}"), format!("run.dir={spacegroups}"), "train.epochs=1".into()];
+        let set: Vec<&str> = set.iter().flat_map(|key| ["--set", key]).collect();
+        accepted(at, &[&["pretrain", "further.toml"][..], &set].concat());
+        let model = fs::read_to_string(at.join("further/model.toml")).unwrap();
+        assert!(model.contains(&format!("[spacegroups]\n{expected}")), "{spacegroups}: {model}");
+    }
+}
+
+#[test]
 fn a_resumed_training_ends_with_the_same_bytes() {
     let folder = prepared();
     let at = folder.path();

@@ -36,7 +36,7 @@ pub use memory::Memory;
 pub use plugin_config::check_plugin_config;
 pub use ppo::{AdvantageScale, Baseline, EntropyBonus, KlGradient, Ppo, Replay};
 pub use pretrain::{
-    CrystalFormerShape, Data, Description, Dpo, Pretrain, PretrainPolicy, PretrainRun, Schedule, Train,
+    CrystalFormerShape, Data, Description, Dpo, Pretrain, PretrainPolicy, PretrainRun, Schedule, SpaceGroupsOf, Train,
 };
 pub use record::{PretrainRecord, Record, SampleChoice};
 pub use reference::{FINETUNE_KEYS, Key, KeyTable, PRETRAIN_KEYS};

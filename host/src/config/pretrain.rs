@@ -284,6 +284,19 @@ pub struct Train {
     pub patience: usize,
     /// Directory that receives the finished policy.
     pub out: PathBuf,
+    /// How often it draws each space group; absent: as often as the data have it, with [dpo] as often as the policy before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spacegroups: Option<SpaceGroupsOf>,
+}
+
+/// Whose frequencies of space groups a trained policy has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SpaceGroupsOf {
+    /// Those of the crystals that it learnt from.
+    Data,
+    /// Those of the policy that the training starts from.
+    Policy,
 }
 
 impl Default for Train {
@@ -297,6 +310,7 @@ impl Default for Train {
             grad_clip: 1.0,
             patience: 10,
             out: PathBuf::from("runs/pretrain/model"),
+            spacegroups: None,
         }
     }
 }
@@ -316,9 +330,18 @@ impl Config for Pretrain {
         self.data.check()?;
         check_braces("run.dir", &self.run.dir)?;
         check_braces("train.out", &self.train.out)?;
+        let (spacegroups, has_start) = (self.train.spacegroups, matches!(self.policy, PretrainPolicy::Model(_)));
+        if spacegroups == Some(SpaceGroupsOf::Policy) && !has_start {
+            let text = "`train.spacegroups` is \"policy\", and `policy.model` is not given";
+            return Err(Problem::new("train.spacegroups", text));
+        }
         if let Some(dpo) = &self.dpo {
             dpo.check()?;
-            if !matches!(self.policy, PretrainPolicy::Model(_)) {
+            if spacegroups == Some(SpaceGroupsOf::Data) {
+                let text = "with [dpo], space groups are those of the policy, `train.spacegroups = \"policy\"`";
+                return Err(Problem::new("train.spacegroups", text));
+            }
+            if !has_start {
                 let text =
                     "[dpo] compares with the policy that the training starts from, and `policy.model` is not given";
                 return Err(Problem::new("dpo", text));
@@ -338,8 +361,8 @@ impl Pretrain {
     pub fn decisive(&self) -> Self {
         // Runs of earlier versions have locked a config with this amount.
         let run = PretrainRun { seed: self.run.seed, memory: Some(Memory::gib(4)), ..PretrainRun::default() };
-        let Train { epochs, patience, out, .. } = Train::default();
-        let train = Train { epochs, patience, out, ..self.train.clone() };
+        let Train { epochs, patience, out, spacegroups, .. } = Train::default();
+        let train = Train { epochs, patience, out, spacegroups, ..self.train.clone() };
         Self { run, train, record: None, ..self.clone() }
     }
 }
@@ -418,6 +441,14 @@ mod tests {
             ("", "p.toml:1:1: the key `policy` is missing"),
             ("[policy]\nmodle = \"x\"\n", "p.toml:4:1: unknown key `policy.modle`"),
             ("[policy.crystalformer]\nkx = 3\n", "p.toml:4:1: unknown key `policy.crystalformer.kx`"),
+            (
+                "[policy.crystalformer]\n[train]\nspacegroups = \"policy\"\n",
+                "p.toml:5:1: `train.spacegroups` is \"policy\", and `policy.model` is not given",
+            ),
+            (
+                "[policy]\nmodel = \"m\"\n[dpo]\nchosen = \"x < 1\"\n[train]\nspacegroups = \"data\"\n",
+                "p.toml:8:1: with [dpo], space groups are those of the policy",
+            ),
             ("[policy]\nmodel = \"x\"\n[train]\nbatch = 0\n", "p.toml:6:1: `train.batch` = 0: must be 1 to 1000000"),
             (
                 "[policy.crystalformer]\n[dpo]\nchosen = \"x < 1\"\n",

@@ -15,7 +15,7 @@ use super::resume::{Beginning, Resumption, after_interruption};
 use super::wanted::training_groups;
 use super::{Context, Exit, Failure, Interrupts, Progress, Recipe};
 use crate::atomic::check_folder;
-use crate::config::{self, Dpo};
+use crate::config::{self, Dpo, SpaceGroupsOf};
 use crate::policy::{Hyperparameters, LikelihoodError, Parameters, PolicyDirectory};
 use crate::record::{PretrainRun, RunDirectory, Start, Taught};
 use crate::train::{
@@ -252,18 +252,15 @@ fn preferences<'a>(
 
 /// What the policy's description says of its training. Preferences teach nothing about how often a space group is to be drawn.
 fn taught(plan: &PretrainPlan, examples: &Examples) -> Taught {
-    let mut provenance = toml::Table::new();
-    match examples {
-        Examples::Crystals(data) => {
-            provenance.insert("training_crystals".into(), (data.train.len() as i64).into());
-            Taught { spacegroups: Some(data.spacegroups()), provenance }
+    let of_policy = plan.start.as_ref().and_then(|policy| policy.model.spacegroups.clone());
+    let (key, count, spacegroups) = match examples {
+        Examples::Crystals(data) if plan.config.train.spacegroups != Some(SpaceGroupsOf::Policy) => {
+            ("training_crystals", data.train.len(), Some(data.spacegroups()))
         }
-        Examples::Pairs(pairs) => {
-            provenance.insert("training_pairs".into(), (pairs.train.len() as i64).into());
-            let spacegroups = plan.start.as_ref().and_then(|base| base.model.spacegroups.clone());
-            Taught { spacegroups, provenance }
-        }
-    }
+        Examples::Crystals(data) => ("training_crystals", data.train.len(), of_policy),
+        Examples::Pairs(pairs) => ("training_pairs", pairs.train.len(), of_policy),
+    };
+    Taught { spacegroups, provenance: toml::Table::from_iter([(key.to_owned(), (count as i64).into())]) }
 }
 
 /// Says so when nothing is left to do.
