@@ -206,6 +206,7 @@ fn the_other_commands_share_their_rows() {
     let Some(folder) = folder() else { return };
     let at = folder.path();
     fs::write(at.join("pretrain.toml"), format!("{PRETRAIN}{SMALL_CRYSTALFORMER}")).unwrap();
+    fs::write(at.join("further.toml"), format!("{PRETRAIN}[policy]\nmodel = \"learnt-1\"\n")).unwrap();
     for ranks in [1, 2, 3] {
         let file = |name: &str| format!("{name}-{ranks}.jsonl");
         run(ranks, at, &["sample", "-m", "policy", "-n", "150", "-o", &file("drawn"), "--threads", "1"]);
@@ -221,6 +222,9 @@ fn the_other_commands_share_their_rows() {
         let dir = format!("run.dir=taught-{ranks}");
         let files = format!("data.files={salts}");
         run(ranks, at, &["pretrain", "pretrain.toml", "--set", &out, "--set", &dir, "--set", &files]);
+        // All take part in the validation of the policy that it starts from.
+        let [out, dir] = [format!("train.out=further-{ranks}"), format!("run.dir=further-run-{ranks}")];
+        run(ranks, at, &["pretrain", "further.toml", "--set", &out, "--set", &dir, "--set", &files]);
     }
     let same = |name: &dyn Fn(usize) -> String, ranks: usize| {
         assert!(fs::read(at.join(name(1))).unwrap() == fs::read(at.join(name(ranks))).unwrap(), "{}", name(ranks));
@@ -230,8 +234,10 @@ fn the_other_commands_share_their_rows() {
         same(&|ranks| format!("scores-{ranks}.csv"), ranks);
         same(&|ranks| format!("relaxed-{ranks}.jsonl"), ranks);
         same(&|ranks| format!("evaluated-{ranks}/structures.csv"), ranks);
-        let learnt = |ranks: usize| at.join(format!("learnt-{ranks}/params.safetensors"));
-        assert_close(&learnt(1), &learnt(ranks), 1e-3);
+        for name in ["learnt", "further"] {
+            let learnt = |ranks: usize| at.join(format!("{name}-{ranks}/params.safetensors"));
+            assert_close(&learnt(1), &learnt(ranks), 1e-3);
+        }
     }
 }
 

@@ -284,7 +284,7 @@ pub struct Train {
     pub patience: usize,
     /// Directory that receives the finished policy.
     pub out: PathBuf,
-    /// How often it draws each space group; absent: as often as the data have it, with [dpo] as often as the policy before.
+    /// How often it draws each space group; absent: as often as the data have it, with [dpo] as often as the policy to start from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spacegroups: Option<SpaceGroupsOf>,
 }
@@ -332,14 +332,14 @@ impl Config for Pretrain {
         check_braces("train.out", &self.train.out)?;
         let (spacegroups, has_start) = (self.train.spacegroups, matches!(self.policy, PretrainPolicy::Model(_)));
         if spacegroups == Some(SpaceGroupsOf::Policy) && !has_start {
-            let text = "`train.spacegroups` is \"policy\", and `policy.model` is not given";
+            let text = "`train.spacegroups` is \"policy\", but `policy.model` is not given";
             return Err(Problem::new("train.spacegroups", text));
         }
         if let Some(dpo) = &self.dpo {
             dpo.check()?;
             if spacegroups == Some(SpaceGroupsOf::Data) {
-                let text = "with [dpo], space groups are those of the policy, `train.spacegroups = \"policy\"`";
-                return Err(Problem::new("train.spacegroups", text));
+                let text = "`train.spacegroups` is \"data\", but with [dpo] they are those of the policy";
+                return Err(Problem::new("train.spacegroups", text).hint("leave the key out"));
             }
             if !has_start {
                 let text =
@@ -357,7 +357,8 @@ impl Config for Pretrain {
 }
 
 impl Pretrain {
-    /// The config as far as it shapes the numbers of the training. How long it goes on, where, and on how many threads, does not.
+    /// The config as far as it shapes the numbers of the training. How long it goes on, where, and on how many threads, does not, nor
+    /// how often the finished policy draws each space group, which is written beside the parameters.
     pub fn decisive(&self) -> Self {
         // Runs of earlier versions have locked a config with this amount.
         let run = PretrainRun { seed: self.run.seed, memory: Some(Memory::gib(4)), ..PretrainRun::default() };
@@ -443,11 +444,11 @@ mod tests {
             ("[policy.crystalformer]\nkx = 3\n", "p.toml:4:1: unknown key `policy.crystalformer.kx`"),
             (
                 "[policy.crystalformer]\n[train]\nspacegroups = \"policy\"\n",
-                "p.toml:5:1: `train.spacegroups` is \"policy\", and `policy.model` is not given",
+                "p.toml:5:1: `train.spacegroups` is \"policy\", but `policy.model` is not given",
             ),
             (
                 "[policy]\nmodel = \"m\"\n[dpo]\nchosen = \"x < 1\"\n[train]\nspacegroups = \"data\"\n",
-                "p.toml:8:1: with [dpo], space groups are those of the policy",
+                "p.toml:8:1: `train.spacegroups` is \"data\", but with [dpo] they are those of the policy",
             ),
             ("[policy]\nmodel = \"x\"\n[train]\nbatch = 0\n", "p.toml:6:1: `train.batch` = 0: must be 1 to 1000000"),
             (

@@ -97,7 +97,7 @@ struct StoredState {
 }
 
 impl StoredState {
-    /// What no run writes after so many steps.
+    /// Refuses what no run writes after so many steps.
     fn check(&self, steps: usize) -> Result<(), String> {
         // Only a run that has not learned yet has neither; a number that is not finite is null as well.
         for (key, is_null) in [("baseline", self.baseline.is_none()), ("best", self.best.is_none())] {

@@ -12,7 +12,7 @@ use self::data::{Examples, read_data};
 use self::plan::PretrainPlan;
 use super::duration::rounded;
 use super::resume::{Beginning, Resumption, after_interruption};
-use super::wanted::training_groups;
+use super::wanted::{UNIFORM, training_groups};
 use super::{Context, Exit, Failure, Interrupts, Progress, Recipe};
 use crate::atomic::check_folder;
 use crate::config::{self, Dpo, SpaceGroupsOf};
@@ -70,7 +70,7 @@ impl Pretrain {
         let mut state = resumed.unwrap_or_else(|| PretrainState::new(fresh()));
         state.follow_first(context.ranks);
         say_complete(context, &state, plan.settings.epochs);
-        let taught = taught(&plan, &examples);
+        let taught = taught(context, &plan, &examples);
         let (progress, interrupts) = (context.progress("steps", 0), context.interrupts()?);
         let training = Training::load(context, &plan, &examples)?;
         if state.epoch < plan.settings.epochs {
@@ -78,8 +78,8 @@ impl Pretrain {
         }
         let (epochs, is_first) = (plan.settings.epochs, true);
         let mut observer = Observer { run, hyper, taught: &taught, progress, interrupts, epochs, is_first };
-        let start = training.loss_at_start(&plan)?;
-        if let Some(loss) = start.filter(|_| state.epoch == 0) {
+        let start = if state.epoch < epochs { training.loss_at_start(&plan)? } else { None };
+        if let Some(loss) = start.filter(|_| state.epoch == 0 && config.dpo.is_none()) {
             observer.progress.say(&format!("epoch    0  valid {loss:8.3}, as it starts"));
         }
         training.run(&plan.settings, &mut state, &mut observer)?;
@@ -101,7 +101,8 @@ impl Pretrain {
         context.say(&format!("validation {what} {nll:.3} per {per} at epoch {best}: {out}"));
         if let Some(start) = start.filter(|start| nll >= *start) {
             context.say(&format!(
-                "warning: that is not below the {start:.3} of the policy that it started from\nhint: a smaller train.learning_rate, more crystals or fewer epochs may help"
+                "warning: no epoch was better than the policy that the training started from, which has {start:.3}\n\
+                 hint: a smaller train.learning_rate or more crystals may help; a policy with temperatures below 1 is better trained without them"
             ));
         }
         Ok(())
@@ -250,9 +251,13 @@ fn preferences<'a>(
     Ok(PreferenceOptimisation::load(&plan.runtime, &plan.hyper, pairs, settings)?)
 }
 
-/// What the policy's description says of its training. Preferences teach nothing about how often a space group is to be drawn.
-fn taught(plan: &PretrainPlan, examples: &Examples) -> Taught {
+/// What the policy's description says of its training. Space groups are drawn as often as the data have them, or as the policy to start
+/// from does: preferences teach nothing about that.
+fn taught(context: &Context, plan: &PretrainPlan, examples: &Examples) -> Taught {
     let of_policy = plan.start.as_ref().and_then(|policy| policy.model.spacegroups.clone());
+    if plan.config.train.spacegroups == Some(SpaceGroupsOf::Policy) && of_policy.is_none() {
+        context.say(&format!("warning: {UNIFORM}"));
+    }
     let (key, count, spacegroups) = match examples {
         Examples::Crystals(data) if plan.config.train.spacegroups != Some(SpaceGroupsOf::Policy) => {
             ("training_crystals", data.train.len(), Some(data.spacegroups()))

@@ -100,7 +100,8 @@ struct Surrogate {
     kl_weight: f64,
 }
 
-/// The policy drew the first `drawn` of the crystals: they alone make the baseline and KL.
+/// The objective of a batch and of what is replayed with it. The policy drew the first `drawn` of the crystals: they alone make the
+/// baseline and KL.
 fn surrogate(
     crystals: &[&Tokens],
     objectives: impl Iterator<Item = f64>,
