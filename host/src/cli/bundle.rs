@@ -10,7 +10,8 @@ use super::{Context, Exit, Failure, Output, Progress, Search};
 use crate::runtime::{Device, Locator, Setup as Done};
 
 /// The models that ship.
-const MODELS: [&str; 5] = ["band-gap", "chgnet-0.3.0", "crystalformer-small", "eps-total", "hulls"];
+const MODELS: [&str; 6] =
+    ["band-gap", "chgnet-0.3.0", "crystalformer-small", "crystalformer-small-chgnet", "eps-total", "hulls"];
 /// The folder that an archive unpacks to.
 const FOLDER: &str = "temper-offline";
 

@@ -1,0 +1,1 @@
+../../../../../../models/crystalformer-small-chgnet/keep.py
