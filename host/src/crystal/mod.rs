@@ -47,7 +47,7 @@ pub use structure::{Lattice, OVERLAP, Structure, StructureError};
 pub use symmetry_operations::{SymmetryOperation, symmetry_operations};
 pub use textbook::{TEXTBOOK, TextbookCrystal};
 pub use token_file::{TokenFileError, TokenRecord, TokenRowError, encode_tokens, read_tokens};
-pub use token_json::{tokens_from_json, tokens_json};
+pub use token_json::{StoredTokens, tokens_from_json, tokens_json};
 pub use tokenise::{SYMPREC, Symmetry, TokeniseError, symmetry, tokenise};
 pub use tokens::{Site, TokenError, Tokens};
 pub use wyckoff::{Affine, WyckoffPosition, wyckoff_position, wyckoff_positions};

@@ -1,43 +1,53 @@
 //! Tokens as JSON: how `temper sample` and runs write them beside a structure.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Element, Site, SpaceGroup, Tokens};
 
-/// Tokens as JSON: space group, lattice (lengths / atoms^(1/3) in angstrom, angles in radians), sites.
-pub fn tokens_json(tokens: &Tokens) -> Value {
-    let site = |s: &Site| json!({ "w": s.wyckoff, "a": s.species.symbol(), "xyz": s.coord });
-    json!({
-        "spacegroup": tokens.group.number(),
-        "lattice": tokens.lattice,
-        "sites": tokens.sites.iter().map(site).collect::<Vec<_>>(),
-    })
-}
-
-#[derive(Deserialize)]
-struct Stored {
-    spacegroup: i64,
+/// Tokens as they are stored.
+#[derive(Serialize, Deserialize)]
+pub struct StoredTokens {
     lattice: [f64; 6],
     sites: Vec<StoredSite>,
+    spacegroup: i64,
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct StoredSite {
-    w: u8,
     a: String,
+    w: u8,
     xyz: [f64; 3],
+}
+
+impl From<&Tokens> for StoredTokens {
+    fn from(tokens: &Tokens) -> Self {
+        let site = |s: &Site| StoredSite { a: s.species.symbol().to_owned(), w: s.wyckoff, xyz: s.coord };
+        let sites = tokens.sites.iter().map(site).collect();
+        Self { lattice: tokens.lattice, sites, spacegroup: tokens.group.number().into() }
+    }
+}
+
+impl StoredTokens {
+    /// The tokens, if group, letters and elements exist.
+    pub fn tokens(&self) -> Option<Tokens> {
+        let site = |StoredSite { w, a, xyz }: &StoredSite| {
+            let wyckoff = Some(*w).filter(|index| (1..=27).contains(index))?;
+            Some(Site { wyckoff, species: Element::from_symbol(a)?, coord: *xyz })
+        };
+        let sites: Vec<Site> = self.sites.iter().map(site).collect::<Option<_>>()?;
+        Some(Tokens { group: SpaceGroup::new(self.spacegroup).ok()?, lattice: self.lattice, sites })
+    }
+}
+
+/// Tokens as JSON: space group, lattice (lengths / atoms^(1/3) in angstrom, angles in radians), sites.
+pub fn tokens_json(tokens: &Tokens) -> Value {
+    json!(StoredTokens::from(tokens))
 }
 
 /// What [`tokens_json`] made JSON of; `None` if it is anything else. Whether the sites go together is for [`Tokens::check`] to say.
 pub fn tokens_from_json(json: &Value) -> Option<Tokens> {
-    let Stored { spacegroup, lattice, sites } = Stored::deserialize(json).ok()?;
-    let site = |StoredSite { w, a, xyz }: &StoredSite| {
-        let wyckoff = Some(*w).filter(|index| (1..=27).contains(index))?;
-        Some(Site { wyckoff, species: Element::from_symbol(a)?, coord: *xyz })
-    };
-    let sites: Vec<Site> = sites.iter().map(site).collect::<Option<_>>()?;
-    Some(Tokens { group: SpaceGroup::new(spacegroup).ok()?, lattice, sites })
+    StoredTokens::deserialize(json).ok()?.tokens()
 }
 
 #[cfg(test)]

@@ -3,11 +3,10 @@
 
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::densities::Densities;
 use super::{Batch, FinetuneState, Finetuning};
-use crate::crystal::{Composition, Tokens, tokens_from_json, tokens_json};
+use crate::crystal::{Composition, StoredTokens, Tokens};
 use crate::policy::{LikelihoodError, keyed_stream};
 use crate::train::FinetuneSettings;
 
@@ -43,12 +42,12 @@ struct StoredCrystal {
     step: usize,
     objective: f64,
     formula: String,
-    tokens: Value,
+    tokens: StoredTokens,
 }
 
 impl From<Remembered> for StoredCrystal {
     fn from(Remembered { step, objective, formula, tokens }: Remembered) -> Self {
-        Self { step, objective, formula, tokens: tokens_json(&tokens) }
+        Self { step, objective, formula, tokens: StoredTokens::from(&tokens) }
     }
 }
 
@@ -57,7 +56,7 @@ impl TryFrom<StoredCrystal> for Remembered {
 
     fn try_from(stored: StoredCrystal) -> Result<Self, String> {
         let StoredCrystal { step, objective, formula, tokens } = stored;
-        let tokens = tokens_from_json(&tokens).filter(|tokens| tokens.to_structure().is_ok());
+        let tokens = tokens.tokens().filter(|tokens| tokens.to_structure().is_ok());
         let tokens = tokens.ok_or_else(|| format!("the tokens of {formula} are no crystal"))?;
         Ok(Self { step, objective, formula, tokens })
     }
@@ -183,6 +182,9 @@ mod tests {
         assert_eq!(memory.0.len(), 3);
         let text = serde_json::to_string(&memory).unwrap();
         assert_eq!(serde_json::from_str::<ReplayMemory>(&text).unwrap(), memory);
+        // As ranks tell it one another.
+        let bytes = postcard::to_stdvec(&memory).unwrap();
+        assert_eq!(postcard::from_bytes::<ReplayMemory>(&bytes).unwrap(), memory);
         let wrong = text.replacen("\"spacegroup\":221", "\"spacegroup\":0", 1);
         let said = serde_json::from_str::<ReplayMemory>(&wrong).unwrap_err().to_string();
         assert!(said.contains("the tokens of CsCl are no crystal"), "{said}");
