@@ -284,7 +284,7 @@ pub struct Train {
     pub patience: usize,
     /// Directory that receives the finished policy.
     pub out: PathBuf,
-    /// How often it draws each space group; absent: as often as the data have it, with [dpo] as often as the policy to start from.
+    /// How often it draws each space group; absent: as often as the data have it, with `[dpo]` as often as the policy to start from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spacegroups: Option<SpaceGroupsOf>,
 }
