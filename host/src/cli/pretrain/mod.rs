@@ -254,17 +254,16 @@ fn preferences<'a>(
 /// What the policy's description says of its training. Space groups are drawn as often as the data have them, or as the policy to start
 /// from does: preferences teach nothing about that.
 fn taught(context: &Context, plan: &PretrainPlan, examples: &Examples) -> Taught {
-    let of_policy = plan.start.as_ref().and_then(|policy| policy.model.spacegroups.clone());
-    if plan.config.train.spacegroups == Some(SpaceGroupsOf::Policy) && of_policy.is_none() {
+    let keeps = plan.config.train.spacegroups == Some(SpaceGroupsOf::Policy);
+    let (key, count, of_data) = match examples {
+        Examples::Crystals(data) => ("training_crystals", data.train.len(), Some(data.spacegroups())),
+        Examples::Pairs(pairs) => ("training_pairs", pairs.train.len(), None),
+    };
+    let of_policy = || plan.start.as_ref().and_then(|policy| policy.model.spacegroups.clone());
+    let spacegroups = of_data.filter(|_| !keeps).or_else(of_policy);
+    if keeps && spacegroups.is_none() {
         context.say(&format!("warning: {UNIFORM}"));
     }
-    let (key, count, spacegroups) = match examples {
-        Examples::Crystals(data) if plan.config.train.spacegroups != Some(SpaceGroupsOf::Policy) => {
-            ("training_crystals", data.train.len(), Some(data.spacegroups()))
-        }
-        Examples::Crystals(data) => ("training_crystals", data.train.len(), of_policy),
-        Examples::Pairs(pairs) => ("training_pairs", pairs.train.len(), of_policy),
-    };
     Taught { spacegroups, provenance: toml::Table::from_iter([(key.to_owned(), (count as i64).into())]) }
 }
 
